@@ -1,0 +1,44 @@
+"""Sources of answers behind one interface.
+
+What a plug-in needs is here: the values of :mod:`providers.base`, the errors of
+:mod:`providers.errors`, and :class:`Kind`, which an entry point in the group
+``streamserver.providers`` names. Nothing here imports ``streamserver``.
+"""
+
+from providers.base import (
+    Attempt,
+    ChatRequest,
+    Delta,
+    Event,
+    Finish,
+    Message,
+    Provider,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+)
+from providers.errors import ProviderError
+from providers.options import ApiOptions, Context, Options
+from providers.registry import Kind, Registry, load_registry
+
+__all__ = [
+    "ApiOptions",
+    "Attempt",
+    "ChatRequest",
+    "Context",
+    "Delta",
+    "Event",
+    "Finish",
+    "Kind",
+    "Message",
+    "Options",
+    "Provider",
+    "ProviderError",
+    "Reasoning",
+    "Registry",
+    "Text",
+    "ToolCall",
+    "Usage",
+    "load_registry",
+]

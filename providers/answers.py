@@ -1,0 +1,98 @@
+"""What an HTTP answer means before it is known to be a stream: shared by the kinds that speak HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from providers.errors import (
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ProviderAuth,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    UpstreamDetail,
+    UpstreamError,
+    clean_word,
+)
+from providers.transport import HttpResponse
+
+MAX_ERROR_BYTES = 64 * 1024
+"""As much of an error's body as is read; the rest cannot matter."""
+
+
+async def read_error(response: HttpResponse) -> dict[str, Any]:
+    """The JSON object of an error answer, ``{}`` if it is none (HTML from a proxy, cut short)."""
+    body = b""
+    try:
+        while len(body) < MAX_ERROR_BYTES and (chunk := await response.read()):
+            body += chunk
+    except ProviderError:
+        pass
+    return as_object(body)
+
+
+def as_object(data: bytes) -> dict[str, Any]:
+    """``data`` as a JSON object, ``{}`` if it is anything else."""
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """Seconds to wait, from ``Retry-After`` as seconds or a date (RFC 9110, 10.2.3), or
+    ``retry-after-ms``, which OpenAI's SDKs read first. None if absent, malformed or past."""
+    for name, unit in (("retry-after-ms", 1000.0), ("Retry-After", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) / unit
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+            except ValueError:
+                continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
+
+
+def detail_of(status: int, error: Mapping[str, Any], request_id: str | None) -> UpstreamDetail:
+    """The loggable part of an error object."""
+    return UpstreamDetail(
+        status=status,
+        type=clean_word(error.get("type")),
+        code=clean_word(error.get("code")),
+        param=clean_word(error.get("param")),
+        request_id=clean_word(request_id),
+    )
+
+
+def by_status(status: int) -> type[ProviderError]:
+    """The class for a status about whose body nothing more is known."""
+    match status:
+        case 401 | 403:
+            return ProviderAuth
+        case 402:
+            return QuotaExceeded
+        case 404:
+            return ModelNotFound
+        case 429:
+            return RateLimited
+        case 503 | 529:
+            return Overloaded
+        case 408 | 409:
+            return UpstreamError
+        case _ if 400 <= status < 500:
+            return InvalidRequest
+        case _:
+            return UpstreamError

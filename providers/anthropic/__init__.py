@@ -1,0 +1,5 @@
+"""Anthropic's Messages API."""
+
+from providers.anthropic.kind import Anthropic, AnthropicOptions
+
+__all__ = ["Anthropic", "AnthropicOptions"]

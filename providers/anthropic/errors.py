@@ -1,0 +1,78 @@
+"""What an error of the Messages API means.
+
+Source: Anthropic's "Errors" page and the error types of its SDK (``shared/error_type.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from providers.answers import by_status, detail_of, retry_after
+from providers.errors import (
+    ContextLength,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ProviderAuth,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    UpstreamError,
+)
+
+_BY_TYPE: Mapping[str, type[ProviderError]] = {
+    "invalid_request_error": InvalidRequest,
+    "authentication_error": ProviderAuth,
+    "permission_error": ProviderAuth,
+    "billing_error": QuotaExceeded,
+    "not_found_error": ModelNotFound,
+    "request_too_large": InvalidRequest,
+    "rate_limit_error": RateLimited,
+    "timeout_error": UpstreamError,
+    "api_error": UpstreamError,
+    "overloaded_error": Overloaded,
+}
+
+# Told in the message alone, under invalid_request_error.
+_CONTEXT = re.compile(r"prompt is too long|exceeds? (the )?context|context (limit|window)", re.IGNORECASE)
+_QUOTA = re.compile(r"credit balance|spend limit|usage limits?", re.IGNORECASE)
+
+
+def from_answer(status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
+    """The error for an answer that is not a stream. ``body`` is its JSON object, ``{}`` if it had none."""
+    error = _error_object(body)
+    if 300 <= status < 400:
+        kind: type[ProviderError] = UpstreamError
+    elif status >= 500 or status in (408, 409) or not error:
+        kind = by_status(status)
+        if kind is ModelNotFound:  # a 404 that is not the API's own: a wrong address
+            kind = InvalidRequest
+    else:
+        kind = _kind(error) or by_status(status)
+    detail = detail_of(status, error, headers.get("request-id"))
+    return kind(retry_after=retry_after(headers), detail=detail)
+
+
+def from_stream(body: Mapping[str, Any]) -> ProviderError:
+    """The error for an ``error`` event in a stream that began with status 200."""
+    error = _error_object(body)
+    kind = _kind(error) or UpstreamError
+    return kind(detail=detail_of(200, error, body.get("request_id")))
+
+
+def _error_object(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    error = body.get("error")
+    return error if isinstance(error, dict) else {}
+
+
+def _kind(error: Mapping[str, Any]) -> type[ProviderError] | None:
+    kind = _BY_TYPE.get(str(error.get("type")))
+    message = error.get("message")
+    if kind is InvalidRequest and isinstance(message, str):
+        if _CONTEXT.search(message):
+            return ContextLength
+        if _QUOTA.search(message):
+            return QuotaExceeded
+    return kind

@@ -1,0 +1,133 @@
+"""The configured providers: built from their tables, wrapped to be dependable, found by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from providers.base import Provider
+from providers.clock import Clock, LoopClock
+from providers.options import ApiOptions, Context, Options
+from providers.registry import Registry, UnknownKind
+from providers.resilience import Deadlines, Retry
+from providers.transport import Transport
+from providers.validation import Invalid, convert
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a provider may take, and how often it is asked; times in seconds."""
+
+    first_token: float
+    idle: float
+    attempts: int
+    max_wait: float
+
+
+class Configured(msgspec.Struct, frozen=True):
+    """One ``[providers.NAME]`` table, ready for use.
+
+    ``provider`` is what a stream is asked of: deadlines and retries are in it. ``reason``
+    says in one line why it will not work, None if nothing is known to be missing.
+    """
+
+    name: str
+    kind: str
+    model: str
+    models: tuple[str, ...]
+    any_model: bool
+    reason: str | None
+    provider: Provider
+
+    def offers(self, model: str) -> bool:
+        """Whether a request may ask for ``model``."""
+        return self.any_model or model == self.model or model in self.models
+
+
+class Catalog:
+    """The configured providers. ``default`` is the one that answers who names none."""
+
+    def __init__(self, configured: Mapping[str, Configured], default: str, transport: Transport) -> None:
+        self._configured = dict(configured)
+        self._transport = transport
+        self.default = self._configured[default]
+
+    def __iter__(self) -> Iterator[Configured]:
+        return iter(self._configured.values())
+
+    def get(self, name: str) -> Configured | None:
+        return self._configured.get(name)
+
+    async def aclose(self) -> None:
+        for configured in self:
+            await configured.provider.aclose()
+        await self._transport.aclose()
+
+
+def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Options:
+    """The validated options of ``[providers.NAME]``. Raises :class:`~providers.validation.Invalid`."""
+    key = f"providers.{name}"
+    kind = table.get("kind")
+    if not isinstance(kind, str):
+        raise Invalid(f"{key}.kind", f"is missing; expected one of {', '.join(registry.names)}")
+    try:
+        options = registry.kind(kind).options
+    except UnknownKind as error:
+        raise Invalid(f"{key}.kind", str(error), kind) from None
+    return convert(table, options, prefix=key)
+
+
+def build_catalog(
+    tables: Mapping[str, Mapping[str, Any]],
+    *,
+    default: str,
+    registry: Registry,
+    environ: Mapping[str, str],
+    transport: Transport,
+    policy: Policy,
+    clock: Clock | None = None,
+) -> Catalog:
+    """Build every provider in ``tables`` (name → its table). Keys are read from ``environ``.
+
+    Raises :class:`~providers.validation.Invalid` for a wrong table or an unknown ``default``.
+    """
+    if default not in tables:
+        near = difflib.get_close_matches(default, tables, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(tables) or 'none'}"
+        raise Invalid("provider.default", f"there is no table [providers.{default}]; {hint}", default)
+    clock = clock or LoopClock()
+    configured = {}
+    for name, table in tables.items():
+        options = read_options(name, table, registry)
+        kind = registry.kind(options.kind)
+        context = _context(name, options, environ, transport)
+        asked = Retry(
+            kind.create(options, context),
+            name=name,
+            attempts=policy.attempts,
+            max_wait=policy.max_wait,
+            first_token=policy.first_token,
+            clock=clock,
+        )
+        configured[name] = Configured(
+            name=name,
+            kind=options.kind,
+            model=options.model or options.kind,
+            models=options.models,
+            any_model=kind.any_model,
+            reason=context.missing,
+            provider=Deadlines(asked, first_token=policy.first_token, idle=policy.idle, clock=clock),
+        )
+    return Catalog(configured, default, transport)
+
+
+def _context(name: str, options: Options, environ: Mapping[str, str], transport: Transport) -> Context:
+    variable = options.api_key_env if isinstance(options, ApiOptions) else None
+    if variable is None:
+        return Context(name, transport)
+    key = environ.get(variable, "").strip()
+    if not key:
+        return Context(name, transport, missing=f"{variable} is not set")
+    return Context(name, transport, api_key=key)

@@ -1,0 +1,117 @@
+"""The ``echo`` kind: streams the prompt back, without a key or a network.
+
+For trying things out, for load tests, and, by its options, for every fault a test needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Annotated
+
+from msgspec import Meta
+
+from providers.base import ChatRequest, Event, Finish, Message, Text, Usage
+from providers.errors import BY_CODE, UpstreamTimeout
+from providers.options import Context, Options
+
+_TOKEN = re.compile(r"\s*\S+|\s+")
+
+FAIL_CODES = (*(code for code in BY_CODE if code != UpstreamTimeout.code), "internal")
+"""What ``fail_code`` may be; ``internal`` raises an exception that no provider should."""
+
+Milliseconds = Annotated[float, Meta(ge=0, le=3_600_000, description="milliseconds, 0 to 3600000")]
+Count = Annotated[int, Meta(ge=0, le=100_000_000, description="a whole number from 0")]
+FailCode = Annotated[str, Meta(pattern=f"^({'|'.join(FAIL_CODES)})$", description=f"one of {', '.join(FAIL_CODES)}")]
+
+
+class EchoOptions(Options, frozen=True, kw_only=True):
+    """``[providers.NAME]`` with ``kind = "echo"``. Counts are of tokens."""
+
+    delay_ms: Milliseconds = 20
+    """Between tokens."""
+    first_delay_ms: Milliseconds = 0
+    """Before the first token, in place of ``delay_ms``."""
+    jitter_ms: Milliseconds = 0
+    """At most so much more, at random, on each delay."""
+    tokens: Count = 0
+    """How many to send: the prompt's, repeated or cut. 0: the prompt's, once."""
+    burst: Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1")] = 1
+    """How many to send at once, after each delay."""
+    fail_after: Count | None = None
+    """After so many, fail with ``fail_code``."""
+    fail_code: FailCode = "upstream_error"
+    hang_after: Count | None = None
+    """After so many, say nothing more, and keep the connection open."""
+
+
+class Echo:
+    """A provider that answers with the last message of the user."""
+
+    def __init__(self, options: EchoOptions, context: Context) -> None:
+        self._options = options
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        options = self._options
+        said = tokens_of(last_words(request.messages))
+        wanted = options.tokens or len(said)
+        sent = min(wanted, request.max_tokens)
+        for number, token in enumerate(itertools.islice(_repeated(said), sent)):
+            await self._obey_faults(number)
+            await self._pause(number)
+            yield Text(token)
+        await self._obey_faults(sent)
+        yield Usage(sum(len(tokens_of(text)) for text in map(words, request.messages)), sent)
+        yield Finish("stop" if sent == wanted else "length", request.model)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    async def _obey_faults(self, number: int) -> None:
+        options = self._options
+        if number == options.hang_after:
+            await asyncio.get_running_loop().create_future()
+        if number == options.fail_after:
+            if options.fail_code == "internal":
+                raise RuntimeError("the echo provider was told to crash")
+            raise BY_CODE[options.fail_code]()
+
+    async def _pause(self, number: int) -> None:
+        options = self._options
+        if number % options.burst:
+            return
+        milliseconds = options.delay_ms if number else options.first_delay_ms
+        if options.jitter_ms:
+            milliseconds += random.uniform(0, options.jitter_ms)
+        # Also when it is 0: a stream that never waits would keep all others waiting.
+        await asyncio.sleep(milliseconds / 1000)
+
+
+def tokens_of(text: str) -> list[str]:
+    """``text`` in pieces of a word and the white space before it; joined they are ``text``."""
+    return _TOKEN.findall(text)
+
+
+def words(message: Message) -> str:
+    """All text of a message."""
+    if isinstance(message.content, list):
+        return "".join(part["text"] for part in message.content if part.get("type") == "text")
+    return message.content or ""
+
+
+def last_words(messages: Sequence[Message]) -> str:
+    """The last thing the user said, or, without a user, anyone did."""
+    users = [message for message in messages if message.role == "user"]
+    return words((users or list(messages))[-1])
+
+
+def _repeated(tokens: Sequence[str]) -> Iterator[str]:
+    """The tokens, again and again; a space keeps the repetitions apart."""
+    if not tokens:
+        return
+    yield from tokens
+    first = tokens[0] if tokens[0][0].isspace() else f" {tokens[0]}"
+    yield from itertools.cycle((first, *tokens[1:]))

@@ -1,0 +1,188 @@
+"""What can go wrong at a provider.
+
+::
+
+    ProviderError
+    ├── RateLimited            429; retry_after where it was given
+    ├── QuotaExceeded          no money or quota left
+    ├── Overloaded             503, 529, in-band overloaded_error
+    ├── ProviderAuth           401, 403, or no key configured
+    ├── ModelNotFound          ┐
+    ├── ContextLength          │ the provider's 4xx, by what it says
+    ├── ContentFilter          │
+    ├── InvalidRequest         ┘
+    ├── UpstreamUnavailable    no connection: refused, DNS, TLS
+    ├── UpstreamError          408, 409, other 5xx, a redirect, nonsense
+    ├── UpstreamDisconnected   reset, cut, or ended without a finish reason
+    └── UpstreamTimeout        a deadline passed
+
+Each class carries the code of the wire contract, whether a client may try again, and a
+message for the person at the screen. What the provider itself said is kept only as
+:class:`UpstreamDetail`, which holds no free text: providers quote prompts and keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+
+
+def clean_word(value: object) -> str | None:
+    """``value`` as a log-safe identifier of at most 64 characters, or None if it is none.
+
+    Providers give error codes as strings, ints or null; anything longer or with
+    spaces may be a sentence that quotes the user.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    text = str(value)
+    return text if _WORD.fullmatch(text) else None
+
+
+class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider answered, reduced to what may be logged."""
+
+    status: int | None = None
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    request_id: str | None = None
+
+    def fields(self) -> dict[str, str | int]:
+        """The fields that are known, for a log record, with an ``upstream_`` prefix."""
+        known = msgspec.structs.asdict(self).items()
+        return {f"upstream_{name}": value for name, value in known if value is not None}
+
+
+class ProviderError(Exception):
+    """A provider failed. ``sent`` is False if certainly no request reached it (nothing is billed)."""
+
+    code: ClassVar[str]
+    retryable: ClassVar[bool]
+    message: str
+    """Public: shown to the person at the screen."""
+
+    default_message: ClassVar[str]
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after: float | None = None,
+        detail: UpstreamDetail | None = None,
+        sent: bool = True,
+    ) -> None:
+        self.message = message or self.default_message
+        self.retry_after = retry_after
+        self.detail = detail or UpstreamDetail()
+        self.sent = sent
+        super().__init__(self.message)
+
+
+class RateLimited(ProviderError):
+    code = "rate_limited"
+    retryable = True
+    default_message = "The model's provider is limiting requests right now. Try again in a moment."
+
+
+class QuotaExceeded(ProviderError):
+    code = "quota_exceeded"
+    retryable = False
+    default_message = "The account at the model's provider has no quota or credit left."
+
+
+class Overloaded(ProviderError):
+    code = "overloaded"
+    retryable = True
+    default_message = "The model's provider is overloaded. Try again in a moment."
+
+
+class ProviderAuth(ProviderError):
+    code = "provider_auth"
+    retryable = False
+    default_message = "The model's provider refused this server's credentials."
+
+
+class ModelNotFound(ProviderError):
+    code = "model_not_found"
+    retryable = False
+    default_message = "The provider does not know this model, or this server's account may not use it."
+
+
+class ContextLength(ProviderError):
+    code = "context_length"
+    retryable = False
+    default_message = "The conversation is too long for this model."
+
+
+class ContentFilter(ProviderError):
+    code = "content_filter"
+    retryable = False
+    default_message = "The provider's content filter refused this request."
+
+
+class InvalidRequest(ProviderError):
+    code = "invalid_request"
+    retryable = False
+    default_message = "The provider did not accept this request."
+
+
+class UpstreamUnavailable(ProviderError):
+    code = "upstream_unavailable"
+    retryable = True
+    default_message = "The model's provider could not be reached."
+
+
+class UpstreamError(ProviderError):
+    code = "upstream_error"
+    retryable = True
+    default_message = "The model's provider failed."
+
+
+class UpstreamDisconnected(ProviderError):
+    code = "upstream_disconnected"
+    retryable = True
+    default_message = "The connection to the model's provider broke before the answer was complete."
+
+
+class UpstreamTimeout(ProviderError):
+    """``deadline`` is ``first_token``, ``idle`` or ``total``, ``seconds`` how long it was."""
+
+    code = "timeout"
+    retryable = True
+    default_message = "The model took too long."
+
+    _SAID: ClassVar[Mapping[str, str]] = {
+        "first_token": "No answer began within {:g} s (first_token).",
+        "idle": "The answer stalled for {:g} s (idle).",
+        "total": "The answer was not complete within {:g} s (total).",
+    }
+
+    def __init__(self, deadline: str, seconds: float) -> None:
+        self.deadline = deadline
+        super().__init__(self._SAID[deadline].format(seconds))
+
+
+BY_CODE: Mapping[str, type[ProviderError]] = {
+    kind.code: kind
+    for kind in (
+        RateLimited,
+        QuotaExceeded,
+        Overloaded,
+        ProviderAuth,
+        ModelNotFound,
+        ContextLength,
+        ContentFilter,
+        InvalidRequest,
+        UpstreamUnavailable,
+        UpstreamError,
+        UpstreamDisconnected,
+        UpstreamTimeout,
+    )
+}
+"""Every class of the tree by its code."""

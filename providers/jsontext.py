@@ -1,0 +1,62 @@
+"""JSON and text that Unicode does not allow.
+
+JSON may escape half of a surrogate pair. Such a string is no Unicode text: it cannot be
+encoded, and msgspec refuses to decode it. Here each half reads as U+FFFD, the replacement
+character, as browsers read it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def scalar(text: str) -> str:
+    """``text`` with every lone surrogate replaced by U+FFFD."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def scalars(value: Any) -> Any:
+    """``value``, as decoded from JSON, with :func:`scalar` applied to every string and key."""
+    match value:
+        case str():
+            return scalar(value)
+        case list():
+            return [scalars(item) for item in value]
+        case dict():
+            return {scalar(key): scalars(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+class DoubledKey(ValueError):
+    """An object has a key twice: which of the two was meant is anybody's guess."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__("a key is doubled")
+
+
+def loads(data: bytes, *, unique: bool = False) -> Any:
+    """Strict JSON in UTF-8, lone surrogates as U+FFFD.
+
+    Raises :class:`ValueError` (of which :class:`UnicodeDecodeError` is one) or
+    :class:`RecursionError` for anything else; with ``unique``, :class:`DoubledKey` for a doubled key.
+    """
+    hook = _unique if unique else None
+    return scalars(json.loads(data.decode(), parse_constant=_refuse, object_pairs_hook=hook))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        seen: set[str] = set()
+        raise DoubledKey(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    return table
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,47 @@
+"""What a kind is configured with, and what it is given besides."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from providers.transport import Transport
+
+HttpUrl: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]", description="an http:// or https:// address")]
+
+VariableName: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable, not a key itself")
+]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys every ``[providers.NAME]`` table may have. A kind subclasses it with its own.
+
+    ``models`` are further models that a request may ask for, besides ``model``.
+    """
+
+    kind: str
+    model: str = ""
+    models: tuple[str, ...] = ()
+
+
+class ApiOptions(Options, frozen=True, kw_only=True):
+    """The keys of a kind that asks a service: a model, and where the key is."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, description="the name of a model")]
+    api_key_env: VariableName | None = None
+    """The environment variable that holds the key; absent: no key is sent."""
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What the registry gives a provider as it is built.
+
+    ``api_key`` is the value of the option ``api_key_env``, None if there is no such option.
+    ``missing`` says in one line what keeps the provider from working, None if nothing does.
+    """
+
+    name: str
+    transport: Transport
+    api_key: str | None = None
+    missing: str | None = None

@@ -1,0 +1,104 @@
+"""Kinds of providers by name: the built-in ones, and those that other packages bring.
+
+A package adds a kind by an entry point in the group ``streamserver.providers`` that
+names a :class:`Kind`. The registry is built once, and then frozen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from providers.base import Provider
+from providers.options import Context, Options
+
+GROUP = "streamserver.providers"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A kind of provider: what it may be configured with, and how to build one.
+
+    ``create(options, context)`` is given an instance of ``options``, already validated.
+    ``any_model``: a request may ask for any model, configured or not.
+    """
+
+    options: type[Options]
+    create: Callable[[Any, Context], Provider]
+    any_model: bool = False
+
+
+class UnknownKind(LookupError):
+    """No such kind. The message lists the known ones and the near miss."""
+
+
+# Import strings: a kind that is not configured costs no import (the SDKs take a second each).
+_BUILT_IN: Mapping[str, tuple[str, str, str]] = {
+    "openai": ("providers.openai", "OpenAIOptions", "OpenAI"),
+    "anthropic": ("providers.anthropic", "AnthropicOptions", "Anthropic"),
+    "echo": ("providers.echo", "EchoOptions", "Echo"),
+}
+_ANY_MODEL = frozenset({"echo"})
+
+
+class Registry:
+    """The kinds there are.
+
+    ``broken`` names the plug-ins that could not be loaded, with their error: they do not
+    keep the server from starting.
+    """
+
+    def __init__(self, kinds: Mapping[str, Callable[[], Kind]], broken: Mapping[str, str]) -> None:
+        self._kinds = MappingProxyType(dict(kinds))
+        self.broken = MappingProxyType(dict(broken))
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._kinds)
+
+    def kind(self, name: str) -> Kind:
+        """The kind called ``name``. Raises :class:`UnknownKind`."""
+        load = self._kinds.get(name)
+        if load is None:
+            raise UnknownKind(self._unknown(name))
+        return load()
+
+    def _unknown(self, name: str) -> str:
+        known = f"expected one of {', '.join(self.names)}"
+        if name in self.broken:
+            return f"the plug-in of that name cannot be loaded ({self.broken[name]}); {known}"
+        near = difflib.get_close_matches(name, self._kinds, n=1)
+        return f"{known}; did you mean {near[0]!r}?" if near else known
+
+
+def load_registry(plugins: Iterable[EntryPoint] | None = None) -> Registry:
+    """The built-in kinds and the installed plug-ins (``plugins``: those instead)."""
+    kinds: dict[str, Callable[[], Kind]] = {name: _built_in(name) for name in _BUILT_IN}
+    broken: dict[str, str] = {}
+    for plugin in entry_points(group=GROUP) if plugins is None else plugins:
+        try:
+            kind = plugin.load()
+            if not isinstance(kind, Kind):
+                raise TypeError(f"{plugin.value} is not a providers.Kind")
+            if plugin.name in kinds:
+                raise ValueError(f"there is a kind {plugin.name!r} already")
+        except Exception as error:  # whatever a stranger's module raises as it is imported
+            broken[plugin.name] = f"{type(error).__name__}: {error}"
+        else:
+            kinds[plugin.name] = lambda kind=kind: kind  # type: ignore[misc]
+    return Registry(kinds, broken)
+
+
+def _built_in(name: str) -> Callable[[], Kind]:
+    module, options, create = _BUILT_IN[name]
+
+    def load() -> Kind:
+        loaded = importlib.import_module(module)
+        return Kind(getattr(loaded, options), getattr(loaded, create), any_model=name in _ANY_MODEL)
+
+    return load

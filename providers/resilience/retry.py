@@ -1,0 +1,120 @@
+"""Trying again, before the first token only.
+
+After a token the same request would be paid for twice and the answer would not match, so
+from then on a failure is the stream's end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+
+import tenacity
+
+from providers.base import Attempt, ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
+from providers.clock import Clock, LoopClock
+from providers.errors import ProviderError
+
+FIRST_WAIT_SECONDS = 0.5
+"""The longest first wait; it doubles with every further one."""
+
+
+class Retry:
+    """A provider, known as ``name``, that is asked up to ``attempts`` times.
+
+    Between tries it waits at random up to 0.5 s, 1 s, 2 s … (full jitter: many streams that
+    failed together do not come back together), at most ``max_wait`` seconds; or as long as the
+    provider said. If that is longer than ``max_wait``, or the wait would pass ``first_token``
+    seconds from the start, the provider's own error is told at once.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        name: str,
+        attempts: int,
+        max_wait: float,
+        first_token: float,
+        clock: Clock | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._provider = provider
+        self._name = name
+        self._attempts = attempts
+        self._max_wait = max_wait
+        self._first_token = first_token
+        self._clock = clock or LoopClock()
+        self._sleep = sleep
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        deadline = self._clock.time() + self._first_token
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            wait=self._wait,
+            stop=lambda state: self._must_stop(state, deadline),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        failure: ProviderError | None = None
+        async with AsyncExitStack() as stack:
+            events: AsyncGenerator[Event, None]
+            head: list[Event] = []
+            async for attempt in retrying:
+                yield Attempt(self._name, request.model, failure)
+                with attempt:
+                    events = self._provider.stream(request)
+                    try:
+                        head = await _until_first_token(events)
+                    except ProviderError as error:
+                        failure = error
+                        raise
+            await stack.enter_async_context(aclosing(events))
+            for event in head:
+                yield event
+            async for event in events:
+                yield event
+
+    async def aclose(self) -> None:
+        await self._provider.aclose()
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = _error(state)
+        if error.retry_after is not None:
+            return error.retry_after
+        longest = FIRST_WAIT_SECONDS * 2.0 ** (state.attempt_number - 1)
+        return random.uniform(0, min(longest, self._max_wait))
+
+    def _must_stop(self, state: tenacity.RetryCallState, deadline: float) -> bool:
+        return (
+            state.attempt_number >= self._attempts
+            or state.upcoming_sleep > self._max_wait
+            or self._clock.time() + state.upcoming_sleep >= deadline
+        )
+
+
+async def _until_first_token(events: AsyncGenerator[Event, None]) -> list[Event]:
+    """Everything up to the first token or the end; what fails before it closes ``events``."""
+    head: list[Event] = []
+    try:
+        async for event in events:
+            head.append(event)
+            if isinstance(event, (Text, Reasoning, ToolCall, Finish)):
+                break
+    except BaseException:
+        await events.aclose()
+        raise
+    return head
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, ProviderError) and error.retryable
+
+
+def _error(state: tenacity.RetryCallState) -> ProviderError:
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    assert isinstance(error, ProviderError)
+    return error

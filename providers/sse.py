@@ -1,0 +1,108 @@
+"""Reading Server-Sent Events, as providers send them.
+
+A splitter for the one field that matters here: it takes bytes as they come off the
+network, however they are cut, and gives the ``data`` of each complete event. The cost is
+linear in the bytes, also for one event of many megabytes.
+
+Source: WHATWG HTML, 9.2.6 "Interpreting an event stream".
+"""
+
+from __future__ import annotations
+
+from providers.errors import UpstreamError
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+"""An event larger than this is refused: memory is bounded whatever a provider sends."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class SSEDecoder:
+    """Bytes in, ``data`` payloads out.
+
+    Line ends are LF, CRLF and CR. Comments, unknown fields and events without data are
+    skipped; several ``data`` lines are joined with LF. An event that is not closed by a
+    blank line when the stream ends is dropped, as the standard has it.
+    """
+
+    __slots__ = ("_after_cr", "_begun", "_pending", "_size")
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The payloads that ``chunk`` completes, in order.
+
+        Raises :class:`~providers.errors.UpstreamError` when an event passes :data:`MAX_EVENT_BYTES`.
+        """
+        if not self._begun:
+            chunk = self._begin(chunk)
+        if b"\r" in chunk or self._after_cr:
+            chunk = self._unify(chunk)
+        if not chunk:
+            return []
+
+        pending = self._pending
+        # The blank line may straddle the cut: then its first LF ends what is pending.
+        straddles = bool(pending) and chunk[0] == 0x0A and pending[-1][-1] == 0x0A
+        if not straddles and b"\n\n" not in chunk:
+            pending.append(chunk)
+            self._size += len(chunk)
+            if self._size > MAX_EVENT_BYTES:
+                raise UpstreamError("The model's provider sent an event that is too large.")
+            return []
+
+        if pending:
+            pending.append(chunk)
+            chunk = b"".join(pending)
+            pending.clear()
+        blocks = chunk.split(b"\n\n")
+        rest = blocks.pop()
+        self._size = len(rest)
+        if rest:
+            pending.append(rest)
+        payloads = []
+        for block in blocks:
+            if block.startswith(b"data: ") and b"\n" not in block:
+                payloads.append(block[6:])
+            else:
+                payload = _data(block)
+                if payload is not None:
+                    payloads.append(payload)
+        return payloads
+
+    def _begin(self, chunk: bytes) -> bytes:
+        """Take off a byte order mark, which may itself be cut."""
+        chunk = b"".join(self._pending) + chunk
+        self._pending.clear()
+        if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+            if chunk:
+                self._pending.append(chunk)
+            return b""
+        self._begun = True
+        return chunk.removeprefix(_BOM)
+
+    def _unify(self, chunk: bytes) -> bytes:
+        """CRLF and CR become LF, also when the cut falls between the two."""
+        if self._after_cr and chunk[:1] == b"\n":
+            chunk = chunk[1:]
+            self._after_cr = False
+        if not chunk:
+            return b""
+        self._after_cr = chunk[-1] == 0x0D
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _data(block: bytes) -> bytes | None:
+    """The joined ``data`` fields of one event, None if it has none."""
+    lines = []
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            value = line[5:]
+            lines.append(value[1:] if value[:1] == b" " else value)
+        elif line == b"data":
+            lines.append(b"")
+    return b"\n".join(lines) if lines else None

@@ -1,0 +1,131 @@
+"""Turning a table of values into a typed one, with errors that name the key and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_AT = re.compile(r"(?P<said>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+
+
+class Invalid(ValueError):
+    """A value that is not allowed. ``key`` is its dotted path, ``value`` what was found (None if
+    it is missing, or must not be shown), ``allowed`` what would be right."""
+
+    def __init__(self, key: str, allowed: str, value: object = None) -> None:
+        self.key = key
+        self.allowed = allowed
+        self.value = value
+        shown = "" if value is None else f" = {_short(value)}"
+        super().__init__(f"{key}{shown}: {allowed}" if key else allowed)
+
+
+def convert(value: object, kind: type[T], *, prefix: str = "") -> T:
+    """``value`` (tables, lists and plain values) as a ``kind``, a msgspec Struct.
+
+    ``prefix`` is the dotted path of ``value`` itself, for the error. Raises :class:`Invalid`.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise explain(error, value, kind, prefix=prefix) from None
+
+
+def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, prefix: str = "") -> Invalid:
+    """What msgspec found wrong with ``value``, as an :class:`Invalid`. It quotes no value itself."""
+    match = _AT.fullmatch(str(error))
+    assert match is not None
+    said, path = match["said"], match["path"] or "$"
+    steps = [step["key"] or step["index"] for step in _STEP.finditer(path)]
+    name = re.search(r"`([^`]*)`", said)
+    if said.startswith("Object contains unknown field") and name:
+        return Invalid(_join(prefix, *steps, name[1]), _unknown(name[1], _hint(kind, steps)))
+    if said.startswith("Object missing required field") and name:
+        hint = _describe(_hint(kind, [*steps, name[1]]))
+        return Invalid(_join(prefix, *steps, name[1]), f"is missing; expected {hint}" if hint else "is missing")
+    expected = _describe(_hint(kind, steps)) or _plain(said)
+    return Invalid(_join(prefix, *steps), f"expected {expected}", _find(value, steps))
+
+
+def _unknown(name: str, kind: object) -> str:
+    fields = msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
+    known = [field.encode_name for field in fields]
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"there is no such key; did you mean {near[0]!r}?"
+    return f"there is no such key; known are {', '.join(known)}"
+
+
+def _join(*parts: str) -> str:
+    joined = ""
+    for part in filter(None, parts):
+        joined += f"[{part}]" if part.isdigit() or part == "..." else f".{part}" if joined else part
+    return joined
+
+
+def _plain(said: str) -> str:
+    """msgspec's words, less its quoting: "Expected `int` >= 1" → "a whole number >= 1"."""
+    text = said.removeprefix("Expected ").split(", got ")[0].replace("`", "")
+    for word, plain in _WORDS:
+        text = re.sub(rf"\b{word}\b", plain, text)
+    return text
+
+
+_WORDS = (
+    ("int", "a whole number"),
+    ("float", "a number"),
+    ("str", "a string"),
+    ("bool", "true or false"),
+    ("array", "a list"),
+    ("object", "a table"),
+    ("null", "nothing"),
+)
+
+
+def _hint(kind: object, steps: list[str]) -> object:
+    """The annotation of the field that ``steps`` lead to, None if they leave what is typed."""
+    for step in steps:
+        bare = _bare(kind)
+        if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+            by_name = {field.encode_name: field.name for field in msgspec.structs.fields(bare)}
+            kind = typing.get_type_hints(bare, include_extras=True).get(by_name.get(step, step))
+        else:
+            return None
+    return kind
+
+
+def _bare(kind: object) -> object:
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+
+
+def _describe(hint: object) -> str | None:
+    """The description in a field's annotation, also in that of one member of a union."""
+    if typing.get_origin(hint) is typing.Annotated:
+        for meta in typing.get_args(hint)[1:]:
+            if isinstance(meta, msgspec.Meta) and meta.description:
+                return meta.description
+    for member in typing.get_args(hint):
+        if found := _describe(member):
+            return found
+    return None
+
+
+def _find(value: Any, steps: list[str]) -> object:
+    for step in steps:
+        try:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,110 @@
+"""The one place where things are wired together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from providers.catalog import Catalog, Policy, build_catalog
+from providers.clock import Clock, LoopClock
+from providers.registry import Registry, load_registry
+from providers.transport import AiohttpTransport, Transport
+from streamserver import supervisor as streams
+from streamserver.config.settings import Settings
+from streamserver.generation import Bounds, Outcome
+from streamserver.http.core import CORE, Core
+from streamserver.http.keys import Keys, parse_keys
+from streamserver.http.middleware import MIDDLEWARE
+from streamserver.http.middleware.browsers import allow_origin
+from streamserver.http.middleware.request_id import name_response
+from streamserver.http.routes import add_routes
+from streamserver.telemetry.record import log_outcome
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    registry: Registry | None = None,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    environ: Mapping[str, str] = os.environ,
+    on_end: Callable[[Outcome], None] = log_outcome,
+) -> web.Application:
+    """The server as an aiohttp application, to run or to mount in another.
+
+    Every collaborator may be replaced: ``registry`` holds the kinds of providers, ``transport``
+    carries their requests, ``clock`` is time, ``environ`` holds the keys, ``on_end`` is told of each
+    stream's end.
+
+    Whoever runs the application must set ``handler_cancellation=True`` (``web.run_app`` and
+    ``web.AppRunner`` take it): without it aiohttp does not say that a reader has gone.
+
+    Raises :class:`~providers.validation.Invalid` for a wrong provider table, and
+    :class:`~streamserver.http.keys.KeysError` for keys that cannot be read.
+    """
+    settings = settings or Settings()
+    clock = clock or LoopClock()
+    core = Core(
+        settings=settings,
+        catalog=catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ),
+        supervisor=streams.Supervisor(policy_for(settings), clock, on_end),
+        keys=keys_for(settings, environ),
+        clock=clock,
+    )
+    app = web.Application(middlewares=MIDDLEWARE)
+    app[CORE] = core
+    app.on_response_prepare.append(name_response)
+    app.on_response_prepare.append(allow_origin)
+    app.on_shutdown.append(_end_streams)
+    app.on_cleanup.append(_close)
+    add_routes(app)
+    return app
+
+
+def catalog_for(
+    settings: Settings, registry: Registry, transport: Transport, clock: Clock, environ: Mapping[str, str]
+) -> Catalog:
+    """The providers that ``settings`` name."""
+    policy = Policy(
+        first_token=settings.timeouts.first_token,
+        idle=settings.timeouts.idle,
+        attempts=settings.retry.attempts,
+        max_wait=settings.retry.max_wait,
+    )
+    return build_catalog(
+        settings.providers,
+        default=settings.provider.default,
+        registry=registry,
+        environ=environ,
+        transport=transport,
+        policy=policy,
+        clock=clock,
+    )
+
+
+def policy_for(settings: Settings) -> streams.Policy:
+    """The supervisor's bounds, from the settings."""
+    return streams.Policy(
+        bounds=Bounds(total=settings.timeouts.total, max_log_bytes=settings.resume.max_log_bytes),
+        max_streams=settings.limits.max_streams,
+        max_readers_per_stream=settings.limits.max_readers_per_stream,
+        attach_seconds=settings.resume.attach_seconds,
+        retention_seconds=settings.resume.retention_seconds,
+        max_total_bytes=settings.resume.max_total_bytes,
+    )
+
+
+def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
+    """The API keys in the variable that ``auth.keys_env`` names."""
+    return parse_keys(environ.get(settings.auth.keys_env, ""))
+
+
+async def _end_streams(app: web.Application) -> None:
+    await app[CORE].supervisor.stop_all()
+
+
+async def _close(app: web.Application) -> None:
+    await app[CORE].supervisor.aclose()
+    await app[CORE].catalog.aclose()

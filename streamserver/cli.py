@@ -1,0 +1,175 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from providers.registry import Registry, load_registry
+from providers.validation import Invalid
+from streamserver import __version__
+from streamserver.app import create_app, keys_for
+from streamserver.config import ConfigError, Loaded, Settings, load
+from streamserver.http.core import CORE
+from streamserver.http.keys import KeysError
+from streamserver.runner import listen, raise_descriptor_limit, serve
+from streamserver.telemetry.logs import set_up_logs
+
+_EPILOG = """\
+examples:
+  streamserver --provider echo          try it without a key
+  OPENAI_API_KEY=sk-… streamserver      OpenAI, the default
+  streamserver --config prod.toml       another configuration
+  streamserver check                    is the configuration right?
+"""
+
+
+class _Exit(Exception):
+    """A start that cannot be; the message says what to do."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv``; the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        registry = load_registry()
+        loaded = load(arguments.config, registry=registry, overrides=_overrides(arguments))
+        if arguments.command == "check":
+            return _check(loaded)
+        return _serve(loaded, registry)
+    except (ConfigError, _Exit) as error:
+        print(f"streamserver: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config", metavar="FILE", default=argparse.SUPPRESS,
+        help="the configuration; default: $STREAMSERVER_CONFIG, else ./config.toml, else built-in defaults",
+    )
+    common.add_argument("--host", default=argparse.SUPPRESS, help="the address to listen on (server.host)")
+    common.add_argument("--port", type=int, default=argparse.SUPPRESS, help="the port to listen on; 0: any free one (server.port)")
+    common.add_argument("--provider", metavar="NAME", default=argparse.SUPPRESS, help="who answers by default (provider.default)")
+    parser = argparse.ArgumentParser(
+        prog="streamserver",
+        description="Streams tokens from language models to browsers and API clients, as they are generated.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=f"streamserver {__version__}")
+    parser.set_defaults(command="serve", config=None)
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+    commands.add_parser("serve", parents=[common], help="run the server (the default)")
+    commands.add_parser(
+        "check", parents=[common], help="validate the configuration, and print what is in force, without secrets"
+    )
+    return parser
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    keys = {"host": "server.host", "port": "server.port", "provider": "provider.default"}
+    given = vars(arguments)
+    return {key: given[name] for name, key in keys.items() if name in given}
+
+
+def _check(loaded: Loaded) -> int:
+    keys = _keys(loaded.settings)
+    print(f"# {loaded.source} is valid. In force, with the environment and the command line:\n")
+    print(tomli_w.dumps(msgspec.to_builtins(loaded.settings)), end="")
+    print(f"\n# API keys: {keys}")
+    return 0
+
+
+def _serve(loaded: Loaded, registry: Registry) -> int:
+    settings = loaded.settings
+    _refuse_open_server(settings, os.environ)
+    set_up_logs(settings.log)
+    try:
+        app = create_app(settings, registry=registry)
+    except Invalid as error:
+        raise _Exit(f"{loaded.source}: {error}") from None
+    sock = _listen(settings)
+    warnings = [warning for warning in (raise_descriptor_limit(settings.limits.max_streams),) if warning]
+    warnings += [f"plug-in {name}: {error}" for name, error in registry.broken.items()]
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(app, sock, settings, announce=lambda: _announce(app, sock, loaded, warnings)))
+    return 0
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
+
+
+def _keys(settings: Settings) -> str:
+    try:
+        return "configured" if keys_for(settings, os.environ) else "none; anyone who can connect may use the server"
+    except KeysError as error:
+        raise _Exit(f"{settings.auth.keys_env}: {error}") from None
+
+
+def _refuse_open_server(settings: Settings, environ: Mapping[str, str]) -> None:
+    """An open server beyond this machine spends its owner's money for anyone."""
+    try:
+        keys = keys_for(settings, environ)
+    except KeysError as error:
+        raise _Exit(f"{settings.auth.keys_env}: {error}") from None
+    if keys or settings.auth.allow_anonymous or _is_loopback(settings.server.host):
+        return
+    raise _Exit(
+        f"without API keys it listens on loopback only, and server.host is {settings.server.host}: "
+        f"set {settings.auth.keys_env}=name:key, or auth.allow_anonymous = true if anyone may use it"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    try:
+        return listen(host, port)
+    except PermissionError:
+        raise _Exit(f"port {port} needs privileges; choose one from 1024 with --port") from None
+    except socket.gaierror:
+        raise _Exit(f"there is no host {host!r} to listen on; see --host") from None
+    except OSError as error:
+        if error.errno == 98:
+            raise _Exit(f"{host}:{port} is in use; choose another port with --port, or stop what listens there") from None
+        raise _Exit(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _announce(app: Any, sock: socket.socket, loaded: Loaded, warnings: Sequence[str]) -> None:
+    """Where it serves, who answers, and what to try."""
+    host, port = sock.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    default = app[CORE].catalog.default
+    lines = [
+        f"streamserver {__version__} serves on {url}",
+        f"  provider  {default.name} ({default.model})   config  {loaded.source}",
+        f"  page      {url}/",
+        f"  try       curl -N '{url}/api/chat/stream?prompt=hello'",
+    ]
+    if default.reason is not None:
+        lines.append(f"  missing   {default.reason}: export it and start again, or try --provider echo")
+    lines += [f"  warning   {warning}" for warning in warnings]
+    print("\n".join(lines), flush=True)

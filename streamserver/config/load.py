@@ -1,0 +1,142 @@
+"""Finding, reading and checking a configuration."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from providers.catalog import read_options
+from providers.registry import Registry
+from providers.validation import Invalid, convert
+from streamserver.assets import default_config
+from streamserver.config.settings import Settings
+
+PREFIX = "STREAMSERVER_"
+CONFIG_VARIABLE = "STREAMSERVER_CONFIG"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. The message is one line: where, which key, what is allowed."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A checked configuration, and where it came from (for people: a path, or "built-in defaults")."""
+
+    settings: Settings
+    source: str
+
+
+def load(
+    path: str | None,
+    *,
+    registry: Registry,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Read the configuration at ``path``, else where ``STREAMSERVER_CONFIG`` says, else ``./config.toml``,
+    else the defaults; then the environment; then ``overrides`` (dotted key → value, from the command line).
+
+    Raises :class:`ConfigError`.
+    """
+    source, table = _read(path, environ)
+    origins: dict[str, str] = {}
+    try:
+        _apply_environment(table, environ, origins)
+        for key, value in (overrides or {}).items():
+            _set(table, key.split("."), value)
+            origins[key] = "command line"
+        settings = convert(table, Settings)
+        _check(settings, registry)
+    except Invalid as error:
+        raise ConfigError(f"{origins.get(error.key, source)}: {_without_secret(error)}") from None
+    return Loaded(settings, source)
+
+
+def _read(path: str | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    chosen = path or environ.get(CONFIG_VARIABLE)
+    if not chosen and Path("config.toml").is_file():
+        chosen = "config.toml"
+    if not chosen:
+        return "built-in defaults", tomllib.loads(default_config())
+    try:
+        return chosen, tomllib.loads(Path(chosen).read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{chosen}: there is no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{chosen}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{chosen}: is not text in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{chosen}: is not TOML: {error}") from None
+
+
+def _apply_environment(table: dict[str, Any], environ: Mapping[str, str], origins: dict[str, str]) -> None:
+    """``STREAMSERVER_A__B=value`` sets ``a.b``. Names without a double underscore are not ours:
+    Kubernetes makes such ones for a service that is called streamserver."""
+    for name, text in sorted(environ.items()):
+        if not name.startswith(PREFIX) or "__" not in name:
+            continue
+        steps = name.removeprefix(PREFIX).lower().split("__")
+        if steps[0] == "providers" and len(steps) > 2:
+            steps[1] = _provider_named(table, steps[1])
+        _set(table, steps, _value(text))
+        origins[".".join(steps)] = name
+
+
+def _provider_named(table: dict[str, Any], name: str) -> str:
+    """Environment variables have no hyphens and, here, no case; tables may have both."""
+    tables = table.get("providers", {})
+    same = (known for known in tables if known.lower().replace("-", "_") == name)
+    return next(same, name)
+
+
+def _value(text: str) -> Any:
+    """``text`` as a TOML value, else as the string it is."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _set(table: dict[str, Any], steps: list[str], value: Any) -> None:
+    for step in steps[:-1]:
+        inner = table.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise Invalid(step, "expected a table", inner)
+        table = inner
+    table[steps[-1]] = value
+
+
+def _check(settings: Settings, registry: Registry) -> None:
+    """What no single key can be wrong about. Raises :class:`~providers.validation.Invalid`."""
+    for name, table in settings.providers.items():
+        read_options(name, table, registry)
+    for key, names in (("provider.default", (settings.provider.default,)), ("provider.fallback", settings.provider.fallback)):
+        for name in names:
+            if name not in settings.providers:
+                raise Invalid(key, f"expected one of {', '.join(settings.providers)}", name)
+    resume = settings.resume
+    if resume.grace_seconds > resume.max_grace_seconds:
+        raise Invalid(
+            "resume.grace_seconds", f"expected at most resume.max_grace_seconds ({resume.max_grace_seconds:g})", resume.grace_seconds
+        )
+    if settings.server.workers > 1 and resume.store == "memory":
+        raise Invalid(
+            "server.workers", 'more than one needs a shared store: set resume.store = "redis://…"', settings.server.workers
+        )
+
+
+def _without_secret(error: Invalid) -> str:
+    """The error, and no value that may be a key somebody put into the file."""
+    name = error.key.rsplit(".", 1)[-1]
+    if name == "api_key_env":
+        return f"{error.key}: {error.allowed}"
+    if name.endswith("key") or "secret" in name or "token" == name or "password" in name:
+        return f"{error.key}: secrets come from the environment: set api_key_env to the name of a variable"
+    return str(error)

@@ -1,0 +1,64 @@
+"""What a stream cost, also when the provider did not say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from providers.base import ChatRequest, Delta, Message, ToolCall, Usage
+from streamserver.log.records import TokenUsage
+
+CHARS_PER_TOKEN = 4
+"""OpenAI's rule of thumb for English."""
+
+
+class TokenCount:
+    """Tokens of one stream: the provider's numbers, and ours for what it leaves out.
+
+    Our number for the answer is one token a piece, or one per four characters if that is
+    more: servers send a token a piece, or several. The provider's numbers only rise, however
+    often it gives them, and are exact unless pieces came after them.
+    """
+
+    __slots__ = ("_chars", "_completion", "_pieces", "_prompt", "_request", "_stale")
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._request = request
+        self._chars = 0
+        self._pieces = 0
+        self._prompt: int | None = None
+        self._completion: int | None = None
+        self._stale = True
+
+    def add(self, piece: Delta) -> None:
+        """Count a piece of the answer."""
+        self._pieces += 1
+        self._chars += len(piece.arguments) if isinstance(piece, ToolCall) else len(piece.text)
+        self._stale = True
+
+    def report(self, usage: Usage) -> None:
+        """Take the provider's own numbers."""
+        if usage.prompt_tokens is not None:
+            self._prompt = max(self._prompt or 0, usage.prompt_tokens)
+        if usage.completion_tokens is not None:
+            self._completion = max(self._completion or 0, usage.completion_tokens)
+            self._stale = False
+
+    def total(self) -> TokenUsage:
+        """Everything until now."""
+        exact = self._prompt is not None and self._completion is not None and not self._stale
+        prompt = self._prompt if self._prompt is not None else _tokens_in(self._request.messages)
+        completion = self._completion or 0
+        if self._stale:
+            completion = max(completion, self._pieces, math.ceil(self._chars / CHARS_PER_TOKEN))
+        return TokenUsage(prompt, completion, prompt + completion, estimated=not exact)
+
+
+def _tokens_in(messages: Iterable[Message]) -> int:
+    chars = 0
+    for message in messages:
+        if isinstance(message.content, list):
+            chars += sum(len(part["text"]) for part in message.content if isinstance(part.get("text"), str))
+        elif message.content:
+            chars += len(message.content)
+    return max(1, math.ceil(chars / CHARS_PER_TOKEN))

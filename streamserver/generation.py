@@ -1,0 +1,202 @@
+"""A generation: one provider's answer, run into a log, with one ending whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import assert_never
+
+import msgspec
+
+from providers.base import Attempt, ChatRequest, Delta, Event, Finish, Provider, Reasoning, Text, ToolCall, Usage
+from providers.clock import Clock
+from providers.errors import ProviderError, UpstreamDetail, UpstreamDisconnected
+from providers.resilience import Expiry
+from streamserver.estimate import TokenCount
+from streamserver.failures import failed, failed_with
+from streamserver.log.base import Log
+from streamserver.log.records import ContinuedText, Done, Failed, Terminal, TokenUsage, size_of
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a stream when it has ended: the source of its log record and its metrics."""
+
+    stream_id: str
+    request_id: str
+    user: str
+    provider: str
+    model: str
+    terminal: Terminal
+    attempts: int
+    ttft_ms: float | None
+    duration_ms: float
+    usage: TokenUsage | None
+    detail: UpstreamDetail
+    crash: BaseException | None
+    """What went wrong in this server, for a terminal with the code ``internal``."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a generation may take: ``total`` seconds, and ``max_log_bytes`` of log."""
+
+    total: float
+    max_log_bytes: int
+
+
+class _TooLarge(Exception):
+    """The next piece would pass ``max_log_bytes``."""
+
+
+class Generation:
+    """Runs ``provider`` on ``request`` into ``log``.
+
+    However it ends (an answer, a failure, a deadline, :meth:`stop`, a bug), the log is closed with one
+    terminal record, the provider's connection is closed, and ``on_end`` is called once.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        provider: Provider,
+        request: ChatRequest,
+        user: str,
+        bounds: Bounds,
+        clock: Clock,
+        on_end: Callable[[Outcome], None],
+    ) -> None:
+        self._log = log
+        self._provider = provider
+        self._request = request
+        self._user = user
+        self._bounds = bounds
+        self._clock = clock
+        self._on_end = on_end
+        self._began = clock.time()
+        self._first_token: float | None = None
+        self._after_cr = False
+        self._tokens = TokenCount(request)
+        self._attempts = 0
+        self._sent = False
+        self._pending = False
+        """A request is on its way: asked, and neither answered nor failed."""
+        self._answering = (log.start.provider, log.start.model)
+        self._finish: Finish | None = None
+        self._detail = UpstreamDetail()
+        self._crash: BaseException | None = None
+        self._stop_code = "cancelled"
+
+    def stop(self, code: str) -> None:
+        """Say why the task that runs this is about to be cancelled: ``cancelled`` or ``shutting_down``."""
+        self._stop_code = code
+
+    async def run(self) -> None:
+        """Generate until the end. Never raises: to cancel it is to end it."""
+        try:
+            with Expiry(self._clock) as expiry:
+                expiry.within("total", self._bounds.total)
+                async with aclosing(self._provider.stream(self._request)) as events:
+                    await self._relay(events)
+            terminal = self._done()
+        except ProviderError as error:
+            terminal = self._failed_with(error)
+        except asyncio.CancelledError:
+            terminal = self._failed(self._stop_code)
+        except _TooLarge:
+            terminal = self._failed("too_large")
+        except Exception as error:
+            self._crash = error
+            terminal = self._failed("internal")
+        self.end(terminal)
+
+    def end(self, terminal: Terminal) -> None:
+        """Close the log with ``terminal``, unless it has ended already."""
+        if self._log.close(terminal):
+            self._on_end(self._outcome(terminal))
+
+    def stopped(self) -> Failed:
+        """The terminal record of a generation that was stopped."""
+        return self._failed(self._stop_code)
+
+    async def _relay(self, events: AsyncGenerator[Event, None]) -> None:
+        async for event in events:
+            match event:
+                case Text() | Reasoning() | ToolCall():
+                    if self._finish is None:
+                        self._piece(event)
+                case Usage():
+                    self._tokens.report(event)
+                case Finish():
+                    self._finish = self._finish or event
+                case Attempt():
+                    self._attempt(event)
+                case _:
+                    assert_never(event)
+
+    def _piece(self, piece: Delta) -> None:
+        if self._first_token is None:
+            self._first_token = self._clock.time()
+        if isinstance(piece, Text):
+            if self._after_cr and piece.text[:1] == "\n":
+                piece = ContinuedText(piece.text)
+            self._after_cr = piece.text[-1:] == "\r"
+        log = self._log
+        if log.size_bytes + size_of(piece) > self._bounds.max_log_bytes:
+            raise _TooLarge
+        log.append(piece)
+        self._tokens.add(piece)
+
+    def _attempt(self, attempt: Attempt) -> None:
+        self._attempts += 1
+        self._answering = (attempt.provider, attempt.model)
+        if attempt.after is not None:
+            self._sent = self._sent or attempt.after.sent
+        self._pending = True
+
+    def _usage(self) -> TokenUsage | None:
+        return self._tokens.total() if self._sent or self._pending else None
+
+    def _done(self) -> Terminal:
+        if self._finish is None:
+            return self._failed_with(UpstreamDisconnected())
+        provider, model = self._answering
+        return Done(
+            finish_reason=self._finish.reason,
+            provider=provider,
+            model=self._finish.model or model,
+            usage=self._usage(),
+            ttft_ms=self._ttft_ms(),
+            duration_ms=self._elapsed_ms(self._clock.time()),
+        )
+
+    def _failed(self, code: str) -> Failed:
+        return failed(code, request_id=self._log.start.request_id, usage=self._usage())
+
+    def _failed_with(self, error: ProviderError) -> Failed:
+        self._detail = error.detail
+        self._pending = self._pending and error.sent
+        return failed_with(error, request_id=self._log.start.request_id, usage=self._usage())
+
+    def _ttft_ms(self) -> float | None:
+        return None if self._first_token is None else self._elapsed_ms(self._first_token)
+
+    def _elapsed_ms(self, until: float) -> float:
+        return round((until - self._began) * 1000, 1)
+
+    def _outcome(self, terminal: Terminal) -> Outcome:
+        provider, model = self._answering
+        return Outcome(
+            stream_id=self._log.stream_id,
+            request_id=self._log.start.request_id,
+            user=self._user,
+            provider=provider,
+            model=terminal.model if isinstance(terminal, Done) else model,
+            terminal=terminal,
+            attempts=self._attempts,
+            ttft_ms=self._ttft_ms(),
+            duration_ms=self._elapsed_ms(self._clock.time()),
+            usage=terminal.usage,
+            detail=self._detail,
+            crash=self._crash,
+        )

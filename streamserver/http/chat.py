@@ -1,0 +1,240 @@
+"""A request for an answer: its fields, however they came, and what they ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from providers.base import ChatRequest, Message
+from providers.catalog import Catalog, Configured
+from providers.jsontext import DoubledKey, loads
+from providers.validation import explain
+from streamserver.config.settings import Settings
+from streamserver.http.problems import Problem, invalid
+
+QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
+"""What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
+
+_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?")
+_IMAGE_KEYS = frozenset({"image_url", "input_audio", "file"})
+
+
+class ChatFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a POST, or the query of a GET. ``max_tokens`` and ``grace`` have upper bounds in the settings."""
+
+    prompt: Annotated[str, Meta(description="a string")] | None = None
+    messages: list[Message] | None = None
+    system: str | None = None
+    provider: str | None = None
+    model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2, description="a number from 0 to 2")] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    grace: Annotated[float, Meta(ge=0, description="seconds, 0 or more")] | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A valid request: what to ask of whom, and how long to go on without a reader."""
+
+    request: ChatRequest
+    configured: Configured
+    grace_seconds: float
+
+
+def read_query(request: web.Request, allowed: frozenset[str]) -> dict[str, str]:
+    """The query's fields, each once. Raises :class:`Problem` for unknown and doubled ones."""
+    _, _, raw = request.raw_path.partition("?")
+    try:
+        raw.encode()  # bytes that are no UTF-8 arrive as lone surrogates
+        pairs = parse_qsl(raw.partition("#")[0], keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError:
+        raise Problem("malformed", "The query is not percent-encoded UTF-8.") from None
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in allowed:
+            raise invalid(_shown(name), "There is no such parameter.")
+        if name in fields:
+            raise invalid(name, f"{name} is given more than once.")
+        fields[name] = value
+    return fields
+
+
+def fields_of_query(query: Mapping[str, str]) -> ChatFields:
+    """The fields of a GET. Numbers are written in decimal."""
+    values: dict[str, Any] = {name: query[name] for name in QUERY_FIELDS & query.keys()}
+    for name in ("max_tokens", "temperature", "grace"):
+        text = values.get(name)
+        if text is not None:
+            if not text.isascii() or not _NUMBER.fullmatch(text):
+                raise invalid(name, f"{name} is not a number.")
+            values[name] = float(text) if "." in text else int(text)
+    return _convert(values)
+
+
+async def fields_of_body(request: web.Request, max_bytes: int) -> ChatFields:
+    """The fields of a POST. Raises :class:`Problem` for what is no JSON object, or has wrong fields."""
+    data = await read_body(request, max_bytes)
+    if not data.strip():
+        raise Problem("malformed", "The body is empty; send a JSON object.")
+    content_type = request.headers.get("Content-Type", "application/json")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Problem("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
+    try:
+        value = loads(data, unique=True)
+    except DoubledKey as error:
+        raise invalid(_shown(error.key), "The field is given more than once.") from None
+    except UnicodeDecodeError:
+        raise Problem("malformed", "The body is not UTF-8.") from None
+    except (ValueError, RecursionError):
+        raise Problem("malformed", "The body is not valid JSON.") from None
+    if not isinstance(value, dict):
+        raise Problem("malformed", "The body is not a JSON object.")
+    return _convert(value)
+
+
+async def read_body(request: web.Request, max_bytes: int) -> bytes:
+    """The whole body. Raises a 413 as soon as it is known to be larger than ``max_bytes``."""
+    too_large = Problem("body_too_large", f"The body is larger than {max_bytes} bytes.")
+    if (request.content_length or 0) > max_bytes:
+        raise too_large
+    data = bytearray()
+    while chunk := await request.content.readany():
+        data += chunk
+        if len(data) > max_bytes:
+            raise too_large
+    return bytes(data)
+
+
+def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, *, grace: float | None) -> Asked:
+    """What ``fields`` ask for. ``grace`` is what a header asked for, if the fields do not say.
+
+    Raises :class:`Problem`, a 422 that names the field.
+    """
+    messages = _messages(fields)
+    used = sum(map(len, _texts(fields)))
+    where = "messages" if fields.prompt is None else "prompt"
+    if not used and not _has_images(messages):
+        raise invalid(where, f"{where} is empty.")
+    limits = settings.limits
+    if used > limits.max_prompt_chars:
+        raise invalid(where, f"The request has {used} characters of text; the most is {limits.max_prompt_chars}.")
+    max_tokens = fields.max_tokens or limits.max_tokens
+    if max_tokens > limits.max_tokens:
+        raise invalid("max_tokens", f"max_tokens is at most {limits.max_tokens}.")
+    configured = _configured(fields, catalog)
+    return Asked(
+        ChatRequest(
+            messages=messages,
+            model=fields.model or configured.model,
+            max_tokens=max_tokens,
+            temperature=fields.temperature,
+            tools=fields.tools,
+            tool_choice=fields.tool_choice,
+        ),
+        configured,
+        _grace(grace if fields.grace is None else fields.grace, settings),
+    )
+
+
+def _convert(values: dict[str, Any]) -> ChatFields:
+    try:
+        return msgspec.convert(values, ChatFields)
+    except msgspec.ValidationError as error:
+        wrong = explain(error, values, ChatFields)
+        raise invalid(_shown(wrong.key), f"{_capital(wrong.allowed)}.") from None
+
+
+def _messages(fields: ChatFields) -> list[Message]:
+    if fields.messages is None:
+        if fields.prompt is None:
+            raise invalid("prompt", "A prompt is missing; send prompt, or messages.")
+        messages = [Message(role="user", content=fields.prompt)]
+    elif fields.prompt is not None:
+        raise invalid("prompt", "Send either prompt or messages, not both.")
+    elif not fields.messages:
+        raise invalid("messages", "messages is empty.")
+    else:
+        messages = fields.messages
+        _check_parts(messages)
+    if fields.system:
+        messages = [Message(role="system", content=fields.system), *messages]
+    return messages
+
+
+def _check_parts(messages: list[Message]) -> None:
+    for number, message in enumerate(messages):
+        if not isinstance(message.content, list):
+            continue
+        for position, part in enumerate(message.content):
+            field = f"messages[{number}].content[{position}]"
+            if not isinstance(part.get("type"), str):
+                raise invalid(f"{field}.type", "Expected a string.")
+            if part["type"] == "text" and not isinstance(part.get("text"), str):
+                raise invalid(f"{field}.text", "Expected a string.")
+
+
+def _texts(fields: ChatFields) -> Iterator[str]:
+    """All text of a request: whatever a model would be made to read, and is paid for by length."""
+    yield fields.prompt or ""
+    yield fields.system or ""
+    for message in fields.messages or ():
+        yield message.name or ""
+        yield message.refusal or ""
+        yield from _strings(message.content)
+        yield from _strings(message.tool_calls)
+    yield from _strings(fields.tools)
+    if isinstance(fields.tool_choice, dict):
+        yield from _strings(fields.tool_choice)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, but for the ``type`` of a part and what an image or a file is made of."""
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _strings(item)
+        case dict():
+            for key, item in value.items():
+                if key != "type" and key not in _IMAGE_KEYS:
+                    yield from _strings(item)
+
+
+def _has_images(messages: list[Message]) -> bool:
+    parts = (part for message in messages if isinstance(message.content, list) for part in message.content)
+    return any(part["type"] != "text" for part in parts)
+
+
+def _configured(fields: ChatFields, catalog: Catalog) -> Configured:
+    configured = catalog.default if fields.provider is None else catalog.get(fields.provider)
+    if configured is None:
+        raise invalid("provider", f"There is no such provider; there are {', '.join(each.name for each in catalog)}.")
+    if fields.model is not None and not configured.offers(fields.model):
+        offered = ", ".join(dict.fromkeys((configured.model, *configured.models)))
+        raise invalid("model", f"Provider {configured.name} offers {offered}.")
+    return configured
+
+
+def _grace(grace: float | None, settings: Settings) -> float:
+    if grace is None:
+        return settings.resume.grace_seconds
+    if grace > settings.resume.max_grace_seconds:
+        raise invalid("grace", f"grace is at most {settings.resume.max_grace_seconds:g} seconds.")
+    return grace
+
+
+def _shown(name: str) -> str:
+    """The name of a field that a client made up, as much of it as may be quoted back."""
+    return name if len(name) <= 100 and name.isprintable() else f"{name[:100]!a}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

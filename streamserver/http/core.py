@@ -1,0 +1,30 @@
+"""What every handler works with."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from providers.catalog import Catalog
+from providers.clock import Clock
+from streamserver.config.settings import Settings
+from streamserver.http.keys import Keys
+from streamserver.supervisor import Supervisor
+
+
+class Core(msgspec.Struct):
+    """The collaborators of the HTTP edge. ``settings`` and ``catalog`` may be replaced while it runs."""
+
+    settings: Settings
+    catalog: Catalog
+    supervisor: Supervisor
+    keys: Keys
+    clock: Clock
+
+
+CORE = web.AppKey("core", Core)
+
+
+def core_of(request: web.Request) -> Core:
+    """The core of the app that serves ``request``, mounted in another or not."""
+    return request.config_dict[CORE]

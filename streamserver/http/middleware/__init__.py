@@ -1,0 +1,17 @@
+"""What stands around every handler, from the outside in.
+
+The order is the meaning: every request has an id before anything can fail; whatever fails further in
+is answered in the right form; who may not ask is refused before anything is read.
+"""
+
+from __future__ import annotations
+
+from streamserver.http.middleware.auth import authenticate
+from streamserver.http.middleware.browsers import guard_browsers
+from streamserver.http.middleware.errors import answer_failures
+from streamserver.http.middleware.request_id import identify
+from streamserver.http.middleware.timeouts import enforce_deadlines
+
+MIDDLEWARE = (identify, answer_failures, enforce_deadlines, guard_browsers, authenticate)
+
+__all__ = ["MIDDLEWARE"]

@@ -1,0 +1,43 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from streamserver.http.core import core_of
+from streamserver.http.keys import presented_key
+from streamserver.http.problems import Problem
+from streamserver.http.state import KEY_NAME, route_of
+
+_STREAM = "/api/chat/streams/{stream_id}"
+
+
+@web.middleware
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Where there are keys, let nobody in without one, but to public pages and to a stream by its id.
+
+    A stream's id is a secret of its own: ``EventSource`` sends no headers.
+    """
+    request[KEY_NAME] = ""
+    keys = core_of(request).keys
+    if keys:
+        key = presented_key(request)
+        name = None if key is None else keys.name_of(key)
+        if name is not None:
+            request[KEY_NAME] = name
+        elif _is_protected(request):
+            raise Problem(
+                "unauthorized",
+                "This needs an API key, as Authorization: Bearer or X-API-Key.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+    return await handler(request)
+
+
+def _is_protected(request: web.Request) -> bool:
+    route = route_of(request)
+    if route.endswith(_STREAM):
+        return False
+    path = request.path if route == "(no route)" else route
+    return any(f"{prefix}/" in f"{path}/" for prefix in ("/api", "/v1", "/metrics"))

@@ -1,0 +1,82 @@
+"""What keeps a stranger's page from spending money here.
+
+A browser sends requests in its user's name for any page: an ``EventSource`` or a form on another site
+reaches a server on this machine as well. Sources: Fetch Metadata Request Headers (W3C), the Fetch
+standard's CORS protocol, and, for ``Host``, the DNS rebinding attacks it prevents.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from streamserver.config.settings import Settings
+from streamserver.http.core import core_of
+from streamserver.http.problems import Problem
+
+EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After"
+ALLOWED_HEADERS = (
+    "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempotency-Key, X-Request-ID, X-Stream-Grace"
+)
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@web.middleware
+async def guard_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse foreign hosts and cross-site requests; answer preflights."""
+    settings = core_of(request).settings
+    if not _host_is_ours(request, settings):
+        raise Problem("forbidden", "This server does not answer to that Host; server.allowed_hosts adds names.")
+    if request.path == "/" or not _is_api(request.path):
+        return await handler(request)
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return _preflight(request, settings)
+    site = request.headers.get("Sec-Fetch-Site", "none").lower()
+    if site not in ("same-origin", "none") and _origin(request) not in settings.auth.cors_origins:
+        raise Problem("forbidden", "Requests from other sites are refused; auth.cors_origins allows some.")
+    return await handler(request)
+
+
+async def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
+    """Let an allowed origin's page read the answer, streams included."""
+    if not _is_api(request.path):
+        return
+    response.headers.add("Vary", "Origin")
+    if _origin(request) in core_of(request).settings.auth.cors_origins:
+        response.headers["Access-Control-Allow-Origin"] = _origin(request)
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+
+
+def _preflight(request: web.Request, settings: Settings) -> web.Response:
+    if _origin(request) not in settings.auth.cors_origins:
+        raise Problem("forbidden", "Requests from this origin are refused; auth.cors_origins allows some.")
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, DELETE",
+            "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
+def _origin(request: web.Request) -> str:
+    """The request's origin; ``null``, which any page can be, is none."""
+    origin = request.headers.get("Origin", "")
+    return "" if origin == "null" else origin
+
+
+def _is_api(path: str) -> bool:
+    return "/api/" in path or "/v1/" in path
+
+
+def _host_is_ours(request: web.Request, settings: Settings) -> bool:
+    """A server that only this machine can reach answers only to this machine's names."""
+    address = request.transport.get_extra_info("sockname") if request.transport else None
+    if not isinstance(address, tuple) or not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+        return True
+    host = request.headers.get("Host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name.lower() in _LOOPBACK_NAMES or name.lower() in settings.server.allowed_hosts

@@ -1,0 +1,61 @@
+"""Everything that is no stream: the demo page, the providers, health."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from streamserver.assets import web_folder
+from streamserver.http.core import core_of
+
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """A file of the demo; ``/`` is its ``index.html``."""
+    return _file(request.match_info.get("name", "index.html"))
+
+
+def _file(name: str) -> web.StreamResponse:
+    path = web_folder() / name
+    content_type = _TYPES.get(path.suffix)
+    if content_type is None or not path.is_file():
+        raise web.HTTPNotFound
+    return web.FileResponse(path, headers={**_SECURITY, "Content-Type": content_type})
+
+
+async def providers(request: web.Request) -> web.Response:
+    """``GET /api/providers``: who can be asked, and what is missing. Never a key."""
+    catalog = core_of(request).catalog
+    listed = [
+        {"name": each.name, "kind": each.kind, "model": each.model, "ready": each.reason is None, "reason": each.reason}
+        for each in catalog
+    ]
+    return web.json_response({"default": catalog.default.name, "providers": listed}, headers={"Cache-Control": "no-store"})
+
+
+async def alive(request: web.Request) -> web.Response:
+    """``GET /healthz``: the process answers."""
+    return web.json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """``GET /readyz``: new streams are welcome; 503 while draining."""
+    draining = core_of(request).supervisor.draining
+    return web.json_response(
+        {"status": "draining" if draining else "ready"},
+        status=503 if draining else 200,
+        headers={"Cache-Control": "no-store", **({"Retry-After": "1"} if draining else {})},
+    )

@@ -1,0 +1,79 @@
+"""The open response of a stream."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp_sse import EventSourceResponse
+
+BUFFER_BYTES = 64 * 1024
+"""More than this waiting in the socket's buffer, and a write waits for the reader to take some."""
+
+
+class ReaderStalled(ConnectionError):
+    """The reader took nothing for the send timeout. Its connection has been cut."""
+
+
+class StreamResponse(EventSourceResponse):
+    """An ``EventSourceResponse`` that writes batches, each under the send timeout.
+
+    aiohttp-sse sets the headers, and TCP_USER_TIMEOUT, with which the kernel gives up on a
+    reader that acknowledges nothing. Keepalives are the tail's business, in one loop with the data.
+    """
+
+    # The headers leave with the first event, in one packet.
+    _send_headers_immediately = False
+
+    def __init__(self, *, send_timeout: float, headers: dict[str, str]) -> None:
+        super().__init__(allow_all_methods=True, send_timeout=send_timeout)
+        # aiohttp-sse sets its own; a proxy that may transform may also buffer.
+        self.headers["Cache-Control"] = "no-cache, no-transform"
+        self.headers.update(headers)
+        self.complete = False
+        """A terminal event has been written: the stream has had its one ending."""
+        self._transport: asyncio.WriteTransport | None = None
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if request.version < (1, 1):
+            # Without chunks the end of the connection is the only end of the body.
+            self.force_close()
+            self.headers["Connection"] = "close"
+        writer = await super().prepare(request)
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the reader has gone")
+        self._transport = transport
+        return writer
+
+    async def send_batch(self, data: bytes) -> None:
+        """Write ``data`` at once. Waits only for a reader that is far behind.
+
+        Raises :class:`ReaderStalled`, or :class:`ConnectionResetError` if the reader has gone.
+        """
+        writer, transport = self._payload_writer, self._transport
+        assert writer is not None and transport is not None
+        await writer.write(data, drain=False)  # type: ignore[call-arg]  # not in the abstract class
+        if transport.get_write_buffer_size() > BUFFER_BYTES:
+            await self._drain(writer)
+
+    async def _drain(self, writer: AbstractStreamWriter) -> None:
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await writer.drain()
+        except TimeoutError:
+            self._abort_transport()
+            raise ReaderStalled from None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the body; a reader that does not take the last of it is cut off like any other."""
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await super().write_eof(data)
+        except TimeoutError:
+            self._abort_transport()
+            raise ReaderStalled from None
+
+    async def _ping(self) -> None:
+        """Nothing: its comment ends in a blank line, which popular clients take for an empty event."""

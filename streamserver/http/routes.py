@@ -1,0 +1,31 @@
+"""Every address the server answers at."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from streamserver.http import pages, streams
+
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/api/chat/stream", streams.get_stream),
+    ("POST", "/api/chat/stream", streams.post_stream),
+    ("POST", "/api/chat/streams", streams.create_stream),
+    ("GET", "/api/chat/streams/{stream_id}", streams.attach_stream),
+    ("DELETE", "/api/chat/streams/{stream_id}", streams.delete_stream),
+    ("GET", "/api/providers", pages.providers),
+    ("GET", "/healthz", pages.alive),
+    ("GET", "/readyz", pages.ready),
+    ("GET", "/", pages.page),
+    ("GET", r"/{name:[a-z][a-z-]*\.(?:js|css|svg)}", pages.page),
+)
+"""Method, path and handler. HEAD is answered only where nothing can be started by it."""
+
+
+def add_routes(app: web.Application) -> None:
+    """Add every route of the table to ``app``."""
+    for method, path, handler in ROUTES:
+        if method == "GET" and not path.startswith("/api/chat/"):
+            app.router.add_get(path, handler)
+        else:
+            app.router.add_route(method, path, handler)

@@ -1,0 +1,61 @@
+"""A log in this process's memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from providers.base import Delta
+from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Record, Start, Terminal, size_of
+
+
+class MemoryLog:
+    """A list, and the futures of who waits for its next record. See :class:`~streamserver.log.base.Log`."""
+
+    __slots__ = ("_records", "_waiters", "size_bytes", "start", "stream_id", "terminal")
+
+    def __init__(self, start: Start) -> None:
+        self.stream_id = start.stream_id
+        self.start = start
+        self.terminal: Terminal | None = None
+        self.size_bytes = RECORD_OVERHEAD_BYTES
+        self._records: list[Record] = [start]
+        self._waiters: list[asyncio.Future[bool]] = []
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def append(self, record: Delta) -> bool:
+        if self.terminal is not None:
+            return False
+        self.size_bytes += size_of(record)
+        self._records.append(record)
+        if self._waiters:
+            self._wake()
+        return True
+
+    def close(self, terminal: Terminal) -> bool:
+        assert isinstance(terminal, (Done, Failed))
+        if self.terminal is not None:
+            return False
+        self.terminal = terminal
+        self.size_bytes += RECORD_OVERHEAD_BYTES
+        self._records.append(terminal)
+        self._wake()
+        return True
+
+    def take(self, offset: int, limit: int) -> Sequence[Record]:
+        return self._records[offset : offset + limit]
+
+    def subscribe(self, waiter: asyncio.Future[bool]) -> None:
+        self._waiters.append(waiter)
+
+    def unsubscribe(self, waiter: asyncio.Future[bool]) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(True)

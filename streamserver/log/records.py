@@ -1,0 +1,78 @@
+"""What a log holds: how a generation started, its pieces in order, and how it ended.
+
+The records are no wire format: :mod:`streamserver.wire` makes each of those from them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from providers.base import Delta, Reasoning, Text, ToolCall
+
+RECORD_OVERHEAD_BYTES = 64
+"""What a record counts for in ``resume.max_log_bytes``, besides its text."""
+
+
+class TokenUsage(msgspec.Struct, frozen=True):
+    """What was used. ``estimated``: by us from the lengths, since the provider did not say."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Record 0 of every log."""
+
+    stream_id: str
+    request_id: str
+    provider: str
+    model: str
+
+
+class ContinuedText(Text, frozen=True, gc=False):
+    """Text that begins with the LF of a CRLF whose CR ended the text before it.
+
+    Where the provider cut its answer is chance; without this mark a format that reads CRLF as
+    one line end would have to look at the record before.
+    """
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The answer is complete. Times in milliseconds from the stream's start; ``ttft_ms`` is None without a token."""
+
+    finish_reason: str
+    provider: str
+    model: str
+    usage: TokenUsage | None
+    ttft_ms: float | None
+    duration_ms: float
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The stream failed. ``code`` is one of :data:`streamserver.failures.FAILURES`; ``usage`` is None if
+    nothing was sent to a provider, ``retry_after`` (seconds) if unknown."""
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | None
+    request_id: str
+    usage: TokenUsage | None
+
+
+Terminal: TypeAlias = Done | Failed
+Record: TypeAlias = Start | Delta | Terminal
+
+
+def size_of(record: Delta) -> int:
+    """What a piece counts for in ``resume.max_log_bytes``: its text in UTF-8, and the overhead."""
+    match record:
+        case Text(text) | Reasoning(text):
+            pass
+        case ToolCall():
+            text = f"{record.id or ''}{record.name or ''}{record.arguments}"
+    return RECORD_OVERHEAD_BYTES + (len(text) if text.isascii() else len(text.encode("utf-8", "replace")))

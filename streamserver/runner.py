@@ -1,0 +1,186 @@
+"""Running the application: sockets, the HTTP protocol's edges, signals, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_server import Server
+from loguru import logger
+
+from streamserver.config.settings import Settings
+from streamserver.http.core import CORE
+from streamserver.http.state import REQUEST_ID, route_of
+from streamserver.telemetry.logs import handle_loop_failure
+from streamserver.telemetry.tracebacks import log_crash
+
+MAX_LINE_BYTES = 64 * 1024
+"""The longest request line, and so the longest URL, that is accepted."""
+MAX_HEADER_BYTES = 64 * 1024
+"""The longest single header."""
+INTERRUPT_DRAIN_SECONDS = 2.0
+"""How long running streams may finish after SIGINT, or after a second SIGTERM."""
+BACKLOG = 4096
+
+
+class _Protocol(RequestHandler):
+    """aiohttp's server protocol, its own errors answered and logged without a word of the request."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What the parser refused, or what escaped the application."""
+        if status == 400:
+            logger.bind(event="refused", kind=type(exc).__name__).info("a request that is not HTTP, or too long")
+        elif exc is not None and not isinstance(exc, ConnectionError):
+            log_crash("a request failed outside the application", exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the response has begun")
+        response = web.Response(status=status)
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """Without the exception's message, which may quote a header."""
+        error = kwargs.get("exc_info")
+        if isinstance(error, BaseException):
+            log_crash("a connection failed", error)
+
+
+class _Server(Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class AccessLog(AbstractAccessLogger):
+    """One line a request, at DEBUG (at INFO if it was refused): its route's template, never its URL."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        if not isinstance(request, web.Request):
+            return
+        level = "DEBUG" if response.status < 400 else "INFO"
+        logger.bind(
+            event="request",
+            request_id=request.get(REQUEST_ID),
+            method=request.method if request.method.isascii() else "?",
+            route=route_of(request),
+            status=response.status,
+            bytes=response.body_length,
+            duration_ms=round(time * 1000, 1),
+        ).log(level, "request")
+
+
+class AppRunner(web.AppRunner):
+    """aiohttp's runner, set up for streams.
+
+    A reader's leaving cancels its handler; long URLs are taken; the protocol's own errors quote nothing.
+    Also for gunicorn, whose worker takes a runner from an async factory.
+    """
+
+    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+        super().__init__(
+            app,
+            handler_cancellation=True,
+            access_log_class=AccessLog,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            shutdown_timeout=5.0,
+            **kwargs,
+        )
+
+    async def _make_server(self) -> Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # aiohttp has no other way to give it another protocol
+        return server
+
+
+def raise_descriptor_limit(max_streams: int) -> str | None:
+    """Raise the soft limit of open files to the hard one. A warning if even that is below two a stream
+    (its reader's connection, and its provider's)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            pass
+    if soft != resource.RLIM_INFINITY and soft < 2 * max_streams:
+        return (
+            f"open files are limited to {soft}, fewer than two for each of limits.max_streams = {max_streams}: "
+            f"raise the limit (ulimit -n), or lower max_streams to {soft // 2}"
+        )
+    return None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises :class:`OSError`."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+async def serve(app: web.Application, sock: socket.socket, settings: Settings, *, announce: Callable[[], None]) -> None:
+    """Serve ``app`` on ``sock`` until SIGTERM or SIGINT, and then until its streams have ended.
+
+    While it drains it still listens: new streams are refused with a 503, attaching and stopping work.
+    A second signal shortens the drain; every stream is ended properly even then.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(handle_loop_failure)
+    runner = AppRunner(app)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, sock, backlog=BACKLOG).start()
+        with _Signals(loop) as signals:
+            announce()
+            drain_seconds = settings.server.drain_seconds if await signals.first() == signal.SIGTERM else INTERRUPT_DRAIN_SECONDS
+            supervisor = app[CORE].supervisor
+            logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
+            await supervisor.drain(drain_seconds, hurry=signals.hurry)
+    finally:
+        await runner.cleanup()
+
+
+class _Signals:
+    """SIGTERM and SIGINT, for as long as the block runs."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._first: asyncio.Future[signal.Signals] = loop.create_future()
+        self.hurry = asyncio.Event()
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._receive, number)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.remove_signal_handler(number)
+
+    async def first(self) -> signal.Signals:
+        """Wait for the first of them."""
+        return await self._first
+
+    def _receive(self, number: signal.Signals) -> None:
+        if self._first.done():
+            self._loop.call_later(INTERRUPT_DRAIN_SECONDS, self.hurry.set)
+        else:
+            self._first.set_result(number)

@@ -1,0 +1,233 @@
+"""The supervisor: owns every generation's task, and decides when one may go on.
+
+A stream is a generation and its readers. It lives as long as somebody reads, or may yet
+come back to read; it stays readable for a while after its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from providers.base import ChatRequest
+from providers.catalog import Configured
+from providers.clock import Clock, Timer
+from streamserver.generation import Bounds, Generation, Outcome
+from streamserver.log.base import Log
+from streamserver.log.memory import MemoryLog
+from streamserver.log.records import Start
+
+STOP_SECONDS = 1.0
+"""How long a provider may take to let go of its connection before its stream is ended without it."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on streams; times in seconds. The names are those of the settings."""
+
+    bounds: Bounds
+    max_streams: int
+    max_readers_per_stream: int
+    attach_seconds: float
+    retention_seconds: float
+    max_total_bytes: int
+
+
+class Refused(Exception):
+    """A stream or a reader too many. The class says which."""
+
+
+class TooManyStreams(Refused):
+    """``max_streams`` are running."""
+
+
+class TooManyReaders(Refused):
+    """``max_readers_per_stream`` are reading this one."""
+
+
+class Draining(Refused):
+    """The server is shutting down and starts nothing new."""
+
+
+class Stream:
+    """A generation, its log and its readers."""
+
+    def __init__(self, log: Log, grace_seconds: float) -> None:
+        self.id = log.stream_id
+        self.log = log
+        self.grace_seconds = grace_seconds
+        self.readers = 0
+        self.generation: Generation | None = None
+        """None when it has ended: what is kept to be read again holds no prompt."""
+        self.task: asyncio.Task[None] | None = None
+        self.alone: Timer | None = None
+        """Runs while nobody reads; ends the generation when it fires."""
+
+    @property
+    def ended(self) -> bool:
+        return self.log.terminal is not None
+
+
+class Supervisor:
+    """Starts, finds, stops and forgets streams.
+
+    ``on_end`` is told of every stream's end, once.
+    """
+
+    def __init__(self, policy: Policy, clock: Clock, on_end: Callable[[Outcome], None]) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._on_end = on_end
+        self._running: dict[str, Stream] = {}
+        self._ended: OrderedDict[str, Stream] = OrderedDict()
+        self._retained_bytes = 0
+        self._expiries: dict[str, Timer] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+
+    @property
+    def active(self) -> int:
+        """How many streams are running."""
+        return len(self._running)
+
+    def open(self, request: ChatRequest, configured: Configured, *, request_id: str, user: str, grace_seconds: float) -> Stream:
+        """A new stream, with its start in its log. Nothing is asked of the provider until :meth:`launch`.
+
+        Raises :class:`TooManyStreams` or :class:`Draining`.
+        """
+        if self.draining:
+            raise Draining
+        if len(self._running) >= self._policy.max_streams:
+            raise TooManyStreams
+        start = Start(secrets.token_urlsafe(16), request_id, configured.name, request.model)
+        stream = Stream(MemoryLog(start), grace_seconds)
+        stream.generation = Generation(
+            log=stream.log,
+            provider=configured.provider,
+            request=request,
+            user=user,
+            bounds=self._policy.bounds,
+            clock=self._clock,
+            on_end=lambda outcome: self._end(stream, outcome),
+        )
+        self._running[stream.id] = stream
+        self._idle.clear()
+        return stream
+
+    def launch(self, stream: Stream) -> None:
+        """Ask the provider. A stream that nobody reads waits ``attach_seconds`` for its first reader."""
+        if stream.generation is None or stream.task is not None:
+            return
+        stream.task = asyncio.get_running_loop().create_task(stream.generation.run(), name=f"stream-{stream.id[:6]}")
+        if not stream.readers:
+            self._leave_alone(stream, self._policy.attach_seconds)
+
+    def find(self, stream_id: str) -> Stream | None:
+        """The stream of that id, running or kept, or None."""
+        return self._running.get(stream_id) or self._ended.get(stream_id)
+
+    @contextmanager
+    def reading(self, stream: Stream) -> Iterator[None]:
+        """Count a reader for as long as the block runs. The last one to leave ends the generation, after its grace.
+
+        Raises :class:`TooManyReaders`.
+        """
+        if stream.readers >= self._policy.max_readers_per_stream:
+            raise TooManyReaders
+        stream.readers += 1
+        if stream.alone is not None:
+            stream.alone.cancel()
+            stream.alone = None
+        try:
+            yield
+        finally:
+            stream.readers -= 1
+            if not stream.readers and not stream.ended:
+                if stream.grace_seconds > 0 and stream.task is not None:
+                    self._leave_alone(stream, stream.grace_seconds)
+                else:
+                    self._cancel(stream, "cancelled")
+
+    async def stop(self, stream: Stream, code: str = "cancelled") -> None:
+        """End the generation now. When this returns the terminal record is in the log."""
+        self._cancel(stream, code)
+        if stream.task is not None and not stream.ended:
+            await asyncio.wait((stream.task,), timeout=STOP_SECONDS)
+        self._end_without_provider(stream)
+
+    async def drain(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
+        """Start nothing new; give running streams ``seconds`` (or until ``hurry`` is set), then end them."""
+        self.draining = True
+        waits = [asyncio.ensure_future(self._idle.wait())]
+        if hurry is not None:
+            waits.append(asyncio.ensure_future(hurry.wait()))
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        await self.stop_all()
+
+    async def stop_all(self) -> None:
+        """End every running stream with ``shutting_down``."""
+        self.draining = True
+        await asyncio.gather(*(self.stop(stream, "shutting_down") for stream in list(self._running.values())))
+
+    async def aclose(self) -> None:
+        """End and forget everything."""
+        await self.stop_all()
+        for timer in self._expiries.values():
+            timer.cancel()
+        self._expiries.clear()
+        self._ended.clear()
+
+    def _leave_alone(self, stream: Stream, seconds: float) -> None:
+        stream.alone = self._clock.call_at(self._clock.time() + seconds, lambda: self._cancel(stream, "cancelled"))
+
+    def _cancel(self, stream: Stream, code: str) -> None:
+        if stream.generation is None:
+            return
+        stream.generation.stop(code)
+        if stream.task is None:
+            self._end_without_provider(stream)
+            return
+        stream.task.cancel()
+        if stream.alone is not None:
+            stream.alone.cancel()
+        stream.alone = self._clock.call_at(
+            self._clock.time() + STOP_SECONDS, lambda: self._end_without_provider(stream)
+        )
+
+    def _end_without_provider(self, stream: Stream) -> None:
+        """A provider that holds on to its connection, or to its task, does not keep its readers."""
+        if stream.generation is not None:
+            stream.generation.end(stream.generation.stopped())
+
+    def _end(self, stream: Stream, outcome: Outcome) -> None:
+        if stream.alone is not None:
+            stream.alone.cancel()
+            stream.alone = None
+        stream.generation = None
+        del self._running[stream.id]
+        if not self._running:
+            self._idle.set()
+        self._retain(stream)
+        self._on_end(outcome)
+
+    def _retain(self, stream: Stream) -> None:
+        self._ended[stream.id] = stream
+        self._retained_bytes += stream.log.size_bytes
+        due = self._clock.time() + self._policy.retention_seconds
+        self._expiries[stream.id] = self._clock.call_at(due, lambda: self._forget(stream.id))
+        while self._retained_bytes > self._policy.max_total_bytes:
+            self._forget(next(iter(self._ended)))
+
+    def _forget(self, stream_id: str) -> None:
+        stream = self._ended.pop(stream_id)
+        self._retained_bytes -= stream.log.size_bytes
+        self._expiries.pop(stream_id).cancel()

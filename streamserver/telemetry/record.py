@@ -1,0 +1,44 @@
+"""The one record a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loguru import logger
+
+from streamserver.generation import Outcome
+from streamserver.log.records import Done
+from streamserver.telemetry.tracebacks import log_crash
+
+
+def fields_of(outcome: Outcome) -> dict[str, Any]:
+    """The record's fields, as the wire contract names them, and what is known of the provider's error."""
+    terminal, usage = outcome.terminal, outcome.usage
+    done = isinstance(terminal, Done)
+    return {
+        "event": "stream",
+        "request_id": outcome.request_id,
+        "stream_id": outcome.stream_id[:6],
+        "user": outcome.user or None,
+        "provider": outcome.provider,
+        "model": outcome.model,
+        "status": "done" if done else terminal.code,
+        "finish_reason": terminal.finish_reason if done else None,
+        "attempts": outcome.attempts,
+        "ttft_ms": outcome.ttft_ms,
+        "duration_ms": outcome.duration_ms,
+        "prompt_tokens": usage.prompt_tokens if usage else None,
+        "completion_tokens": usage.completion_tokens if usage else None,
+        "total_tokens": usage.total_tokens if usage else None,
+        "estimated": usage.estimated if usage else None,
+        **outcome.detail.fields(),
+    }
+
+
+def log_outcome(outcome: Outcome) -> None:
+    """Write the record; before it, where this server is to blame, the crash."""
+    if outcome.crash is not None:
+        log_crash("a generation failed", outcome.crash, request_id=outcome.request_id, provider=outcome.provider)
+    fields = fields_of(outcome)
+    level = "INFO" if fields["status"] in ("done", "cancelled") else "WARNING"
+    logger.bind(**fields).log(level, "stream {}", fields["status"])

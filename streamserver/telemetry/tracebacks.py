@@ -1,0 +1,29 @@
+"""Tracebacks without values.
+
+An exception's message may quote what it failed on: a prompt, a token, a key. So a crash is logged as
+the types of its exceptions and the places they came through, which is what leads to the bug.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+from loguru import logger
+
+
+def places(error: BaseException | None) -> str:
+    """The chain of exceptions, each by its type and its frames, the message left out."""
+    lines: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        lines.append(f"{type(error).__module__}.{type(error).__qualname__} (message left out)")
+        for frame in traceback.extract_tb(error.__traceback__):
+            lines.append(f"  {frame.filename}:{frame.lineno} in {frame.name}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(lines)
+
+
+def log_crash(what: str, error: BaseException, **fields: object) -> None:
+    """One record at ERROR: a bug in this server, or in a plug-in."""
+    logger.bind(event="crash", **fields, traceback=places(error)).error(what)

@@ -1,0 +1,80 @@
+"""The native format: Server-Sent Events made for ``EventSource``.
+
+Source for the framing: WHATWG HTML, 9.2 "Server-sent events".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import assert_never
+
+import msgspec
+
+from providers.base import Reasoning, Text, ToolCall
+from providers.jsontext import scalar, scalars
+from streamserver.log.records import ContinuedText, Done, Failed, Record, Start
+from streamserver.wire.base import MAX_BATCH_BYTES
+
+RETRY_MS = 1000
+"""How soon a browser reconnects."""
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_to_json = msgspec.json.Encoder().encode
+
+
+class NativeEncoder:
+    """``id: {stream_id}:{offset}`` on every event; text as it is, everything else as JSON."""
+
+    keepalive = b"event: ping\ndata: {}\n\n"
+
+    def encode(self, stream_id: str, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
+        parts: list[str] = []
+        size = 0
+        for record in records:
+            block = _block(f"{stream_id}:{offset + len(parts)}", record)
+            parts.append(block)
+            size += len(block)
+            if size >= MAX_BATCH_BYTES:
+                break
+        return _bytes("".join(parts)), len(parts)
+
+    def encode_last(self, stream_id: str, failed: Failed) -> bytes:
+        return _bytes(_block(f"{stream_id}:end", failed))
+
+
+def _block(event_id: str, record: Record) -> str:
+    match record:
+        case Text(text):
+            if isinstance(record, ContinuedText):
+                text = text[1:]
+            if "\n" in text or "\r" in text:
+                text = _LINE_END.sub("\ndata: ", text)
+            return f"id: {event_id}\ndata: {text}\n\n"
+        case Reasoning():
+            return _json_block("reasoning", event_id, record)
+        case ToolCall():
+            return _json_block("tool_call", event_id, record)
+        case Start():
+            return f"retry: {RETRY_MS}\n{_json_block('start', event_id, record)}"
+        case Done():
+            return _json_block("done", event_id, record)
+        case Failed():
+            return _json_block("error", event_id, record)
+        case _:
+            assert_never(record)
+
+
+def _json_block(event: str, event_id: str, record: Record) -> str:
+    try:
+        data = _to_json(record)
+    except UnicodeEncodeError:
+        data = _to_json(scalars(msgspec.to_builtins(record)))
+    return f"event: {event}\nid: {event_id}\ndata: {data.decode()}\n\n"
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a provider let half of a surrogate pair through
+        return scalar(text).encode()
