@@ -1,0 +1,71 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.programs import program
+from tests.support.server import ServerProcess, running_server
+from tests.support.upstream import Script, Upstream, running_upstream
+
+StartServer = Callable[..., Any]
+StartUpstream = Callable[..., Any]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-programs",
+        action="store_true",
+        help="fail, instead of skipping, where a program from outside PyPI is missing",
+    )
+
+
+@pytest.fixture
+def find_program(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The path of a program by its name; skips, or fails, where it is missing."""
+    return lambda name: program(name, request)
+
+
+@pytest.fixture
+async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
+    """``await start_server({"limits": {…}}, arguments=(…), environ={…})``: a :class:`ServerProcess`."""
+    async with AsyncExitStack() as stack:
+        count = 0
+
+        async def start(config: dict[str, Any] | None = None, **options: Any) -> ServerProcess:
+            nonlocal count
+            count += 1
+            return await stack.enter_async_context(running_server(tmp_path / f"server{count}", config, **options))
+
+        yield start
+
+
+@pytest.fixture
+async def start_upstream() -> AsyncIterator[StartUpstream]:
+    """``await start_upstream(script)``: an :class:`Upstream`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(script: Script) -> Upstream:
+            context: AbstractAsyncContextManager[Upstream] = running_upstream(script)
+            return await stack.enter_async_context(context)
+
+        yield start
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that waits 30 s for anything, and no longer."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+def openai_at(upstream: Upstream, **options: Any) -> dict[str, Any]:
+    """The tables that make ``upstream`` the default provider."""
+    table = {"kind": "openai", "model": "gpt-4o-mini", "base_url": f"{upstream.url}/v1", **options}
+    return {"provider": {"default": "up"}, "providers": {"up": table}}

@@ -1,0 +1,91 @@
+"""Clients: one on a raw socket, for what a library would hide, and helpers over aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from tests.support.sse import Event, Parser, parse
+
+
+class RawStream:
+    """A GET or POST on a socket of its own, read as it comes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.parser = Parser()
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.raw = b""
+        self._chunked = False
+
+    @classmethod
+    async def request(
+        cls, port: int, target: str, *, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None, version: str = "1.1"
+    ) -> RawStream:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+        stream = cls(reader, writer)
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        lines = [f"{method} {target} HTTP/{version}", f"Host: 127.0.0.1:{port}"]
+        if body is not None:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(data)}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        writer.write("\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + data)
+        return stream
+
+    async def head(self) -> RawStream:
+        """Read the status and headers."""
+        block = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = block.removesuffix("\r\n\r\n").split("\r\n")
+        self.status = int(first.split(" ")[1])
+        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        self._chunked = self.headers.get("transfer-encoding") == "chunked"
+        return self
+
+    async def read(self) -> bytes:
+        """The next bytes of the body, ``b""`` at its end."""
+        if not self._chunked:
+            data = await self.reader.read(65536)
+        else:
+            size = int((await self.reader.readuntil(b"\r\n"))[:-2], 16)
+            data = (await self.reader.readexactly(size + 2))[:-2]
+        self.raw += data
+        return data
+
+    async def events(self, count: int | None = None) -> list[Event]:
+        """The next ``count`` events at least, or all there are until the body's end."""
+        events: list[Event] = []
+        while count is None or len(events) < count:
+            data = await self.read()
+            if not data:
+                break
+            events += self.parser.feed(data)
+        return events
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+def stream_url(base: str, prompt: str = "hello big world", **parameters: object) -> str:
+    """The address of a one-shot GET."""
+    extra = "".join(f"&{name}={quote(str(value), safe='')}" for name, value in parameters.items())
+    return f"{base}/api/chat/stream?prompt={quote(prompt, safe='')}{extra}"
+
+
+async def get_events(http: aiohttp.ClientSession, url: str, **options: Any) -> list[Event]:
+    """All events of a stream that answers with 200."""
+    async with http.get(url, **options) as response:
+        assert response.status == 200, await response.text()
+        return parse(await response.read())
+
+
+async def post_events(http: aiohttp.ClientSession, url: str, body: Any, **options: Any) -> list[Event]:
+    """All events of a stream started by a POST."""
+    async with http.post(f"{url}/api/chat/stream", json=body, **options) as response:
+        assert response.status == 200, await response.text()
+        return parse(await response.read())

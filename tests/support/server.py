@@ -1,0 +1,116 @@
+"""A real server process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+START_SECONDS = 60.0
+ECHO = {"kind": "echo", "delay_ms": 0}
+
+
+class ServerProcess:
+    """``streamserver`` in a process of its own, on a free port, logging JSON."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.url = ""
+        self.port = 0
+        self.announced = ""
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """Everything written to standard error until now."""
+        return self._log.read_text("utf-8")
+
+    def records(self, event: str = "stream") -> list[dict[str, Any]]:
+        """The log's records of one kind of event."""
+        lines = (json.loads(line) for line in self.log.splitlines() if line.startswith("{"))
+        return [record for record in lines if record.get("event") == event]
+
+    async def record(self, stream_id: str | None = None, *, seconds: float = 20) -> dict[str, Any]:
+        """The record of a stream (of the only one), once it is written."""
+        async with asyncio.timeout(seconds):
+            while True:
+                found = [r for r in self.records() if stream_id is None or r["stream_id"] == stream_id[:6]]
+                if found:
+                    return found[-1]
+                await asyncio.sleep(0.01)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    async def wait(self, seconds: float = 30) -> int:
+        return await asyncio.wait_for(self.process.wait(), seconds)
+
+
+@asynccontextmanager
+async def running_server(
+    folder: Path,
+    config: Mapping[str, Any] | None = None,
+    *,
+    arguments: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[ServerProcess]:
+    """Start a server with ``config`` (the tables of a config.toml) and stop it at the end.
+
+    Unless the config says otherwise: echo is the default provider, limits per user are wide, and the
+    log is JSON.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables: dict[str, Any] = {"provider": {"default": "echo"}, "providers": {"echo": dict(ECHO)}, "log": {"format": "json"}}
+    tables["limits"] = {"max_streams_per_user": 100_000, "requests_per_minute": 1_000_000}
+    for name, table in (config or {}).items():
+        tables[name] = {**tables.get(name, {}), **table}
+    path = folder / "config.toml"
+    path.write_text(tomli_w.dumps(tables), "utf-8")
+    log = folder / "server.log"
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streamserver", "--config", str(path), "--port", "0", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            cwd=folder,
+            env={**clean_environ(), **(environ or {})},
+        )
+    server = ServerProcess(process, log)
+    try:
+        await _announcement(server)
+        yield server
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        # Close the pipe's transport now: left to the collector it is a ResourceWarning.
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+def clean_environ() -> dict[str, str]:
+    """The environment without keys and settings of whoever runs the tests."""
+    hidden = ("OPENAI_", "ANTHROPIC_", "STREAMSERVER_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+
+
+async def _announcement(server: ServerProcess) -> None:
+    assert server.process.stdout is not None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not (found := re.search(r"try .*'(http://\S+?:(\d+))/", server.announced)):
+                line = await server.process.stdout.readline()
+                if not line:
+                    raise AssertionError(f"the server did not start:\n{server.announced}{server.log}")
+                server.announced += line.decode()
+    except TimeoutError:
+        raise AssertionError(f"the server said nothing:\n{server.announced}{server.log}") from None
+    server.url, server.port = found[1], int(found[2])
