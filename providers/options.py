@@ -8,10 +8,15 @@ import msgspec
 
 from providers.transport import Transport
 
-HttpUrl: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]", description="an http:// or https:// address")]
+HttpUrl: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=r"^https?://[^\s/]", description="an http:// or https:// address")
+]
 
 VariableName: TypeAlias = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable, not a key itself")
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable, not a key itself"
+    ),
 ]
 
 

@@ -99,7 +99,7 @@ class AiohttpTransport:
             response = await self._open().post(
                 request.url, headers=request.headers, data=request.body, allow_redirects=False
             )
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise _translate(error) from error
         return AiohttpResponse(response)
 

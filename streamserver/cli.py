@@ -54,12 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--config", metavar="FILE", default=argparse.SUPPRESS,
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
         help="the configuration; default: $STREAMSERVER_CONFIG, else ./config.toml, else built-in defaults",
     )
     common.add_argument("--host", default=argparse.SUPPRESS, help="the address to listen on (server.host)")
-    common.add_argument("--port", type=int, default=argparse.SUPPRESS, help="the port to listen on; 0: any free one (server.port)")
-    common.add_argument("--provider", metavar="NAME", default=argparse.SUPPRESS, help="who answers by default (provider.default)")
+    common.add_argument(
+        "--port", type=int, default=argparse.SUPPRESS, help="the port to listen on; 0: any free one (server.port)"
+    )
+    common.add_argument(
+        "--provider", metavar="NAME", default=argparse.SUPPRESS, help="who answers by default (provider.default)"
+    )
     parser = argparse.ArgumentParser(
         prog="streamserver",
         description="Streams tokens from language models to browsers and API clients, as they are generated.",
@@ -154,7 +160,9 @@ def _listen(settings: Settings) -> socket.socket:
         raise _Exit(f"there is no host {host!r} to listen on; see --host") from None
     except OSError as error:
         if error.errno == 98:
-            raise _Exit(f"{host}:{port} is in use; choose another port with --port, or stop what listens there") from None
+            raise _Exit(
+                f"{host}:{port} is in use; choose another port with --port, or stop what listens there"
+            ) from None
         raise _Exit(f"cannot listen on {host}:{port}: {error.strerror}") from None
 
 

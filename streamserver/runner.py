@@ -150,7 +150,9 @@ async def serve(app: web.Application, sock: socket.socket, settings: Settings, *
         await web.SockSite(runner, sock, backlog=BACKLOG).start()
         with _Signals(loop) as signals:
             announce()
-            drain_seconds = settings.server.drain_seconds if await signals.first() == signal.SIGTERM else INTERRUPT_DRAIN_SECONDS
+            drain_seconds = (
+                settings.server.drain_seconds if await signals.first() == signal.SIGTERM else INTERRUPT_DRAIN_SECONDS
+            )
             supervisor = app[CORE].supervisor
             logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
             await supervisor.drain(drain_seconds, hurry=signals.hurry)

@@ -95,7 +95,9 @@ class Supervisor:
         """How many streams are running."""
         return len(self._running)
 
-    def open(self, request: ChatRequest, configured: Configured, *, request_id: str, user: str, grace_seconds: float) -> Stream:
+    def open(
+        self, request: ChatRequest, configured: Configured, *, request_id: str, user: str, grace_seconds: float
+    ) -> Stream:
         """A new stream, with its start in its log. Nothing is asked of the provider until :meth:`launch`.
 
         Raises :class:`TooManyStreams` or :class:`Draining`.
@@ -163,9 +165,10 @@ class Supervisor:
     async def drain(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
         """Start nothing new; give running streams ``seconds`` (or until ``hurry`` is set), then end them."""
         self.draining = True
-        waits = [asyncio.ensure_future(self._idle.wait())]
+        loop = asyncio.get_running_loop()
+        waits = [loop.create_task(self._idle.wait())]
         if hurry is not None:
-            waits.append(asyncio.ensure_future(hurry.wait()))
+            waits.append(loop.create_task(hurry.wait()))
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -11,9 +11,9 @@ from typing import Any
 import anthropic
 import msgspec
 
+from providers.answers import read_error
 from providers.anthropic import errors
 from providers.anthropic.messages import payload
-from providers.answers import read_error
 from providers.base import ChatRequest, Event, Finish, Reasoning, Text, ToolCall, Usage
 from providers.errors import ProviderAuth, UpstreamDisconnected, UpstreamError
 from providers.jsontext import loads

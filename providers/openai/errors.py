@@ -50,7 +50,9 @@ _CONTEXT = re.compile(
     r"|exceeds? the (available|maximum)[\w ]* (context|tokens)",
     re.IGNORECASE,
 )
-_NO_MODEL = re.compile(r"model\b.{0,200}\b(not found|does not exist|is not (available|supported))", re.IGNORECASE | re.DOTALL)
+_NO_MODEL = re.compile(
+    r"model\b.{0,200}\b(not found|does not exist|is not (available|supported))", re.IGNORECASE | re.DOTALL
+)
 
 
 def from_answer(status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
@@ -60,9 +62,8 @@ def from_answer(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
         error: Mapping[str, Any] = {}
     else:
         error = _error_object(body)
-        kind = _by_word(error) if 400 <= status < 500 else None or by_status(status)
-        if kind is InvalidRequest or kind is None:
-            kind = by_status(status)
+        word = _by_word(error) if 400 <= status < 500 else None
+        kind = by_status(status) if word is None or word is InvalidRequest else word
         if kind is InvalidRequest or kind is ModelNotFound:
             kind = _by_message(error) or (kind if error else InvalidRequest)
     detail = detail_of(status, error, headers.get("x-request-id"))

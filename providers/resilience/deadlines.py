@@ -24,7 +24,18 @@ class Expiry:
     A cancellation that came from elsewhere as well stays a cancellation.
     """
 
-    __slots__ = ("_before", "_clock", "_expired", "_name", "_seconds", "_task", "_timer", "_timer_due", "_when", "suspended")
+    __slots__ = (
+        "_before",
+        "_clock",
+        "_expired",
+        "_name",
+        "_seconds",
+        "_task",
+        "_timer",
+        "_timer_due",
+        "_when",
+        "suspended",
+    )
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -79,9 +90,9 @@ class Expiry:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._expired and kind is not None and issubclass(kind, asyncio.CancelledError):
-            if self._task.uncancel() <= self._before:
-                raise UpstreamTimeout(self._name, self._seconds) from None
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+        if self._expired and cancelled and self._task.uncancel() <= self._before:
+            raise UpstreamTimeout(self._name, self._seconds) from None
 
 
 class Deadlines:

@@ -117,18 +117,25 @@ def _check(settings: Settings, registry: Registry) -> None:
     """What no single key can be wrong about. Raises :class:`~providers.validation.Invalid`."""
     for name, table in settings.providers.items():
         read_options(name, table, registry)
-    for key, names in (("provider.default", (settings.provider.default,)), ("provider.fallback", settings.provider.fallback)):
+    for key, names in (
+        ("provider.default", (settings.provider.default,)),
+        ("provider.fallback", settings.provider.fallback),
+    ):
         for name in names:
             if name not in settings.providers:
                 raise Invalid(key, f"expected one of {', '.join(settings.providers)}", name)
     resume = settings.resume
     if resume.grace_seconds > resume.max_grace_seconds:
         raise Invalid(
-            "resume.grace_seconds", f"expected at most resume.max_grace_seconds ({resume.max_grace_seconds:g})", resume.grace_seconds
+            "resume.grace_seconds",
+            f"expected at most resume.max_grace_seconds ({resume.max_grace_seconds:g})",
+            resume.grace_seconds,
         )
     if settings.server.workers > 1 and resume.store == "memory":
         raise Invalid(
-            "server.workers", 'more than one needs a shared store: set resume.store = "redis://…"', settings.server.workers
+            "server.workers",
+            'more than one needs a shared store: set resume.store = "redis://…"',
+            settings.server.workers,
         )
 
 
@@ -137,6 +144,6 @@ def _without_secret(error: Invalid) -> str:
     name = error.key.rsplit(".", 1)[-1]
     if name == "api_key_env":
         return f"{error.key}: {error.allowed}"
-    if name.endswith("key") or "secret" in name or "token" == name or "password" in name:
+    if name.endswith("key") or "secret" in name or name == "token" or "password" in name:
         return f"{error.key}: secrets come from the environment: set api_key_env to the name of a variable"
     return str(error)

@@ -17,7 +17,10 @@ Positive: TypeAlias = Annotated[int, Meta(ge=1, le=2**53, description="a whole n
 Names: TypeAlias = tuple[str, ...]
 LogLevel: TypeAlias = Annotated[
     str,
-    Meta(pattern="^(TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)$", description="TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    Meta(
+        pattern="^(TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)$",
+        description="TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL",
+    ),
 ]
 LogFormat: TypeAlias = Annotated[str, Meta(pattern="^(text|json)$", description='"text" or "json"')]
 Store: TypeAlias = Annotated[
@@ -79,7 +82,9 @@ class Resume(_Section, frozen=True, kw_only=True):
 
 
 class Auth(_Section, frozen=True, kw_only=True):
-    keys_env: Annotated[str, Meta(min_length=1, description="the name of an environment variable")] = "STREAMSERVER_KEYS"
+    keys_env: Annotated[str, Meta(min_length=1, description="the name of an environment variable")] = (
+        "STREAMSERVER_KEYS"
+    )
     allow_anonymous: bool = False
     cors_origins: Names = ()
 

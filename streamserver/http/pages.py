@@ -8,8 +8,8 @@ from streamserver.assets import web_folder
 from streamserver.http.core import core_of
 
 _SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -43,7 +43,9 @@ async def providers(request: web.Request) -> web.Response:
         {"name": each.name, "kind": each.kind, "model": each.model, "ready": each.reason is None, "reason": each.reason}
         for each in catalog
     ]
-    return web.json_response({"default": catalog.default.name, "providers": listed}, headers={"Cache-Control": "no-store"})
+    return web.json_response(
+        {"default": catalog.default.name, "providers": listed}, headers={"Cache-Control": "no-store"}
+    )
 
 
 async def alive(request: web.Request) -> web.Response:

@@ -57,7 +57,9 @@ async def create_stream(request: web.Request) -> web.StreamResponse:
     core.supervisor.launch(stream)
     url = f"{request.path}/{stream.id}"
     return web.json_response(
-        {"stream_id": stream.id, "url": url}, status=201, headers={"Location": url, "X-Stream-ID": stream.id, "Cache-Control": "no-store"}
+        {"stream_id": stream.id, "url": url},
+        status=201,
+        headers={"Location": url, "X-Stream-ID": stream.id, "Cache-Control": "no-store"},
     )
 
 
@@ -127,22 +129,22 @@ async def _follow(core: Core, opened: OpenStream, log: Log, offset: int) -> web.
 
 async def _expired(request: web.Request, core: Core, stream_id: str) -> web.StreamResponse:
     """A reader that comes back too late is told so in a way that ``EventSource`` can read."""
-    response = StreamResponse(send_timeout=core.settings.server.send_timeout_seconds, headers={"X-Stream-ID": stream_id})
+    response = StreamResponse(
+        send_timeout=core.settings.server.send_timeout_seconds, headers={"X-Stream-ID": stream_id}
+    )
     await response.prepare(request)
     response.complete = True
     await response.send_batch(_NATIVE.encode_last(stream_id, failed("stream_expired", request_id=request[REQUEST_ID])))
     return response
 
 
-async def _open_response(request: web.Request, core: Core, log: Log, encoder: Encoder, grace_seconds: float) -> OpenStream:
+async def _open_response(
+    request: web.Request, core: Core, log: Log, encoder: Encoder, grace_seconds: float
+) -> OpenStream:
     """Begin the response. From here on a failure is told by an event in it."""
     settings = core.settings
-    request[TIMEOUT].reschedule(
-        request.loop.time() + settings.timeouts.total + grace_seconds + HARD_END_SECONDS
-    )
-    response = StreamResponse(
-        send_timeout=settings.server.send_timeout_seconds, headers={"X-Stream-ID": log.stream_id}
-    )
+    request[TIMEOUT].reschedule(request.loop.time() + settings.timeouts.total + grace_seconds + HARD_END_SECONDS)
+    response = StreamResponse(send_timeout=settings.server.send_timeout_seconds, headers={"X-Stream-ID": log.stream_id})
     opened = OpenStream(log.stream_id, log.start.request_id, response, encoder)
     request[OPEN_STREAM] = opened
     await response.prepare(request)

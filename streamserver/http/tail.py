@@ -13,7 +13,9 @@ BATCH_RECORDS = 1024
 """As many records as are looked at for one write."""
 
 
-async def follow(log: Log, offset: int, response: StreamResponse, encoder: Encoder, *, clock: Clock, keepalive: float) -> None:
+async def follow(
+    log: Log, offset: int, response: StreamResponse, encoder: Encoder, *, clock: Clock, keepalive: float
+) -> None:
     """Write every record from ``offset`` on to ``response``, as it comes, until the terminal one.
 
     What is there goes out in one write; when nothing is, it waits for the next record, and after
@@ -62,7 +64,8 @@ class _Wait:
 
     async def for_record(self) -> bool:
         """True when there is a record, False when the keepalive is due."""
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiter = waiter
         if self._timer is None:
             self._timer = self._clock.call_at(self._due, self._fire)
         self._log.subscribe(waiter)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 # Below INFO these log requests, bodies and headers.
 _TALKATIVE = ("openai", "anthropic", "httpx2", "httpcore2", "httpx", "httpcore", "aiohttp", "asyncio")
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
 
 
 def set_up_logs(settings: Log, stream: TextIO | None = None) -> None:

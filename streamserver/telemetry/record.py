@@ -14,7 +14,6 @@ from streamserver.telemetry.tracebacks import log_crash
 def fields_of(outcome: Outcome) -> dict[str, Any]:
     """The record's fields, as the wire contract names them, and what is known of the provider's error."""
     terminal, usage = outcome.terminal, outcome.usage
-    done = isinstance(terminal, Done)
     return {
         "event": "stream",
         "request_id": outcome.request_id,
@@ -22,8 +21,8 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         "user": outcome.user or None,
         "provider": outcome.provider,
         "model": outcome.model,
-        "status": "done" if done else terminal.code,
-        "finish_reason": terminal.finish_reason if done else None,
+        "status": "done" if isinstance(terminal, Done) else terminal.code,
+        "finish_reason": terminal.finish_reason if isinstance(terminal, Done) else None,
         "attempts": outcome.attempts,
         "ttft_ms": outcome.ttft_ms,
         "duration_ms": outcome.duration_ms,

@@ -18,8 +18,8 @@ def places(error: BaseException | None) -> str:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         lines.append(f"{type(error).__module__}.{type(error).__qualname__} (message left out)")
-        for frame in traceback.extract_tb(error.__traceback__):
-            lines.append(f"  {frame.filename}:{frame.lineno} in {frame.name}")
+        frames = traceback.extract_tb(error.__traceback__)
+        lines.extend(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "\n".join(lines)
 

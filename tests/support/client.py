@@ -26,7 +26,14 @@ class RawStream:
 
     @classmethod
     async def request(
-        cls, port: int, target: str, *, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None, version: str = "1.1"
+        cls,
+        port: int,
+        target: str,
+        *,
+        method: str = "GET",
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        version: str = "1.1",
     ) -> RawStream:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
         stream = cls(reader, writer)

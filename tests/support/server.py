@@ -69,7 +69,11 @@ async def running_server(
     log is JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tables: dict[str, Any] = {"provider": {"default": "echo"}, "providers": {"echo": dict(ECHO)}, "log": {"format": "json"}}
+    tables: dict[str, Any] = {
+        "provider": {"default": "echo"},
+        "providers": {"echo": dict(ECHO)},
+        "log": {"format": "json"},
+    }
     tables["limits"] = {"max_streams_per_user": 100_000, "requests_per_minute": 1_000_000}
     for name, table in (config or {}).items():
         tables[name] = {**tables.get(name, {}), **table}

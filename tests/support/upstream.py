@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,9 @@ class Exchange:
         """The headers of an event stream that ends with its connection."""
         await self.send(f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{extra}Connection: close\r\n\r\n")
 
-    async def answer(self, status: int, body: bytes | str, *, content_type: str = "application/json", extra: str = "") -> None:
+    async def answer(
+        self, status: int, body: bytes | str, *, content_type: str = "application/json", extra: str = ""
+    ) -> None:
         """A whole response with a body."""
         data = body.encode() if isinstance(body, str) else body
         head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n{extra}\r\n"
@@ -87,6 +89,7 @@ class Upstream:
     """How many connections are open now."""
     accepted: int = 0
     """How many were ever opened."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -164,10 +167,8 @@ async def _read_request(reader: _Reader, writer: asyncio.StreamWriter) -> Exchan
 
 
 async def _run(script: Script, exchange: Exchange) -> None:
-    try:
+    with suppress(ConnectionError):
         await script(exchange)
-    except ConnectionError:
-        pass
 
 
 @asynccontextmanager

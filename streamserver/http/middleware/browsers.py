@@ -17,9 +17,7 @@ from streamserver.http.core import core_of
 from streamserver.http.problems import Problem
 
 EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After"
-ALLOWED_HEADERS = (
-    "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempotency-Key, X-Request-ID, X-Stream-Grace"
-)
+ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempotency-Key, X-Request-ID, X-Stream-Grace"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 

@@ -25,7 +25,7 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         return _from_aiohttp(refusal).response(request[REQUEST_ID])
     except ConnectionError:
         # The reader has gone, or was cut off: aiohttp closes what is left of the connection.
-        opened = request.get(OPEN_STREAM)
+        opened: OpenStream | None = request.get(OPEN_STREAM)
         if opened is None or not opened.response.prepared:
             raise
         opened.response.complete = True
