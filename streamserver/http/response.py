@@ -23,7 +23,7 @@ class StreamResponse(EventSourceResponse):
     reader that acknowledges nothing. Keepalives are the tail's business, in one loop with the data.
     """
 
-    # The headers leave with the first event, in one packet.
+    # The headers leave with the first event, in one packet; without one, when the tail begins to wait.
     _send_headers_immediately = False
 
     def __init__(self, *, send_timeout: float, headers: dict[str, str]) -> None:
@@ -46,6 +46,12 @@ class StreamResponse(EventSourceResponse):
             raise ConnectionResetError("the reader has gone")
         self._transport = transport
         return writer
+
+    def flush_headers(self) -> None:
+        """Send the headers now, if no event has taken them along."""
+        writer = self._payload_writer
+        assert writer is not None
+        writer.send_headers()
 
     async def send_batch(self, data: bytes) -> None:
         """Write ``data`` at once. Waits only for a reader that is far behind.

@@ -38,7 +38,9 @@ async def follow(
                 if ended:
                     return
                 wait.restart()
-            elif not await wait.for_record():
+                continue
+            response.flush_headers()
+            if not await wait.for_record():
                 await response.send_batch(encoder.keepalive)
                 wait.restart()
 

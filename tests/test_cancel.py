@@ -1,0 +1,217 @@
+"""Nobody reads, nobody pays: the reader leaves, and the provider's connection closes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import aiohttp
+import pytest
+
+from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.client import RawStream, stream_url
+from tests.support.sse import parse
+from tests.support.upstream import Exchange, chunk
+
+TARGET = "/api/chat/stream?prompt=hello"
+
+
+async def silent(exchange: Exchange) -> None:
+    """Headers, and then nothing."""
+    await exchange.start_stream()
+    await exchange.until_closed(60)
+
+
+async def unanswering(exchange: Exchange) -> None:
+    """Not even headers."""
+    await exchange.until_closed(60)
+
+
+async def pausing(exchange: Exchange) -> None:
+    """One token, and then nothing."""
+    await exchange.start_stream()
+    await exchange.send(chunk("one"))
+    await exchange.until_closed(60)
+
+
+async def chattering(exchange: Exchange) -> None:
+    """Tokens without an end."""
+    await exchange.start_stream()
+    while not exchange.closed.is_set():
+        await exchange.send(chunk("more "))
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("script", [unanswering, silent, pausing, chattering])
+@pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
+async def test_a_reader_that_leaves_closes_the_providers_connection(
+    start_server: StartServer, start_upstream: StartUpstream, script: object, leave: str
+) -> None:
+    upstream = await start_upstream(script)
+    server = await start_server(openai_at(upstream))
+    stream = await RawStream.request(server.port, TARGET)
+    await stream.head()
+    await stream.events(2 if script in (pausing, chattering) else 1)
+    exchange = await upstream.exchange()
+    match leave:
+        case "close":
+            stream.close()
+        case "reset":
+            stream.writer.transport.abort()
+        case "half-close":
+            stream.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+    await exchange.until_closed()
+    stream.close()
+    record = await server.record()
+    assert record["status"] == "cancelled"
+    assert record["estimated"] is True
+    await upstream.all_closed()
+
+
+async def test_stop_closes_the_providers_connection_and_ends_every_reader(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(pausing)
+    server = await start_server(openai_at(upstream))
+    readers = [await (await RawStream.request(server.port, TARGET)).head()]
+    start = (await readers[0].events(2))[0].json()
+    path = f"/api/chat/streams/{start['stream_id']}"
+    for _ in range(2):
+        readers.append(await (await RawStream.request(server.port, path)).head())
+        await readers[-1].events(2)
+    async with http.delete(server.url + path) as response:
+        assert response.status == 204
+        assert await response.read() == b""
+    exchange = await upstream.exchange()
+    await exchange.until_closed()
+    for reader in readers:
+        events = await reader.events()
+        assert [(event.type, event.json()["code"], event.offset) for event in events] == [("error", "cancelled", "2")]
+        reader.close()
+    async with http.delete(server.url + path) as response:
+        assert response.status == 204, "stopping what has ended is no error"
+
+
+async def test_one_reader_of_several_leaving_stops_nothing(start_server: StartServer, start_upstream: StartUpstream) -> None:
+    more = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start_stream()
+        await exchange.send(chunk("one"))
+        await more.wait()
+        await exchange.send(chunk("two") + chunk(finish="stop"))
+
+    upstream = await start_upstream(script)
+    server = await start_server(openai_at(upstream))
+    first = await (await RawStream.request(server.port, TARGET)).head()
+    start = (await first.events(2))[0].json()
+    second = await (await RawStream.request(server.port, f"/api/chat/streams/{start['stream_id']}")).head()
+    await second.events(2)
+    first.close()
+    more.set()
+    events = await second.events()
+    assert [event.type for event in events] == ["message", "done"]
+    second.close()
+
+
+async def test_the_concurrency_slot_of_a_cancelled_stream_is_free(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(silent)
+    server = await start_server({**openai_at(upstream), "limits": {"max_streams": 1}})
+    for round_ in range(20):
+        stream = await (await RawStream.request(server.port, TARGET)).head()
+        assert stream.status == 200
+        await stream.events(1)
+        async with http.get(stream_url(server.url)) as refused:
+            assert refused.status == 503
+            assert (await refused.json())["code"] == "overloaded"
+            assert int(refused.headers["Retry-After"]) >= 1
+        await (exchange := await upstream.exchange(round_)).send("")
+        stream.close()
+        await exchange.until_closed()
+        while len(server.records()) <= round_:
+            await asyncio.sleep(0.002)
+    assert [record["status"] for record in server.records()] == ["cancelled"] * 20
+
+
+async def test_a_created_stream_that_nobody_reads_is_cancelled(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(pausing)
+    server = await start_server({**openai_at(upstream), "resume": {"attach_seconds": 0.2}})
+    async with http.post(f"{server.url}/api/chat/streams", json={"prompt": "hello"}) as response:
+        assert response.status == 201
+        url = (await response.json())["url"]
+    exchange = await upstream.exchange()
+    await exchange.until_closed()
+    assert (await server.record())["status"] == "cancelled"
+    async with http.get(server.url + url) as response:
+        events = parse(await response.read())
+    assert [event.type for event in events] == ["start", "message", "error"], "what was generated stays readable"
+
+
+async def test_a_grace_lets_a_dropped_reader_come_back(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    more = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start_stream()
+        await exchange.send(chunk("one"))
+        await more.wait()
+        await exchange.send(chunk("two") + chunk(finish="stop"))
+
+    upstream = await start_upstream(script)
+    server = await start_server(openai_at(upstream))
+    stream = await (await RawStream.request(server.port, TARGET + "&grace=30")).head()
+    last = (await stream.events(2))[-1]
+    stream.close()
+    more.set()
+    again = await (await RawStream.request(server.port, TARGET, headers={"Last-Event-ID": last.id})).head()
+    assert [(event.type, event.offset) for event in await again.events()] == [("message", "2"), ("done", "3")]
+    again.close()
+    assert len(upstream.exchanges) == 1
+
+
+async def test_a_provider_that_will_not_let_go_does_not_keep_its_readers(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server({"providers": {"echo": {"kind": "echo", "hang_after": 1}}})
+    stream = await (await RawStream.request(server.port, TARGET + "+world")).head()
+    start = (await stream.events(2))[0].json()
+    async with http.delete(f"{server.url}/api/chat/streams/{start['stream_id']}") as response:
+        assert response.status == 204
+    assert [event.json()["code"] for event in await stream.events()] == ["cancelled"]
+    stream.close()
+
+
+async def test_post_streams_are_cancelled_as_well(start_server: StartServer, start_upstream: StartUpstream) -> None:
+    upstream = await start_upstream(pausing)
+    server = await start_server(openai_at(upstream))
+    stream = await RawStream.request(server.port, "/api/chat/stream", method="POST", body={"prompt": "hi"})
+    await (await stream.head()).events(2)
+    stream.close()
+    await (await upstream.exchange()).until_closed()
+    await upstream.all_closed()
+
+
+async def test_a_hundred_cancels_in_a_row_each_close_their_connection(
+    start_server: StartServer, start_upstream: StartUpstream
+) -> None:
+    """How long each took is printed (-s); its bound is the benchmarks' business."""
+    upstream = await start_upstream(pausing)
+    server = await start_server(openai_at(upstream))
+    taken = []
+    for number in range(100):
+        stream = await (await RawStream.request(server.port, TARGET)).head()
+        await stream.events(2)
+        exchange = await upstream.exchange(number)
+        left = time.monotonic()
+        stream.close()
+        taken.append((await exchange.until_closed() - left) * 1000)
+    taken.sort()
+    print(f"cancel: p50 {taken[49]:.2f} ms, p99 {taken[98]:.2f} ms of 100")
+    await upstream.all_closed()
+    assert upstream.accepted == 100
