@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,7 +144,7 @@ async def _open_response(
 ) -> OpenStream:
     """Begin the response. From here on a failure is told by an event in it."""
     settings = core.settings
-    request[TIMEOUT].reschedule(request.loop.time() + settings.timeouts.total + grace_seconds + HARD_END_SECONDS)
+    request[TIMEOUT].reschedule(asyncio.get_running_loop().time() + settings.timeouts.total + grace_seconds + HARD_END_SECONDS)
     response = StreamResponse(send_timeout=settings.server.send_timeout_seconds, headers={"X-Stream-ID": log.stream_id})
     opened = OpenStream(log.stream_id, log.start.request_id, response, encoder)
     request[OPEN_STREAM] = opened
@@ -180,7 +181,7 @@ async def _asked_by_body(request: web.Request) -> Asked:
     _check_start(request, None)
     core = core_of(request)
     deadline = request[TIMEOUT]
-    deadline.reschedule(request.loop.time() + core.settings.timeouts.body)
+    deadline.reschedule(asyncio.get_running_loop().time() + core.settings.timeouts.body)
     fields = await fields_of_body(request, core.settings.limits.max_body_bytes)
     deadline.reschedule(None)
     return _ask(request, fields)

@@ -82,7 +82,7 @@ async def running_server(
     log = folder / "server.log"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streamserver", "--config", str(path), "--port", "0", *arguments),
+            *(sys.executable, "-W", "error", "-m", "streamserver", "--config", str(path), "--port", "0", *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
             cwd=folder,

@@ -184,6 +184,8 @@ async def running_upstream(script: Script) -> AsyncIterator[Upstream]:
         tasks.add(task)
         try:
             await upstream._serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the test is over; asyncio would log it
         finally:
             tasks.discard(task)
 

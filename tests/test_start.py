@@ -1,0 +1,237 @@
+"""Starting and stopping the server, as its user does."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.client import RawStream, get_events, stream_url
+from tests.support.server import clean_environ
+from tests.support.upstream import Exchange, chunk
+
+
+def run(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A start that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "streamserver", *arguments],
+        cwd=cwd,
+        env={**clean_environ(), **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_it_says_where_it_serves_who_answers_and_what_to_try(start_server: StartServer) -> None:
+    server = await start_server()
+    assert f"serves on http://127.0.0.1:{server.port}" in server.announced
+    assert "echo" in server.announced
+    assert "curl -N" in server.announced
+
+
+async def test_without_a_key_it_starts_says_what_is_missing_and_fails_only_that_provider(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    providers = {
+        "openai": {"kind": "openai", "model": "gpt-4o-mini", "api_key_env": "OPENAI_API_KEY"},
+        "echo": {"kind": "echo", "delay_ms": 0},
+    }
+    server = await start_server({"provider": {"default": "openai"}, "providers": providers})
+    while "missing" not in server.announced:
+        server.announced += (await server.process.stdout.readline()).decode()
+    assert "OPENAI_API_KEY is not set" in server.announced
+    start, error = await get_events(http, stream_url(server.url))
+    assert (start.type, error.type, error.json()["code"]) == ("start", "error", "provider_auth")
+    assert error.json()["usage"] is None, "nothing was sent"
+    assert (await get_events(http, stream_url(server.url, provider="echo")))[-1].type == "done"
+    async with http.get(f"{server.url}/api/providers") as response:
+        listed = await response.json()
+    assert listed["default"] == "openai"
+    assert {"name": "echo", "kind": "echo", "model": "echo", "ready": True, "reason": None} in listed["providers"]
+    (openai,) = [each for each in listed["providers"] if each["name"] == "openai"]
+    assert (openai["ready"], openai["reason"]) == (False, "OPENAI_API_KEY is not set")
+
+
+async def test_in_an_empty_folder_the_defaults_are_in_force(tmp_path: Path) -> None:
+    done = run("check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "built-in defaults is valid" in done.stdout
+    assert 'default = "openai"' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("[server]\nprot = 1", ["config.toml", "server.prot", "did you mean 'port'"]),
+        ("[timeouts]\nidle = -1", ["config.toml", "timeouts.idle", "-1", "more than 0"]),
+        ("[provider]\ndefault = 'opnai'", ["config.toml", "provider.default", "opnai", "openai"]),
+        ("[providers.x]\nkind = 'ecko'", ["config.toml", "providers.x.kind", "ecko", "did you mean 'echo'"]),
+        ("[providers.x]\nkind = 'echo'\ndelay = 3", ["config.toml", "providers.x.delay", "delay_ms"]),
+        ("[server]\nworkers = 2", ["config.toml", "server.workers", "resume.store"]),
+        ("[server", ["config.toml", "TOML"]),
+    ],
+)
+def test_a_wrong_config_stops_the_start_with_one_line_that_says_what_to_do(
+    tmp_path: Path, config: str, said: list[str]
+) -> None:
+    (tmp_path / "config.toml").write_text(config)
+    done = run("--port", "0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert all(word in done.stderr for word in said), done.stderr
+
+
+def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("--provider", "echo", "--port", str(port), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"streamserver: 127.0.0.1:{port} is in use; choose another port with --port, or stop what listens there\n"
+    )
+
+
+def test_without_keys_it_listens_on_loopback_only_and_says_what_to_set(tmp_path: Path) -> None:
+    done = run("--provider", "echo", "--host", "0.0.0.0", "--port", "0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "STREAMSERVER_KEYS" in done.stderr and "allow_anonymous" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server(
+        {"providers": {"echo": {"kind": "echo", "hang_after": 1}}}, environ={"STREAMSERVER_KEYS": "anna:secret-of-anna,b:x"}
+    )
+    for path in ("/", "/healthz", "/readyz"):
+        async with http.get(server.url + path) as response:
+            assert response.status == 200
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"X-API-Key": "anna"}):
+        for path in ("/api/chat/stream?prompt=a", "/api/providers", "/v1/models", "/api/nothing", "/metrics"):
+            async with http.get(server.url + path, headers=headers) as response:
+                assert response.status == 401, path
+                assert (await response.json(content_type=None))["code"] == "unauthorized"
+    for headers in ({"Authorization": "Bearer secret-of-anna"}, {"X-API-Key": "secret-of-anna"}):
+        stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a+b", headers=headers)).head()
+        path = f"/api/chat/streams/{stream.headers['x-stream-id']}"
+        other = await (await RawStream.request(server.port, path)).head()
+        assert other.status == 200, "who has the id may read"
+        async with http.delete(server.url + path) as response:
+            assert response.status == 204, "and stop"
+        stream.close()
+        other.close()
+    assert (await server.record())["user"] == "anna"
+    assert "secret-of-anna" not in server.log
+
+
+def test_a_low_descriptor_limit_is_warned_about(tmp_path: Path) -> None:
+    command = f"ulimit -n 100; exec {sys.executable} -m streamserver --provider echo --port 0"
+    with subprocess.Popen(
+        ["bash", "-c", command], cwd=tmp_path, env=clean_environ(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        while not lines or "warning" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], lines
+        process.terminate()
+        assert process.wait(30) == 0
+    assert "100" in lines[-1] and "max_streams" in lines[-1]
+
+
+async def pausing(exchange: Exchange) -> None:
+    await exchange.start_stream()
+    await exchange.send(chunk("one"))
+    await exchange.until_closed(60)
+
+
+async def test_sigterm_lets_running_streams_finish_and_refuses_new_ones(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    more = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start_stream()
+        await exchange.send(chunk("one"))
+        await more.wait()
+        await exchange.send(chunk("two") + chunk(finish="stop"))
+
+    upstream = await start_upstream(script)
+    server = await start_server(openai_at(upstream))
+    stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head()
+    await stream.events(2)
+    server.terminate()
+    await until_draining(http, server.url)
+    async with http.get(stream_url(server.url)) as response:
+        assert response.status == 503
+        assert (await response.json(content_type=None))["code"] == "shutting_down"
+        assert "Retry-After" in response.headers
+    attached = await get_events_later(server.port, stream.headers["x-stream-id"])
+    more.set()
+    assert [event.type for event in await stream.events()] == ["message", "done"]
+    assert [event.type for event in await attached.events()] == ["start", "message", "message", "done"]
+    stream.close()
+    attached.close()
+    assert await server.wait() == 0
+
+
+async def until_draining(http: aiohttp.ClientSession, url: str) -> None:
+    """Two signals at once may arrive as one."""
+    async with asyncio.timeout(20):
+        while True:
+            async with http.get(f"{url}/readyz") as response:
+                if response.status == 503:
+                    return
+
+
+async def get_events_later(port: int, stream_id: str) -> RawStream:
+    return await (await RawStream.request(port, f"/api/chat/streams/{stream_id}")).head()
+
+
+@pytest.mark.parametrize("how", ["drain time", "second signal", "interrupt"])
+async def test_a_stream_that_does_not_finish_is_ended_properly(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, how: str
+) -> None:
+    upstream = await start_upstream(pausing)
+    config: dict[str, Any] = {"server": {"drain_seconds": 0.1 if how == "drain time" else 60}}
+    server = await start_server({**openai_at(upstream), **config})
+    stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head()
+    await stream.events(2)
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGTERM)
+    if how == "second signal":
+        await until_draining(http, server.url)
+        server.terminate()
+    events = await stream.events()
+    assert [event.json()["code"] for event in events] == ["shutting_down"]
+    stream.close()
+    assert await server.wait() == 0
+    assert time.monotonic() - began < 30
+    await upstream.all_closed()
+    assert (await server.record())["status"] == "shutting_down"
+
+
+async def test_the_demo_page_is_served(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+    server = await start_server()
+    async with http.get(server.url + "/") as response:
+        assert response.status == 200
+        assert response.content_type == "text/html"
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    async with http.get(server.url + "/../config.toml") as response:
+        assert response.status == 404
+
