@@ -14,7 +14,7 @@ from providers.options import ApiOptions, Context, Options
 from providers.registry import Registry, UnknownKind
 from providers.resilience import Deadlines, Retry
 from providers.transport import Transport
-from providers.validation import Invalid, convert
+from providers.validation import Invalid, check_json, convert
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,10 @@ def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Opt
         options = registry.kind(kind).options
     except UnknownKind as error:
         raise Invalid(f"{key}.kind", str(error), kind) from None
-    return convert(table, options, prefix=key)
+    converted = convert(table, options, prefix=key)
+    if isinstance(converted, ApiOptions):
+        check_json(converted.extra, f"{key}.extra")
+    return converted
 
 
 def build_catalog(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -37,6 +37,8 @@ class ApiOptions(Options, frozen=True, kw_only=True):
     model: Annotated[str, msgspec.Meta(min_length=1, description="the name of a model")]
     api_key_env: VariableName | None = None
     """The environment variable that holds the key; absent: no key is sent."""
+    extra: dict[str, Any] = {}
+    """Parameters sent with every request, as they are; those that this package sets itself win."""
 
 
 class Context(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ class UnknownKind(LookupError):
 # Import strings: a kind that is not configured costs no import (the SDKs take a second each).
 _BUILT_IN: Mapping[str, tuple[str, str, str]] = {
     "openai": ("providers.openai", "OpenAIOptions", "OpenAI"),
+    "azure": ("providers.openai", "AzureOptions", "Azure"),
     "anthropic": ("providers.anthropic", "AnthropicOptions", "Anthropic"),
     "echo": ("providers.echo", "EchoOptions", "Echo"),
 }

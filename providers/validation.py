@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import typing
 from typing import Any, TypeVar
@@ -36,6 +37,25 @@ def convert(value: object, kind: type[T], *, prefix: str = "") -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise explain(error, value, kind, prefix=prefix) from None
+
+
+def check_json(value: object, key: str) -> None:
+    """Raise :class:`Invalid` if ``value``, at the dotted path ``key``, holds what JSON cannot say: TOML has dates and infinities."""
+    match value:
+        case dict():
+            for name, item in value.items():
+                check_json(item, _join(key, str(name)))
+        case list():
+            for number, item in enumerate(value):
+                check_json(item, _join(key, str(number)))
+        case float() if not math.isfinite(value):
+            raise Invalid(key, "expected a finite number", value)
+        case None | str() | bool() | int() | float():
+            pass
+        case _:
+            raise Invalid(
+                key, "expected a value that JSON has: a string, a number, true, false, a list or a table", str(value)
+            )
 
 
 def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, prefix: str = "") -> Invalid:

@@ -1,0 +1,131 @@
+"""Chat completions: a request in that form, and its stream read.
+
+Source: OpenAI's API reference, "Chat completions", and what the servers that copy it do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from providers.base import ChatRequest, Event, Finish, Reasoning, Text, ToolCall, Usage
+from providers.errors import UpstreamDisconnected, UpstreamError
+from providers.openai import errors
+from providers.openai.chunks import Choice, Chunk, Delta, TokenUsage, decode
+from providers.openai.options import SharedOptions
+
+PATH = "chat/completions"
+
+# OpenAI's reasoning models, also behind a gateway's prefix or as a fine-tune, refuse
+# max_tokens; everybody else's servers know only that.
+_WANTS_COMPLETION_TOKENS = re.compile(r"(?:.*/)?(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d\d))", re.IGNORECASE)
+
+
+def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
+    """The body of ``POST …/chat/completions``. ``extra``, the configured and the request's, gives way to the keys set here."""
+    body: dict[str, Any] = {
+        **options.extra,
+        **request.extra,
+        "model": request.model,
+        "messages": request.messages,
+        "stream": True,
+    }
+    for name in ("max_tokens", "max_completion_tokens", "stream_options"):
+        body.pop(name, None)
+    if options.stream_options:
+        body["stream_options"] = {"include_usage": True}
+    field = _field_for(request.model) if options.max_tokens_field == "auto" else options.max_tokens_field
+    body[field] = request.max_tokens
+    for name in ("temperature", "tools", "tool_choice"):
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    return body
+
+
+def _field_for(model: str) -> str:
+    return "max_completion_tokens" if _WANTS_COMPLETION_TOKENS.match(model) else "max_tokens"
+
+
+class ChatReader:
+    """Chunks in, events out: what one stream has said so far."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        """``[DONE]`` has come: nothing that matters follows."""
+        self._model: str | None = None
+        self._finish_reason: str | None = None
+
+    def events(self, payload: bytes) -> Iterator[Event]:
+        """The events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
+        if payload == b"[DONE]":
+            self.complete = True
+            return
+        try:
+            chunk = decode(payload)
+        except (ValueError, RecursionError):
+            raise UpstreamError("The model's provider sent an answer that makes no sense.") from None
+        if chunk.error:
+            raise errors.from_stream(chunk.error)
+        if chunk.model:
+            self._model = chunk.model
+        for choice in chunk.choices or ():
+            if not choice.index:
+                yield from self._choice(choice)
+        if chunk.usage is not None:
+            yield _usage(chunk)
+
+    def _choice(self, choice: Choice) -> Iterator[Event]:
+        if choice.delta is not None:
+            yield from _delta(choice.delta)
+        if choice.finish_reason:
+            self._finish_reason = choice.finish_reason
+
+    def finish(self) -> Finish:
+        """The end. Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said that it finished."""
+        if self._finish_reason is None:
+            raise UpstreamDisconnected
+        reason = "tool_calls" if self._finish_reason == "function_call" else self._finish_reason
+        return Finish(reason, self._model)
+
+
+def _delta(delta: Delta) -> Iterator[Event]:
+    reasoning = delta.reasoning_content or delta.reasoning
+    if reasoning:
+        yield Reasoning(reasoning)
+    # A refusal is what the model says instead of an answer.
+    content = delta.content or delta.refusal
+    if isinstance(content, list):
+        yield from _parts(content)
+    elif content:
+        yield Text(content)
+    for position, call in enumerate(delta.tool_calls or ()):
+        function = call.function
+        yield ToolCall(
+            position if call.index is None else call.index,
+            call.id,
+            function.name if function else None,
+            (function.arguments if function else None) or "",
+        )
+
+
+def _parts(parts: list[Any]) -> Iterator[Event]:
+    """Content in parts, as Mistral's reasoning models stream it: ``text``, and ``thinking`` which holds texts."""
+    for part in parts:
+        match part:
+            case {"type": "text", "text": str(text)} if text:
+                yield Text(text)
+            case {"type": "thinking", "thinking": list(thoughts)}:
+                text = "".join(thought["text"] for thought in thoughts if _is_text(thought))
+                if text:
+                    yield Reasoning(text)
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("text"), str)
+
+
+def _usage(chunk: Chunk) -> Usage:
+    usage = chunk.usage or TokenUsage()
+    return Usage(usage.prompt_tokens, usage.completion_tokens)
