@@ -40,7 +40,7 @@ def convert(value: object, kind: type[T], *, prefix: str = "") -> T:
 
 
 def check_json(value: object, key: str) -> None:
-    """Raise :class:`Invalid` if ``value``, at the dotted path ``key``, holds what JSON cannot say: TOML has dates and infinities."""
+    """Raise :class:`Invalid` if ``value``, at the dotted path ``key``, holds what JSON has not: dates, infinities."""
     match value:
         case dict():
             for name, item in value.items():

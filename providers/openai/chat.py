@@ -23,7 +23,7 @@ _WANTS_COMPLETION_TOKENS = re.compile(r"(?:.*/)?(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d\d
 
 
 def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
-    """The body of ``POST …/chat/completions``. ``extra``, the configured and the request's, gives way to the keys set here."""
+    """The body of ``POST …/chat/completions``. ``extra``, the request's too, gives way to the keys set here."""
     body: dict[str, Any] = {
         **options.extra,
         **request.extra,

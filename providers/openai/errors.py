@@ -37,12 +37,23 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
     "string_above_max_length": ContextLength,
     "content_filter": ContentFilter,
     "content_policy_violation": ContentFilter,
+    "image_content_policy_violation": ContentFilter,
+    "bio_policy": ContentFilter,
+    "misalignment_policy_violation": ContentFilter,
+    "invalid_prompt": ContentFilter,  # OpenAI's words for a prompt that was flagged
     "rate_limit_exceeded": RateLimited,
     "rate_limit_error": RateLimited,
     "overloaded_error": Overloaded,
     "invalid_api_key": ProviderAuth,
     "authentication_error": ProviderAuth,
     "invalid_request_error": InvalidRequest,
+    "invalid_image": InvalidRequest,
+    "invalid_image_format": InvalidRequest,
+    "invalid_image_url": InvalidRequest,
+    "invalid_base64_image": InvalidRequest,
+    "image_too_large": InvalidRequest,
+    "image_parse_error": InvalidRequest,
+    "failed_to_download_image": InvalidRequest,
 }
 
 _CONTEXT = re.compile(
@@ -66,7 +77,9 @@ def from_answer(status: int, headers: Mapping[str, str], body: Mapping[str, Any]
         kind = by_status(status) if word is None or word is InvalidRequest else word
         if kind is InvalidRequest or kind is ModelNotFound:
             kind = _by_message(error) or (kind if error else InvalidRequest)
-    detail = detail_of(status, error, headers.get("x-request-id"))
+    # Azure's gateway answers under the second name.
+    request_id = headers.get("x-request-id") or headers.get("apim-request-id")
+    detail = detail_of(status, error, request_id)
     return kind(retry_after=retry_after(headers), detail=detail)
 
 

@@ -12,7 +12,7 @@ from providers.answers import read_error
 from providers.base import ChatRequest, Event, Finish
 from providers.errors import ProviderAuth, UpstreamError
 from providers.openai import chat, errors, responses
-from providers.openai.options import BASE_URL, OpenAIOptions, SharedOptions
+from providers.openai.options import OpenAIOptions, SharedOptions
 from providers.options import Context
 from providers.sdk import plain_headers, without_environment
 from providers.sse import SSEDecoder

@@ -180,7 +180,7 @@ class ResponsesReader:
         """Index of an output item → which tool call of the answer it is."""
 
     def events(self, payload: bytes) -> Iterator[Event]:
-        """The events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for one that tells a failure."""
+        """The events in one of the API's. Raises a :class:`~providers.errors.ProviderError` if it tells a failure."""
         if payload == b"[DONE]":
             self.complete = True
             return
