@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from providers.base import Provider
 from providers.clock import Clock, LoopClock
 from providers.options import ApiOptions, Context, Options
 from providers.registry import Registry, UnknownKind
-from providers.resilience import Deadlines, Retry
+from providers.resilience import Breaker, Candidate, Deadlines, Fallback, Retry, Watched
 from providers.transport import Transport
 from providers.validation import Invalid, check_json, convert
 
@@ -29,8 +29,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Configured(msgspec.Struct, frozen=True):
     """One ``[providers.NAME]`` table, ready for use.
 
-    ``provider`` is what a stream is asked of: deadlines and retries are in it. ``reason``
-    says in one line why it will not work, None if nothing is known to be missing.
+    ``provider`` is what a stream is asked of: deadlines and retries are in it, and, for the default, the
+    fallback. ``reason`` says in one line why it will not work, None if nothing is known to be missing.
+    ``breaker`` knows how it did lately.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Configured(msgspec.Struct, frozen=True):
     any_model: bool
     reason: str | None
     provider: Provider
+    breaker: Breaker
 
     def offers(self, model: str) -> bool:
         """Whether a request may ask for ``model``."""
@@ -86,6 +88,7 @@ def build_catalog(
     tables: Mapping[str, Mapping[str, Any]],
     *,
     default: str,
+    fallback: Sequence[str] = (),
     registry: Registry,
     environ: Mapping[str, str],
     transport: Transport,
@@ -94,36 +97,61 @@ def build_catalog(
 ) -> Catalog:
     """Build every provider in ``tables`` (name → its table). Keys are read from ``environ``.
 
-    Raises :class:`~providers.validation.Invalid` for a wrong table or an unknown ``default``.
+    ``fallback`` names those that are asked, in order, when ``default`` fails before its first token.
+    Raises :class:`~providers.validation.Invalid` for a wrong table or an unknown name.
     """
-    if default not in tables:
-        near = difflib.get_close_matches(default, tables, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(tables) or 'none'}"
-        raise Invalid("provider.default", f"there is no table [providers.{default}]; {hint}", default)
+    _check_names("provider.default", (default,), tables)
+    _check_names("provider.fallback", fallback, tables)
     clock = clock or LoopClock()
     configured = {}
     for name, table in tables.items():
         options = read_options(name, table, registry)
-        kind = registry.kind(options.kind)
         context = _context(name, options, environ, transport)
-        asked = Retry(
-            kind.create(options, context),
-            name=name,
-            attempts=policy.attempts,
-            max_wait=policy.max_wait,
-            first_token=policy.first_token,
-            clock=clock,
-        )
-        configured[name] = Configured(
-            name=name,
-            kind=options.kind,
-            model=options.model or options.kind,
-            models=options.models,
-            any_model=kind.any_model,
-            reason=context.missing,
-            provider=Deadlines(asked, first_token=policy.first_token, idle=policy.idle, clock=clock),
-        )
+        configured[name] = _configure(options, context, registry, policy, clock)
+    configured[default] = _with_fallback(configured[default], [configured[name] for name in fallback])
     return Catalog(configured, default, transport)
+
+
+def _check_names(key: str, names: Iterable[str], tables: Mapping[str, object]) -> None:
+    for name in names:
+        if name not in tables:
+            near = difflib.get_close_matches(name, tables, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(tables) or 'none'}"
+            raise Invalid(key, f"there is no table [providers.{name}]; {hint}", name)
+
+
+def _configure(options: Options, context: Context, registry: Registry, policy: Policy, clock: Clock) -> Configured:
+    kind = registry.kind(options.kind)
+    breaker = Breaker(clock)
+    asked = Retry(
+        kind.create(options, context),
+        name=context.name,
+        attempts=policy.attempts,
+        max_wait=policy.max_wait,
+        first_token=policy.first_token,
+        clock=clock,
+    )
+    timely = Deadlines(asked, first_token=policy.first_token, idle=policy.idle, clock=clock)
+    return Configured(
+        name=context.name,
+        kind=options.kind,
+        model=options.model or options.kind,
+        models=options.models,
+        any_model=kind.any_model,
+        reason=context.missing,
+        provider=Watched(timely, breaker),
+        breaker=breaker,
+    )
+
+
+def _with_fallback(default: Configured, others: Iterable[Configured]) -> Configured:
+    """The default, falling back to those ``others`` that could answer; itself among them is no mistake,
+    since the command line chooses another default."""
+    able = {each.name: each for each in others if each.reason is None and each.name != default.name}
+    if not able:
+        return default
+    first, *rest = (Candidate(each.model, each.provider, each.breaker) for each in (default, *able.values()))
+    return msgspec.structs.replace(default, provider=Fallback(first, rest))
 
 
 def _context(name: str, options: Options, environ: Mapping[str, str], transport: Transport) -> Context:

@@ -76,6 +76,7 @@ def catalog_for(
     return build_catalog(
         settings.providers,
         default=settings.provider.default,
+        fallback=settings.provider.fallback,
         registry=registry,
         environ=environ,
         transport=transport,

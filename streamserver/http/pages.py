@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from providers.catalog import Configured
 from streamserver.assets import web_folder
 from streamserver.http.core import core_of
 
@@ -39,13 +40,27 @@ def _file(name: str) -> web.StreamResponse:
 async def providers(request: web.Request) -> web.Response:
     """``GET /api/providers``: who can be asked, and what is missing. Never a key."""
     catalog = core_of(request).catalog
-    listed = [
-        {"name": each.name, "kind": each.kind, "model": each.model, "ready": each.reason is None, "reason": each.reason}
-        for each in catalog
-    ]
+    listed = [_listed(each) for each in catalog]
     return web.json_response(
         {"default": catalog.default.name, "providers": listed}, headers={"Cache-Control": "no-store"}
     )
+
+
+def _listed(configured: Configured) -> dict[str, object]:
+    breaker = configured.breaker
+    retry_in = breaker.retry_in
+    return {
+        "name": configured.name,
+        "kind": configured.kind,
+        "model": configured.model,
+        "ready": configured.reason is None,
+        "reason": configured.reason,
+        "breaker": {
+            "state": breaker.state,
+            "failures": breaker.failures,
+            "retry_in": None if retry_in is None else round(retry_in, 1),
+        },
+    }
 
 
 async def alive(request: web.Request) -> web.Response:

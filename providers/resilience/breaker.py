@@ -1,0 +1,149 @@
+"""Leaving out a provider that fails again and again, and trying it again after a while.
+
+A :class:`Breaker` remembers how a provider did; :class:`Watched` tells it. Neither ever refuses a
+request: who has somebody else to ask (:class:`~providers.resilience.fallback.Fallback`) looks at
+:attr:`Breaker.ready` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Literal, TypeAlias
+
+from providers.base import ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
+from providers.clock import Clock
+from providers.errors import (
+    Overloaded,
+    ProviderAuth,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    UpstreamDisconnected,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+FAILURES_TO_OPEN = 3
+"""So many in a row, each with its retries, and the provider is left out."""
+
+FIRST_COOL_DOWN_SECONDS = 10.0
+LONGEST_COOL_DOWN_SECONDS = 300.0
+
+PROVIDERS_FAULT = (
+    RateLimited,
+    QuotaExceeded,
+    Overloaded,
+    ProviderAuth,
+    UpstreamUnavailable,
+    UpstreamError,
+    UpstreamDisconnected,
+    UpstreamTimeout,
+)
+"""Failures that say something of the provider, whatever it was asked."""
+
+State: TypeAlias = Literal["closed", "open", "half_open"]
+
+
+class Breaker:
+    """How one provider did lately.
+
+    ``closed``: it works. After :data:`FAILURES_TO_OPEN` failures in a row it is ``open`` for a cool-down of
+    10 s (longer if the provider said when to come back), then ``half_open``: the next request tries it. A first
+    token closes it, a failure opens it for twice as long as before, at most 5 minutes. What counts as a failure
+    is :data:`PROVIDERS_FAULT`; an answer that was complete forgets all failures.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open_until: float | None = None
+        self._cool_down = FIRST_COOL_DOWN_SECONDS
+        self._trying = False
+        self.failures = 0
+        """In a row, until now."""
+        self.times_opened = 0
+        """Since the start; it only rises."""
+
+    @property
+    def state(self) -> State:
+        if self._open_until is None:
+            return "closed"
+        return "open" if self._clock.time() < self._open_until else "half_open"
+
+    @property
+    def ready(self) -> bool:
+        """Whether to ask this provider rather than another."""
+        return self.state == "closed" or (self.state == "half_open" and not self._trying)
+
+    @property
+    def retry_in(self) -> float | None:
+        """Seconds until it is tried again, None if it is not left out."""
+        if self._open_until is None:
+            return None
+        return max(0.0, self._open_until - self._clock.time())
+
+    def asked(self) -> bool:
+        """A request goes to the provider. True if it is the one that tries it, to be said to :meth:`ended`."""
+        if self.state != "half_open" or self._trying:
+            return False
+        self._trying = True
+        return True
+
+    def answered(self) -> None:
+        """A first token came: whatever was, it works now. Only a complete answer forgets its failures."""
+        self._open_until = None
+
+    def completed(self) -> None:
+        """An answer was complete."""
+        if self._open_until is None:
+            self.failures = 0
+            self._cool_down = FIRST_COOL_DOWN_SECONDS
+
+    def failed(self, error: ProviderError) -> None:
+        """The request failed. What a provider refuses for the request's sake, it has at least understood."""
+        if isinstance(error, PROVIDERS_FAULT):
+            self.failures += 1
+            if self.state != "open" and self.failures >= FAILURES_TO_OPEN:
+                self._open(error.retry_after or 0.0)
+
+    def ended(self, trying: bool) -> None:
+        """The request is over, however it went."""
+        if trying:
+            self._trying = False
+
+    def _open(self, retry_after: float) -> None:
+        seconds = max(self._cool_down, min(retry_after, LONGEST_COOL_DOWN_SECONDS))
+        self._open_until = self._clock.time() + seconds
+        self._cool_down = min(self._cool_down * 2, LONGEST_COOL_DOWN_SECONDS)
+        self.times_opened += 1
+
+
+class Watched:
+    """A provider whose ``breaker`` hears how it does."""
+
+    def __init__(self, provider: Provider, breaker: Breaker) -> None:
+        self._provider = provider
+        self._breaker = breaker
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        breaker = self._breaker
+        trying = breaker.asked()
+        silent = True
+        try:
+            async with aclosing(self._provider.stream(request)) as events:
+                async for event in events:
+                    if silent and isinstance(event, (Text, Reasoning, ToolCall, Finish)):
+                        silent = False
+                        breaker.answered()
+                    if isinstance(event, Finish):
+                        breaker.completed()
+                    yield event
+        except ProviderError as error:
+            breaker.failed(error)
+            raise
+        finally:
+            breaker.ended(trying)
+
+    async def aclose(self) -> None:
+        await self._provider.aclose()

@@ -1,0 +1,81 @@
+"""Time and providers that do as a test tells them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+from providers.base import ChatRequest, Event, Finish, Text
+from providers.errors import ProviderError
+
+
+@dataclass
+class FakeTimer:
+    when: float
+    callback: Callable[[], object]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class FakeClock:
+    """Time that passes when :meth:`advance` says so."""
+
+    now: float = 1000.0
+    timers: list[FakeTimer] = field(default_factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> FakeTimer:
+        timer = FakeTimer(when, callback)
+        self.timers.append(timer)
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass, and call what is due."""
+        self.now += seconds
+        due = [timer for timer in self.timers if timer.when <= self.now]
+        self.timers = [timer for timer in self.timers if timer.when > self.now]
+        for timer in due:
+            if not timer.cancelled:
+                timer.callback()
+
+
+@dataclass
+class Scripted:
+    """A provider that plays one script a request, the last again and again: events, errors, and None to hang."""
+
+    scripts: list[list[Event | ProviderError | None]]
+    asked: list[ChatRequest] = field(default_factory=list)
+    open: int = 0
+    closed: bool = False
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        self.asked.append(request)
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        self.open += 1
+        try:
+            for step in script:
+                if step is None:
+                    await asyncio.get_running_loop().create_future()
+                elif isinstance(step, ProviderError):
+                    raise step
+                else:
+                    yield step
+        finally:
+            self.open -= 1
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def answering(text: str) -> Scripted:
+    return Scripted([[Text(text), Finish("stop")]])
+
+
+def failing(*errors: ProviderError) -> Scripted:
+    return Scripted([[error] for error in errors])

@@ -1,0 +1,138 @@
+"""A provider that fails again and again is left out for a while, and tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from providers.base import Finish, Text
+from providers.errors import (
+    BY_CODE,
+    ContentFilter,
+    ContextLength,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ProviderError,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from providers.resilience.breaker import (
+    FAILURES_TO_OPEN,
+    FIRST_COOL_DOWN_SECONDS,
+    LONGEST_COOL_DOWN_SECONDS,
+    Breaker,
+    Watched,
+)
+from tests.providers.asking import ask, request
+from tests.providers.fakes import FakeClock, Scripted, answering, failing
+
+
+async def fail(breaker: Breaker, error: ProviderError | None = None, times: int = 1) -> None:
+    for _ in range(times):
+        with contextlib.suppress(ProviderError):
+            await ask(Watched(failing(error or UpstreamError()), breaker))
+
+
+async def test_it_opens_after_so_many_failures_in_a_row_and_no_sooner() -> None:
+    breaker = Breaker(FakeClock())
+    await fail(breaker, times=FAILURES_TO_OPEN - 1)
+    assert (breaker.state, breaker.ready, breaker.retry_in) == ("closed", True, None)
+    await fail(breaker)
+    assert (breaker.state, breaker.ready, breaker.retry_in) == ("open", False, FIRST_COOL_DOWN_SECONDS)
+    assert (breaker.failures, breaker.times_opened) == (FAILURES_TO_OPEN, 1)
+
+
+async def test_a_complete_answer_forgets_failures() -> None:
+    breaker = Breaker(FakeClock())
+    for _ in range(3):
+        await fail(breaker, times=FAILURES_TO_OPEN - 1)
+        await ask(Watched(answering("ok"), breaker))
+    assert (breaker.state, breaker.failures) == ("closed", 0)
+
+
+async def test_a_provider_that_always_breaks_off_is_left_out_too() -> None:
+    breaker = Breaker(FakeClock())
+    broken = Watched(Scripted([[Text("half an"), UpstreamError()]]), breaker)
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(UpstreamError):
+            await ask(broken)
+    assert breaker.state == "open"
+
+
+def error_of(kind: type[ProviderError]) -> ProviderError:
+    return UpstreamTimeout("first_token", 1) if kind is UpstreamTimeout else kind()
+
+
+@pytest.mark.parametrize("kind", BY_CODE.values())
+async def test_only_what_says_something_of_the_provider_counts(kind: type[ProviderError]) -> None:
+    breaker = Breaker(FakeClock())
+    await fail(breaker, error_of(kind), FAILURES_TO_OPEN)
+    innocent = kind in (InvalidRequest, ContextLength, ContentFilter, ModelNotFound)
+    assert breaker.state == ("closed" if innocent else "open")
+
+
+async def test_after_the_cool_down_one_request_tries_it_and_its_success_closes_it() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    await fail(breaker, times=FAILURES_TO_OPEN)
+    clock.advance(FIRST_COOL_DOWN_SECONDS - 0.1)
+    assert not breaker.ready
+    clock.advance(0.1)
+    assert (breaker.state, breaker.ready) == ("half_open", True)
+    events = Watched(answering("ok"), breaker).stream(request())
+    assert breaker.ready, "nothing was asked yet"
+    hanging = asyncio.get_running_loop().create_task(ask(Watched(Scripted([[None]]), breaker)))
+    await asyncio.sleep(0)
+    assert not breaker.ready, "one try at a time"
+    hanging.cancel()
+    await asyncio.wait((hanging,))
+    assert breaker.ready, "a try without a verdict leaves it to the next"
+    assert await anext(events) == Text("ok")
+    assert (breaker.state, breaker.ready) == ("closed", True)
+    await events.aclose()
+    assert breaker.failures == FAILURES_TO_OPEN, "half an answer forgets nothing"
+
+
+async def test_each_failed_try_doubles_the_cool_down_up_to_the_longest() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    await fail(breaker, times=FAILURES_TO_OPEN)
+    waits = []
+    for _ in range(8):
+        waits.append(breaker.retry_in)
+        clock.advance(breaker.retry_in or 0)
+        assert breaker.state == "half_open"
+        await fail(breaker)
+    assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
+    assert breaker.times_opened == 9
+    clock.advance(LONGEST_COOL_DOWN_SECONDS)
+    await ask(Watched(answering("ok"), breaker))
+    await fail(breaker, times=FAILURES_TO_OPEN)
+    assert breaker.retry_in == FIRST_COOL_DOWN_SECONDS
+
+
+async def test_a_burst_of_failures_opens_it_once() -> None:
+    breaker = Breaker(FakeClock())
+    await fail(breaker, times=50)
+    assert (breaker.times_opened, breaker.retry_in) == (1, FIRST_COOL_DOWN_SECONDS)
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [(3, 10), (42, 42), (86_400, 300)])
+async def test_it_is_left_out_for_as_long_as_it_said(retry_after: float, seconds: float) -> None:
+    breaker = Breaker(FakeClock())
+    await fail(breaker, RateLimited(retry_after=retry_after), FAILURES_TO_OPEN)
+    assert breaker.retry_in == seconds
+
+
+async def test_watching_changes_nothing() -> None:
+    provider = answering("ok")
+    watched = Watched(provider, Breaker(FakeClock()))
+    assert await ask(watched) == [Text("ok"), Finish("stop")]
+    with pytest.raises(Overloaded):
+        await ask(Watched(failing(Overloaded()), Breaker(FakeClock())))
+    await watched.aclose()
+    assert provider.closed

@@ -1,0 +1,67 @@
+"""Fallback and its breaker over a real server: who answered is told, and who is left out is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+
+from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.client import get_events, stream_url
+from tests.support.sse import text_of
+from tests.support.upstream import Exchange
+
+
+async def overloaded(exchange: Exchange) -> None:
+    await exchange.answer(503, "{}", extra="Connection: close\r\n")
+
+
+def config(url: str) -> dict[str, Any]:
+    """``up`` is the default, and falls back to ``spare`` after ``keyless``, which cannot answer."""
+    spare = {"kind": "echo", "model": "echo-2", "delay_ms": 0}
+    keyless = {"kind": "anthropic", "model": "c", "api_key_env": "NO_SUCH_KEY", "base_url": url}
+    return {
+        "provider": {"default": "up", "fallback": ["keyless", "up", "spare"]},
+        "providers": {"keyless": keyless, "spare": spare},
+        "retry": {"attempts": 1},
+    }
+
+
+async def listed(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    async with http.get(f"{url}/api/providers") as response:
+        return {each["name"]: each for each in (await response.json())["providers"]}
+
+
+async def test_done_and_the_record_say_who_answered(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(overloaded)
+    tables = config(upstream.url)
+    tables["providers"] |= openai_at(upstream)["providers"]
+    server = await start_server(tables)
+    assert (await listed(http, server.url))["up"]["breaker"] == {"state": "closed", "failures": 0, "retry_in": None}
+    for number in range(5):
+        events = await get_events(http, stream_url(server.url))
+        assert text_of(events) == "hello big world"
+        assert events[0].json()["provider"] == "up"
+        done = events[-1].json()
+        assert (done["provider"], done["model"]) == ("spare", "echo-2")
+        record = await server.record(events[0].json()["stream_id"])
+        assert (record["provider"], record["model"], record["status"]) == ("spare", "echo-2", "done")
+        assert record["attempts"] == (2 if number < 3 else 1)
+    assert upstream.accepted == 3, "after three failures it is left out"
+    breaker = (await listed(http, server.url))["up"]["breaker"]
+    assert (breaker["state"], breaker["failures"]) == ("open", 3)
+    assert 0 < breaker["retry_in"] <= 10
+
+
+async def test_who_names_another_provider_gets_no_fallback(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(overloaded)
+    tables = config(upstream.url)
+    tables["providers"] |= {**openai_at(upstream)["providers"], "other": openai_at(upstream)["providers"]["up"]}
+    server = await start_server(tables)
+    events = await get_events(http, stream_url(server.url, provider="other"))
+    assert events[-1].json()["code"] == "overloaded"
+    assert (await server.record(events[0].json()["stream_id"]))["provider"] == "other"
