@@ -57,7 +57,7 @@ class Echo:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         options = self._options
         said = tokens_of(last_words(request.messages))
-        wanted = options.tokens or len(said)
+        wanted = (options.tokens or len(said)) if said else 0
         sent = min(wanted, request.max_tokens)
         for number, token in enumerate(itertools.islice(_repeated(said), sent)):
             await self._obey_faults(number)

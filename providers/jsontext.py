@@ -11,6 +11,9 @@ import json
 import re
 from typing import Any
 
+MAX_DEPTH = 200
+"""How deep lists and objects may lie in each other: whoever walks the value later does so by recursion."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -19,15 +22,20 @@ def scalar(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def scalars(value: Any) -> Any:
-    """``value``, as decoded from JSON, with :func:`scalar` applied to every string and key."""
+def scalars(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """``value``, as decoded from JSON, with :func:`scalar` applied to every string and key.
+
+    Raises :class:`ValueError` if it is deeper than ``depth``.
+    """
     match value:
         case str():
             return scalar(value)
+        case list() | dict() if not depth:
+            raise ValueError("lists and objects lie too deep in each other")
         case list():
-            return [scalars(item) for item in value]
+            return [scalars(item, depth - 1) for item in value]
         case dict():
-            return {scalar(key): scalars(item) for key, item in value.items()}
+            return {scalar(key): scalars(item, depth - 1) for key, item in value.items()}
         case _:
             return value
 

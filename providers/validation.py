@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import types
 import typing
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -75,8 +77,8 @@ def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, p
 
 
 def _unknown(name: str, kind: object) -> str:
-    fields = msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
-    known = [field.encode_name for field in fields]
+    structs = [each for each in _members(kind) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    known = [field.encode_name for each in structs for field in msgspec.structs.fields(each)]
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"there is no such key; did you mean {near[0]!r}?"
@@ -110,19 +112,32 @@ _WORDS = (
 
 
 def _hint(kind: object, steps: list[str]) -> object:
-    """The annotation of the field that ``steps`` lead to, None if they leave what is typed."""
+    """The annotation of what ``steps`` lead to, None if they leave what is typed."""
     for step in steps:
-        bare = _bare(kind)
-        if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
-            by_name = {field.encode_name: field.name for field in msgspec.structs.fields(bare)}
-            kind = typing.get_type_hints(bare, include_extras=True).get(by_name.get(step, step))
-        else:
-            return None
+        kind = next(filter(None, (_inside(member, step) for member in _members(kind))), None)
     return kind
 
 
-def _bare(kind: object) -> object:
-    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+def _inside(kind: object, step: str) -> object:
+    """The annotation of one field, element or value of ``kind``, which is no union."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        names = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+        return typing.get_type_hints(kind, include_extras=True).get(names.get(step, step))
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) in (list, tuple) and (step.isdigit() or step == "..."):
+        return arguments[0]
+    return arguments[1] if typing.get_origin(kind) is dict else None
+
+
+def _members(kind: object) -> Iterator[object]:
+    """``kind``, or, if it is a union, each of its members."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        for member in typing.get_args(kind):
+            yield from _members(member)
+    else:
+        yield kind
 
 
 def _describe(hint: object) -> str | None:

@@ -137,10 +137,10 @@ class Generation:
     def _piece(self, piece: Delta) -> None:
         if self._first_token is None:
             self._first_token = self._clock.time()
-        if isinstance(piece, Text):
-            if self._after_cr and piece.text[:1] == "\n":
+        if isinstance(piece, Text) and piece.text:
+            if self._after_cr and piece.text[0] == "\n":
                 piece = ContinuedText(piece.text)
-            self._after_cr = piece.text[-1:] == "\r"
+            self._after_cr = piece.text[-1] == "\r"
         log = self._log
         if log.size_bytes + size_of(piece) > self._bounds.max_log_bytes:
             raise _TooLarge

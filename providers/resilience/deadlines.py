@@ -26,6 +26,7 @@ class Expiry:
 
     __slots__ = (
         "_before",
+        "_cancelled",
         "_clock",
         "_expired",
         "_name",
@@ -45,6 +46,7 @@ class Expiry:
         self._name = ""
         self._seconds = 0.0
         self._expired = False
+        self._cancelled = False
         self.suspended = False
         """True while the guarded block is a generator that has yielded: then whoever runs is
         not ours to cancel, and the deadline is only noted."""
@@ -75,6 +77,7 @@ class Expiry:
             return
         self._expired = True
         if not self.suspended:
+            self._cancelled = True
             self._task.cancel()
 
     def __enter__(self) -> Expiry:
@@ -90,8 +93,11 @@ class Expiry:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
-        if self._expired and cancelled and self._task.uncancel() <= self._before:
+        if not self._cancelled:
+            return
+        # Also if the block made something else of the cancellation: it was ours, and it is over.
+        only_ours = self._task.uncancel() <= self._before
+        if only_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise UpstreamTimeout(self._name, self._seconds) from None
 
 

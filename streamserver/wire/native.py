@@ -29,15 +29,15 @@ class NativeEncoder:
     keepalive = b"event: ping\ndata: {}\n\n"
 
     def encode(self, stream_id: str, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
-        parts: list[str] = []
+        parts: list[bytes] = []
         size = 0
-        for record in records:
-            block = _block(f"{stream_id}:{offset + len(parts)}", record)
+        for number, record in enumerate(records, start=offset):
+            block = _bytes(_block(f"{stream_id}:{number}", record))
             parts.append(block)
             size += len(block)
             if size >= MAX_BATCH_BYTES:
                 break
-        return _bytes("".join(parts)), len(parts)
+        return b"".join(parts), len(parts)
 
     def encode_last(self, stream_id: str, failed: Failed) -> bytes:
         return _bytes(_block(f"{stream_id}:end", failed))

@@ -1,0 +1,195 @@
+"""What every log has to keep: the guarantees of :class:`streamserver.log.base.Log`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from providers.base import Delta, Reasoning, Text, ToolCall
+from streamserver.log.base import Log
+from streamserver.log.records import RECORD_OVERHEAD_BYTES, Record, Start
+from tests.support.records import DONE, FAILED, START, deltas
+
+MakeLog = Callable[[Start], Log]
+MANY = 10_000
+
+over_a_fixture = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def waiter() -> asyncio.Future[bool]:
+    return asyncio.get_running_loop().create_future()
+
+
+class LogContract:
+    """Subclass it, with a fixture ``make_log``."""
+
+    @pytest.fixture
+    def make_log(self) -> MakeLog:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def log(self, make_log: MakeLog) -> Log:
+        return make_log(START)
+
+    def test_a_new_log_holds_its_start_and_is_open(self, log: Log) -> None:
+        assert log.take(0, MANY) == [START]
+        assert len(log) == 1
+        assert log.start == START
+        assert log.stream_id == START.stream_id
+        assert log.terminal is None
+
+    @given(pieces=st.lists(deltas, max_size=20))
+    @over_a_fixture
+    def test_offsets_rise_by_one_in_the_order_of_appending(self, make_log: MakeLog, pieces: list[Delta]) -> None:
+        log = make_log(START)
+        for offset, piece in enumerate(pieces, start=1):
+            assert len(log) == offset
+            assert log.append(piece)
+            assert log.take(offset, MANY) == [piece]
+        assert log.close(DONE)
+        assert log.take(0, MANY) == [START, *pieces, DONE]
+
+    @given(pieces=st.lists(deltas, max_size=20), offset=st.integers(0, 30), limit=st.integers(1, 30))
+    @over_a_fixture
+    def test_what_is_taken_is_a_slice_of_the_whole(
+        self, make_log: MakeLog, pieces: list[Delta], offset: int, limit: int
+    ) -> None:
+        log = make_log(START)
+        for piece in pieces:
+            log.append(piece)
+        log.close(DONE)
+        assert log.take(offset, limit) == [START, *pieces, DONE][offset : offset + limit]
+
+    @given(pieces=st.lists(deltas, max_size=12))
+    @over_a_fixture
+    def test_a_prefix_never_changes(self, make_log: MakeLog, pieces: list[Delta]) -> None:
+        log = make_log(START)
+        prefixes = [list(log.take(0, MANY))]
+        held = [log.take(0, MANY)]
+        for piece in pieces:
+            log.append(piece)
+            prefixes.append(list(log.take(0, MANY)))
+            held.append(log.take(0, MANY))
+        log.close(FAILED)
+        whole = list(log.take(0, MANY))
+        for length, (prefix, taken) in enumerate(zip(prefixes, held, strict=True), start=1):
+            assert whole[:length] == prefix, "the log changed"
+            assert list(taken) == prefix, "what a reader holds changed under it"
+
+    def test_nothing_is_there_past_the_end(self, log: Log) -> None:
+        log.append(Text("a"))
+        assert list(log.take(2, MANY)) == []
+        assert list(log.take(1_000_000, MANY)) == []
+
+    def test_the_first_to_close_decides(self, log: Log) -> None:
+        assert log.close(DONE) is True
+        assert log.close(FAILED) is False
+        assert log.terminal == DONE
+        assert log.take(0, MANY) == [START, DONE]
+
+    def test_nothing_follows_the_terminal_record(self, log: Log) -> None:
+        log.append(Text("a"))
+        log.close(FAILED)
+        size = log.size_bytes
+        assert log.append(Text("b")) is False
+        assert log.take(0, MANY) == [START, Text("a"), FAILED]
+        assert log.size_bytes == size
+
+    def test_the_terminal_record_is_in_the_log_when_it_is_seen(self, log: Log) -> None:
+        log.close(DONE)
+        assert log.take(len(log) - 1, 1) == [log.terminal]
+
+    async def test_an_append_wakes_every_waiter_once(self, log: Log) -> None:
+        waiters = [waiter() for _ in range(3)]
+        for each in waiters:
+            log.subscribe(each)
+        assert not any(each.done() for each in waiters)
+        log.append(Text("a"))
+        assert [each.done() and each.result() for each in waiters] == [True] * 3
+        # A future that is set twice raises InvalidStateError.
+        log.append(Text("b"))
+        log.close(DONE)
+
+    async def test_closing_wakes_every_waiter_once(self, log: Log) -> None:
+        waiters = [waiter() for _ in range(3)]
+        for each in waiters:
+            log.subscribe(each)
+        log.close(DONE)
+        assert [each.done() and each.result() for each in waiters] == [True] * 3
+        log.close(FAILED)
+
+    async def test_the_record_is_there_when_its_waiter_wakes(self, log: Log) -> None:
+        woken, seen = waiter(), list[Record]()
+        woken.add_done_callback(lambda _: seen.extend(log.take(1, MANY)))
+        log.subscribe(woken)
+        log.append(Text("a"))
+        await woken
+        await asyncio.sleep(0)
+        assert seen == [Text("a")]
+
+    async def test_a_refused_append_wakes_nobody(self, log: Log) -> None:
+        log.close(DONE)
+        late = waiter()
+        log.subscribe(late)
+        log.append(Text("a"))
+        log.close(FAILED)
+        assert not late.done()
+
+    async def test_a_waiter_that_was_given_up_disturbs_nobody(self, log: Log) -> None:
+        cancelled, forgotten, waiting = waiter(), waiter(), waiter()
+        for each in (cancelled, forgotten, waiting):
+            log.subscribe(each)
+        cancelled.cancel()
+        log.unsubscribe(forgotten)
+        log.unsubscribe(waiter())
+        log.append(Text("a"))
+        assert waiting.result() is True
+        assert not forgotten.done()
+        log.unsubscribe(waiting)
+
+    async def test_readers_are_independent_of_each_other_and_of_the_writer(self, log: Log) -> None:
+        pieces: list[Delta] = [Text(str(number)) for number in range(50)]
+
+        async def read(limit: int) -> list[object]:
+            seen: list[object] = []
+            while log.terminal is None or len(seen) < len(log):
+                records = log.take(len(seen), limit)
+                if records:
+                    seen += records
+                    continue
+                wait = waiter()
+                log.subscribe(wait)
+                await wait
+            return seen
+
+        async def write() -> None:
+            for piece in pieces:
+                log.append(piece)
+                await asyncio.sleep(0)
+            log.close(DONE)
+
+        *seen, _ = await asyncio.wait_for(asyncio.gather(read(1), read(7), read(MANY), write()), 30)
+        assert seen == [[START, *pieces, DONE]] * 3
+
+    @given(pieces=st.lists(deltas, max_size=12))
+    @over_a_fixture
+    def test_the_size_is_the_text_in_utf8_and_an_overhead_a_record(
+        self, make_log: MakeLog, pieces: list[Delta]
+    ) -> None:
+        log = make_log(START)
+        text = ""
+        for piece in pieces:
+            log.append(piece)
+            match piece:
+                case Text() | Reasoning():
+                    text += piece.text
+                case ToolCall():
+                    text += (piece.id or "") + (piece.name or "") + piece.arguments
+        written = len("".join("?" if "\ud800" <= sign <= "\udfff" else sign for sign in text).encode())
+        assert log.size_bytes == written + RECORD_OVERHEAD_BYTES * (1 + len(pieces))
+        log.close(DONE)
+        assert log.size_bytes == written + RECORD_OVERHEAD_BYTES * (2 + len(pieces))

@@ -1,0 +1,1 @@
+"""The HTTP edge, as far as it is functions of values."""

@@ -1,0 +1,70 @@
+"""Time that passes only when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+
+SETTLING_TURNS = 50
+"""More turns of the event loop than any chain of wake-ups here is long."""
+
+
+class FakeTimer:
+    """A call that is due at ``when``."""
+
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
+        self.when = when
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeClock:
+    """A :class:`providers.clock.Clock`. It begins far from zero, so that nobody takes a time for a duration."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self._now = now
+        self._timers: list[tuple[float, int, FakeTimer]] = []
+        self._order = itertools.count()
+        self.armed = 0
+        """How many timers were ever set."""
+
+    def time(self) -> float:
+        return self._now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> FakeTimer:
+        timer = FakeTimer(when, callback)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        self.armed += 1
+        return timer
+
+    @property
+    def pending(self) -> int:
+        """How many timers are set now."""
+        return sum(not timer.cancelled for _, _, timer in self._timers)
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass; timers that come due on the way are called, each at its own time."""
+        end = self._now + seconds
+        while self._timers and self._timers[0][0] <= end:
+            when, _, timer = heapq.heappop(self._timers)
+            if not timer.cancelled:
+                self._now = max(self._now, when)
+                timer.callback()
+        self._now = end
+
+    async def passes(self, seconds: float) -> None:
+        """:meth:`advance`, between two times at which every task has run as far as it can."""
+        await settle()
+        self.advance(seconds)
+        await settle()
+
+
+async def settle() -> None:
+    """Let every task run as far as it can without time or a network."""
+    for _ in range(SETTLING_TURNS):
+        await asyncio.sleep(0)

@@ -1,0 +1,62 @@
+"""Records for tests, by hand and by hypothesis."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from providers.base import Delta, Reasoning, Text, ToolCall
+from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, Terminal, TokenUsage
+
+START = Start("stream-id_0123456789abc", "request-1", "echo", "echo")
+USAGE = TokenUsage(3, 4, 7, estimated=True)
+DONE = Done("stop", "echo", "echo", USAGE, 1.5, 20.0)
+FAILED = Failed("cancelled", "The answer was stopped.", False, None, "request-1", None)
+
+any_text = st.text(
+    st.one_of(
+        st.sampled_from(["\n", "\r", "\r\n", "\u2028", "\u2029", "\x85", "\0", "\ufeff", " ", ":", "\ud83d", "\ude00"]),
+        st.sampled_from(list("dataidevent: {}\"'\\")),
+        st.characters(),
+        st.characters(categories=["Cs"]),
+    ).map(lambda found: found[0]),
+    max_size=30,
+) | st.sampled_from(
+    ["\r\n", "\n\n", "data: x\n\nevent: done\ndata: {}\n\n", "id: forged:1\n", "retry: 1\n\n", " x", "😀"]
+)
+"""Text as a provider may send it: line ends of every kind, forged fields, half surrogate pairs."""
+
+tokens = st.none() | st.integers(0, 10**9)
+usages = st.none() | st.builds(TokenUsage, *[st.integers(0, 10**9)] * 3, st.booleans())
+milliseconds = st.floats(0, 10**9)
+deltas: st.SearchStrategy[Delta] = st.one_of(
+    st.builds(Text, any_text),
+    st.builds(Reasoning, any_text),
+    st.builds(ToolCall, st.integers(0, 99), st.none() | any_text, st.none() | any_text, any_text),
+)
+terminals: st.SearchStrategy[Terminal] = st.one_of(
+    st.builds(Done, any_text, any_text, any_text, usages, st.none() | milliseconds, milliseconds),
+    st.builds(Failed, any_text, any_text, st.booleans(), st.none() | milliseconds, any_text, usages),
+)
+
+
+def as_generated(pieces: list[Delta]) -> list[Delta]:
+    """``pieces`` with the mark that a generation sets: text that goes on after a CR with its LF."""
+    marked: list[Delta] = []
+    after_cr = False
+    for piece in pieces:
+        if isinstance(piece, Text) and piece.text:
+            marked.append(ContinuedText(piece.text) if after_cr and piece.text[0] == "\n" else piece)
+            after_cr = piece.text[-1] == "\r"
+        else:
+            marked.append(piece)
+    return marked
+
+
+starts = st.builds(Start, st.just(START.stream_id), any_text, any_text, any_text)
+whole_logs: st.SearchStrategy[list[Record]] = st.builds(
+    lambda start, pieces, terminal: [start, *as_generated(pieces), terminal],
+    starts,
+    st.lists(deltas, max_size=12),
+    terminals,
+)
+"""Every record of a log that has ended."""

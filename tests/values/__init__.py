@@ -1,0 +1,1 @@
+"""Reading bytes, JSON and tables: functions of values."""

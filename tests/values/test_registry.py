@@ -1,0 +1,77 @@
+"""Kinds are found by name; a plug-in that is broken keeps nobody from starting."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from providers.base import Provider
+from providers.options import Context, Options
+from providers.registry import GROUP, Kind, UnknownKind, load_registry
+
+
+class PlugInOptions(Options, frozen=True, kw_only=True):
+    volume: int = 1
+
+
+def create(options: PlugInOptions, context: Context) -> Provider:
+    raise NotImplementedError
+
+
+KIND = Kind(PlugInOptions, create)
+NOT_A_KIND = 7
+
+
+def plugin(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, f"{__name__}:{value}" if ":" not in value else value, GROUP)
+
+
+def test_the_built_in_kinds_are_there() -> None:
+    registry = load_registry([])
+    assert registry.names == ["anthropic", "echo", "openai"]
+    assert all(issubclass(registry.kind(name).options, Options) for name in registry.names)
+
+
+@pytest.mark.parametrize(("name", "near"), [("opnai", "'openai'"), ("Anthropic", "'anthropic'"), ("ehco", "'echo'")])
+def test_an_unknown_kind_is_told_the_known_ones_and_the_near_miss(name: str, near: str) -> None:
+    with pytest.raises(UnknownKind, match=f"anthropic, echo, openai; did you mean {near}"):
+        load_registry([]).kind(name)
+
+
+def test_a_kind_that_is_like_none_is_told_the_known_ones() -> None:
+    with pytest.raises(UnknownKind) as caught:
+        load_registry([]).kind("zzz")
+    assert str(caught.value) == "expected one of anthropic, echo, openai"
+
+
+def test_a_plug_in_is_a_kind_like_any_other() -> None:
+    registry = load_registry([plugin("mine", "KIND")])
+    assert registry.kind("mine") is KIND
+    assert "mine" in registry.names
+    assert registry.broken == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("mine", "no.such.module:KIND", "ModuleNotFoundError"),
+        ("mine", "NO_SUCH_NAME", "AttributeError"),
+        ("mine", "NOT_A_KIND", "is not a providers.Kind"),
+        ("echo", "KIND", "there is a kind 'echo' already"),
+    ],
+)
+def test_a_broken_plug_in_is_named_and_the_rest_works(name: str, value: str, said: str) -> None:
+    registry = load_registry([plugin(name, value), plugin("good", "KIND")])
+    assert said in registry.broken[name]
+    assert registry.kind("good") is KIND
+    assert registry.kind("echo") is not KIND
+    if name == "mine":
+        with pytest.raises(UnknownKind, match="cannot be loaded"):
+            registry.kind("mine")
+
+
+def test_a_registry_does_not_change() -> None:
+    registry = load_registry([])
+    with pytest.raises(TypeError):
+        registry.broken["x"] = "y"  # type: ignore[index]

@@ -1,0 +1,152 @@
+"""Whatever a provider sends and however the network cuts it, the payloads are those of the standard."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from providers.errors import UpstreamError
+from providers.sse import MAX_EVENT_BYTES, SSEDecoder
+
+
+def payloads_by_the_standard(stream: bytes) -> list[bytes]:
+    """WHATWG HTML, 9.2.6, line by line: the data of every event that is dispatched."""
+    payloads: list[bytes] = []
+    data: list[bytes] = []
+    for line in lines_by_the_standard(stream.removeprefix(b"\xef\xbb\xbf")):
+        if not line:
+            if data:
+                payloads.append(b"\n".join(data))
+            data = []
+            continue
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
+    return payloads
+
+
+def lines_by_the_standard(stream: bytes) -> Iterator[bytes]:
+    """Every line that an end closes: LF, CR, or CR and LF."""
+    line = b""
+    position = 0
+    while position < len(stream):
+        sign = stream[position : position + 1]
+        position += 1
+        if sign == b"\r" and stream[position : position + 1] == b"\n":
+            position += 1
+        if sign in (b"\r", b"\n"):
+            yield line
+            line = b""
+        else:
+            line += sign
+
+
+def decode(stream: bytes, cuts: list[int]) -> list[bytes]:
+    decoder, payloads, begin = SSEDecoder(), [], 0
+    for end in [*sorted(cuts), len(stream)]:
+        payloads += decoder.feed(stream[begin : max(begin, end)])
+        begin = max(begin, end)
+    return payloads
+
+
+PARTS = st.sampled_from(
+    (
+        *(b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r\r", b"data", b"data:", b"data: ", b"data:  ", b"datax: "),
+        *(b"Data:", b" data: x", b":", b": ping", b"event: x", b"id: 1", b"retry: 1", b"x", b"{}", b"\0", b"[DONE]"),
+        *(b"\xef\xbb\xbf", b"\xff", "é\u2028\x85".encode(), b"\x0b\x0c\x1c"),
+    )
+)
+STREAMS = st.lists(PARTS, max_size=25).map(b"".join)
+
+
+@given(stream=STREAMS, cuts=st.lists(st.integers(0, 120), max_size=12))
+@example(stream=b"\xef\xbb\xbfdata: x\n\n", cuts=[1, 2])
+@example(stream=b"\xef\xbbdata: x\n\ndata: y\n\n", cuts=[1, 2])
+@example(stream=b"data: a\r\n\r\ndata: b\r\n\r\n", cuts=[8, 9, 10])
+@example(stream=b"data: a\r\rdata: b\r\r\n", cuts=[8, 9, 10])
+@settings(deadline=None, max_examples=500)
+def test_the_payloads_are_those_of_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
+    assert decode(stream, cuts) == payloads_by_the_standard(stream)
+
+
+@given(stream=STREAMS)
+@settings(deadline=None, max_examples=200)
+def test_byte_by_byte_is_no_other_stream(stream: bytes) -> None:
+    assert decode(stream, list(range(len(stream)))) == payloads_by_the_standard(stream)
+
+
+@given(texts=st.lists(st.binary(max_size=60).filter(lambda text: not {10, 13} & set(text)), max_size=10))
+@settings(deadline=None)
+def test_a_payload_is_a_payload_whatever_bytes_it_has(texts: list[bytes]) -> None:
+    stream = b"".join(b"data: " + text + b"\n\n" for text in texts)
+    assert decode(stream, []) == texts
+
+
+def test_an_event_without_its_blank_line_is_dropped() -> None:
+    assert decode(b"data: a\n\ndata: b\n", []) == [b"a"]
+
+
+def test_a_payload_is_given_as_soon_as_its_blank_line_is_there() -> None:
+    decoder = SSEDecoder()
+    assert decoder.feed(b"data: a\r\n\r") == [b"a"]
+    assert decoder.feed(b"\ndata: b\n\n") == [b"b"]
+
+
+@pytest.mark.parametrize("size", [1024, 65536])
+def test_an_event_that_is_too_large_is_refused_and_memory_stays_bounded(size: int) -> None:
+    decoder = SSEDecoder()
+    chunk = b"x" * size
+    fed = 0
+    with pytest.raises(UpstreamError):
+        while fed < 2 * MAX_EVENT_BYTES:
+            decoder.feed(chunk)
+            fed += size
+    assert fed <= MAX_EVENT_BYTES
+
+
+def test_many_events_together_are_not_too_large() -> None:
+    decoder = SSEDecoder()
+    chunk = b"data: " + b"x" * 1_000_000 + b"\n\n"
+    assert sum(len(decoder.feed(chunk)) for _ in range(3 * MAX_EVENT_BYTES // len(chunk))) > 40
+
+
+def bytes_touched(chunks: list[bytes]) -> int:
+    """How many bytes the decoder's splits and replacements went over."""
+    touched = 0
+
+    def count(frame: object, event: str, called: Any) -> None:
+        nonlocal touched
+        if event == "c_call" and called.__name__ in ("split", "replace", "partition", "find", "splitlines"):
+            touched += len(called.__self__)
+
+    decoder = SSEDecoder()
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        for chunk in chunks:
+            decoder.feed(chunk)
+    finally:
+        sys.setprofile(before)
+    return touched
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(
+    "payload", [b"x" * 200_000, b"x\n" * 100_000, b"data: y\n" * 25_000], ids=["one", "lf", "data"]
+)
+def test_the_cost_is_linear_in_the_bytes(payload: bytes, line_end: bytes) -> None:
+    stream = (b"data: " + payload + b"\n\n").replace(b"\n", line_end)
+    sizes = random.Random(1)
+    chunks, begin = [], 0
+    while begin < len(stream):
+        size = sizes.choice([1, 7, 64, 1400])
+        chunks.append(stream[begin : begin + size])
+        begin += size
+    # Each byte once as its line end is unified (twice over), once to find events, once to find lines.
+    assert bytes_touched(chunks) <= 5 * len(stream)
