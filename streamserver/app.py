@@ -14,6 +14,7 @@ from providers.transport import AiohttpTransport, Transport
 from streamserver import supervisor as streams
 from streamserver.config.settings import Settings
 from streamserver.generation import Bounds, Outcome
+from streamserver.http import cancellation
 from streamserver.http.core import CORE, Core
 from streamserver.http.keys import Keys, parse_keys
 from streamserver.http.middleware import MIDDLEWARE
@@ -55,6 +56,7 @@ def create_app(
     )
     app = web.Application(middlewares=MIDDLEWARE)
     app[CORE] = core
+    cancellation.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
     app.on_shutdown.append(_end_streams)

@@ -40,7 +40,9 @@ async def test_a_created_stream_is_read_from_its_start_as_often_as_one_likes(
     assert bodies[0] == bodies[1] == bodies[2]
 
 
-async def test_a_position_gets_what_follows_it_at_every_path(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_a_position_gets_what_follows_it_at_every_path(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server()
     async with http.get(stream_url(server.url)) as response:
         whole = await response.read()
@@ -79,7 +81,9 @@ async def test_after_the_end_there_is_nothing(start_server: StartServer, http: a
             assert await response.read() == b""
 
 
-async def test_a_position_past_the_end_gets_the_terminal_event(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_a_position_past_the_end_gets_the_terminal_event(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server()
     last = (await get_events(http, stream_url(server.url)))[-1]
     stream_id = last.id.partition(":")[0]
@@ -137,13 +141,15 @@ async def test_an_empty_position_is_none(start_server: StartServer, http: aiohtt
     assert text_of(events) == "hello big world"
 
 
-async def test_a_stream_is_forgotten_after_its_retention(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_a_stream_is_forgotten_after_its_retention(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server({"resume": {"retention_seconds": 0.05}})
     last = (await get_events(http, stream_url(server.url)))[-1]
     async with asyncio.timeout(20):
-        while (await get_events(http, stream_url(server.url), headers={"Last-Event-ID": last.id.partition(":")[0] + ":0"}))[
-            0
-        ].type != "error":
+        while (
+            await get_events(http, stream_url(server.url), headers={"Last-Event-ID": last.id.partition(":")[0] + ":0"})
+        )[0].type != "error":
             await asyncio.sleep(0.02)
 
 

@@ -93,7 +93,9 @@ async def test_stop_closes_the_providers_connection_and_ends_every_reader(
         assert response.status == 204, "stopping what has ended is no error"
 
 
-async def test_one_reader_of_several_leaving_stops_nothing(start_server: StartServer, start_upstream: StartUpstream) -> None:
+async def test_one_reader_of_several_leaving_stops_nothing(
+    start_server: StartServer, start_upstream: StartUpstream
+) -> None:
     more = asyncio.Event()
 
     async def script(exchange: Exchange) -> None:

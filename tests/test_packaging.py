@@ -36,7 +36,12 @@ async def test_the_wheel_carries_the_page_and_the_defaults_and_serves_them(
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(installed)
-    assert {"streamserver/config.toml", "streamserver/web/index.html", "streamserver/py.typed", "providers/py.typed"} <= names
+    assert {
+        "streamserver/config.toml",
+        "streamserver/web/index.html",
+        "streamserver/py.typed",
+        "providers/py.typed",
+    } <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
     assert (installed / "streamserver/config.toml").read_text() == (ROOT / "config.toml").read_text()
     async with running_server(tmp_path / "empty", environ={"PYTHONPATH": str(installed)}) as server:

@@ -34,12 +34,24 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
     ("an unknown field", b'{"prompt": "mArKeDwOrD", "promt": 1}', 422, "invalid_request", "promt"),
     ("a doubled field", b'{"prompt": "a", "prompt": "mArKeDwOrD"}', 422, "invalid_request", "prompt"),
     ("an unknown provider", b'{"prompt": "a", "provider": "nobody"}', 422, "invalid_request", "provider"),
-    ("a model that is not offered", b'{"prompt": "a", "provider": "up", "model": "x"}', 422, "invalid_request", "model"),
+    (
+        "a model that is not offered",
+        b'{"prompt": "a", "provider": "up", "model": "x"}',
+        422,
+        "invalid_request",
+        "model",
+    ),
     ("no tokens", b'{"prompt": "a", "max_tokens": 0}', 422, "invalid_request", "max_tokens"),
     ("too many tokens", b'{"prompt": "a", "max_tokens": 4097}', 422, "invalid_request", "max_tokens"),
     ("a temperature too high", b'{"prompt": "a", "temperature": 2.1}', 422, "invalid_request", "temperature"),
     ("a grace too long", b'{"prompt": "a", "grace": 61}', 422, "invalid_request", "grace"),
-    ("a role that is none", b'{"messages": [{"role": "boss", "content": "a"}]}', 422, "invalid_request", "messages[0].role"),
+    (
+        "a role that is none",
+        b'{"messages": [{"role": "boss", "content": "a"}]}',
+        422,
+        "invalid_request",
+        "messages[0].role",
+    ),
 ]
 
 UP = {"providers": {"up": {"kind": "openai", "model": "gpt-4o-mini", "base_url": "http://127.0.0.1:9/v1"}}}
@@ -103,7 +115,12 @@ async def test_bad_queries_get_the_contracts_error(start_server: StartServer, ht
     ],
 )
 async def test_bad_headers_get_the_contracts_error(
-    start_server: StartServer, http: aiohttp.ClientSession, headers: dict[str, str], status: int, code: str, field: str | None
+    start_server: StartServer,
+    http: aiohttp.ClientSession,
+    headers: dict[str, str],
+    status: int,
+    code: str,
+    field: str | None,
 ) -> None:
     server = await start_server()
     async with http.get(stream_url(server.url), headers=headers) as response:
@@ -144,7 +161,10 @@ async def test_urls_up_to_64_kib_are_taken_and_longer_ones_get_a_bare_400(start_
     assert stream.status == 200
     assert text_of(await stream.events()) == prompt
     stream.close()
-    for target, headers in ((f"{PATH}?prompt={MARK}{prompt}{prompt[:600]}", {}), ("/", {"X-Junk": MARK + "y" * 70_000})):
+    for target, headers in (
+        (f"{PATH}?prompt={MARK}{prompt}{prompt[:600]}", {}),
+        ("/", {"X-Junk": MARK + "y" * 70_000}),
+    ):
         stream = await (await RawStream.request(server.port, target, headers=headers)).head()
         assert stream.status == 400
         assert stream.headers["content-length"] == "0"
@@ -174,7 +194,9 @@ async def test_lone_surrogates_and_nul_pass_as_text(start_server: StartServer, h
         assert b"data: a\xef\xbf\xbdb\n" in await response.read()
 
 
-async def test_max_tokens_is_imposed_on_who_does_not_ask(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_max_tokens_is_imposed_on_who_does_not_ask(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server({"limits": {"max_tokens": 5}})
     events = await post_events(http, server.url, {"prompt": "one two three four five six"})
     assert text_of(events) == "one two three four five"

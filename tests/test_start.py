@@ -116,7 +116,8 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server(
-        {"providers": {"echo": {"kind": "echo", "hang_after": 1}}}, environ={"STREAMSERVER_KEYS": "anna:secret-of-anna,b:x"}
+        {"providers": {"echo": {"kind": "echo", "hang_after": 1}}},
+        environ={"STREAMSERVER_KEYS": "anna:secret-of-anna,b:x"},
     )
     for path in ("/", "/healthz", "/readyz"):
         async with http.get(server.url + path) as response:
@@ -234,4 +235,3 @@ async def test_the_demo_page_is_served(start_server: StartServer, http: aiohttp.
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     async with http.get(server.url + "/../config.toml") as response:
         assert response.status == 404
-

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from streamserver.failures import failed
+from streamserver.http.cancellation import warn_if_leaving_goes_unseen
 from streamserver.http.chat import QUERY_FIELDS, Asked, ChatFields, fields_of_body, fields_of_query, read_query, resolve
 from streamserver.http.core import Core, core_of
 from streamserver.http.position import Position, position_of
@@ -144,7 +145,10 @@ async def _open_response(
 ) -> OpenStream:
     """Begin the response. From here on a failure is told by an event in it."""
     settings = core.settings
-    request[TIMEOUT].reschedule(asyncio.get_running_loop().time() + settings.timeouts.total + grace_seconds + HARD_END_SECONDS)
+    warn_if_leaving_goes_unseen(request)
+    request[TIMEOUT].reschedule(
+        asyncio.get_running_loop().time() + settings.timeouts.total + grace_seconds + HARD_END_SECONDS
+    )
     response = StreamResponse(send_timeout=settings.server.send_timeout_seconds, headers={"X-Stream-ID": log.stream_id})
     opened = OpenStream(log.stream_id, log.start.request_id, response, encoder)
     request[OPEN_STREAM] = opened

@@ -143,9 +143,8 @@ async def test_a_block_that_swallows_the_cancel_ends_as_it_ends(clock: FakeClock
     async def guarded() -> int:
         task = asyncio.current_task()
         assert task is not None
-        with within(clock, "idle", 5):
-            with suppress(asyncio.CancelledError):
-                await forever()
+        with within(clock, "idle", 5), suppress(asyncio.CancelledError):
+            await forever()
         return task.cancelling()
 
     task = asyncio.create_task(guarded())
