@@ -90,7 +90,7 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
     outcomes = 0
     for provider in ("up", "claude"):
         for script in SCRIPTS:
-            upstream.script = script  # type: ignore[assignment]
+            upstream.script = script
             async with http.get(stream_url(server.url, PROMPT, provider=provider), headers=headers) as response:
                 body = await response.text()
                 assert response.status == 200

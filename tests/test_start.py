@@ -146,7 +146,7 @@ def test_a_low_descriptor_limit_is_warned_about(tmp_path: Path) -> None:
         ["bash", "-c", command], cwd=tmp_path, env=clean_environ(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not lines or "warning" not in lines[-1]:
             lines.append(process.stdout.readline())
             assert lines[-1], lines
