@@ -17,7 +17,8 @@ KEY = "mArKkEy"
 USER_KEY = "mArKuSeRkEy"
 MARKS = (PROMPT, TOKEN, KEY, USER_KEY)
 
-ERROR = f'{{"error": {{"message": "{PROMPT} {KEY} is wrong", "type": "{PROMPT} {KEY}", "code": null, "param": "{PROMPT}!"}}}}'
+SAID = f"{PROMPT} {KEY} is wrong"
+ERROR = f'{{"error": {{"message": "{SAID}", "type": "{SAID}", "code": null, "param": "{PROMPT}!"}}}}'
 
 
 async def whole(exchange: Exchange) -> None:

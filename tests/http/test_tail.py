@@ -30,6 +30,9 @@ class Response:
         self.complete = False
         self.stalled = False
 
+    def flush_headers(self) -> None:
+        """There are none here."""
+
     async def send_batch(self, data: bytes) -> None:
         self.writes.append(data)
         while self.stalled:
