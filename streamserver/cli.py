@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import tomli_w
+from loguru import logger
 
 from providers.registry import Registry, load_registry
 from providers.validation import Invalid
@@ -108,6 +109,8 @@ def _serve(loaded: Loaded, registry: Registry) -> int:
     sock = _listen(settings)
     warnings = [warning for warning in (raise_descriptor_limit(settings.limits.max_streams),) if warning]
     warnings += [f"plug-in {name}: {error}" for name, error in registry.broken.items()]
+    for name, error in registry.broken.items():
+        logger.bind(event="plugin", plugin=name, error=error).warning("a plug-in cannot be loaded")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(app, sock, settings, announce=lambda: _announce(app, sock, loaded, warnings)))
     return 0

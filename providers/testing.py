@@ -1,0 +1,263 @@
+"""The tests every provider passes: for the built-in kinds, and for yours.
+
+For a kind that speaks HTTP, subclass :class:`HttpProviderContract` and say what its model
+sends; for any other, subclass :class:`ProviderContract`. pytest with pytest-asyncio (which
+pytest-aiohttp brings) runs the rest::
+
+    class TestMine(HttpProviderContract):
+        kind = KIND
+        pieces = (b'{"text": "Hel"}\\n', b'{"text": "lo", "done": true}\\n')
+
+What is tested are the guarantees of :class:`~providers.base.Provider`, with a real socket. To see
+the values in a failed assertion, put ``pytest.register_assert_rewrite("providers.testing")`` in ``conftest.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import msgspec
+import pytest
+
+from providers.base import Attempt, ChatRequest, Event, Finish, Message, Provider, Reasoning, Text, ToolCall, Usage
+from providers.errors import ProviderError
+from providers.options import Context
+from providers.registry import Kind
+from providers.transport import AiohttpTransport
+from providers.validation import convert
+
+LIMIT_SECONDS = 10.0
+"""How long anything may take before a test fails; what must be at once is allowed :data:`AT_ONCE_SECONDS`."""
+
+AT_ONCE_SECONDS = 2.0
+
+Behaviour: TypeAlias = Literal["answers", "silent", "stalls", "fails", "breaks"]
+"""What the model behind a provider does: it answers whole; takes the request and says nothing; says
+something and nothing more; refuses; says something and is cut off."""
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """A provider, and the model behind it. The counts are None for a provider that has no connection:
+    ``requests`` that ever reached the model, ``connections`` that are open now with a request in them."""
+
+    provider: Provider
+    requests: Callable[[], int] | None = None
+    connections: Callable[[], int] | None = None
+
+
+@pytest.mark.asyncio
+class ProviderContract:
+    """The suite. A subclass is called ``Test…`` and gives :meth:`situation`."""
+
+    def situation(self, behaviour: Behaviour) -> AbstractAsyncContextManager[Situation]:
+        """A provider whose model behaves like that, for as long as the block runs."""
+        raise NotImplementedError
+
+    def request(self) -> ChatRequest:
+        """What is asked."""
+        return ChatRequest(messages=[Message(role="user", content="hello")], model="model", max_tokens=100)
+
+    async def test_an_answer_is_pieces_and_then_exactly_one_finish(self) -> None:
+        async with self.situation("answers") as situation:
+            events = await self._ask(situation)
+            assert not [event for event in events if isinstance(event, Attempt)], "an Attempt is for wrappers to yield"
+            assert all(isinstance(event, (Text, Reasoning, ToolCall, Usage, Finish)) for event in events)
+            assert sum(isinstance(event, Finish) for event in events) == 1
+            assert all(event.text for event in events if isinstance(event, (Text, Reasoning))), (
+                "an empty piece is no token"
+            )
+            finish = next(number for number, event in enumerate(events) if isinstance(event, Finish))
+            pieces = [n for n, event in enumerate(events) if isinstance(event, (Text, Reasoning, ToolCall))]
+            assert pieces, "the answer is empty"
+            assert max(pieces) < finish, "a piece came after the finish"
+
+    async def test_usage_only_rises(self) -> None:
+        async with self.situation("answers") as situation:
+            said = [event for event in await self._ask(situation) if isinstance(event, Usage)]
+            for counts in ([usage.prompt_tokens for usage in said], [usage.completion_tokens for usage in said]):
+                known = [count for count in counts if count is not None]
+                assert known == sorted(known)
+
+    async def test_a_provider_is_asked_many_times_also_at_once(self) -> None:
+        async with self.situation("answers") as situation:
+            first = await self._ask(situation)
+            answers = await asyncio.gather(*(self._ask(situation) for _ in range(5)))
+            assert all(_text(answer) == _text(first) for answer in answers)
+
+    async def test_nothing_is_sent_before_the_first_event_is_asked_for(self) -> None:
+        async with self.situation("answers") as situation:
+            stream = situation.provider.stream(self.request())
+            await asyncio.sleep(0.05)
+            await stream.aclose()
+            assert situation.requests is None or situation.requests() == 0
+
+    async def test_a_failure_is_a_provider_error_and_nothing_is_retried(self) -> None:
+        async with self.situation("fails") as situation:
+            with pytest.raises(ProviderError):
+                await self._ask(situation)
+            assert situation.requests is None or situation.requests() == 1
+            await _until_closed(situation)
+
+    async def test_an_answer_that_breaks_off_is_a_failure_and_not_an_end(self) -> None:
+        async with self.situation("breaks") as situation:
+            events: list[Event] = []
+            with pytest.raises(ProviderError):
+                async with (
+                    asyncio.timeout(LIMIT_SECONDS),
+                    aclosing(situation.provider.stream(self.request())) as stream,
+                ):
+                    async for event in stream:
+                        events.append(event)  # noqa: PERF401 — what came before the failure matters
+            assert not [event for event in events if isinstance(event, Finish)]
+
+    async def test_cancelling_while_the_model_is_silent_closes_the_connection_at_once(self) -> None:
+        async with self.situation("silent") as situation:
+            await self._cancel(situation)
+
+    async def test_cancelling_in_the_middle_of_an_answer_closes_the_connection_at_once(self) -> None:
+        async with self.situation("stalls") as situation:
+            await self._cancel(situation)
+
+    async def test_closing_the_stream_in_the_middle_of_an_answer_closes_the_connection_at_once(self) -> None:
+        async with self.situation("stalls") as situation:
+            stream = situation.provider.stream(self.request())
+            async with asyncio.timeout(LIMIT_SECONDS):
+                async for event in stream:
+                    if isinstance(event, (Text, Reasoning, ToolCall)):
+                        break
+            async with asyncio.timeout(AT_ONCE_SECONDS):
+                await stream.aclose()
+            await _until_closed(situation)
+
+    async def test_a_provider_closes_also_when_it_was_never_asked(self) -> None:
+        async with self.situation("answers") as situation:
+            await situation.provider.aclose()
+
+    async def _ask(self, situation: Situation) -> list[Event]:
+        async with asyncio.timeout(LIMIT_SECONDS), aclosing(situation.provider.stream(self.request())) as stream:
+            return [event async for event in stream]
+
+    async def _cancel(self, situation: Situation) -> None:
+        asking = asyncio.get_running_loop().create_task(self._ask(situation))
+        if situation.connections is not None:
+            await _until(lambda: bool(_count(situation.connections)), LIMIT_SECONDS, "the request never arrived")
+        await asyncio.sleep(0.05)  # into the middle of it
+        assert not asking.done()
+        asking.cancel()
+        await asyncio.wait((asking,), timeout=AT_ONCE_SECONDS)
+        assert asking.cancelled(), "the cancellation did not come through"
+        await _until_closed(situation)
+
+
+class HttpProviderContract(ProviderContract):
+    """The suite for a kind that speaks HTTP, before a model that this class plays.
+
+    ``pieces`` are the body of a whole answer, cut where they may arrive apart: the first alone gives a piece
+    of the answer, and all together are complete. ``options`` are further keys of the provider's table.
+    """
+
+    kind: ClassVar[Kind]
+    pieces: ClassVar[Sequence[bytes]]
+    options: ClassVar[Mapping[str, Any]] = {}
+    content_type: ClassVar[str] = "text/event-stream"
+
+    @asynccontextmanager
+    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Situation]:
+        async with _Model(behaviour, self.pieces, self.content_type) as model:
+            transport = AiohttpTransport()
+            table = {"kind": "tested", "model": "model", "base_url": model.url, **self.options}
+            provider = self.kind.create(convert(table, self.kind.options), Context("tested", transport, api_key="key"))
+            try:
+                yield Situation(provider, lambda: model.requests, lambda: model.connections)
+            finally:
+                await provider.aclose()
+                await transport.aclose()
+
+
+class _Model:
+    """An HTTP server that behaves."""
+
+    def __init__(self, behaviour: Behaviour, pieces: Sequence[bytes], content_type: str) -> None:
+        self._behaviour = behaviour
+        self._pieces = pieces
+        self._content_type = content_type
+        self._handlers: set[asyncio.Task[None]] = set()
+        self.requests = 0
+        self.connections = 0
+
+    async def __aenter__(self) -> _Model:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._server.close()
+        for handler in self._handlers:
+            handler.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
+        counted = False
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            counted = True
+            self.requests += 1
+            self.connections += 1
+            await reader.readexactly(_content_length(head))
+            await self._behave(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # closed, which is what the tests wait for
+        finally:
+            self.connections -= counted
+            writer.close()
+
+    async def _behave(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._behaviour == "fails":
+            writer.write(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        if self._behaviour != "silent":
+            said = self._pieces if self._behaviour == "answers" else self._pieces[:1]
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {self._content_type}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode())
+            for piece in said:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.001)  # so that they arrive apart
+        if self._behaviour in ("silent", "stalls"):
+            await reader.read()
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.decode("latin-1").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.lower() == "content-length":
+            return int(value)
+    return 0
+
+
+def _text(events: Sequence[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Text))
+
+
+def _count(counter: Callable[[], int] | None) -> int:
+    return 0 if counter is None else counter()
+
+
+async def _until_closed(situation: Situation) -> None:
+    await _until(lambda: not _count(situation.connections), AT_ONCE_SECONDS, "the connection to the model stays open")
+
+
+async def _until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110 — a count has no event
+                await asyncio.sleep(0.001)
+    except TimeoutError:
+        pytest.fail(otherwise)

@@ -1,0 +1,149 @@
+"""Every built-in kind passes the suite that authors of plug-ins run on theirs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import pytest
+
+from providers.base import Finish, Text, Usage
+from providers.errors import UpstreamError
+from providers.registry import load_registry
+from providers.testing import Behaviour, HttpProviderContract, ProviderContract, Situation
+from providers.transport import AiohttpTransport
+from tests.providers.asking import build
+from tests.providers.fakes import Scripted
+from tests.support.upstream import DONE, chunk, usage_chunk
+
+REGISTRY = load_registry(plugins=())
+CHAT = (chunk("Hel").encode(), chunk("lo").encode(), (chunk(finish="stop") + usage_chunk(7, 2) + DONE).encode())
+
+
+def events(*values: dict[str, Any]) -> tuple[bytes, ...]:
+    return tuple(f"event: {value['type']}\ndata: {json.dumps(value)}\n\n".encode() for value in values)
+
+
+RESPONSES = events(
+    {"type": "response.output_text.delta", "delta": "Hel"},
+    {"type": "response.output_text.delta", "delta": "lo"},
+    {"type": "response.completed", "response": {"model": "m", "usage": {"input_tokens": 7, "output_tokens": 2}}},
+)
+
+
+class TestOpenAIChat(HttpProviderContract):
+    kind = REGISTRY.kind("openai")
+    pieces = CHAT
+
+
+class TestOpenAIResponses(HttpProviderContract):
+    kind = REGISTRY.kind("openai")
+    pieces = RESPONSES
+    options: ClassVar[dict[str, Any]] = {"api": "responses"}
+
+
+class TestAzureChat(HttpProviderContract):
+    kind = REGISTRY.kind("azure")
+    pieces = CHAT
+    options: ClassVar[dict[str, Any]] = {"api_version": "2024-10-21"}
+
+
+class TestAzureResponses(HttpProviderContract):
+    kind = REGISTRY.kind("azure")
+    pieces = RESPONSES
+    options: ClassVar[dict[str, Any]] = {"api": "responses"}
+
+
+class TestAnthropic(HttpProviderContract):
+    kind = REGISTRY.kind("anthropic")
+    pieces = (
+        b"".join(
+            events(
+                {
+                    "type": "message_start",
+                    "message": {"model": "claude", "usage": {"input_tokens": 7, "output_tokens": 1}},
+                },
+                {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+                {"type": "ping"},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hel"}},
+            )
+        ),
+        *events(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "lo"}},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+            {"type": "message_stop"},
+        ),
+    )
+
+
+class TestEcho(ProviderContract):
+    OPTIONS: ClassVar[dict[Behaviour, dict[str, Any]]] = {
+        "answers": {},
+        "silent": {"hang_after": 0},
+        "stalls": {"tokens": 9, "hang_after": 1},
+        "fails": {"fail_after": 0},
+        "breaks": {"tokens": 9, "fail_after": 1},
+    }
+
+    @asynccontextmanager
+    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Situation]:
+        table = {"kind": "echo", "delay_ms": 0, **self.OPTIONS[behaviour]}
+        yield Situation(build(table, AiohttpTransport()))
+
+
+class _Faulty(ProviderContract):
+    """The suite, before a provider that plays ``script`` whatever it is asked."""
+
+    def __init__(self, script: list[Any]) -> None:
+        self.provider = Scripted([script])
+
+    @asynccontextmanager
+    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Situation]:
+        yield Situation(self.provider, lambda: len(self.provider.asked), lambda: self.provider.open)
+
+
+@pytest.mark.parametrize(
+    ("script", "guarantee"),
+    [
+        ([Text("a")], "an_answer_is_pieces_and_then_exactly_one_finish"),
+        ([Text("a"), Finish("stop"), Finish("stop")], "an_answer_is_pieces_and_then_exactly_one_finish"),
+        ([Finish("stop"), Text("a")], "an_answer_is_pieces_and_then_exactly_one_finish"),
+        ([Text(""), Text("a"), Finish("stop")], "an_answer_is_pieces_and_then_exactly_one_finish"),
+        ([Usage(5, 2), Text("a"), Usage(5, 1), Finish("stop")], "usage_only_rises"),
+        ([Text("a"), Finish("stop")], "a_failure_is_a_provider_error_and_nothing_is_retried"),
+        ([Text("a")], "an_answer_that_breaks_off_is_a_failure_and_not_an_end"),
+        ([Text("a"), Finish("stop"), UpstreamError()], "an_answer_that_breaks_off_is_a_failure_and_not_an_end"),
+    ],
+)
+async def test_the_suite_finds_who_does_not_keep_it(script: list[Any], guarantee: str) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        await getattr(_Faulty(script), f"test_{guarantee}")()
+
+
+class _Deaf(Scripted):
+    """Swallows its cancellation."""
+
+    async def stream(self, request: Any) -> AsyncIterator[Any]:  # type: ignore[override]
+        try:
+            async for event in super().stream(request):
+                yield event
+        except BaseException:
+            yield Finish("stop")
+
+
+async def test_the_suite_finds_who_cannot_be_cancelled() -> None:
+    faulty = _Faulty([])
+    faulty.provider = _Deaf([[Text("a"), None]])
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        await faulty.test_cancelling_in_the_middle_of_an_answer_closes_the_connection_at_once()
+
+
+def test_the_suite_needs_nothing_of_the_server() -> None:
+    code = "import sys, providers.testing; print([name for name in sys.modules if name.startswith('streamserver')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

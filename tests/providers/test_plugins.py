@@ -1,0 +1,141 @@
+"""A package with an entry point becomes a kind by being installed; one that is broken stops nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from providers.registry import GROUP, Kind, load_registry
+from tests.conftest import StartServer, StartUpstream
+from tests.support.client import get_events, stream_url
+from tests.support.sse import text_of
+from tests.support.upstream import Exchange
+
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/streamserver-ollama"
+SOURCES = ("pyproject.toml", "streamserver_ollama.py")
+
+
+def install(folder: Path) -> Mapping[str, str]:
+    """Install the example into ``folder``, without a network; the environment that has it."""
+    subprocess.run(
+        [sys.executable, *"-m pip install -q --no-deps --no-build-isolation --target".split(), folder, EXAMPLE],
+        check=True,
+        timeout=120,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    )
+    return importable(folder)
+
+
+def importable(folder: Path) -> Mapping[str, str]:
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
+
+
+async def ollama(exchange: Exchange) -> None:
+    """Ollama's API, answering with what it was asked."""
+    asked = exchange.json()
+    await exchange.send("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n")
+    said = asked["messages"][-1]["content"]
+    await exchange.send(
+        f'{{"message": {{"content": "{said}"}}, "done": false}}\n{{"message": {{"content": "!"}}, "done": fal'
+    )
+    await exchange.send('se}\n{"message": {"content": ""}, "done": true, "prompt_eval_count": 3, "eval_count": 2}\n')
+
+
+async def test_the_documented_example_is_a_kind_when_it_is_installed(
+    tmp_path: Path, start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    environ = await asyncio.to_thread(install, tmp_path / "installed")
+    upstream = await start_upstream(ollama)
+    table = {"kind": "ollama", "model": "llama3.2", "base_url": upstream.url}
+    server = await start_server({"provider": {"default": "mine"}, "providers": {"mine": table}}, environ=environ)
+    events = await get_events(http, stream_url(server.url, "hello", max_tokens=9))
+    assert text_of(events) == "hello!"
+    done = events[-1].json()
+    assert (done["provider"], done["finish_reason"]) == ("mine", "stop")
+    assert done["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "estimated": False}
+    sent = upstream.exchanges[0]
+    assert (sent.path, sent.json()["options"]) == ("/api/chat", {"num_predict": 9, "temperature": None})
+
+
+async def test_the_author_of_the_example_runs_our_suite_on_it(tmp_path: Path) -> None:
+    environ = await asyncio.to_thread(install, tmp_path / "installed")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    command += ["-p", "no:cacheprovider", str(EXAMPLE / "test_streamserver_ollama.py")]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_the_example_is_shorter_than_sixty_lines() -> None:
+    assert sum(len((EXAMPLE / name).read_text("utf-8").splitlines()) for name in SOURCES) < 60
+
+
+def broken_package(folder: Path) -> Path:
+    """A plug-in whose module raises as it is imported, as an installer would leave it."""
+    info = folder / "streamserver_broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: streamserver-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\nbroken = streamserver_broken:KIND\n")
+    (folder / "streamserver_broken.py").write_text("import no_such_module_anywhere\n")
+    return folder
+
+
+async def test_a_plugin_that_fails_to_import_is_named_with_its_error_and_stops_nothing(
+    tmp_path: Path, start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    environ = importable(broken_package(tmp_path / "site"))
+    server = await start_server(environ=environ)
+    assert text_of(await get_events(http, stream_url(server.url))) == "hello big world"
+    records = server.records("plugin")
+    assert [record["plugin"] for record in records] == ["broken"]
+    assert "no_such_module_anywhere" in records[0]["error"]
+
+
+def entry(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, value, GROUP)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "error"),
+    [
+        (entry("broken", "no_such_module_anywhere:KIND"), "ModuleNotFoundError"),
+        (entry("broken", "providers.echo:NO_SUCH_NAME"), "AttributeError"),
+        (entry("broken", "providers.echo:Echo"), "not a providers.Kind"),
+        (entry("openai", "tests.providers.test_plugins:KIND"), "there is a kind 'openai' already"),
+    ],
+)
+def test_what_is_wrong_with_a_plugin_is_said(plugin: EntryPoint, error: str) -> None:
+    registry = load_registry([plugin])
+    assert error in registry.broken[plugin.name]
+    assert registry.kind("openai").options.__name__ == "OpenAIOptions"
+
+
+def test_an_installed_kind_is_found_by_its_name() -> None:
+    registry = load_registry([entry("mine", "tests.providers.test_plugins:KIND")])
+    assert registry.kind("mine") is KIND
+    assert "mine" in registry.names
+
+
+def _create(options: Any, context: Any) -> Any:
+    raise AssertionError("nothing asks for it")
+
+
+KIND = Kind(load_registry(plugins=()).kind("echo").options, _create)
