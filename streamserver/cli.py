@@ -31,6 +31,7 @@ examples:
   OPENAI_API_KEY=sk-… streamserver      OpenAI, the default
   streamserver --config prod.toml       another configuration
   streamserver check                    is the configuration right?
+  streamserver providers --probe        does every provider answer?
 """
 
 
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         loaded = load(arguments.config, registry=registry, overrides=_overrides(arguments))
         if arguments.command == "check":
             return _check(loaded)
+        if arguments.command == "providers":
+            return _providers(loaded, registry, probe=arguments.probe)
         return _serve(loaded, registry)
     except (ConfigError, _Exit) as error:
         print(f"streamserver: {error}", file=sys.stderr)
@@ -81,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "check", parents=[common], help="validate the configuration, and print what is in force, without secrets"
     )
+    providers = commands.add_parser(
+        "providers", parents=[common], help="list the configured providers, and what each lacks"
+    )
+    providers.add_argument("--probe", action="store_true", help="send each a tiny request; costs a few tokens")
     return parser
 
 
@@ -98,6 +105,15 @@ def _check(loaded: Loaded) -> int:
     return 0
 
 
+def _providers(loaded: Loaded, registry: Registry, *, probe: bool) -> int:
+    from streamserver.commands.providers import show_providers  # a table's library is no server's business
+
+    try:
+        return show_providers(loaded.settings, registry, probe=probe)
+    except Invalid as error:
+        raise _Exit(f"{loaded.source}: {error}") from None
+
+
 def _serve(loaded: Loaded, registry: Registry) -> int:
     settings = loaded.settings
     _refuse_open_server(settings, os.environ)
@@ -108,9 +124,9 @@ def _serve(loaded: Loaded, registry: Registry) -> int:
         raise _Exit(f"{loaded.source}: {error}") from None
     sock = _listen(settings)
     warnings = [warning for warning in (raise_descriptor_limit(settings.limits.max_streams),) if warning]
-    warnings += [f"plug-in {name}: {error}" for name, error in registry.broken.items()]
-    for name, error in registry.broken.items():
-        logger.bind(event="plugin", plugin=name, error=error).warning("a plug-in cannot be loaded")
+    warnings += [f"plug-in {name}: {why}" for name, why in registry.broken.items()]
+    for name, why in registry.broken.items():
+        logger.bind(event="plugin", plugin=name, error=why).warning("a plug-in cannot be loaded")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(app, sock, settings, announce=lambda: _announce(app, sock, loaded, warnings)))
     return 0

@@ -27,7 +27,18 @@ SOURCES = ("pyproject.toml", "streamserver_ollama.py")
 def install(folder: Path) -> Mapping[str, str]:
     """Install the example into ``folder``, without a network; the environment that has it."""
     subprocess.run(
-        [sys.executable, *"-m pip install -q --no-deps --no-build-isolation --target".split(), folder, EXAMPLE],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            folder,
+            EXAMPLE,
+        ],
         check=True,
         timeout=120,
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},

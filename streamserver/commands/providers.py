@@ -1,0 +1,117 @@
+"""``streamserver providers``: who is configured, what each lacks and, asked, whether it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import TextIO
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text as Cell
+
+from providers.base import ChatRequest, Finish, Message, Reasoning, Text, ToolCall
+from providers.catalog import Catalog, Configured
+from providers.clock import LoopClock
+from providers.errors import ProviderError
+from providers.registry import Registry
+from providers.transport import AiohttpTransport
+from streamserver.app import catalog_for
+from streamserver.config.settings import Retry, Settings
+
+PROBE = "Say ok."
+PROBE_TOKENS = 16
+"""As few as may be asked for: OpenAI's Responses API refuses less."""
+
+
+class Probed(msgspec.Struct, frozen=True):
+    """How a provider did: what to show, and whether it answered."""
+
+    said: str
+    ok: bool
+
+
+def show_providers(
+    settings: Settings,
+    registry: Registry,
+    *,
+    probe: bool,
+    environ: Mapping[str, str] = os.environ,
+    out: TextIO | None = None,
+) -> int:
+    """Print the table; the exit status, 1 if a provider was probed and did not answer.
+
+    Raises :class:`~providers.validation.Invalid` for a wrong provider table.
+    """
+    return asyncio.run(_show(settings, registry, probe, environ, sys.stdout if out is None else out))
+
+
+async def _show(settings: Settings, registry: Registry, probe: bool, environ: Mapping[str, str], out: TextIO) -> int:
+    # Each is asked once, and answers for itself.
+    alone = msgspec.structs.replace(
+        settings,
+        retry=Retry(attempts=1),
+        provider=msgspec.structs.replace(settings.provider, fallback=()),
+    )
+    catalog = catalog_for(alone, registry, AiohttpTransport(), LoopClock(), environ)
+    try:
+        probed = await asyncio.gather(*map(_probe, catalog)) if probe else None
+    finally:
+        await catalog.aclose()
+    _print(_table(catalog, settings, probed), registry, out)
+    return 0 if probed is None or all(each.ok for each in probed) else 1
+
+
+async def _probe(configured: Configured) -> Probed:
+    """Send a tiny request, and let go at the first token."""
+    if configured.reason is not None:
+        return Probed("not asked", ok=False)
+    request = ChatRequest(
+        messages=[Message(role="user", content=PROBE)], model=configured.model, max_tokens=PROBE_TOKENS
+    )
+    began = asyncio.get_running_loop().time()
+    try:
+        async with aclosing(configured.provider.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, (Text, Reasoning, ToolCall, Finish)):
+                    break
+    except ProviderError as error:
+        return Probed(f"{error.code}: {error.message}", ok=False)
+    except Exception as error:  # a bug in a plug-in is no reason not to show the others
+        return Probed(f"internal: {type(error).__name__}", ok=False)
+    return Probed(f"first token after {(asyncio.get_running_loop().time() - began) * 1000:.0f} ms", ok=True)
+
+
+def _table(catalog: Catalog, settings: Settings, probed: Sequence[Probed] | None) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("PROVIDER", "KIND", "MODEL", "ROLE", "LACKS", *(("PROBE",) if probed is not None else ())):
+        table.add_column(heading, overflow="fold")
+    for number, each in enumerate(catalog):
+        lacks = Cell(each.reason, style="red") if each.reason is not None else Cell("-")
+        row = [Cell(each.name), Cell(each.kind), Cell(each.model), Cell(_role(each, settings)), lacks]
+        if probed is not None:
+            row.append(Cell(probed[number].said, style="green" if probed[number].ok else "red"))
+        table.add_row(*row)
+    return table
+
+
+def _role(configured: Configured, settings: Settings) -> str:
+    name, fallback = configured.name, settings.provider.fallback
+    if name == settings.provider.default:
+        return "default"
+    return f"fallback {fallback.index(name) + 1}" if name in fallback else "-"
+
+
+def _print(table: Table, registry: Registry, out: TextIO) -> None:
+    # Whoever reads a pipe wants a provider a line, however long.
+    terminal = out.isatty()
+    console = Console(file=out, force_terminal=terminal, width=None if terminal else 1000, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+        for name, error in registry.broken.items():
+            console.print(Cell(f"plug-in {name} cannot be loaded: {error}", style="red"))
+    out.write("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]))
