@@ -70,9 +70,8 @@ Record: TypeAlias = Start | Delta | Terminal
 
 def size_of(record: Delta) -> int:
     """What a piece counts for in ``resume.max_log_bytes``: its text in UTF-8, and the overhead."""
-    match record:
-        case Text(text) | Reasoning(text):
-            pass
-        case ToolCall():
-            text = f"{record.id or ''}{record.name or ''}{record.arguments}"
+    if isinstance(record, ToolCall):
+        text = f"{record.id or ''}{record.name or ''}{record.arguments}"
+    else:
+        text = record.text
     return RECORD_OVERHEAD_BYTES + (len(text) if text.isascii() else len(text.encode("utf-8", "replace")))
