@@ -1,0 +1,265 @@
+"""A cheap load client: asks for streams, counts tokens as they arrive, and notes when.
+
+``python -m benchmarks.client`` reads one :class:`Load` as JSON from its standard input, and prints one
+:class:`Result`. With ``hold`` it first prints ``open`` when every stream has its first tokens, and goes on
+until its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import resource
+import socket
+import sys
+import time
+from array import array
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+from benchmarks.spec import MARK
+
+_END = b"\r\n0\r\n\r\n"
+
+
+class Load(msgspec.Struct, kw_only=True):
+    """``streams`` requests for ``model``, at most ``concurrency`` at a time, the first of them spread over ``ramp``
+    seconds. ``api``: ``native`` or ``openai``."""
+
+    port: int
+    model: str
+    streams: int
+    concurrency: int
+    tokens: int
+    api: str = "native"
+    ramp: float = 0.0
+    first_number: int = 0
+    """Streams are numbered from here, so that the upstream's report of one load is not taken for another's."""
+    leave_after: int = 0
+    """Close the connection after so many tokens."""
+    hold: bool = False
+    stall: bool = False
+    """Read the head, and then nothing."""
+    limit_seconds: float = 120.0
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What came back; times in milliseconds."""
+
+    complete: int
+    """Streams that came to their end with all their tokens."""
+    tokens: int
+    seconds: float
+    ttft: list[float]
+    gap_p99: float | None
+    """Between tokens; None if no stream had two."""
+    left: dict[int, float]
+    """When (``time.monotonic()``) stream number … was closed by this client."""
+    failures: list[str]
+
+
+class _Run:
+    """One load, running."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.started = 0
+        self.ended = 0
+        self.complete = 0
+        self.tokens = 0
+        self.opened = 0
+        self.ttft: list[float] = []
+        self.gaps = array("d")
+        self.left: dict[int, float] = {}
+        self.failures: list[str] = []
+        self.over = asyncio.Event()
+        self.open = asyncio.Event()
+
+    def request(self) -> bytes | None:
+        """The next request, or None when all have been made."""
+        if self.started == self.load.streams:
+            return None
+        number = self.load.first_number + self.started
+        self.started += 1
+        prompt = f"#{number} Say something."
+        if self.load.api == "native":
+            target, fields = "/api/chat/stream", f'"prompt":"{prompt}"'
+        else:
+            target, fields = (
+                "/v1/chat/completions",
+                f'"stream":true,"messages":[{{"role":"user","content":"{prompt}"}}]',
+            )
+        body = f'{{"model":"{self.load.model}",{fields}}}'.encode()
+        head = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def end(self) -> None:
+        self.ended += 1
+        if self.ended == self.load.streams:
+            self.over.set()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._busy = False
+        self._tail = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self._next()
+
+    def _next(self) -> None:
+        self._number = self._run.load.first_number + self._run.started
+        request = self._run.request()
+        if request is None:
+            self._transport.close()
+            return
+        self._busy = True
+        self._tokens = 0
+        self._tail = b""
+        self._ok = False
+        self._asked = self._last = time.perf_counter()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        if not self._ok:
+            self._tail += data
+            if len(self._tail) < 12:
+                return
+            if not self._tail.startswith(b"HTTP/1.1 200"):
+                self._fail(repr(self._tail[:200]))
+                return
+            self._ok = True
+            if self._run.load.stall:
+                self._stall()
+                return
+        count = data.count(MARK)
+        if count:
+            self._count(count, now)
+        self._tail = self._tail[-len(_END) :] + data if len(data) < len(_END) else data
+        if self._tail.endswith(_END):
+            self._end()
+
+    def _stall(self) -> None:
+        self._transport.pause_reading()
+        self._opened()
+
+    def _opened(self) -> None:
+        self._run.opened += 1
+        if self._run.opened == self._run.load.streams:
+            self._run.open.set()
+
+    def _count(self, count: int, now: float) -> None:
+        run = self._run
+        before, self._tokens = self._tokens, self._tokens + count
+        if before:
+            run.gaps.append((now - self._last) * 1000)
+        else:
+            run.ttft.append((now - self._asked) * 1000)
+        if count > 1:
+            run.gaps.extend([0.0] * (count - 1))
+        if before < 2 <= self._tokens:
+            self._opened()
+        self._last = now
+        run.tokens += count
+        if run.load.leave_after and self._tokens >= run.load.leave_after and self._busy:
+            self._busy = False
+            run.left[self._number] = time.monotonic()
+            self._transport.abort()
+            run.end()
+
+    def _end(self) -> None:
+        self._busy = False
+        if self._tokens == self._run.load.tokens:
+            self._run.complete += 1
+        else:
+            self._run.failures.append(f"{self._tokens} tokens of {self._run.load.tokens}")
+        self._run.end()
+        self._next()
+
+    def _fail(self, why: str) -> None:
+        self._run.failures.append(why)
+        self._busy = False
+        self._run.end()
+        self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._busy:
+            self._busy = False
+            self._run.failures.append(f"connection lost: {exc!r}")
+            self._run.end()
+
+
+async def perform(load: Load) -> Result:
+    """Run ``load``, at most for its ``limit_seconds``."""
+    run = _Run(load)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout(load.limit_seconds):
+            for number in range(min(load.concurrency, load.streams)):
+                await asyncio.sleep(max(0.0, began + load.ramp * number / load.concurrency - loop.time()))
+                try:
+                    await loop.create_connection(lambda: _Connection(run), sock=await _connect(loop, load))
+                except OSError as error:
+                    run.started += 1
+                    run.failures.append(f"cannot connect: {error}")
+                    run.end()
+            if load.hold or load.stall:
+                await run.open.wait()
+                print("open", flush=True)
+                await loop.run_in_executor(None, sys.stdin.read)
+            else:
+                await run.over.wait()
+    except TimeoutError:
+        run.failures.append(f"{load.streams - run.ended} streams did not end in {load.limit_seconds} s")
+    gaps = sorted(run.gaps)
+    return Result(
+        complete=run.complete,
+        tokens=run.tokens,
+        seconds=loop.time() - began,
+        ttft=run.ttft,
+        gap_p99=percentile(gaps, 99) if gaps else None,
+        left=run.left,
+        failures=run.failures[:20] + [f"… {len(run.failures)} failures"] * (len(run.failures) > 20),
+    )
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, load: Load) -> socket.socket:
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if load.stall:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    try:
+        await loop.sock_connect(sock, ("127.0.0.1", load.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Of a sorted sequence, by nearest rank; NaN of an empty one."""
+    if not ordered:
+        return math.nan
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def main() -> None:
+    import uvloop
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    load = msgspec.json.decode(sys.stdin.readline(), type=Load)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(perform(load))
+    print(msgspec.json.encode(result).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""The lines of the table: what each measures, and how."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.client import Load, Result, percentile
+from benchmarks.processes import Process, open_streams, run_load, upstream_report
+from benchmarks.spec import Answer
+
+Figures = dict[str, float]
+"""A measurement's figures by name; the unit is in the name."""
+
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of a line is run: all of it, or, to see that it works, a hundredth."""
+
+    quick: bool
+
+    def of(self, full: int, least: int = 2) -> int:
+        return max(least, full // 100) if self.quick else full
+
+    def seconds(self, full: float) -> float:
+        return full / 10 if self.quick else full
+
+
+@dataclass
+class Bench:
+    """What a line has to work with."""
+
+    upstream: Process
+    size: Size
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measurement, each time of a new process."""
+
+    name: str
+    title: str
+    measure: Callable[[Bench, Process], Figures]
+    direct: bool = False
+    """Also taken of the upstream without a server, to be subtracted."""
+    extra: bool = False
+    """Run only when it is asked for by name, or with ``all``."""
+
+
+def _load(bench: Bench, server: Process, answer: Answer, **fields: Any) -> Load:
+    api = "openai" if server is bench.upstream else "native"
+    return Load(port=server.port, model=answer.model, tokens=answer.tokens, api=api, **fields)
+
+
+def warm_up(bench: Bench, server: Process) -> None:
+    """What only the first requests pay for is not measured."""
+    _run(bench, server, _load(bench, server, Answer(5), streams=100, concurrency=10))
+
+
+def _run(bench: Bench, server: Process, load: Load) -> tuple[Result, float]:
+    """Run ``load``; its result, and the CPU seconds that the server spent on it."""
+    before = server.cpu_seconds()
+    result = run_load(load)
+    cpu = server.cpu_seconds() - before
+    bench.failures += result.failures
+    return result, cpu
+
+
+def _per_token(bench: Bench, server: Process, load: Load) -> Figures:
+    result, cpu = _run(bench, server, load)
+    ttft = sorted(result.ttft)
+    return {
+        "µs/token": cpu / result.tokens * 1e6 if result.tokens else math.nan,
+        "CPU %": cpu / result.seconds * 100,
+        "tokens/s": result.tokens / result.seconds,
+        "TTFT p50 ms": percentile(ttft, 50),
+        "TTFT p99 ms": percentile(ttft, 99),
+        "gap p99 ms": math.nan if result.gap_p99 is None else result.gap_p99,
+    }
+
+
+def flooded(bench: Bench, server: Process) -> Figures:
+    size = bench.size
+    load = _load(bench, server, Answer(200), streams=size.of(500), concurrency=size.of(100))
+    return _per_token(bench, server, load)
+
+
+def paced(concurrency: int) -> Callable[[Bench, Process], Figures]:
+    def measure(bench: Bench, server: Process) -> Figures:
+        count, tokens = bench.size.of(concurrency), bench.size.of(200, 20)
+        ramp = bench.size.seconds(2)
+        load = _load(bench, server, Answer(tokens, 20_000), streams=count, concurrency=count, ramp=ramp)
+        return _per_token(bench, server, load)
+
+    return measure
+
+
+def light(bench: Bench, server: Process) -> Figures:
+    count, tokens = bench.size.of(60), bench.size.of(100, 10)
+    ramp = bench.size.seconds(2)
+    load = _load(bench, server, Answer(tokens, 50_000), streams=count, concurrency=count, ramp=ramp)
+    return _per_token(bench, server, load)
+
+
+def short(bench: Bench, server: Process) -> Figures:
+    count = bench.size.of(2000)
+    load = _load(bench, server, Answer(5), streams=count, concurrency=bench.size.of(50))
+    result, cpu = _run(bench, server, load)
+    return {"ms/request": cpu / count * 1000, "requests/s": count / result.seconds}
+
+
+def alone(bench: Bench, server: Process) -> Figures:
+    """One stream at a time."""
+    load = _load(bench, server, Answer(5), streams=bench.size.of(500), concurrency=1)
+    result, _ = _run(bench, server, load)
+    ttft = sorted(result.ttft)
+    return {"TTFT p50 ms": percentile(ttft, 50), "TTFT p99 ms": percentile(ttft, 99)}
+
+
+def gone(bench: Bench, server: Process) -> Figures:
+    """The client closes after 20 tokens; how long until the upstream's connection is closed."""
+    figures: Figures = {}
+    count = bench.size.of(100)
+    for gap_ms in (20, 100, 2000):
+        answer = Answer(100, gap_ms * 1000, head=20)
+        load = _load(
+            bench,
+            server,
+            answer,
+            streams=count,
+            concurrency=count,
+            leave_after=20,
+            ramp=bench.size.seconds(2),
+            first_number=next(_numbers) * 1000,
+        )
+        result, _ = _run(bench, server, load)
+        closes = _closes(bench, result.left.keys(), 4 * gap_ms / 1000 + 0.5)
+        delays = sorted((closes[number] - left) * 1000 for number, left in result.left.items() if number in closes)
+        missing = count - len(delays)
+        figures[f"p99 ms, every {gap_ms} ms"] = math.inf if missing else percentile(delays, 99)
+        figures[f"never closed, every {gap_ms} ms"] = missing
+    return figures
+
+
+def _closes(bench: Bench, numbers: Collection[int], seconds: float) -> dict[int, float]:
+    """When the upstream saw the streams of those numbers closed, as far as it did within ``seconds``."""
+    closes: dict[int, float] = {}
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not closes.keys() >= set(numbers):
+        closes |= {int(number): at for number, at in upstream_report(bench.upstream)["closes"].items()}
+        time.sleep(0.05)
+    return closes
+
+
+def memory(bench: Bench, server: Process) -> Figures:
+    """1,000 open streams, a token a second."""
+    count = bench.size.of(1000)
+    before, descriptors = server.memory_bytes(), server.descriptors()
+    answer = Answer(60, 1_000_000)
+    ramp = bench.size.seconds(4)
+    with open_streams(_load(bench, server, answer, streams=count, concurrency=count, ramp=ramp, hold=True)):
+        taken = server.memory_bytes() - before
+        opened = server.descriptors() - descriptors
+    return {"KiB/stream": taken / count / 1024, "descriptors/stream": opened / count}
+
+
+LINES = (
+    Line("flooded", "flooded, 100 streams", flooded),
+    Line("full", "full, 500 streams at 50 tokens/s", paced(500), direct=True),
+    Line("light", "light, 60 streams at 20 tokens/s", light),
+    Line("short", "short requests (5 tokens)", short),
+    Line("alone", "one stream at a time", alone, direct=True),
+    Line("half", "half a core, 200 streams at 50 tokens/s", paced(200), direct=True),
+    Line("gone", "client gone to upstream closed", gone),
+    Line("memory", "memory per open stream, 1,000 open", memory),
+)
+
+
+def models(size: Size) -> list[str]:
+    """Every model that a line may ask for."""
+    answers = [
+        Answer(200),
+        Answer(5),
+        Answer(60, 1_000_000),
+        Answer(size.of(200, 20), 20_000),
+        Answer(size.of(100, 10), 50_000),
+        *(Answer(100, gap_ms * 1000, head=20) for gap_ms in (20, 100, 2000)),
+    ]
+    return [answer.model for answer in answers]

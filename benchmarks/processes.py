@@ -1,0 +1,191 @@
+"""The processes of a benchmark, and what the kernel knows of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from benchmarks.client import Load, Result
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 60.0
+MAX_STREAMS = 20_000
+
+
+class Process:
+    """A process that serves on ``port``."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.port = 0
+
+    def cpu_seconds(self) -> float:
+        """The CPU time of all its threads, to the nanosecond: the process's own CPU clock.
+
+        See clock_getcpuclockid(3); the number is how Linux names the clock of another process.
+        """
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def memory_bytes(self) -> int:
+        """Its resident memory, pages shared with other processes counted by share (``Pss``)."""
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+        assert found is not None
+        return int(found[1]) * 1024
+
+    def descriptors(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+@contextmanager
+def _running(arguments: list[str], port: str, errors: Path, tree: Path = ROOT) -> Iterator[Process]:
+    """Run ``python …`` on the sources in ``tree``; ``port`` is the pattern that finds it in what is printed."""
+    hidden = ("OPENAI_", "ANTHROPIC_", "STREAMSERVER_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    with errors.open("ab") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            cwd=errors.parent,
+            env={**environ, "PYTHONPATH": str(tree)},
+        )
+    assert process.stdout is not None
+    impatience = threading.Timer(START_SECONDS, process.kill)
+    impatience.start()
+    try:
+        started = Process(process)
+        said = ""
+        while not (found := re.search(port, said)):
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"{arguments} did not start:\n{said}{errors.read_text()[-2000:]}")
+            said += line
+        impatience.cancel()
+        started.port = int(found[1])
+        yield started
+    finally:
+        impatience.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def running_upstream(folder: Path) -> Iterator[Process]:
+    with _running(["-m", "benchmarks.upstream"], r"^(\d+)\n", folder / "upstream.log") as process:
+        yield process
+
+
+@contextmanager
+def running_naive(folder: Path, upstream: Process) -> Iterator[Process]:
+    arguments = ["-m", "benchmarks.naive", f"http://127.0.0.1:{upstream.port}/v1"]
+    with _running(arguments, r"^(\d+)\n", folder / "naive.log") as process:
+        yield process
+
+
+@contextmanager
+def running_server(
+    folder: Path,
+    upstream: Process,
+    models: list[str],
+    *,
+    tree: Path = ROOT,
+    config: Mapping[str, Any] | None = None,
+) -> Iterator[Process]:
+    """``streamserver`` from the sources in ``tree``, by its default configuration but for the limits and ``config``."""
+    tables: dict[str, Any] = {
+        "provider": {"default": "upstream"},
+        "providers": {
+            "upstream": {
+                "kind": "openai",
+                "model": "bench",
+                "models": models,
+                "base_url": f"http://127.0.0.1:{upstream.port}/v1",
+            },
+            "echo": {"kind": "echo", "delay_ms": 1000},
+        },
+        "limits": {
+            "max_streams": MAX_STREAMS,
+            "max_streams_per_user": MAX_STREAMS,
+            "requests_per_minute": 1_000_000_000,
+            "max_tokens": 1_000_000,
+        },
+    }
+    for name, table in (config or {}).items():
+        tables[name] = {**tables.get(name, {}), **table}
+    path = folder / f"config-{time.monotonic_ns()}.toml"
+    path.write_text(tomli_w.dumps(tables), "utf-8")
+    arguments = ["-m", "streamserver", "--config", str(path), "--port", "0"]
+    with _running(arguments, r"http://127\.0\.0\.1:(\d+)", folder / "server.log", tree) as process:
+        yield process
+
+
+def run_load(load: Load) -> Result:
+    """Run ``load`` in a process of its own, to its end."""
+    with _client(load) as client:
+        return _result(client, load)
+
+
+@contextmanager
+def open_streams(load: Load) -> Iterator[None]:
+    """``load``'s streams are open while the block runs."""
+    with _client(load) as client:
+        assert client.stdout is not None
+        if client.stdout.readline().strip() != "open":
+            raise RuntimeError(f"the streams did not open: {client.stdout.read()[:2000]}")
+        yield
+
+
+@contextmanager
+def _client(load: Load) -> Iterator[subprocess.Popen[str]]:
+    client = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.client"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert client.stdin is not None and client.stdout is not None
+    impatience = threading.Timer(load.limit_seconds + 60, client.kill)
+    impatience.start()
+    try:
+        client.stdin.write(msgspec.json.encode(load).decode() + "\n")
+        client.stdin.flush()
+        yield client
+    finally:
+        impatience.cancel()
+        client.kill()
+        client.wait()
+        client.stdin.close()
+        client.stdout.close()
+
+
+def _result(client: subprocess.Popen[str], load: Load) -> Result:
+    assert client.stdout is not None
+    line = client.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the client of {load} died")
+    return msgspec.json.decode(line, type=Result)
+
+
+def upstream_report(upstream: Process) -> dict[str, Any]:
+    """How many of the upstream's connections are open, and which were closed when."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{upstream.port}/closes", timeout=10) as response:
+        report: dict[str, Any] = json.load(response)
+    return report

@@ -1,0 +1,139 @@
+"""Run the lines, ours and the naive relay in turn, and print the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from benchmarks.lines import LINES, Bench, Figures, Line, Size, models, warm_up
+from benchmarks.processes import ROOT, Process, running_naive, running_server, running_upstream
+
+DIRECT = "direct"
+NAIVE = "naive"
+
+Measured = dict[str, dict[str, list[Figures]]]
+"""By line and target, one entry a round."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if unknown := set(arguments.lines) - {line.name for line in LINES} - {"all"}:
+        parser.error(f"there is no line {', '.join(sorted(unknown))}")
+    names = arguments.lines or [line.name for line in LINES if not line.extra]
+    lines = [line for line in LINES if line.name in names or "all" in names]
+    trees = dict(_tree(text) for text in arguments.tree) or {"ours": ROOT}
+    targets = [*trees, *([] if arguments.no_naive else [NAIVE])]
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        measured, failures = _measure(lines, targets, trees, Size(arguments.quick), arguments.rounds, Path(folder))
+    if arguments.json:
+        print(json.dumps({"medians": _medians(measured), "rounds": measured, "failures": failures}, indent=2))
+    else:
+        print(_table(lines, targets, _medians(measured)))
+    for failure in dict.fromkeys(failures):
+        print(f"failed: {failure} ({failures.count(failure)} times)", file=sys.stderr)
+    return 1 if any(not failure.startswith(NAIVE) for failure in failures) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    choices = [line.name for line in LINES]
+    parser.add_argument("lines", nargs="*", metavar="line", help=f"{', '.join(choices)} or all")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; default: 3")
+    parser.add_argument("--quick", action="store_true", help="a hundredth of everything, to see that it works")
+    parser.add_argument("--no-naive", action="store_true", help="without the yardstick")
+    parser.add_argument(
+        "--tree", action="append", default=[], metavar="NAME=FOLDER", help="compare these checkouts; default: this one"
+    )
+    parser.add_argument("--json", action="store_true", help="every round's figures, as JSON")
+    return parser
+
+
+def _tree(text: str) -> tuple[str, Path]:
+    name, _, folder = text.rpartition("=")
+    return name or Path(folder).name, Path(folder).resolve()
+
+
+def _measure(
+    lines: list[Line], targets: list[str], trees: dict[str, Path], size: Size, rounds: int, folder: Path
+) -> tuple[Measured, list[str]]:
+    measured: Measured = {}
+    failures: list[str] = []
+    with running_upstream(folder) as upstream:
+        for line in lines:
+            for round_ in range(rounds):
+                for target in [*([DIRECT] if line.direct else []), *targets]:
+                    print(f"{line.name} {round_ + 1}/{rounds} {target}", file=sys.stderr, flush=True)
+                    bench = Bench(upstream, size)
+                    with _server(target, upstream, trees, size, folder) as server:
+                        warm_up(bench, server)
+                        figures = line.measure(bench, server)
+                    measured.setdefault(line.name, {}).setdefault(target, []).append(figures)
+                    failures += [f"{target} {line.name}: {failure}" for failure in bench.failures]
+    return measured, failures
+
+
+def _server(
+    target: str, upstream: Process, trees: dict[str, Path], size: Size, folder: Path
+) -> AbstractContextManager[Process]:
+    if target == DIRECT:
+        return nullcontext(upstream)
+    if target == NAIVE:
+        return running_naive(folder, upstream)
+    return running_server(folder, upstream, models(size), tree=trees[target])
+
+
+def _medians(measured: Measured) -> dict[str, dict[str, Figures]]:
+    """The rounds' medians; what the upstream alone takes is told, and subtracted where it is added time."""
+    return {
+        line: _with_added({target: _median(rounds) for target, rounds in targets.items()})
+        for line, targets in measured.items()
+    }
+
+
+def _median(rounds: list[Figures]) -> Figures:
+    return {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
+
+
+def _with_added(targets: dict[str, Figures]) -> dict[str, Figures]:
+    direct = targets.get(DIRECT, {})
+    for target, figures in targets.items():
+        if target != DIRECT:
+            added = {f"added {name}": figures[name] - direct[name] for name in direct if name.startswith("TTFT")}
+            targets[target] = {**figures, **added}
+    return targets
+
+
+def _table(lines: list[Line], targets: list[str], medians: dict[str, dict[str, Figures]]) -> str:
+    """Markdown: a row a figure, a column a target, and how many times ours the last one is."""
+    shown = [*targets, DIRECT]
+    rows = [["", *shown, f"{targets[-1]} / {targets[0]}"], ["---", *("---:" for _ in shown), "---:"]]
+    for line in lines:
+        figures = medians[line.name]
+        for name in figures[targets[0]]:
+            values = [figures.get(target, {}).get(name, math.nan) for target in shown]
+            ratio = values[len(targets) - 1] / values[0] if values[0] else math.nan
+            rows.append([f"{line.title}: {name}", *map(_number, values), _number(ratio)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    )
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "never"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
