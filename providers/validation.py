@@ -27,7 +27,7 @@ class Invalid(ValueError):
         self.allowed = allowed
         self.value = value
         shown = "" if value is None else f" = {_short(value)}"
-        super().__init__(f"{key}{shown}: {allowed}" if key else allowed)
+        super().__init__(_one_line(f"{key}{shown}: {allowed}" if key else allowed))
 
 
 def convert(value: object, kind: type[T], *, prefix: str = "") -> T:
@@ -65,7 +65,7 @@ def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, p
     match = _AT.fullmatch(str(error))
     assert match is not None
     said, path = match["said"], match["path"] or "$"
-    steps = [step["key"] or step["index"] for step in _STEP.finditer(path)]
+    steps = _named([step["key"] or step["index"] for step in _STEP.finditer(path)], value, kind)
     name = re.search(r"`([^`]*)`", said)
     if said.startswith("Object contains unknown field") and name:
         return Invalid(_join(prefix, *steps, name[1]), _unknown(name[1], _hint(kind, steps)))
@@ -74,6 +74,25 @@ def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, p
         return Invalid(_join(prefix, *steps, name[1]), f"is missing; expected {hint}" if hint else "is missing")
     expected = _describe(_hint(kind, steps)) or _plain(said)
     return Invalid(_join(prefix, *steps), f"expected {expected}", _find(value, steps))
+
+
+def _named(steps: list[str], value: Any, kind: object) -> list[str]:
+    """``steps`` with the keys of free tables, for which msgspec says ``...``."""
+    for number, step in enumerate(steps):
+        table = _find(value, steps[:number])
+        if step == "..." and isinstance(table, dict):
+            inside = _hint(kind, steps[: number + 1])
+            wrong = (key for key, item in table.items() if not _converts(item, inside))
+            return _named([*steps[:number], next(wrong, step), *steps[number + 1 :]], value, kind)
+    return steps
+
+
+def _converts(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _unknown(name: str, kind: object) -> str:
@@ -164,3 +183,8 @@ def _find(value: Any, steps: list[str]) -> object:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _one_line(text: str) -> str:
+    """``text`` with every line end, and whatever else does not print, escaped."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

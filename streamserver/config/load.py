@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from streamserver.config.settings import Settings
 
 PREFIX = "STREAMSERVER_"
 CONFIG_VARIABLE = "STREAMSERVER_CONFIG"
+
+_PASSWORD = re.compile(r"(?<=:)[^/@:\s][^/@\s]*(?=@)")
+"""What stands before the ``@`` of an address, after the user's name."""
 
 
 class ConfigError(ValueError):
@@ -53,7 +57,7 @@ def load(
         settings = convert(table, Settings)
         _check(settings, registry)
     except Invalid as error:
-        raise ConfigError(f"{origins.get(error.key, source)}: {_without_secret(error)}") from None
+        raise ConfigError(f"{_origin(error.key, origins) or source}: {_without_secret(error)}") from None
     return Loaded(settings, source)
 
 
@@ -64,7 +68,7 @@ def _read(path: str | None, environ: Mapping[str, str]) -> tuple[str, dict[str, 
     if not chosen:
         return "built-in defaults", tomllib.loads(default_config())
     try:
-        return chosen, tomllib.loads(Path(chosen).read_text("utf-8"))
+        return chosen, tomllib.loads(Path(chosen).read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{chosen}: there is no such file") from None
     except OSError as error:
@@ -84,8 +88,10 @@ def _apply_environment(table: dict[str, Any], environ: Mapping[str, str], origin
         steps = name.removeprefix(PREFIX).lower().split("__")
         if steps[0] == "providers" and len(steps) > 2:
             steps[1] = _provider_named(table, steps[1])
-        _set(table, steps, _value(text))
         origins[".".join(steps)] = name
+        if not all(steps):
+            raise ConfigError(f"{name}: there is no such key")
+        _set(table, steps, _value(text))
 
 
 def _provider_named(table: dict[str, Any], name: str) -> str:
@@ -105,12 +111,20 @@ def _value(text: str) -> Any:
 
 
 def _set(table: dict[str, Any], steps: list[str], value: Any) -> None:
-    for step in steps[:-1]:
+    for number, step in enumerate(steps[:-1], start=1):
         inner = table.setdefault(step, {})
         if not isinstance(inner, dict):
-            raise Invalid(step, "expected a table", inner)
+            raise Invalid(".".join(steps), f"there is no such key: {'.'.join(steps[:number])} is not a table")
         table = inner
     table[steps[-1]] = value
+
+
+def _origin(key: str, origins: Mapping[str, str]) -> str | None:
+    """Who set ``key``, or the table or list it lies in, or something in it; None: the file."""
+    around = [set_ for set_ in origins if key == set_ or key.startswith((f"{set_}.", f"{set_}["))]
+    inside = [set_ for set_ in origins if set_.startswith(f"{key}.")]
+    found = max(around, key=len, default=None) or next(iter(inside), None)
+    return None if found is None else origins[found]
 
 
 def _check(settings: Settings, registry: Registry) -> None:
@@ -139,11 +153,18 @@ def _check(settings: Settings, registry: Registry) -> None:
         )
 
 
-def _without_secret(error: Invalid) -> str:
+def _without_secret(error: Invalid) -> Invalid:
     """The error, and no value that may be a key somebody put into the file."""
-    name = error.key.rsplit(".", 1)[-1]
-    if name == "api_key_env":
-        return f"{error.key}: {error.allowed}"
+    name = error.key.rsplit(".", 1)[-1].partition("[")[0]
+    value, allowed = without_password(error.value), error.allowed
     if name.endswith("key") or "secret" in name or name == "token" or "password" in name:
-        return f"{error.key}: secrets come from the environment: set api_key_env to the name of a variable"
-    return str(error)
+        allowed = "secrets come from the environment: set api_key_env to the name of a variable"
+        value = None
+    elif name.endswith("_env") or (allowed == "expected a table" and not isinstance(value, (int, float))):
+        value = None
+    return Invalid(error.key, allowed, value)
+
+
+def without_password(value: object) -> object:
+    """``value``; if it is an address with a password in it, with that left out."""
+    return _PASSWORD.sub("***", value) if isinstance(value, str) else value

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from providers.options import VariableName
+
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535, description="a port, 0 to 65535 (0: any free one)")]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400, description="seconds, more than 0 and at most 86400")]
 SecondsOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=86_400, description="seconds, 0 to 86400")]
@@ -82,9 +84,7 @@ class Resume(_Section, frozen=True, kw_only=True):
 
 
 class Auth(_Section, frozen=True, kw_only=True):
-    keys_env: Annotated[str, Meta(min_length=1, description="the name of an environment variable")] = (
-        "STREAMSERVER_KEYS"
-    )
+    keys_env: VariableName = "STREAMSERVER_KEYS"
     allow_anonymous: bool = False
     cors_origins: Names = ()
 

@@ -29,6 +29,10 @@ class Response:
         self.writes: list[bytes] = []
         self.complete = False
         self.stalled = False
+        self.headers_sent = False
+
+    def flush_headers(self) -> None:
+        self.headers_sent = True
 
     def flush_headers(self) -> None:
         """There are none here."""
@@ -162,6 +166,7 @@ async def test_a_reader_past_a_running_log_waits_and_then_gets_what_follows_its_
         log.append(Text(word))
         await settle()
     assert response.writes == []
+    assert response.headers_sent, "a reader that waits knows that it is connected"
     log.append(Text("c"))
     await settle()
     log.close(DONE)

@@ -29,20 +29,20 @@ def plugin(name: str, value: str) -> EntryPoint:
 
 def test_the_built_in_kinds_are_there() -> None:
     registry = load_registry([])
-    assert registry.names == ["anthropic", "echo", "openai"]
+    assert registry.names == ["anthropic", "azure", "echo", "openai"]
     assert all(issubclass(registry.kind(name).options, Options) for name in registry.names)
 
 
 @pytest.mark.parametrize(("name", "near"), [("opnai", "'openai'"), ("Anthropic", "'anthropic'"), ("ehco", "'echo'")])
 def test_an_unknown_kind_is_told_the_known_ones_and_the_near_miss(name: str, near: str) -> None:
-    with pytest.raises(UnknownKind, match=f"anthropic, echo, openai; did you mean {near}"):
+    with pytest.raises(UnknownKind, match=f"anthropic, azure, echo, openai; did you mean {near}"):
         load_registry([]).kind(name)
 
 
 def test_a_kind_that_is_like_none_is_told_the_known_ones() -> None:
     with pytest.raises(UnknownKind) as caught:
         load_registry([]).kind("zzz")
-    assert str(caught.value) == "expected one of anthropic, echo, openai"
+    assert str(caught.value) == "expected one of anthropic, azure, echo, openai"
 
 
 def test_a_plug_in_is_a_kind_like_any_other() -> None:
