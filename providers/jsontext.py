@@ -22,6 +22,13 @@ def scalar(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+def printable(text: str) -> str:
+    """``text`` on one line: every line end, and whatever else does not print, as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def scalars(value: Any, depth: int = MAX_DEPTH) -> Any:
     """``value``, as decoded from JSON, with :func:`scalar` applied to every string and key.
 

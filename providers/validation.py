@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from providers.jsontext import printable
+
 T = TypeVar("T")
 
 _AT = re.compile(r"(?P<said>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
@@ -27,7 +29,7 @@ class Invalid(ValueError):
         self.allowed = allowed
         self.value = value
         shown = "" if value is None else f" = {_short(value)}"
-        super().__init__(_one_line(f"{key}{shown}: {allowed}" if key else allowed))
+        super().__init__(printable(f"{key}{shown}: {allowed}" if key else allowed))
 
 
 def convert(value: object, kind: type[T], *, prefix: str = "") -> T:
@@ -183,8 +185,3 @@ def _find(value: Any, steps: list[str]) -> object:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _one_line(text: str) -> str:
-    """``text`` with every line end, and whatever else does not print, escaped."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

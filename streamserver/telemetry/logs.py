@@ -6,26 +6,25 @@ Everything is one loguru sink: the standard library's loggers, aiohttp's, asynci
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 import sys
+import warnings
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-import msgspec
 from loguru import logger
 
+from providers.jsontext import printable, scalar
 from streamserver.config.settings import Log
-from streamserver.telemetry.tracebacks import places
+from streamserver.telemetry.tracebacks import log_crash, places
 
 if TYPE_CHECKING:
     from loguru import Message
 
 # Below INFO these log requests, bodies and headers.
 _TALKATIVE = ("openai", "anthropic", "httpx2", "httpcore2", "httpx", "httpcore", "aiohttp", "asyncio")
-
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
 
 
 def set_up_logs(settings: Log, stream: TextIO | None = None) -> None:
@@ -44,47 +43,95 @@ def set_up_logs(settings: Log, stream: TextIO | None = None) -> None:
     logging.root.setLevel(logging.DEBUG if settings.level in ("TRACE", "DEBUG") else logging.INFO)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.INFO)
-    logging.captureWarnings(True)
+    warnings.showwarning = _log_warning
+    sys.unraisablehook = _log_unraisable
+    sys.excepthook = _log_uncaught
 
 
 def handle_loop_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What asyncio has nobody else to tell. Its own handler prints the exception's message and the task's arguments."""
     error = context.get("exception")
     text = places(error) if isinstance(error, BaseException) else None
-    logger.bind(event="crash", traceback=text).error("the event loop reports: {}", context.get("message", "a failure"))
+    # "Exception in callback name(arguments)", or "… of <repr>".
+    what = re.split(r"[(<]", str(context.get("message", "a failure")), maxsplit=1)[0].strip()
+    logger.bind(event="crash", traceback=text).error("the event loop reports: {}", what)
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Without the message: pydantic's, for one, quote the value they are about."""
+    logger.bind(event="warning", place=f"{filename}:{lineno}").warning("{} (message left out)", category.__name__)
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    if unraisable.exc_value is not None:
+        log_crash("an exception that could not be raised", unraisable.exc_value)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        log_crash("an exception that nobody caught", error)
 
 
 class _ToLoguru(logging.Handler):
     """The standard library's records, handed on without the exceptions' messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            level: str | int = logger.level(record.levelname).name
-        except ValueError:
-            level = record.levelno
+        # Whatever level the logger has: the SDKs set theirs when they are imported, by a variable.
+        if record.levelno < logging.INFO and record.name.partition(".")[0] in _TALKATIVE:
+            return
         fields: dict[str, Any] = {"event": "log", "logger": record.name}
         if record.exc_info and record.exc_info[1] is not None:
             fields["traceback"] = places(record.exc_info[1])
-        logger.bind(**fields).log(level, "{}", record.getMessage())
+        logger.bind(**fields).log(_level_of(record), "{}", _message_of(record))
+
+
+def _level_of(record: logging.LogRecord) -> str | int:
+    try:
+        return logger.level(record.levelname).name
+    except ValueError:
+        return record.levelno
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # whatever a stranger's values do when they are formatted
+        return "(a message that cannot be formatted)"
 
 
 def _as_json(record: Any) -> str:
-    extra = record["extra"]
     fields = {
         "time": record["time"].isoformat(timespec="milliseconds"),
         "level": record["level"].name,
-        **extra,
-        "message": record["message"],
+        **{name: _plain(value) for name, value in record["extra"].items()},
+        "message": scalar(record["message"]),
     }
-    return msgspec.json.encode(fields, enc_hook=str).decode() + "\n"
+    # ASCII alone: Unicode has line ends of its own, and a terminal its commands.
+    return json.dumps(fields, separators=(",", ":")).replace("\x7f", "\\u007f") + "\n"
 
 
 def _as_text(record: Any) -> str:
-    extra = dict(record["extra"])
+    extra = {name: _plain(value) for name, value in record["extra"].items() if name != "event" and value is not None}
     traceback = extra.pop("traceback", None)
-    extra.pop("event", None)
     line = f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3]
     line += f" {record['level'].name:<8} {record['message']}"
-    line += "".join(f" {name}={value}" for name, value in extra.items() if value is not None)
-    line = line.translate(_CONTROL)
+    line = printable(line + "".join(f" {name}={value}" for name, value in extra.items()))
     return f"{line}\n{traceback}\n" if traceback else f"{line}\n"
+
+
+def _plain(value: object) -> object:
+    """``value`` if it is one that JSON has; of any other, which may quote what it holds, the type alone."""
+    if isinstance(value, str):
+        return scalar(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return f"<{type(value).__name__}>"

@@ -34,9 +34,6 @@ class Response:
     def flush_headers(self) -> None:
         self.headers_sent = True
 
-    def flush_headers(self) -> None:
-        """There are none here."""
-
     async def send_batch(self, data: bytes) -> None:
         self.writes.append(data)
         while self.stalled:
