@@ -45,6 +45,7 @@ class Anthropic:
     def __init__(self, options: AnthropicOptions, context: Context) -> None:
         self._transport = context.transport
         self._missing = context.missing
+        self._extra = options.extra
         with without_environment():
             client = anthropic.AsyncAnthropic(
                 # The SDK looks for credentials on disk unless it is given a key.
@@ -52,16 +53,16 @@ class Anthropic:
                 base_url=options.base_url,
                 max_retries=0,
             )
-        headers = {**plain_headers(client.default_headers), **client.auth_headers, "Accept": "text/event-stream"}
-        if context.api_key is None:
-            del headers["Authorization"]
-        self._headers = headers
+        headers = {**plain_headers(client.default_headers), "Accept": "text/event-stream"}
+        for name in client.auth_headers:
+            headers.pop(name, None)
+        self._headers = headers if context.api_key is None else {**headers, **client.auth_headers}
         self._url = f"{str(client.base_url).rstrip('/')}/v1/messages"
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         if self._missing is not None:
             raise ProviderAuth(self._missing, sent=False)
-        body = msgspec.json.encode(payload(request))
+        body = msgspec.json.encode(payload(request, self._extra))
         response = await self._transport.send(HttpRequest(self._url, self._headers, body))
         complete = False
         try:
@@ -136,6 +137,9 @@ class MessageReader:
         self._stop_reason: str | None = None
         self._tools: dict[int, int] = {}
         """Index of a content block → which tool call of the answer it is."""
+        self._without_arguments: set[int] = set()
+        """The tool calls, by their block, of which no argument has come."""
+        self._usage = _Usage()
 
     def events(self, data: bytes) -> Iterator[Event]:
         """The events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for an ``error``."""
@@ -151,22 +155,25 @@ class MessageReader:
                 message = event.message or _Message()
                 self._model = message.model
                 if message.usage is not None:
-                    yield _usage(message.usage)
+                    yield self._count(message.usage)
             case "message_delta":
                 if event.delta is not None and event.delta.stop_reason:
                     self._stop_reason = event.delta.stop_reason
                 if event.usage is not None:
-                    yield _usage(event.usage)
+                    yield self._count(event.usage)
             case "message_stop":
                 self.stopped = True
             case "error":
                 raise errors.from_stream({"error": event.error, "request_id": event.request_id})
-            case _:  # ping, content_block_stop, and whatever the API adds
+            case "content_block_stop":
+                yield from self._stop(event.index or 0)
+            case _:  # ping, and whatever the API adds
                 pass
 
     def _block(self, index: int, block: _Block) -> Iterator[Event]:
         if block.type == "tool_use":
             self._tools[index] = len(self._tools)
+            self._without_arguments.add(index)
             yield ToolCall(self._tools[index], block.id, block.name, "")
         else:
             yield from self._delta(index, block)
@@ -177,7 +184,24 @@ class MessageReader:
         elif delta.thinking:
             yield Reasoning(delta.thinking)
         elif delta.partial_json and index in self._tools:
+            self._without_arguments.discard(index)
             yield ToolCall(self._tools[index], None, None, delta.partial_json)
+
+    def _stop(self, index: int) -> Iterator[Event]:
+        """A call without arguments has an empty object for them: no JSON at all would be none of OpenAI's form."""
+        if index in self._without_arguments:
+            yield ToolCall(self._tools[index], None, None, "{}")
+
+    def _count(self, said: _Usage) -> Usage:
+        """All that was said of usage until now, cached input included: it is in the context and on the bill.
+
+        The counts are cumulative, but a later event may leave out those that have not changed.
+        """
+        counts = {name: value for name, value in msgspec.structs.asdict(said).items() if value is not None}
+        self._usage = usage = msgspec.structs.replace(self._usage, **counts)
+        parts = (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
+        prompt = None if usage.input_tokens is None else sum(part or 0 for part in parts)
+        return Usage(prompt, usage.output_tokens)
 
     def finish(self) -> Finish:
         """The end. Raises :class:`~providers.errors.UpstreamDisconnected` without a stop reason or ``message_stop``."""
@@ -196,13 +220,6 @@ def _decode(data: bytes) -> _Event:
             return msgspec.convert(loads(data), _Event)
     except (ValueError, RecursionError):
         raise UpstreamError("The model's provider sent an answer that makes no sense.") from None
-
-
-def _usage(usage: _Usage) -> Usage:
-    """Cached input is input: it is in the context and on the bill. None where nothing was said of it."""
-    parts = (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
-    prompt = None if usage.input_tokens is None else sum(part or 0 for part in parts)
-    return Usage(prompt, usage.output_tokens)
 
 
 async def _expect_stream(response: HttpResponse) -> None:

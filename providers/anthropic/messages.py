@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from providers.base import ChatRequest, Message
@@ -13,10 +13,20 @@ from providers.errors import InvalidRequest
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
-def payload(request: ChatRequest) -> dict[str, Any]:
-    """The body of ``POST /v1/messages``. Raises :class:`~providers.errors.InvalidRequest` for what it cannot say."""
+# Parameters of chat completions that have the same meaning here, by their names there.
+_SHARED_PARAMETERS = {"top_p": "top_p", "stop": "stop_sequences"}
+
+
+def payload(request: ChatRequest, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of ``POST /v1/messages``.
+
+    ``extra`` is in this API's form, the request's own in OpenAI's, of which only what this API has too is taken;
+    both give way to the keys set here. ``max_tokens`` is the answer's: a budget for thinking comes on top.
+    Raises :class:`~providers.errors.InvalidRequest` for what the API cannot say.
+    """
     body: dict[str, Any] = {
-        **request.extra,
+        **extra,
+        **_shared(request.extra),
         "model": request.model,
         "max_tokens": request.max_tokens,
         "messages": _turns(request.messages),
@@ -32,7 +42,31 @@ def payload(request: ChatRequest) -> dict[str, Any]:
         body["tools"] = [_tool(tool) for tool in request.tools]
         if request.tool_choice is not None:
             body["tool_choice"] = _tool_choice(request.tool_choice)
+    _settle_thinking(body, request.messages)
     return body
+
+
+def _shared(extra: Mapping[str, Any]) -> dict[str, Any]:
+    shared = {ours: extra[theirs] for theirs, ours in _SHARED_PARAMETERS.items() if extra.get(theirs) is not None}
+    if isinstance(shared.get("stop_sequences"), str):
+        shared["stop_sequences"] = [shared["stop_sequences"]]
+    return shared
+
+
+def _settle_thinking(body: dict[str, Any], messages: Sequence[Message]) -> None:
+    """Take out what the API refuses beside thinking, or thinking itself where it cannot be."""
+    thinking = body.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") == "disabled":
+        return
+    budget = thinking.get("budget_tokens")
+    if budget is not None and messages[-1].role == "tool":
+        # It would have to go on from signed thoughts, which OpenAI's form of a conversation does not carry.
+        del body["thinking"]
+        return
+    body.pop("temperature", None)
+    body.pop("top_k", None)
+    if isinstance(budget, int):
+        body["max_tokens"] += budget
 
 
 def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
