@@ -21,6 +21,7 @@ from streamserver.http.middleware import MIDDLEWARE
 from streamserver.http.middleware.browsers import allow_origin
 from streamserver.http.middleware.request_id import name_response
 from streamserver.http.routes import add_routes
+from streamserver.store import MemoryStore, Store
 from streamserver.telemetry.record import log_outcome
 
 
@@ -30,14 +31,15 @@ def create_app(
     registry: Registry | None = None,
     transport: Transport | None = None,
     clock: Clock | None = None,
+    store: Store | None = None,
     environ: Mapping[str, str] = os.environ,
     on_end: Callable[[Outcome], None] = log_outcome,
 ) -> web.Application:
     """The server as an aiohttp application, to run or to mount in another.
 
     Every collaborator may be replaced: ``registry`` holds the kinds of providers, ``transport``
-    carries their requests, ``clock`` is time, ``environ`` holds the keys, ``on_end`` is told of each
-    stream's end.
+    carries their requests, ``clock`` is time, ``store`` is what nodes share, ``environ`` holds the keys,
+    ``on_end`` is told of each stream's end.
 
     Whoever runs the application must set ``handler_cancellation=True`` (``web.run_app`` and
     ``web.AppRunner`` take it): without it aiohttp does not say that a reader has gone.
@@ -47,10 +49,12 @@ def create_app(
     """
     settings = settings or Settings()
     clock = clock or LoopClock()
+    store = store or store_for(settings)
     core = Core(
         settings=settings,
         catalog=catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ),
-        supervisor=streams.Supervisor(policy_for(settings), clock, on_end),
+        supervisor=streams.Supervisor(policy_for(settings), clock, store, on_end),
+        store=store,
         keys=keys_for(settings, environ),
         clock=clock,
     )
@@ -59,6 +63,7 @@ def create_app(
     cancellation.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
+    app.on_startup.append(_start)
     app.on_shutdown.append(_end_streams)
     app.on_cleanup.append(_close)
     add_routes(app)
@@ -99,9 +104,18 @@ def policy_for(settings: Settings) -> streams.Policy:
     )
 
 
+def store_for(settings: Settings) -> Store:
+    """What ``resume.store`` names."""
+    return MemoryStore()
+
+
 def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
     """The API keys in the variable that ``auth.keys_env`` names."""
     return parse_keys(environ.get(settings.auth.keys_env, ""))
+
+
+async def _start(app: web.Application) -> None:
+    await app[CORE].store.start(app[CORE].supervisor)
 
 
 async def _end_streams(app: web.Application) -> None:
@@ -110,4 +124,5 @@ async def _end_streams(app: web.Application) -> None:
 
 async def _close(app: web.Application) -> None:
     await app[CORE].supervisor.aclose()
+    await app[CORE].store.aclose()
     await app[CORE].catalog.aclose()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 
 import msgspec
 
@@ -21,6 +22,7 @@ from streamserver.generation import Bounds, Generation, Outcome
 from streamserver.log.base import Log
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Start
+from streamserver.store.base import Store
 
 STOP_SECONDS = 1.0
 """How long a provider may take to let go of its connection before its stream is ended without it."""
@@ -56,31 +58,51 @@ class Draining(Refused):
 class Stream:
     """A generation, its log and its readers."""
 
-    def __init__(self, log: Log, grace_seconds: float) -> None:
+    def __init__(self, log: Log, grace_seconds: float, supervisor: Supervisor) -> None:
         self.id = log.stream_id
         self.log = log
         self.grace_seconds = grace_seconds
+        self._supervisor = supervisor
         self.readers = 0
+        self.elsewhere = 0
+        """Readers on other nodes."""
         self.generation: Generation | None = None
         """None when it has ended: what is kept to be read again holds no prompt."""
         self.task: asyncio.Task[None] | None = None
         self.alone: Timer | None = None
-        """Runs while nobody reads; ends the generation when it fires."""
+        """Runs while nobody reads, or while it stops; ends the generation when it fires."""
+        self.stopping = False
 
     @property
     def ended(self) -> bool:
         return self.log.terminal is not None
 
+    def reading(self) -> AbstractContextManager[None]:
+        """Count a reader for as long as the block runs. The last one to leave ends the generation, after its grace.
+
+        Raises :class:`TooManyReaders`.
+        """
+        return self._supervisor.reading(self)
+
+    async def stop(self) -> None:
+        """End the generation now. When this returns the terminal record is in the log."""
+        await self._supervisor.stop(self)
+
+    def read_elsewhere(self, readers: int) -> None:
+        """So many readers on other nodes read it now."""
+        self._supervisor.read_elsewhere(self, readers)
+
 
 class Supervisor:
     """Starts, finds, stops and forgets streams.
 
-    ``on_end`` is told of every stream's end, once.
+    ``store`` is told what is kept no more; ``on_end`` is told of every stream's end, once.
     """
 
-    def __init__(self, policy: Policy, clock: Clock, on_end: Callable[[Outcome], None]) -> None:
+    def __init__(self, policy: Policy, clock: Clock, store: Store, on_end: Callable[[Outcome], None]) -> None:
         self._policy = policy
         self._clock = clock
+        self._store = store
         self._on_end = on_end
         self._running: dict[str, Stream] = {}
         self._ended: OrderedDict[str, Stream] = OrderedDict()
@@ -107,7 +129,7 @@ class Supervisor:
         if len(self._running) >= self._policy.max_streams:
             raise TooManyStreams
         start = Start(secrets.token_urlsafe(16), request_id, configured.name, request.model)
-        stream = Stream(MemoryLog(start), grace_seconds)
+        stream = Stream(MemoryLog(start), grace_seconds, self)
         stream.generation = Generation(
             log=stream.log,
             provider=configured.provider,
@@ -126,34 +148,57 @@ class Supervisor:
         if stream.generation is None or stream.task is not None:
             return
         stream.task = asyncio.get_running_loop().create_task(stream.generation.run(), name=f"stream-{stream.id[:6]}")
-        if not stream.readers:
+        if not stream.readers and not stream.elsewhere:
             self._leave_alone(stream, self._policy.attach_seconds)
+
+    def discard(self, stream: Stream) -> None:
+        """Take back a stream that nobody was told of, and that was never launched: it leaves no trace."""
+        stream.generation = None
+        self._leave_running(stream)
 
     def find(self, stream_id: str) -> Stream | None:
         """The stream of that id, running or kept, or None."""
         return self._running.get(stream_id) or self._ended.get(stream_id)
 
+    def kept(self) -> Iterable[Stream]:
+        """Every stream there is, running or ended."""
+        return chain(self._running.values(), self._ended.values())
+
     @contextmanager
     def reading(self, stream: Stream) -> Iterator[None]:
-        """Count a reader for as long as the block runs. The last one to leave ends the generation, after its grace.
-
-        Raises :class:`TooManyReaders`.
-        """
-        if stream.readers >= self._policy.max_readers_per_stream:
+        """See :meth:`Stream.reading`."""
+        if stream.readers + stream.elsewhere >= self._policy.max_readers_per_stream:
             raise TooManyReaders
         stream.readers += 1
-        if stream.alone is not None:
-            stream.alone.cancel()
-            stream.alone = None
+        self._keep_company(stream)
         try:
             yield
         finally:
             stream.readers -= 1
-            if not stream.readers and not stream.ended:
-                if stream.grace_seconds > 0 and stream.task is not None:
-                    self._leave_alone(stream, stream.grace_seconds)
-                else:
-                    self._cancel(stream, "cancelled")
+            self._after_leaving(stream)
+
+    def read_elsewhere(self, stream: Stream, readers: int) -> None:
+        """See :meth:`Stream.read_elsewhere`."""
+        before, stream.elsewhere = stream.elsewhere, readers
+        if readers:
+            self._keep_company(stream)
+        elif before:
+            self._after_leaving(stream)
+
+    def _keep_company(self, stream: Stream) -> None:
+        if stream.alone is not None and not stream.stopping:
+            stream.alone.cancel()
+            stream.alone = None
+
+    def _after_leaving(self, stream: Stream) -> None:
+        if stream.ended or stream.stopping:
+            return
+        if stream.readers or stream.elsewhere:
+            self.launch(stream)  # whoever was to do it has left, and others found the stream by its key
+        elif stream.grace_seconds > 0 and stream.task is not None:
+            self._leave_alone(stream, stream.grace_seconds)
+        else:
+            self._cancel(stream, "cancelled")
 
     async def stop(self, stream: Stream, code: str = "cancelled") -> None:
         """End the generation now. When this returns the terminal record is in the log."""
@@ -189,12 +234,18 @@ class Supervisor:
         self._expiries.clear()
         self._ended.clear()
 
+    def _leave_running(self, stream: Stream) -> None:
+        del self._running[stream.id]
+        if not self._running:
+            self._idle.set()
+
     def _leave_alone(self, stream: Stream, seconds: float) -> None:
         stream.alone = self._clock.call_at(self._clock.time() + seconds, lambda: self._cancel(stream, "cancelled"))
 
     def _cancel(self, stream: Stream, code: str) -> None:
-        if stream.generation is None:
+        if stream.generation is None or stream.stopping:
             return
+        stream.stopping = True
         stream.generation.stop(code)
         if stream.task is None:
             self._end_without_provider(stream)
@@ -216,9 +267,7 @@ class Supervisor:
             stream.alone.cancel()
             stream.alone = None
         stream.generation = None
-        del self._running[stream.id]
-        if not self._running:
-            self._idle.set()
+        self._leave_running(stream)
         self._retain(stream)
         self._on_end(outcome)
 
@@ -234,3 +283,4 @@ class Supervisor:
         stream = self._ended.pop(stream_id)
         self._retained_bytes -= stream.log.size_bytes
         self._expiries.pop(stream_id).cancel()
+        self._store.forget(stream_id)

@@ -9,6 +9,7 @@ from providers.catalog import Catalog
 from providers.clock import Clock
 from streamserver.config.settings import Settings
 from streamserver.http.keys import Keys
+from streamserver.store.base import Readable, Store
 from streamserver.supervisor import Supervisor
 
 
@@ -18,8 +19,16 @@ class Core(msgspec.Struct):
     settings: Settings
     catalog: Catalog
     supervisor: Supervisor
+    store: Store
     keys: Keys
     clock: Clock
+
+    async def find(self, stream_id: str) -> Readable | None:
+        """The stream of that id, of this node or another; None if there is none.
+
+        Raises :class:`~streamserver.store.base.StoreUnavailable`.
+        """
+        return self.supervisor.find(stream_id) or await self.store.find(stream_id)
 
 
 CORE = web.AppKey("core", Core)

@@ -64,8 +64,17 @@ class Failed(msgspec.Struct, frozen=True):
     usage: TokenUsage | None
 
 
+NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})
+"""Codes of ends that somebody else wrote, who cannot know how far the producer had come: such an end
+has no number on the wire."""
+
 Terminal: TypeAlias = Done | Failed
 Record: TypeAlias = Start | Delta | Terminal
+
+
+def has_number(terminal: Terminal) -> bool:
+    """Whether the producer wrote this end itself, so that its offset is the same for everyone."""
+    return isinstance(terminal, Done) or terminal.code not in NOT_BY_PRODUCER
 
 
 def size_of(record: Delta) -> int:

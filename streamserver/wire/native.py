@@ -13,7 +13,7 @@ import msgspec
 
 from providers.base import Reasoning, Text, ToolCall
 from providers.jsontext import scalar, scalars
-from streamserver.log.records import ContinuedText, Done, Failed, Record, Start
+from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, has_number
 from streamserver.wire.base import MAX_BATCH_BYTES
 
 RETRY_MS = 1000
@@ -60,6 +60,8 @@ def _block(event_id: str, record: Record) -> str:
         case Done():
             return _json_block("done", event_id, record)
         case Failed():
+            if not has_number(record):
+                event_id = f"{event_id.rpartition(':')[0]}:end"
             return _json_block("error", event_id, record)
         case _:
             assert_never(record)

@@ -1,0 +1,124 @@
+"""The store's interface: what several nodes share, and what a single one does without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+
+from streamserver.log.base import Log
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer. Nothing is known, and nothing was promised."""
+
+
+class StoreLost(ConnectionError):
+    """The store stayed away from a reader that reads from it. Its connection is closed without a
+    terminal event, so that it comes back."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """An idempotency key and what was asked with it; both are hashes."""
+
+    key: str
+    fingerprint: str
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """Which stream a key stands for, and the fingerprint of what started it."""
+
+    stream_id: str
+    fingerprint: str
+
+
+class Readable(Protocol):
+    """A stream, wherever it is generated."""
+
+    id: str
+    log: Log
+    grace_seconds: float
+
+    @property
+    def ended(self) -> bool: ...
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Count a reader for as long as the block runs.
+
+        Raises :class:`~streamserver.supervisor.TooManyReaders`.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End the generation now. When this returns the terminal record is in the log.
+
+        Raises :class:`StoreUnavailable` if its producer cannot be told.
+        """
+        ...
+
+
+class Produced(Readable, Protocol):
+    """A stream that this process generates."""
+
+    def read_elsewhere(self, readers: int) -> None:
+        """So many readers on other nodes read it now."""
+        ...
+
+
+class Local(Protocol):
+    """The streams of this process, as the store sees them."""
+
+    def find(self, stream_id: str) -> Produced | None: ...
+
+    def kept(self) -> Iterable[Produced]:
+        """Every stream there is, running or ended."""
+        ...
+
+
+class Store(Protocol):
+    """Makes streams known to other nodes, finds theirs, and remembers idempotency keys.
+
+    Guarantees:
+
+    - A published stream can be found by every node, as long as its producer or the store keeps it,
+      from its first record to its terminal one; what any reader sees is a prefix of what its producer wrote.
+    - Every published stream gets its terminal record, also if its producer dies (``producer_lost``).
+    - Of several who publish with the same key at once, one claims it.
+    - A producer never waits for the store, but in :meth:`publish`.
+    """
+
+    async def start(self, local: Local) -> None: ...
+
+    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
+        """Make ``stream`` known, before anybody is told its id. If its ``claim``'s key is taken, nothing is
+        published, and who has the key is returned.
+
+        Raises :class:`StoreUnavailable`.
+        """
+        ...
+
+    async def find(self, stream_id: str) -> Readable | None:
+        """A stream of another node, None if there is none. Raises :class:`StoreUnavailable`."""
+        ...
+
+    async def recall(self, key: str) -> Claimed | None:
+        """What ``key`` stands for. Raises :class:`StoreUnavailable`."""
+        ...
+
+    async def release(self, key: str, claimed: Claimed) -> None:
+        """Free ``key``, if it still stands for ``claimed``. Raises :class:`StoreUnavailable`."""
+        ...
+
+    def forget(self, stream_id: str) -> None:
+        """Its producer does not keep this stream any more."""
+        ...
+
+    async def back(self) -> None:
+        """Wait until the store answers, for as long as it takes."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let what is written arrive, and go. Local streams must have ended."""
+        ...
