@@ -10,7 +10,7 @@ from aiohttp import web
 
 from providers.registry import load_registry
 from streamserver import Settings, create_app
-from streamserver.http import streams
+from streamserver.http import reading
 from streamserver.http.core import CORE
 from streamserver.runner import AppRunner
 from tests.conftest import StartServer, StartUpstream, openai_at
@@ -71,7 +71,7 @@ async def test_a_response_that_outlives_its_generation_gets_its_ending_from_the_
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     """The generation is stuck and its log never closes: the reader has its one ending all the same."""
-    monkeypatch.setattr(streams, "HARD_END_SECONDS", 0.1)
+    monkeypatch.setattr(reading, "HARD_END_SECONDS", 0.1)
     tables = {"echo": {"kind": "echo", "hang_after": 1}}
     settings = Settings(
         providers=tables,
