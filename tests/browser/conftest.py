@@ -1,0 +1,96 @@
+"""A real browser, and a page that is watched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright
+
+SWITCHES = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WAIT_MS = 20_000
+"""How long anything on the page may take; nothing takes so long unless it is broken."""
+
+
+@dataclass
+class Watched:
+    """A page, with everything it complains of."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    async def open(self, url: str) -> None:
+        """Go to the page, and wait until it knows the providers."""
+        await self.page.goto(url)
+        await self.page.locator("#provider:enabled").wait_for()
+
+    async def ask(self, prompt: str) -> Turn:
+        """Ask as a person does; the exchange that comes of it."""
+        number = await self.page.locator(".turn").count()
+        await self.page.fill("#prompt", prompt)
+        await self.page.keyboard.press("Control+Enter")
+        turn = Turn(self.page.locator(".turn").nth(number))
+        await turn.element.wait_for()
+        return turn
+
+
+@dataclass
+class Turn:
+    """One exchange on the page."""
+
+    element: Locator
+
+    def find(self, selector: str) -> Locator:
+        return self.element.locator(selector)
+
+    async def until(self, state: str) -> None:
+        """Wait until it is in ``state``."""
+        await self.element.and_(self.element.page.locator(f"[data-state={state}]")).wait_for()
+
+    async def shows(self, text: str) -> None:
+        """Wait until the answer holds ``text``."""
+        await self.find(".answer").filter(has_text=text).wait_for()
+
+    async def text(self, selector: str = ".answer") -> str:
+        return await self.find(selector).text_content() or ""
+
+
+@pytest.fixture
+async def browser(find_program: Callable[[str], str]) -> AsyncIterator[Browser]:
+    """Chromium, without a window."""
+    path = find_program("chromium")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=path, args=list(SWITCHES))
+        try:
+            yield chromium
+        finally:
+            await chromium.close()
+
+
+@pytest.fixture
+async def watched(browser: Browser) -> AsyncIterator[Watched]:
+    """A page of its own. No script of it may have failed when the test is over."""
+    context = await browser.new_context()
+    watched = Watched(await context.new_page())
+    yield watched
+    await context.close()
+    expected = "Failed to load resource"  # Chromium says so of every refusal
+    assert [each for each in watched.complaints if not each.startswith(expected)] == []

@@ -1,0 +1,91 @@
+"""Stopping and leaving: nobody reads, nobody pays."""
+
+from __future__ import annotations
+
+import json
+
+from playwright.async_api import Route, expect
+
+from tests.browser.conftest import Watched
+from tests.browser.scripts import endless
+from tests.conftest import StartServer, StartUpstream, openai_at
+
+NOTE_CALLS = """
+window.calls = [];
+const Real = window.EventSource;
+window.EventSource = class extends Real {
+  constructor(url) { super(url); calls.push("open"); }
+  close() { calls.push("close"); super.close(); }
+};
+const send = window.fetch;
+window.fetch = (url, options) => { calls.push(options.method); return send(url, options); };
+"""
+
+
+async def ask_for_an_hour_of_grace(route: Route) -> None:
+    body = json.loads(route.request.post_data or "")
+    await route.continue_(post_data=json.dumps({**body, "grace": 3600}))
+
+
+async def test_stop_lets_go_of_the_provider_and_keeps_what_had_come(
+    start_server: StartServer, start_upstream: StartUpstream, watched: Watched
+) -> None:
+    upstream = await start_upstream(endless)
+    server = await start_server(openai_at(upstream))
+    await watched.open(server.url)
+    turn = await watched.ask("Go on")
+    await turn.shows("word")
+    await watched.page.click("#stop")
+    await upstream.exchanges[0].until_closed()
+    await turn.until("stopped")
+    assert (await turn.text()).startswith("word")
+    assert "estimated" in await turn.text("dd.usage")
+    assert (await server.record())["status"] == "cancelled"
+    await expect(watched.page.locator("#send")).to_be_visible()
+
+
+async def test_escape_stops(start_server: StartServer, start_upstream: StartUpstream, watched: Watched) -> None:
+    upstream = await start_upstream(endless)
+    server = await start_server(openai_at(upstream))
+    await watched.open(server.url)
+    turn = await watched.ask("Go on")
+    await turn.shows("word")
+    await watched.page.keyboard.press("Escape")
+    await turn.until("stopped")
+    assert (await server.record())["status"] == "cancelled"
+
+
+async def test_the_event_source_is_closed_before_the_delete(
+    start_server: StartServer, start_upstream: StartUpstream, watched: Watched
+) -> None:
+    upstream = await start_upstream(endless)
+    server = await start_server(openai_at(upstream))
+    await watched.page.add_init_script(NOTE_CALLS)
+    await watched.open(server.url)
+    turn = await watched.ask("Go on")
+    await turn.shows("word")
+    await watched.page.click("#stop")
+    await turn.until("stopped")
+    calls = await watched.page.evaluate("() => window.calls")
+    assert calls[:5] == ["GET", "POST", "open", "close", "DELETE"]
+
+
+async def test_leaving_the_page_lets_go_of_the_provider_before_the_grace_is_over(
+    start_server: StartServer, start_upstream: StartUpstream, watched: Watched
+) -> None:
+    upstream = await start_upstream(endless)
+    server = await start_server(openai_at(upstream) | {"resume": {"max_grace_seconds": 3600}})
+    await watched.page.route("**/api/chat/streams", ask_for_an_hour_of_grace)
+    await watched.open(server.url)
+    await (await watched.ask("Go on")).shows("word")
+    await watched.page.goto("about:blank")
+    await upstream.exchanges[0].until_closed()
+    assert (await server.record())["status"] == "cancelled"
+
+
+async def test_a_server_that_allows_no_grace_is_asked_without(start_server: StartServer, watched: Watched) -> None:
+    server = await start_server({"resume": {"max_grace_seconds": 0}})
+    await watched.open(server.url)
+    turn = await watched.ask("Hello")
+    await turn.until("done")
+    assert await turn.text() == "Hello"

@@ -1,0 +1,47 @@
+/** Following an answer as it grows, unless the person has scrolled up to read. */
+
+const NEAR_PX = 8;
+
+export class Follower {
+  #scroller;
+  #button;
+  #following = true;
+  #top = 0;
+
+  /** `button` takes one back to the end. */
+  constructor(scroller, button) {
+    this.#scroller = scroller;
+    this.#button = button;
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    button.addEventListener("click", () => this.follow());
+    new ResizeObserver(() => this.grew()).observe(scroller);
+  }
+
+  /** Go to the end and stay there. */
+  follow() {
+    this.#following = true;
+    this.grew();
+  }
+
+  /** The content is longer than before. */
+  grew() {
+    if (this.#following) {
+      this.#scroller.scrollTop = this.#scroller.scrollHeight;
+      this.#top = this.#scroller.scrollTop;
+    }
+    this.#button.hidden = this.#following || this.#atEnd();
+  }
+
+  #scrolled() {
+    // Only a move upwards is a wish to stay: growing content puts the end further away by itself.
+    if (this.#atEnd()) this.#following = true;
+    else if (this.#scroller.scrollTop < this.#top) this.#following = false;
+    this.#top = this.#scroller.scrollTop;
+    this.#button.hidden = this.#following;
+  }
+
+  #atEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+}

@@ -1,0 +1,72 @@
+/** What the page says, in words. Knows nothing of the page. */
+
+const TITLES = {
+  rate_limited: "Too many requests",
+  quota_exceeded: "No credit left",
+  overloaded: "The model is overloaded",
+  provider_auth: "The provider did not accept this server",
+  model_not_found: "No such model",
+  context_length: "Too long for this model",
+  content_filter: "Blocked by the provider’s filter",
+  invalid_request: "The provider did not take this request",
+  upstream_unavailable: "The provider cannot be reached",
+  upstream_error: "The provider failed",
+  upstream_disconnected: "The answer broke off",
+  timeout: "The model took too long",
+  shutting_down: "The server is restarting",
+  producer_lost: "The answer broke off",
+  stream_expired: "This answer is gone",
+  too_large: "The answer grew too large",
+  internal: "Something went wrong in the server",
+  connection_lost: "The connection is lost",
+  unreachable: "The server cannot be reached",
+};
+
+const ADVICE = {
+  quota_exceeded: "Whoever runs this server has to top up the account. Another provider may work.",
+  provider_auth: "Whoever runs this server has to set the provider’s key. Another provider may work.",
+  model_not_found: "Another provider may work.",
+  context_length: "Shorten the prompt, or start a new chat.",
+  content_filter: "Another wording may pass.",
+};
+
+const ENDINGS = {
+  length: "The answer reached its token limit and stops here. Max tokens, under Options, may allow a longer one.",
+  content_filter: "The provider’s filter cut this answer short.",
+  tool_calls: "The model asks for a tool to be called. This page has none, so the answer ends here.",
+};
+
+/** A failure's heading. */
+export const titleOf = (failure) => TITLES[failure.code] ?? "That did not work";
+
+/** What one can do about a failure, where its message does not say it. */
+export function adviceFor(failure) {
+  if (failure.retryable) return /try again/i.test(failure.message) ? "" : "You can try again.";
+  return ADVICE[failure.code] ?? "Trying again as it is will not help.";
+}
+
+/** What is unusual about how an answer ended, null if nothing is. */
+export const remarkOn = (finishReason) => ENDINGS[finishReason] ?? null;
+
+/** A code and a request id, for those who will look into it. */
+export const smallPrint = (code, requestId) => (requestId ? `${code} · request ${requestId}` : code);
+
+/** A time: `212 ms`, `3.4 s`, `2 min 5 s`. */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+/** Tokens per second. `tokens` took `ms`, from the first to the last; null where that says nothing. */
+export function speed(tokens, ms) {
+  if (tokens < 2 || ms <= 0) return null;
+  const perSecond = ((tokens - 1) * 1000) / ms;
+  return `${perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString("en")} tokens/s`;
+}
+
+/** Token counts. */
+export function usage({ prompt_tokens: read, completion_tokens: written, estimated }) {
+  return `${estimated ? "≈ " : ""}${read.toLocaleString("en")} in + ${written.toLocaleString("en")} out`;
+}
