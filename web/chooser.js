@@ -1,5 +1,7 @@
 /** Which provider to ask, and what is wrong with it if something is. */
 
+import { sentence } from "./words.js";
+
 export class Chooser {
   #select = document.getElementById("provider");
   #dot = document.getElementById("provider-dot");
@@ -46,7 +48,7 @@ export class Chooser {
     const { name, ready, reason } = this.#chosen;
     this.#dot.classList.toggle("ready", ready);
     this.#notReady.hidden = ready;
-    this.#reason.textContent = ready ? "" : `${name} is not ready: ${reason}.`;
+    this.#reason.textContent = ready ? "" : sentence(`${name} is not ready: ${reason}`);
     this.#useReady.hidden = !this.#ready;
     if (this.#ready) this.#useReady.textContent = `Use ${this.#ready.name} instead`;
   }

@@ -1,12 +1,12 @@
 /** A failure, in the words of the person who met it, and what can be done. */
 
-import { adviceFor, smallPrint, titleOf } from "./words.js";
+import { adviceFor, sentence, smallPrint, titleOf } from "./words.js";
 
 /** Fill `box`; `on.again()` and `on.edit()` are what its button may mean. Returns how to stop its clock. */
 export function showFailure(box, failure, on) {
   const find = (selector) => box.querySelector(selector);
   find("h3").textContent = titleOf(failure);
-  find(".message").textContent = failure.message;
+  find(".message").textContent = sentence(failure.message);
   find(".advice").textContent = adviceFor(failure);
   find(".small-print").textContent = smallPrint(failure.code, failure.request_id);
   box.hidden = false;

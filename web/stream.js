@@ -32,7 +32,8 @@ export class Reading {
     try {
       await deleteStream(this.#id);
     } catch (refusal) {
-      this.#listener.failed({ code: refusal.code, message: refusal.message, retryable: false, request_id: refusal.requestId });
+      const message = "The server could not be told to stop. It does so by itself when nobody reads any more.";
+      this.#listener.failed({ code: refusal.code, message, retryable: true, request_id: refusal.requestId });
       return;
     }
     this.#open();

@@ -4,7 +4,7 @@ const TITLES = {
   rate_limited: "Too many requests",
   quota_exceeded: "No credit left",
   overloaded: "The model is overloaded",
-  provider_auth: "The provider did not accept this server",
+  provider_auth: "This server has no working key for the provider",
   model_not_found: "No such model",
   context_length: "Too long for this model",
   content_filter: "Blocked by the provider’s filter",
@@ -38,6 +38,9 @@ const ENDINGS = {
 
 /** A failure's heading. */
 export const titleOf = (failure) => TITLES[failure.code] ?? "That did not work";
+
+/** `text` as a sentence: a bare reason gets its full stop. */
+export const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 /** What one can do about a failure, where its message does not say it. */
 export function adviceFor(failure) {

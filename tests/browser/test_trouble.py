@@ -65,7 +65,8 @@ async def test_a_provider_that_is_not_ready_says_why_and_offers_another(
     await expect(reason).to_have_text("openai is not ready: OPENAI_API_KEY is not set.")
     failed = await watched.ask("Hello")
     await failed.until("failed")
-    assert "key" in await failed.text(".failure .message")
+    assert await failed.text(".failure h3") == "This server has no working key for the provider"
+    assert await failed.text(".failure .message") == "OPENAI_API_KEY is not set."
     assert "provider_auth" in await failed.text(".failure .small-print")
     await expect(failed.find(".failure .again")).to_have_text("Edit the question")
     await watched.page.click("#use-ready")
