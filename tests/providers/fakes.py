@@ -1,48 +1,13 @@
-"""Time and providers that do as a test tells them."""
+"""Providers that do as a test tells them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from providers.base import ChatRequest, Event, Finish, Text
 from providers.errors import ProviderError
-
-
-@dataclass
-class FakeTimer:
-    when: float
-    callback: Callable[[], object]
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-@dataclass
-class FakeClock:
-    """Time that passes when :meth:`advance` says so."""
-
-    now: float = 1000.0
-    timers: list[FakeTimer] = field(default_factory=list)
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> FakeTimer:
-        timer = FakeTimer(when, callback)
-        self.timers.append(timer)
-        return timer
-
-    def advance(self, seconds: float) -> None:
-        """Let so much time pass, and call what is due."""
-        self.now += seconds
-        due = [timer for timer in self.timers if timer.when <= self.now]
-        self.timers = [timer for timer in self.timers if timer.when > self.now]
-        for timer in due:
-            if not timer.cancelled:
-                timer.callback()
 
 
 @dataclass

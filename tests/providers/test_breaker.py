@@ -28,7 +28,8 @@ from providers.resilience.breaker import (
     Watched,
 )
 from tests.providers.asking import ask, request
-from tests.providers.fakes import FakeClock, Scripted, answering, failing
+from tests.providers.fakes import Scripted, answering, failing
+from tests.support.clock import FakeClock
 
 
 async def fail(breaker: Breaker, error: ProviderError | None = None, times: int = 1) -> None:

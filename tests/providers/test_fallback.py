@@ -22,7 +22,8 @@ from providers.errors import (
 )
 from providers.resilience import Breaker, Candidate, Deadlines, Fallback, Retry, Watched
 from tests.providers.asking import ask, request
-from tests.providers.fakes import FakeClock, Scripted, answering, failing
+from tests.providers.fakes import Scripted, answering, failing
+from tests.support.clock import FakeClock
 
 
 class Setting:

@@ -7,14 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-import pytest
 
-from providers.registry import GROUP, Kind, load_registry
+from providers.registry import GROUP
 from tests.conftest import StartServer, StartUpstream
 from tests.support.client import get_events, stream_url
 from tests.support.sse import text_of
@@ -118,35 +115,3 @@ async def test_a_plugin_that_fails_to_import_is_named_with_its_error_and_stops_n
     records = server.records("plugin")
     assert [record["plugin"] for record in records] == ["broken"]
     assert "no_such_module_anywhere" in records[0]["error"]
-
-
-def entry(name: str, value: str) -> EntryPoint:
-    return EntryPoint(name, value, GROUP)
-
-
-@pytest.mark.parametrize(
-    ("plugin", "error"),
-    [
-        (entry("broken", "no_such_module_anywhere:KIND"), "ModuleNotFoundError"),
-        (entry("broken", "providers.echo:NO_SUCH_NAME"), "AttributeError"),
-        (entry("broken", "providers.echo:Echo"), "not a providers.Kind"),
-        (entry("openai", "tests.providers.test_plugins:KIND"), "there is a kind 'openai' already"),
-    ],
-)
-def test_what_is_wrong_with_a_plugin_is_said(plugin: EntryPoint, error: str) -> None:
-    registry = load_registry([plugin])
-    assert error in registry.broken[plugin.name]
-    assert registry.kind("openai").options.__name__ == "OpenAIOptions"
-
-
-def test_an_installed_kind_is_found_by_its_name() -> None:
-    registry = load_registry([entry("mine", "tests.providers.test_plugins:KIND")])
-    assert registry.kind("mine") is KIND
-    assert "mine" in registry.names
-
-
-def _create(options: Any, context: Any) -> Any:
-    raise AssertionError("nothing asks for it")
-
-
-KIND = Kind(load_registry(plugins=()).kind("echo").options, _create)
