@@ -142,9 +142,23 @@ async def test_other_methods_are_refused_with_what_is_allowed(
 
 
 async def test_a_foreign_host_is_refused_on_loopback(start_server: StartServer, http: aiohttp.ClientSession) -> None:
-    server = await start_server()
-    async with http.get(stream_url(server.url), headers={"Host": "evil.example"}) as response:
-        assert response.status == 403
+    server = await start_server({"server": {"allowed_hosts": ["my.name"]}})
+    for host, status in (
+        ("evil.example", 403),
+        ("evil.example:8080", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.", 403),
+        ("LocalHost:8080", 200),
+        ("127.0.0.2:80", 200),
+        ("[::1]:80", 200),
+        ("my.name:80", 200),
+    ):
+        async with http.get(stream_url(server.url), headers={"Host": host}) as response:
+            assert response.status == status, host
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert b" 200 " in await reader.readline(), "a client without a Host is no browser"
+    writer.close()
 
 
 async def test_an_unsupported_media_type_is_refused(start_server: StartServer, http: aiohttp.ClientSession) -> None:

@@ -125,7 +125,14 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
     for path in ("/", "/healthz", "/readyz"):
         async with http.get(server.url + path) as response:
             assert response.status == 200
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"X-API-Key": "anna"}):
+    refused = (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"X-API-Key": "anna"},
+        {"Last-Event-ID": ""},
+        {"Last-Event-ID": "x"},
+    )
+    for headers in refused:
         for path in ("/api/chat/stream?prompt=a", "/api/providers", "/v1/models", "/api/nothing", "/metrics"):
             async with http.get(server.url + path, headers=headers) as response:
                 assert response.status == 401, path
@@ -135,6 +142,10 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
         path = f"/api/chat/streams/{stream.headers['x-stream-id']}"
         other = await (await RawStream.request(server.port, path)).head()
         assert other.status == 200, "who has the id may read"
+        position = {"Last-Event-ID": f"{stream.headers['x-stream-id']}:0"}
+        third = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a", headers=position)).head()
+        assert third.status == 200, "by a position as well"
+        third.close()
         async with http.delete(server.url + path) as response:
             assert response.status == 204, "and stop"
         stream.close()

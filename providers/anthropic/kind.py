@@ -61,7 +61,7 @@ class Anthropic:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         if self._missing is not None:
-            raise ProviderAuth(self._missing, sent=False)
+            raise ProviderAuth(f"This server has no key for the provider: {self._missing}.", sent=False)
         body = msgspec.json.encode(payload(request, self._extra))
         response = await self._transport.send(HttpRequest(self._url, self._headers, body))
         complete = False

@@ -52,7 +52,7 @@ class OpenAI:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         if self._missing is not None:
-            raise ProviderAuth(self._missing, sent=False)
+            raise ProviderAuth(f"This server has no key for the provider: {self._missing}.", sent=False)
         body = msgspec.json.encode(self._payload(request))
         address = self._address
         response = await self._transport.send(HttpRequest(address.url(request.model), address.headers, body))

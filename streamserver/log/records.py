@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from providers.base import Delta, Reasoning, Text, ToolCall
+from providers.base import Delta, Text, ToolCall
 
 RECORD_OVERHEAD_BYTES = 64
 """What a record counts for in ``resume.max_log_bytes``, besides its text."""
@@ -79,8 +79,9 @@ def has_number(terminal: Terminal) -> bool:
 
 def size_of(record: Delta) -> int:
     """What a piece counts for in ``resume.max_log_bytes``: its text in UTF-8, and the overhead."""
-    if isinstance(record, ToolCall):
-        text = f"{record.id or ''}{record.name or ''}{record.arguments}"
-    else:
-        text = record.text
+    text = _text_of(record) if isinstance(record, ToolCall) else record.text
     return RECORD_OVERHEAD_BYTES + (len(text) if text.isascii() else len(text.encode("utf-8", "replace")))
+
+
+def _text_of(call: ToolCall) -> str:
+    return f"{call.id or ''}{call.name or ''}{call.arguments}"

@@ -7,17 +7,20 @@ from aiohttp.typedefs import Handler
 
 from streamserver.http.core import core_of
 from streamserver.http.keys import presented_key
+from streamserver.http.position import position_of
 from streamserver.http.problems import Problem
 from streamserver.http.state import KEY_NAME, route_of
 
 _STREAM = "/api/chat/streams/{stream_id}"
+_ONE_SHOT = "/api/chat/stream"
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Where there are keys, let nobody in without one, but to public pages and to a stream by its id.
 
-    A stream's id is a secret of its own: ``EventSource`` sends no headers.
+    A stream's id is a secret of its own: ``EventSource`` sends no headers. That goes for an id in the path
+    and for one in a position, which attaches and never generates.
     """
     request[KEY_NAME] = ""
     keys = core_of(request).keys
@@ -37,7 +40,14 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
 
 def _is_protected(request: web.Request) -> bool:
     route = route_of(request)
-    if route.endswith(_STREAM):
+    if route.endswith(_STREAM) or (route.endswith(_ONE_SHOT) and _has_position(request)):
         return False
     path = request.path if route == "(no route)" else route
     return any(f"{prefix}/" in f"{path}/" for prefix in ("/api", "/v1", "/metrics"))
+
+
+def _has_position(request: web.Request) -> bool:
+    try:
+        return position_of(request, request.query.get("last_event_id")) is not None
+    except Problem:
+        return False

@@ -18,7 +18,6 @@ from streamserver.http.problems import Problem
 
 EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After"
 ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempotency-Key, X-Request-ID, X-Stream-Grace"
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @web.middleware
@@ -71,10 +70,20 @@ def _is_api(path: str) -> bool:
 
 
 def _host_is_ours(request: web.Request, settings: Settings) -> bool:
-    """A server that only this machine can reach answers only to this machine's names."""
+    """A server that only this machine can reach answers only to this machine's names.
+
+    A rebound name is always a name, and always sent: an address, or no Host at all, is no attack.
+    """
     address = request.transport.get_extra_info("sockname") if request.transport else None
-    if not isinstance(address, tuple) or not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+    host = request.headers.get("Host", "").lower()
+    if not host or not isinstance(address, tuple) or not _is_loopback(address[0].partition("%")[0]):
         return True
-    host = request.headers.get("Host", "")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.lower() in _LOOPBACK_NAMES or name.lower() in settings.server.allowed_hosts
+    return name == "localhost" or name in settings.server.allowed_hosts or _is_loopback(name.strip("[]"))
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).is_loopback
+    except ValueError:
+        return False
