@@ -21,8 +21,17 @@ from streamserver.http.problems import Problem, invalid
 QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
 """What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
 
-_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?")
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
 _IMAGE_KEYS = frozenset({"image_url", "input_audio", "file"})
+_VOCABULARY = frozenset(
+    (
+        *("arguments", "custom", "file", "format", "function", "id", "image_url", "index", "input_audio", "name"),
+        *("additionalProperties", "allOf", "anyOf", "array", "boolean", "const", "default", "description", "enum"),
+        *("integer", "items", "maximum", "minimum", "null", "number", "object", "oneOf", "parameters", "properties"),
+        *("refusal", "required", "strict", "string", "text", "title", "type"),
+    )
+)
+"""Keys and types of the API and of JSON Schema: a caller's own words are text, these are not."""
 
 
 class ChatFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,8 +129,6 @@ def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, *, grace: 
     messages = _messages(fields)
     used = sum(map(len, _texts(fields)))
     where = "messages" if fields.prompt is None else "prompt"
-    if not used and not _has_images(messages):
-        raise invalid(where, f"{where} is empty.")
     limits = settings.limits
     if used > limits.max_prompt_chars:
         raise invalid(where, f"The request has {used} characters of text; the most is {limits.max_prompt_chars}.")
@@ -155,14 +162,16 @@ def _messages(fields: ChatFields) -> list[Message]:
     if fields.messages is None:
         if fields.prompt is None:
             raise invalid("prompt", "A prompt is missing; send prompt, or messages.")
+        if not fields.prompt:
+            raise invalid("prompt", "prompt is empty.")
         messages = [Message(role="user", content=fields.prompt)]
     elif fields.prompt is not None:
         raise invalid("prompt", "Send either prompt or messages, not both.")
-    elif not fields.messages:
-        raise invalid("messages", "messages is empty.")
     else:
         messages = fields.messages
         _check_parts(messages)
+        if not any(map(_says_something, messages)):
+            raise invalid("messages", "messages is empty.")
     if fields.system:
         messages = [Message(role="system", content=fields.system), *messages]
     return messages
@@ -187,15 +196,24 @@ def _texts(fields: ChatFields) -> Iterator[str]:
     for message in fields.messages or ():
         yield message.name or ""
         yield message.refusal or ""
-        yield from _strings(message.content)
+        yield from _texts_in(message.content)
         yield from _strings(message.tool_calls)
     yield from _strings(fields.tools)
     if isinstance(fields.tool_choice, dict):
         yield from _strings(fields.tool_choice)
 
 
+def _texts_in(content: str | list[dict[str, Any]] | None) -> Iterator[str]:
+    """The text of a message, without what its images and files are made of."""
+    if not isinstance(content, list):
+        yield content or ""
+        return
+    for part in content:
+        yield from _strings({key: value for key, value in part.items() if key not in _IMAGE_KEYS})
+
+
 def _strings(value: Any) -> Iterator[str]:
-    """Every string in a JSON value, but for the ``type`` of a part and what an image or a file is made of."""
+    """Every string in a JSON value, its keys too, but for the API's own words."""
     match value:
         case str():
             yield value
@@ -204,13 +222,16 @@ def _strings(value: Any) -> Iterator[str]:
                 yield from _strings(item)
         case dict():
             for key, item in value.items():
-                if key != "type" and key not in _IMAGE_KEYS:
+                if key not in _VOCABULARY:
+                    yield key
+                if key != "type" or not isinstance(item, str) or item not in _VOCABULARY:
                     yield from _strings(item)
 
 
-def _has_images(messages: list[Message]) -> bool:
-    parts = (part for message in messages if isinstance(message.content, list) for part in message.content)
-    return any(part["type"] != "text" for part in parts)
+def _says_something(message: Message) -> bool:
+    if isinstance(message.content, list):
+        return any(part["type"] != "text" or part["text"] for part in message.content)
+    return bool(message.content or message.tool_calls or message.refusal)
 
 
 def _configured(fields: ChatFields, catalog: Catalog) -> Configured:

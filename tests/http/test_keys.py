@@ -1,0 +1,67 @@
+"""Keys let in whom they name, and are never quoted."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from streamserver.http.keys import KeysError, parse_keys, presented_key
+
+
+def test_every_key_has_its_name() -> None:
+    keys = parse_keys(" anna:key-a , bob:key:with:colons,, ünal:schlüssel ")
+    assert keys
+    assert keys.name_of("key-a") == "anna"
+    assert keys.name_of("key:with:colons") == "bob"
+    assert keys.name_of("schlüssel") == "ünal"
+    for nobodys in ("", "anna", "key-", "key-a ", "KEY-A", "key-a,bob", "\udcff"):
+        assert keys.name_of(nobodys) is None
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
+def test_without_keys_there_are_none(text: str) -> None:
+    keys = parse_keys(text)
+    assert not keys
+    assert keys.name_of("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sk-secret", "entry 1 is not of the form name:key"),
+        ("anna:a,sk-secret", "entry 2 is not"),
+        (":sk-secret", "entry 1 is not"),
+        ("sk-secret:", "entry 1 is not"),
+        ("anna: ,", "entry 1 is not"),
+        ("anna:sk-secret,anna:b", "entry 2 has a name that is there already"),
+    ],
+)
+def test_what_cannot_be_read_is_told_without_a_word_of_it(text: str, said: str) -> None:
+    with pytest.raises(KeysError) as caught:
+        parse_keys(text)
+    assert str(caught.value).startswith(said)
+    assert "secret" not in str(caught.value)
+
+
+def test_no_key_is_held_as_it_is() -> None:
+    keys = parse_keys("anna:sk-secret")
+    assert "sk-secret" not in repr(vars(keys))
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({"Authorization": "Bearer abc"}, "abc"),
+        ({"Authorization": "bearer  abc "}, "abc"),
+        ({"X-API-Key": "abc"}, "abc"),
+        ({"Authorization": "Bearer abc", "X-API-Key": "def"}, "abc"),
+        ({"Authorization": "Basic abc", "X-API-Key": "def"}, "def"),
+        ({"Authorization": "Bearer ", "X-API-Key": "def"}, "def"),
+        ({"Authorization": "abc"}, None),
+        ({"Authorization": "Basic abc"}, None),
+        ({"X-API-Key": " "}, None),
+        ({}, None),
+    ],
+)
+def test_a_key_is_taken_from_either_header_and_never_from_the_query(headers: dict[str, str], key: str | None) -> None:
+    assert presented_key(make_mocked_request("GET", "/?api_key=q&key=q", headers=headers)) == key

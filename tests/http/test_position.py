@@ -1,0 +1,77 @@
+"""A position is the id of an event, or a refusal."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from streamserver.http.position import Position, position_of
+from streamserver.http.problems import Problem
+
+
+def position(*headers: str, query: str | None = None) -> Position | None:
+    given = CIMultiDict([("Last-Event-ID", value) for value in headers])
+    return position_of(make_mocked_request("GET", "/", headers=given), query)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("abc:0", Position("abc", 0)),
+        ("a_-Z9:17", Position("a_-Z9", 17)),
+        ("abc:007", Position("abc", 7)),
+        ("abc:999999999999999", Position("abc", 999_999_999_999_999)),
+        ("abc:end", Position("abc", None)),
+        ("x" * 128 + ":1", Position("x" * 128, 1)),
+    ],
+)
+def test_the_id_of_an_event_is_a_position(text: str, expected: Position) -> None:
+    assert position(text) == expected
+    assert position(query=text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("abc", "abc:", ":1", "abc:-1", "abc:+1", "abc: 1", " abc:1", "abc:1 ", "abc:1.0", "abc:1e3", "abc:0x1"),
+        *(
+            "abc:END",
+            "abc:ends",
+            "abc:1:2",
+            "a b:1",
+            "a/b:1",
+            "äbc:1",
+            "abc:１",
+            "abc:٣",
+            "abc:1\n",
+            "\0",
+            "null",
+            "undefined",
+        ),
+        *("x" * 129 + ":1", "abc:1000000000000000", "abc:" + "9" * 5000),
+    ],
+)
+def test_anything_else_is_malformed(text: str) -> None:
+    for headers, query in (((text,), None), ((), text)):
+        with pytest.raises(Problem) as caught:
+            position(*headers, query=query)
+        assert (caught.value.status, caught.value.code) == (400, "malformed")
+        assert text not in caught.value.detail or len(text) < 2
+
+
+def test_empty_is_as_if_absent() -> None:
+    assert position() is None
+    assert position("") is None
+    assert position(query="") is None
+    assert position("", query="") is None
+
+
+def test_the_header_wins() -> None:
+    assert position("abc:5", query="abc:1") == Position("abc", 5)
+    assert position("", query="abc:1") == Position("abc", 1)
+
+
+def test_two_headers_are_malformed() -> None:
+    with pytest.raises(Problem):
+        position("abc:1", "abc:2")
