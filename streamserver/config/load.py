@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -86,18 +87,21 @@ def _apply_environment(table: dict[str, Any], environ: Mapping[str, str], origin
         if not name.startswith(PREFIX) or "__" not in name:
             continue
         steps = name.removeprefix(PREFIX).lower().split("__")
-        if steps[0] == "providers" and len(steps) > 2:
-            steps[1] = _provider_named(table, steps[1])
+        for path in (["providers"], ["auth", "users"]):
+            if steps[: len(path)] == path and len(steps) > len(path) + 1:
+                steps[len(path)] = _table_named(table, path, steps[len(path)])
         origins[".".join(steps)] = name
         if not all(steps):
             raise ConfigError(f"{name}: there is no such key")
         _set(table, steps, _value(text))
 
 
-def _provider_named(table: dict[str, Any], name: str) -> str:
-    """Environment variables have no hyphens and, here, no case; tables may have both."""
-    tables = table.get("providers", {})
-    same = (known for known in tables if known.lower().replace("-", "_") == name)
+def _table_named(table: dict[str, Any], path: list[str], name: str) -> str:
+    """Environment variables have no hyphens and, here, no case; names of tables may have both."""
+    found: Any = table
+    for step in path:
+        found = found.get(step) if isinstance(found, dict) else None
+    same = (known for known in found or () if known.lower().replace("-", "_") == name)
     return next(same, name)
 
 
@@ -138,6 +142,13 @@ def _check(settings: Settings, registry: Registry) -> None:
         for name in names:
             if name not in settings.providers:
                 raise Invalid(key, f"expected one of {', '.join(settings.providers)}", name)
+    for name, user in settings.auth.users.items():
+        for provider in user.providers:
+            if provider not in settings.providers:
+                known = ", ".join(settings.providers)
+                raise Invalid(f"auth.users.{name}.providers", f"expected some of {known}", provider)
+    for proxy in settings.server.trusted_proxies:
+        _check_network("server.trusted_proxies", proxy)
     resume = settings.resume
     if resume.grace_seconds > resume.max_grace_seconds:
         raise Invalid(
@@ -151,6 +162,13 @@ def _check(settings: Settings, registry: Registry) -> None:
             'more than one needs a shared store: set resume.store = "redis://…"',
             settings.server.workers,
         )
+
+
+def _check_network(key: str, text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise Invalid(key, 'expected addresses or networks, like "10.0.0.1" or "10.0.0.0/8"', text) from None
 
 
 def _without_secret(error: Invalid) -> Invalid:

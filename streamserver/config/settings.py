@@ -16,6 +16,7 @@ Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535, description="a port, 0 to 
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400, description="seconds, more than 0 and at most 86400")]
 SecondsOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=86_400, description="seconds, 0 to 86400")]
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=2**53, description="a whole number from 1")]
+Natural: TypeAlias = Annotated[int, Meta(ge=0, le=2**53, description="a whole number from 0")]
 Names: TypeAlias = tuple[str, ...]
 LogLevel: TypeAlias = Annotated[
     str,
@@ -59,12 +60,14 @@ class Limits(_Section, frozen=True, kw_only=True):
     max_streams_per_user: Positive = 10
     max_readers_per_stream: Positive = 20
     requests_per_minute: Positive = 60
+    tokens_per_day: Natural = 0
 
 
 class Timeouts(_Section, frozen=True, kw_only=True):
     first_token: Seconds = 30
     idle: Seconds = 30
     total: Seconds = 120
+    headers: Seconds = 10
     body: Seconds = 10
 
 
@@ -83,10 +86,23 @@ class Resume(_Section, frozen=True, kw_only=True):
     max_total_bytes: Positive = 268_435_456
 
 
+class User(_Section, frozen=True, kw_only=True):
+    """What one key may do. None, or nothing in a list: as everybody."""
+
+    providers: Names = ()
+    models: Names = ()
+    max_tokens: Positive | None = None
+    max_streams: Positive | None = None
+    requests_per_minute: Positive | None = None
+    tokens_per_day: Natural | None = None
+
+
 class Auth(_Section, frozen=True, kw_only=True):
     keys_env: VariableName = "STREAMSERVER_KEYS"
+    keys_file: str = ""
     allow_anonymous: bool = False
     cors_origins: Names = ()
+    users: dict[str, User] = {}
 
 
 class Log(_Section, frozen=True, kw_only=True):

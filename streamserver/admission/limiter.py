@@ -1,0 +1,124 @@
+"""The limits of a user: stream starts per minute, streams at a time, tokens per day."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import lru_cache
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+from limits.aio.storage.base import Storage
+from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+
+from providers.clock import Clock
+from streamserver.admission.slots import MemorySlots, Slots
+from streamserver.admission.storage import MemoryStorage
+
+LimitName: TypeAlias = Literal["requests", "streams", "tokens"]
+MINUTE_SECONDS = 60
+DAY_SECONDS = 86_400
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """What one user may have. ``tokens_per_day`` 0: no limit."""
+
+    max_streams: int
+    requests_per_minute: int
+    tokens_per_day: int
+
+
+class LimitReached(Exception):
+    """A user has used up ``limit``: ``quota`` of it per ``window`` seconds (0: at a time).
+    ``retry_after`` (seconds) is when there is some again; 1 where nobody can know."""
+
+    def __init__(self, limit: LimitName, quota: int, window: int, retry_after: float) -> None:
+        self.limit = limit
+        self.quota = quota
+        self.window = window
+        self.retry_after = max(0.0, retry_after)
+        super().__init__(limit)
+
+
+class Counters(Protocol):
+    """What is counted over time, for the strategies of the ``limits`` library."""
+
+    storage: Storage
+
+    def now(self) -> float:
+        """The time in which ``storage`` tells resets."""
+        ...
+
+    def add(self, key: str, expiry: int, amount: int) -> None:
+        """Count ``amount`` more. Never fails, never waits."""
+        ...
+
+
+class Limiter:
+    """Admits streams, and is told what they used."""
+
+    def __init__(self, slots: Slots, counters: Counters) -> None:
+        self.slots = slots
+        self._counters = counters
+        self._starts = MovingWindowRateLimiter(counters.storage)
+        self._tokens = FixedWindowRateLimiter(counters.storage)
+
+    async def admit(self, user: str, quota: Quota, held: ExitStack) -> None:
+        """Count a start of ``user``. Closing ``held`` gives back what it occupies.
+
+        If this raises, or is cancelled, nothing is occupied. A start that is refused for another
+        limit does not count as one. Raises :class:`LimitReached`, or
+        :class:`~streamserver.admission.slots.StoreUnavailable`.
+        """
+        release = await self.slots.take(user, quota.max_streams)
+        if release is None:
+            raise LimitReached("streams", quota.max_streams, 0, 1)
+        with ExitStack() as taken:
+            taken.callback(release)
+            if quota.tokens_per_day:
+                await self._check_tokens(user, quota.tokens_per_day)
+            await self._count_start(user, quota.requests_per_minute)
+            held.push(taken.pop_all())
+
+    def charge(self, user: str, quota: Quota, tokens: int) -> None:
+        """``user`` has used ``tokens``. Never fails, never waits."""
+        if quota.tokens_per_day and tokens > 0:
+            item = _tokens_item(quota.tokens_per_day)
+            self._counters.add(item.key_for(user), item.get_expiry(), tokens)
+
+    async def _check_tokens(self, user: str, most: int) -> None:
+        item = _tokens_item(most)
+        if not await self._tokens.test(item, user):
+            reset, _ = await self._tokens.get_window_stats(item, user)
+            raise LimitReached("tokens", most, DAY_SECONDS, reset - self._counters.now())
+
+    async def _count_start(self, user: str, most: int) -> None:
+        item = _starts_item(most)
+        if not await self._starts.hit(item, user):
+            reset, _ = await self._starts.get_window_stats(item, user)
+            raise LimitReached("requests", most, MINUTE_SECONDS, reset - self._counters.now())
+
+
+class MemoryCounters:
+    """Counters of this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.storage = MemoryStorage(clock)
+        self.now = clock.time
+        self.add = self.storage.add
+
+
+def memory_limiter(clock: Clock) -> Limiter:
+    """Limits of this process alone."""
+    return Limiter(MemorySlots(), MemoryCounters(clock))
+
+
+# A key in the storage holds the amount as well: a limit that is changed starts anew.
+@lru_cache
+def _starts_item(most: int) -> RateLimitItemPerMinute:
+    return RateLimitItemPerMinute(most)
+
+
+@lru_cache
+def _tokens_item(most: int) -> RateLimitItemPerDay:
+    return RateLimitItemPerDay(most)

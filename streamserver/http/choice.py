@@ -1,0 +1,52 @@
+"""Which provider and model a request gets: those it names, or the user's defaults."""
+
+from __future__ import annotations
+
+from providers.catalog import Catalog, Configured
+from streamserver.config.settings import User
+from streamserver.http.problems import invalid
+
+
+def allowed_providers(catalog: Catalog, user: User) -> list[Configured]:
+    """Those that ``user`` may ask, the default first where it is among them, else in the order of the user's table."""
+    if not user.providers:
+        return [catalog.default, *(each for each in catalog if each is not catalog.default)]
+    named = [each for name in user.providers if (each := catalog.get(name))]
+    return sorted(named, key=lambda each: each is not catalog.default)
+
+
+def choose(provider: str | None, model: str | None, catalog: Catalog, user: User) -> tuple[Configured, str]:
+    """The provider to ask, and for which model. What is not allowed to ``user`` is as if it were not there.
+
+    Raises :class:`~streamserver.http.problems.Problem`, a 422 that names the field.
+    """
+    configured = _provider(provider, catalog, user)
+    models = [each for each in dict.fromkeys((configured.model, *configured.models)) if _may(user, each)]
+    if model is None:
+        if models or not configured.any_model:
+            model = models[0] if models else None
+        else:
+            model = user.models[0]
+        if model is None:
+            raise invalid("model", f"You may use no model of provider {configured.name}.")
+        return configured, model
+    if not configured.offers(model) or not _may(user, model):
+        offered = user.models if configured.any_model else models
+        raise invalid("model", f"Provider {configured.name} offers {', '.join(offered) or 'you nothing'}.")
+    return configured, model
+
+
+def _provider(name: str | None, catalog: Catalog, user: User) -> Configured:
+    if not user.providers:
+        configured = catalog.default if name is None else catalog.get(name)
+    else:
+        allowed = allowed_providers(catalog, user)
+        configured = next((each for each in allowed if name in (None, each.name)), None)
+    if configured is None:
+        names = ", ".join(each.name for each in allowed_providers(catalog, user))
+        raise invalid("provider", f"There is no such provider; there are {names}.")
+    return configured
+
+
+def _may(user: User, model: str) -> bool:
+    return not user.models or model in user.models
