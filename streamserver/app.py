@@ -12,6 +12,7 @@ from providers.clock import Clock, LoopClock
 from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport, Transport
 from streamserver import supervisor as streams
+from streamserver.admission import Limiter, memory_limiter
 from streamserver.config.settings import Settings
 from streamserver.generation import Bounds, Outcome
 from streamserver.http import cancellation
@@ -32,14 +33,15 @@ def create_app(
     transport: Transport | None = None,
     clock: Clock | None = None,
     store: Store | None = None,
+    limiter: Limiter | None = None,
     environ: Mapping[str, str] = os.environ,
     on_end: Callable[[Outcome], None] = log_outcome,
 ) -> web.Application:
     """The server as an aiohttp application, to run or to mount in another.
 
     Every collaborator may be replaced: ``registry`` holds the kinds of providers, ``transport``
-    carries their requests, ``clock`` is time, ``store`` is what nodes share, ``environ`` holds the keys,
-    ``on_end`` is told of each stream's end.
+    carries their requests, ``clock`` is time, ``store`` is what nodes share, ``limiter`` counts what users
+    have, ``environ`` holds the keys, ``on_end`` is told of each stream's end.
 
     Whoever runs the application must set ``handler_cancellation=True`` (``web.run_app`` and
     ``web.AppRunner`` take it): without it aiohttp does not say that a reader has gone.
@@ -55,6 +57,7 @@ def create_app(
         catalog=catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ),
         supervisor=streams.Supervisor(policy_for(settings), clock, store, on_end),
         store=store,
+        limiter=limiter or memory_limiter(clock),
         keys=keys_for(settings, environ),
         clock=clock,
     )

@@ -9,9 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
+<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
+=======
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+>>>>>>> e0b30f7 (Starts are admitted: one held context from the request to the stream's end; per-key providers and models)
 
 import msgspec
 
@@ -64,8 +69,13 @@ class Stream:
         self.grace_seconds = grace_seconds
         self._supervisor = supervisor
         self.readers = 0
+<<<<<<< HEAD
         self.elsewhere = 0
         """Readers on other nodes."""
+=======
+        self.held = ExitStack()
+        """What it occupies; given back when it has ended."""
+>>>>>>> e0b30f7 (Starts are admitted: one held context from the request to the stream's end; per-key providers and models)
         self.generation: Generation | None = None
         """None when it has ended: what is kept to be read again holds no prompt."""
         self.task: asyncio.Task[None] | None = None
@@ -117,17 +127,29 @@ class Supervisor:
         """How many streams are running."""
         return len(self._running)
 
-    def open(
-        self, request: ChatRequest, configured: Configured, *, request_id: str, user: str, grace_seconds: float
-    ) -> Stream:
-        """A new stream, with its start in its log. Nothing is asked of the provider until :meth:`launch`.
-
-        Raises :class:`TooManyStreams` or :class:`Draining`.
-        """
+    def check_room(self) -> None:
+        """Raises :class:`TooManyStreams` or :class:`Draining` if a new stream would not be opened now."""
         if self.draining:
             raise Draining
         if len(self._running) >= self._policy.max_streams:
             raise TooManyStreams
+
+    def open(
+        self,
+        request: ChatRequest,
+        configured: Configured,
+        *,
+        request_id: str,
+        user: str,
+        grace_seconds: float,
+        held: ExitStack | None = None,
+    ) -> Stream:
+        """A new stream, with its start in its log. Nothing is asked of the provider until :meth:`launch`.
+
+        The stream takes over what is in ``held``, and gives it back at its end. Raises
+        :class:`TooManyStreams` or :class:`Draining`.
+        """
+        self.check_room()
         start = Start(secrets.token_urlsafe(16), request_id, configured.name, request.model)
         stream = Stream(MemoryLog(start), grace_seconds, self)
         stream.generation = Generation(
@@ -139,6 +161,8 @@ class Supervisor:
             clock=self._clock,
             on_end=lambda outcome: self._end(stream, outcome),
         )
+        if held is not None:
+            stream.held = held.pop_all()
         self._running[stream.id] = stream
         self._idle.clear()
         return stream
@@ -267,7 +291,14 @@ class Supervisor:
             stream.alone.cancel()
             stream.alone = None
         stream.generation = None
+<<<<<<< HEAD
         self._leave_running(stream)
+=======
+        del self._running[stream.id]
+        stream.held.close()
+        if not self._running:
+            self._idle.set()
+>>>>>>> e0b30f7 (Starts are admitted: one held context from the request to the stream's end; per-key providers and models)
         self._retain(stream)
         self._on_end(outcome)
 

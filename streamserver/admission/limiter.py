@@ -43,13 +43,14 @@ class LimitReached(Exception):
 class Counters(Protocol):
     """What is counted over time, for the strategies of the ``limits`` library."""
 
-    storage: Storage
+    @property
+    def storage(self) -> Storage: ...
 
     def now(self) -> float:
         """The time in which ``storage`` tells resets."""
         ...
 
-    def add(self, key: str, expiry: int, amount: int) -> None:
+    def add(self, key: str, expiry: int, amount: int) -> object:
         """Count ``amount`` more. Never fails, never waits."""
         ...
 
@@ -68,7 +69,7 @@ class Limiter:
 
         If this raises, or is cancelled, nothing is occupied. A start that is refused for another
         limit does not count as one. Raises :class:`LimitReached`, or
-        :class:`~streamserver.admission.slots.StoreUnavailable`.
+        :class:`~streamserver.store.base.StoreUnavailable`.
         """
         release = await self.slots.take(user, quota.max_streams)
         if release is None:

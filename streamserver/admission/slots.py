@@ -8,10 +8,6 @@ from typing import Protocol, TypeAlias
 Release: TypeAlias = Callable[[], None]
 
 
-class StoreUnavailable(Exception):
-    """The shared store of limits cannot be reached."""
-
-
 class Slots(Protocol):
     """Counts of what each user has running.
 
@@ -21,7 +17,7 @@ class Slots(Protocol):
 
     async def take(self, user: str, most: int) -> Release | None:
         """Take one of ``most`` slots. What gives it back (to be called once; never fails, never waits),
-        or None if all are taken. Raises :class:`StoreUnavailable`."""
+        or None if all are taken. Raises :class:`~streamserver.store.base.StoreUnavailable`."""
         ...
 
 

@@ -15,7 +15,8 @@ from providers.base import ChatRequest, Message
 from providers.catalog import Catalog, Configured
 from providers.jsontext import DoubledKey, loads
 from providers.validation import explain
-from streamserver.config.settings import Settings
+from streamserver.config.settings import Settings, User
+from streamserver.http.choice import choose
 from streamserver.http.problems import Problem, invalid
 
 QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
@@ -121,8 +122,8 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     return bytes(data)
 
 
-def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, *, grace: float | None) -> Asked:
-    """What ``fields`` ask for. ``grace`` is what a header asked for, if the fields do not say.
+def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, user: User, *, grace: float | None) -> Asked:
+    """What ``fields`` of a request of ``user`` ask for. ``grace`` is what a header asked for, if the fields do not say.
 
     Raises :class:`Problem`, a 422 that names the field.
     """
@@ -132,14 +133,15 @@ def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, *, grace: 
     limits = settings.limits
     if used > limits.max_prompt_chars:
         raise invalid(where, f"The request has {used} characters of text; the most is {limits.max_prompt_chars}.")
-    max_tokens = fields.max_tokens or limits.max_tokens
-    if max_tokens > limits.max_tokens:
-        raise invalid("max_tokens", f"max_tokens is at most {limits.max_tokens}.")
-    configured = _configured(fields, catalog)
+    most_tokens = user.max_tokens or limits.max_tokens
+    max_tokens = fields.max_tokens or most_tokens
+    if max_tokens > most_tokens:
+        raise invalid("max_tokens", f"max_tokens is at most {most_tokens}.")
+    configured, model = choose(fields.provider, fields.model, catalog, user)
     return Asked(
         ChatRequest(
             messages=messages,
-            model=fields.model or configured.model,
+            model=model,
             max_tokens=max_tokens,
             temperature=fields.temperature,
             tools=fields.tools,
@@ -232,16 +234,6 @@ def _says_something(message: Message) -> bool:
     if isinstance(message.content, list):
         return any(part["type"] != "text" or part["text"] for part in message.content)
     return bool(message.content or message.tool_calls or message.refusal)
-
-
-def _configured(fields: ChatFields, catalog: Catalog) -> Configured:
-    configured = catalog.default if fields.provider is None else catalog.get(fields.provider)
-    if configured is None:
-        raise invalid("provider", f"There is no such provider; there are {', '.join(each.name for each in catalog)}.")
-    if fields.model is not None and not configured.offers(fields.model):
-        offered = ", ".join(dict.fromkeys((configured.model, *configured.models)))
-        raise invalid("model", f"Provider {configured.name} offers {offered}.")
-    return configured
 
 
 def _grace(grace: float | None, settings: Settings) -> float:

@@ -21,19 +21,22 @@ def choose(provider: str | None, model: str | None, catalog: Catalog, user: User
     Raises :class:`~streamserver.http.problems.Problem`, a 422 that names the field.
     """
     configured = _provider(provider, catalog, user)
-    models = [each for each in dict.fromkeys((configured.model, *configured.models)) if _may(user, each)]
+    models = _models(configured, user)
     if model is None:
-        if models or not configured.any_model:
-            model = models[0] if models else None
-        else:
-            model = user.models[0]
-        if model is None:
+        if not models:
             raise invalid("model", f"You may use no model of provider {configured.name}.")
-        return configured, model
-    if not configured.offers(model) or not _may(user, model):
-        offered = user.models if configured.any_model else models
-        raise invalid("model", f"Provider {configured.name} offers {', '.join(offered) or 'you nothing'}.")
+        return configured, models[0]
+    if not configured.offers(model) or (user.models and model not in user.models):
+        raise invalid("model", f"Provider {configured.name} offers {', '.join(models) or 'you nothing'}.")
     return configured, model
+
+
+def _models(configured: Configured, user: User) -> list[str]:
+    """The models of ``configured`` that ``user`` may ask for, the default first."""
+    offered = dict.fromkeys((configured.model, *configured.models))
+    if not user.models:
+        return list(offered)
+    return list(user.models) if configured.any_model else [each for each in offered if each in user.models]
 
 
 def _provider(name: str | None, catalog: Catalog, user: User) -> Configured:
@@ -46,7 +49,3 @@ def _provider(name: str | None, catalog: Catalog, user: User) -> Configured:
         names = ", ".join(each.name for each in allowed_providers(catalog, user))
         raise invalid("provider", f"There is no such provider; there are {names}.")
     return configured
-
-
-def _may(user: User, model: str) -> bool:
-    return not user.models or model in user.models

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from providers.catalog import Catalog
 from providers.clock import Clock
+from streamserver.admission import Limiter
 from streamserver.config.settings import Settings
 from streamserver.http.keys import Keys
 from streamserver.store.base import Readable, Store
@@ -20,6 +21,7 @@ class Core(msgspec.Struct):
     catalog: Catalog
     supervisor: Supervisor
     store: Store
+    limiter: Limiter
     keys: Keys
     clock: Clock
 

@@ -6,7 +6,9 @@ from aiohttp import web
 
 from providers.catalog import Configured
 from streamserver.assets import web_folder
+from streamserver.http.choice import allowed_providers
 from streamserver.http.core import core_of
+from streamserver.http.quotas import user_of
 
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -38,12 +40,10 @@ def _file(name: str) -> web.StreamResponse:
 
 
 async def providers(request: web.Request) -> web.Response:
-    """``GET /api/providers``: who can be asked, and what is missing. Never a key."""
-    catalog = core_of(request).catalog
-    listed = [_listed(each) for each in catalog]
-    return web.json_response(
-        {"default": catalog.default.name, "providers": listed}, headers={"Cache-Control": "no-store"}
-    )
+    """``GET /api/providers``: who can be asked (by this key), and what is missing. Never a key."""
+    allowed = allowed_providers(core_of(request).catalog, user_of(request))
+    listed = [_listed(each) for each in allowed]
+    return web.json_response({"default": allowed[0].name, "providers": listed}, headers={"Cache-Control": "no-store"})
 
 
 def _listed(configured: Configured) -> dict[str, object]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
+from aiohttp import web
+
 from streamserver.admission import LimitReached, Quota
 from streamserver.config.settings import Settings, User
+from streamserver.http.core import core_of
 from streamserver.http.problems import Problem
+from streamserver.http.state import KEY_NAME
 
 ANYBODY = User()
 """Who has no table of their own in the settings."""
@@ -19,9 +23,9 @@ _SAID = {
 _UNITS = {"requests": "requests", "streams": "concurrent-requests", "tokens": "tokens"}
 
 
-def user_named(name: str, settings: Settings) -> User:
-    """What the key called ``name`` may do; the anonymous have no name."""
-    return settings.auth.users.get(name, ANYBODY)
+def user_of(request: web.Request) -> User:
+    """What the request's key may do; the anonymous have no table."""
+    return core_of(request).settings.auth.users.get(request[KEY_NAME], ANYBODY)
 
 
 def quota_of(user: User, settings: Settings) -> Quota:

@@ -10,15 +10,14 @@ from aiohttp import web
 
 from streamserver.http.chat import Asked
 from streamserver.http.core import Core, core_of
+from streamserver.http.opening import RETRY_SECONDS, open_stream, store_unavailable
 from streamserver.http.problems import Problem, invalid
-from streamserver.http.state import KEY_NAME, REQUEST_ID
+from streamserver.http.state import KEY_NAME
 from streamserver.log.base import Log
 from streamserver.log.records import Failed
 from streamserver.store.base import Claim, Claimed, Readable, StoreUnavailable
-from streamserver.supervisor import Draining, Stream, TooManyStreams
+from streamserver.supervisor import Stream
 
-RETRY_SECONDS = 1.0
-"""When to come again after a refusal that may soon have passed."""
 _KEY = re.compile(r"[\x21-\x7e]{8,128}")
 _MOST_TRIES = 5
 
@@ -54,17 +53,12 @@ async def start(request: web.Request, asked: Asked, key: str | None, body: bytes
         for _ in range(_MOST_TRIES):
             if claim is not None and (found := await _found(core, claim)) is not None:
                 return Started(found, None)
-            stream = _open(core, request, asked)
+            stream = await open_stream(request, asked)
             if await _published(core, stream, claim):
                 return Started(stream, stream)
     except StoreUnavailable:
         raise store_unavailable() from None
     raise Problem("overloaded", "Too many requests with this idempotency key at once.", retry_after=RETRY_SECONDS)
-
-
-def store_unavailable() -> Problem:
-    """The refusal of what needs the store while it is away."""
-    return Problem("store_unavailable", "The server cannot reach its store. Try again.", retry_after=RETRY_SECONDS)
 
 
 def _claim(user: str, key: str, body: bytes) -> Claim:
@@ -106,20 +100,3 @@ async def _published(core: Core, stream: Stream, claim: Claim | None) -> bool:
         if not kept:
             core.supervisor.discard(stream)
     return kept
-
-
-def _open(core: Core, request: web.Request, asked: Asked) -> Stream:
-    try:
-        return core.supervisor.open(
-            asked.request,
-            asked.configured,
-            request_id=request[REQUEST_ID],
-            user=request[KEY_NAME],
-            grace_seconds=asked.grace_seconds,
-        )
-    except TooManyStreams:
-        raise Problem(
-            "overloaded", "The server runs as many streams as it can. Try again.", retry_after=RETRY_SECONDS
-        ) from None
-    except Draining:
-        raise Problem("shutting_down", "The server is restarting. Try again.", retry_after=RETRY_SECONDS) from None

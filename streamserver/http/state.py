@@ -21,8 +21,6 @@ class OpenStream(msgspec.Struct, frozen=True):
 
 
 REQUEST_ID = web.RequestKey("request_id", str)
-USER = web.RequestKey("user", str)
-"""The name of the key, else the address: whose limits count."""
 KEY_NAME = web.RequestKey("key_name", str)
 """The name of the key; empty for the anonymous."""
 TIMEOUT = web.RequestKey("timeout", asyncio.Timeout)

@@ -13,6 +13,7 @@ from streamserver.http.chat import QUERY_FIELDS, Asked, ChatFields, fields_of_bo
 from streamserver.http.core import core_of
 from streamserver.http.position import position_of
 from streamserver.http.problems import Problem, invalid
+from streamserver.http.quotas import user_of
 from streamserver.http.reading import answer, attach, read, wait_for_store
 from streamserver.http.starting import Started, key_of, start, store_unavailable
 from streamserver.http.state import TIMEOUT
@@ -106,7 +107,7 @@ async def _start(request: web.Request, fields: ChatFields, key: str | None) -> S
 
 def _ask(request: web.Request, fields: ChatFields) -> Asked:
     core = core_of(request)
-    return resolve(fields, core.settings, core.catalog, grace=_grace_header(request))
+    return resolve(fields, core.settings, core.catalog, user_of(request), grace=_grace_header(request))
 
 
 def _refuse_prefetch(request: web.Request) -> None:
