@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from aiohttp import web
 
@@ -17,7 +18,7 @@ from streamserver.config.settings import Settings
 from streamserver.generation import Bounds, Outcome
 from streamserver.http import cancellation
 from streamserver.http.core import CORE, Core
-from streamserver.http.keys import Keys, parse_keys
+from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
 from streamserver.http.middleware import MIDDLEWARE
 from streamserver.http.middleware.browsers import allow_origin
 from streamserver.http.middleware.request_id import name_response
@@ -113,8 +114,24 @@ def store_for(settings: Settings) -> Store:
 
 
 def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
-    """The API keys in the variable that ``auth.keys_env`` names."""
-    return parse_keys(environ.get(settings.auth.keys_env, ""))
+    """The API keys in the variable that ``auth.keys_env`` names and in ``auth.keys_file``.
+
+    Raises :class:`~streamserver.http.keys.KeysError`, which says where.
+    """
+    auth = settings.auth
+    try:
+        keys = parse_keys(environ.get(auth.keys_env, ""))
+    except KeysError as error:
+        raise KeysError(f"{auth.keys_env}: {error}") from None
+    if not auth.keys_file:
+        return keys
+    try:
+        return keys + parse_keys_file(Path(auth.keys_file).read_text("utf-8"))
+    except OSError as error:
+        raise KeysError(f"{auth.keys_file}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        said = str(error) if isinstance(error, KeysError) else "is not text in UTF-8"
+        raise KeysError(f"{auth.keys_file}: {said}") from None
 
 
 async def _start(app: web.Application) -> None:

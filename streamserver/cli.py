@@ -8,7 +8,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from streamserver import __version__
 from streamserver.app import create_app, keys_for
 from streamserver.config import ConfigError, Loaded, Settings, load
 from streamserver.http.core import CORE
-from streamserver.http.keys import KeysError
+from streamserver.http.keys import Keys, KeysError, new_key
 from streamserver.runner import listen, raise_descriptor_limit, serve
 from streamserver.telemetry.logs import set_up_logs
 
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``; the exit status."""
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.command == "keys":
+            return _new_key(arguments.name)
         registry = load_registry()
         loaded = load(arguments.config, registry=registry, overrides=_overrides(arguments))
         if arguments.command == "check":
@@ -88,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "providers", parents=[common], help="list the configured providers, and what each lacks"
     )
     providers.add_argument("--probe", action="store_true", help="send each a tiny request; costs a few tokens")
+    keys = commands.add_parser("keys", help="make an API key").add_subparsers(metavar="command", required=True)
+    new = keys.add_parser("new", help="print a new key, once, and the line for auth.keys_file")
+    new.add_argument("name", metavar="NAME", help="whose key it is: what limits, logs and [auth.users.NAME] call it")
     return parser
 
 
@@ -97,11 +102,22 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     return {key: given[name] for name, key in keys.items() if name in given}
 
 
+def _new_key(name: str) -> int:
+    try:
+        key, line = new_key(name)
+    except KeysError as error:
+        raise _Exit(f"keys new: {error}") from None
+    print(f"# The key of {name}. It is shown this once, and stored nowhere:\n{key}")
+    print(f"# For the file that auth.keys_file names:\n{line}")
+    return 0
+
+
 def _check(loaded: Loaded) -> int:
     keys = _keys(loaded.settings)
     print(f"# {loaded.source} is valid. In force, with the environment and the command line:\n")
     print(tomli_w.dumps(msgspec.to_builtins(loaded.settings)), end="")
-    print(f"\n# API keys: {keys}")
+    who = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
+    print(f"\n# API keys: {who}")
     return 0
 
 
@@ -116,15 +132,15 @@ def _providers(loaded: Loaded, registry: Registry, *, probe: bool) -> int:
 
 def _serve(loaded: Loaded, registry: Registry) -> int:
     settings = loaded.settings
-    _refuse_open_server(settings, os.environ)
+    keys = _keys(settings)
+    _refuse_open_server(settings, keys)
     set_up_logs(settings.log)
     try:
         app = create_app(settings, registry=registry)
     except Invalid as error:
         raise _Exit(f"{loaded.source}: {error}") from None
     sock = _listen(settings)
-    warnings = [warning for warning in (raise_descriptor_limit(settings.limits.max_streams),) if warning]
-    warnings += [f"plug-in {name}: {why}" for name, why in registry.broken.items()]
+    warnings = _warnings(settings, registry, keys)
     for name, why in registry.broken.items():
         logger.bind(event="plugin", plugin=name, error=why).warning("a plug-in cannot be loaded")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -140,25 +156,35 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-def _keys(settings: Settings) -> str:
+def _keys(settings: Settings) -> Keys:
     try:
-        return "configured" if keys_for(settings, os.environ) else "none; anyone who can connect may use the server"
+        return keys_for(settings, os.environ)
     except KeysError as error:
-        raise _Exit(f"{settings.auth.keys_env}: {error}") from None
+        raise _Exit(str(error)) from None
 
 
-def _refuse_open_server(settings: Settings, environ: Mapping[str, str]) -> None:
+def _refuse_open_server(settings: Settings, keys: Keys) -> None:
     """An open server beyond this machine spends its owner's money for anyone."""
-    try:
-        keys = keys_for(settings, environ)
-    except KeysError as error:
-        raise _Exit(f"{settings.auth.keys_env}: {error}") from None
     if keys or settings.auth.allow_anonymous or _is_loopback(settings.server.host):
         return
     raise _Exit(
         f"without API keys it listens on loopback only, and server.host is {settings.server.host}: "
         f"set {settings.auth.keys_env}=name:key, or auth.allow_anonymous = true if anyone may use it"
     )
+
+
+def _warnings(settings: Settings, registry: Registry, keys: Keys) -> list[str]:
+    """What may be meant, and is worth a line at the start."""
+    warnings = [f"plug-in {name}: {error}" for name, error in registry.broken.items()]
+    if too_few_files := raise_descriptor_limit(settings.limits.max_streams):
+        warnings.append(too_few_files)
+    if not keys:
+        warnings.append(
+            "there are no API keys: a proxy or a tunnel on this host makes the server public, and anyone spends "
+            f"your money; set {settings.auth.keys_env}=name:key"
+        )
+    nobody = sorted(settings.auth.users.keys() - keys.names)
+    return [*warnings, *(f"[auth.users.{name}] is in force for nobody: no key has that name" for name in nobody)]
 
 
 def _is_loopback(host: str) -> bool:

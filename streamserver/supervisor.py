@@ -9,14 +9,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
-=======
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
->>>>>>> e0b30f7 (Starts are admitted: one held context from the request to the stream's end; per-key providers and models)
 
 import msgspec
 
@@ -69,13 +64,10 @@ class Stream:
         self.grace_seconds = grace_seconds
         self._supervisor = supervisor
         self.readers = 0
-<<<<<<< HEAD
         self.elsewhere = 0
         """Readers on other nodes."""
-=======
         self.held = ExitStack()
         """What it occupies; given back when it has ended."""
->>>>>>> e0b30f7 (Starts are admitted: one held context from the request to the stream's end; per-key providers and models)
         self.generation: Generation | None = None
         """None when it has ended: what is kept to be read again holds no prompt."""
         self.task: asyncio.Task[None] | None = None
@@ -260,6 +252,7 @@ class Supervisor:
 
     def _leave_running(self, stream: Stream) -> None:
         del self._running[stream.id]
+        stream.held.close()
         if not self._running:
             self._idle.set()
 
@@ -291,14 +284,7 @@ class Supervisor:
             stream.alone.cancel()
             stream.alone = None
         stream.generation = None
-<<<<<<< HEAD
         self._leave_running(stream)
-=======
-        del self._running[stream.id]
-        stream.held.close()
-        if not self._running:
-            self._idle.set()
->>>>>>> e0b30f7 (Starts are admitted: one held context from the request to the stream's end; per-key providers and models)
         self._retain(stream)
         self._on_end(outcome)
 

@@ -11,11 +11,12 @@ from aiohttp import web
 
 from streamserver.http.chat import QUERY_FIELDS, Asked, ChatFields, fields_of_body, fields_of_query, read_query, resolve
 from streamserver.http.core import core_of
+from streamserver.http.opening import store_unavailable
 from streamserver.http.position import position_of
 from streamserver.http.problems import Problem, invalid
 from streamserver.http.quotas import user_of
 from streamserver.http.reading import answer, attach, read, wait_for_store
-from streamserver.http.starting import Started, key_of, start, store_unavailable
+from streamserver.http.starting import Started, key_of, start
 from streamserver.http.state import TIMEOUT
 from streamserver.store.base import StoreUnavailable
 from streamserver.wire.native import NativeEncoder

@@ -1,0 +1,86 @@
+"""A hundred thousand cancelled streams later nothing is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
+
+from providers.base import ChatRequest, Event, Message, Text
+from providers.catalog import Configured
+from providers.clock import LoopClock
+from providers.resilience import Breaker
+from streamserver.admission import Quota, memory_limiter
+from streamserver.generation import Bounds, Outcome
+from streamserver.store import MemoryStore
+from streamserver.supervisor import Policy, Stream, Supervisor
+
+CANCELS = 100_000
+AT_A_TIME = 500
+REQUEST = ChatRequest(messages=[Message(role="user", content="hi")], model="m", max_tokens=5)
+
+
+class Silent:
+    """One token, and then nothing."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        yield Text("one")
+        await asyncio.get_running_loop().create_future()
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_hundred_thousand_cancelled_streams_later_the_count_is_0() -> None:
+    ended: list[str] = []
+
+    def on_end(outcome: Outcome) -> None:
+        ended.append(outcome.terminal.code)  # type: ignore[union-attr]
+
+    clock = LoopClock()
+    limiter = memory_limiter(clock)
+    supervisor = Supervisor(
+        Policy(
+            bounds=Bounds(total=600, max_log_bytes=10_000),
+            max_streams=AT_A_TIME,
+            max_readers_per_stream=5,
+            attach_seconds=600,
+            retention_seconds=0,
+            max_total_bytes=0,
+        ),
+        clock,
+        MemoryStore(),
+        on_end,
+    )
+    configured = Configured("silent", "silent", "m", (), False, None, Silent(), Breaker(clock))
+    chance = random.Random(7)
+
+    async def open_one() -> Stream:
+        with ExitStack() as held:
+            await limiter.admit(f"user{chance.randrange(20)}", Quota(AT_A_TIME, CANCELS, 0), held)
+            return supervisor.open(REQUEST, configured, request_id="r", user="", grace_seconds=0, held=held)
+
+    async def read(stream: Stream, turns: int) -> None:
+        with supervisor.reading(stream):
+            supervisor.launch(stream)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    for _ in range(CANCELS // AT_A_TIME):
+        streams = [await open_one() for _ in range(AT_A_TIME)]
+        assert limiter.slots.total == AT_A_TIME  # type: ignore[attr-defined]
+        for stream in streams:
+            match chance.randrange(4):
+                case 0:  # the reader goes, before anything happened or after
+                    await read(stream, chance.randrange(4))
+                case 1:  # stopped before it was launched
+                    await supervisor.stop(stream)
+                case _:
+                    supervisor.launch(stream)
+        await asyncio.gather(*(supervisor.stop(stream) for stream in streams))
+        assert limiter.slots.total == 0  # type: ignore[attr-defined]
+        assert supervisor.active == 0
+    assert len(ended) == CANCELS
+    assert set(ended) == {"cancelled"}
+    await supervisor.aclose()
