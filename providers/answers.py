@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,7 +21,10 @@ from providers.errors import (
     UpstreamError,
     clean_word,
 )
+from providers.jsontext import loads
 from providers.transport import HttpResponse
+
+T = TypeVar("T")
 
 MAX_ERROR_BYTES = 64 * 1024
 """As much of an error's body as is read; the rest cannot matter."""
@@ -45,6 +48,22 @@ def as_object(data: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def read_payload(payload: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """One event's data, decoded; raises :class:`~providers.errors.UpstreamError` for what is not JSON of that shape.
+
+    JSON that Python reads and msgspec does not (an escaped lone surrogate) is read by Python, the surrogate as U+FFFD.
+    """
+    try:
+        try:
+            return decoder.decode(payload)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.convert(loads(payload), decoder.type)
+    except (ValueError, RecursionError):
+        raise UpstreamError("The model's provider sent an answer that makes no sense.") from None
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

@@ -15,7 +15,7 @@ import openai
 from msgspec import Meta
 
 from providers.openai import chat
-from providers.openai.kind import Address, OpenAI, headers_of, path_of
+from providers.openai.kind import Address, OpenAIApi, headers_of, path_of
 from providers.openai.options import SharedOptions
 from providers.options import Context, HttpUrl
 from providers.sdk import without_environment
@@ -39,12 +39,12 @@ class AzureOptions(SharedOptions, frozen=True, kw_only=True):
     api_version: ApiVersion | None = None
 
 
-class Azure(OpenAI):
-    """A provider that speaks OpenAI's API to Azure."""
+class Azure(OpenAIApi):
+    """OpenAI's models at Azure."""
 
     def __init__(self, options: AzureOptions, context: Context) -> None:
         address = _versioned if options.api_version is not None else _v1
-        self._speak(options, context, address(options, context.api_key))
+        super().__init__(options, context, address(options, context.api_key))
 
 
 def _versioned(options: AzureOptions, key: str | None) -> Address:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Reasoning, Text, ToolCall, Usage
-from providers.errors import UpstreamDisconnected, UpstreamError
+from providers.errors import UpstreamDisconnected
 from providers.openai import errors
-from providers.openai.chunks import Choice, Chunk, Delta, TokenUsage, decode
+from providers.openai.chunks import CHUNK, Choice, Chunk, Delta, TokenUsage
 from providers.openai.options import SharedOptions
 
 PATH = "chat/completions"
@@ -62,10 +63,7 @@ class ChatReader:
         if payload == b"[DONE]":
             self.complete = True
             return
-        try:
-            chunk = decode(payload)
-        except (ValueError, RecursionError):
-            raise UpstreamError("The model's provider sent an answer that makes no sense.") from None
+        chunk = read_payload(payload, CHUNK)
         if chunk.error:
             raise errors.from_stream(chunk.error)
         if chunk.model:

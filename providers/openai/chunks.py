@@ -11,8 +11,6 @@ from typing import Any
 
 import msgspec
 
-from providers.jsontext import loads
-
 
 class Function(msgspec.Struct, gc=False):
     name: str | None = None
@@ -51,18 +49,5 @@ class Chunk(msgspec.Struct):
     error: Any = None
 
 
-def decode(payload: bytes) -> Chunk:
-    """One event's data as a chunk.
-
-    Raises :class:`ValueError` for what is not JSON of this shape. JSON that Python reads and
-    msgspec does not (an escaped lone surrogate) is read by Python, the surrogate as U+FFFD.
-    """
-    try:
-        return _DECODER.decode(payload)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.convert(loads(payload), Chunk)
-
-
-_DECODER = msgspec.json.Decoder(Chunk)
+CHUNK = msgspec.json.Decoder(Chunk)
+"""Reads one event's data."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 import openai
 
-from providers.answers import read_error
-from providers.base import ChatRequest, Event, Finish
-from providers.errors import ProviderAuth, UpstreamError
+from providers.base import ChatRequest
+from providers.errors import ProviderError
+from providers.eventstream import EventStreamProvider, Reader
 from providers.openai import chat, errors, responses
 from providers.openai.options import OpenAIOptions, SharedOptions
 from providers.options import Context
 from providers.sdk import plain_headers, without_environment
-from providers.sse import SSEDecoder
-from providers.transport import HttpRequest, HttpResponse
+from providers.transport import HttpRequest
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -26,64 +25,37 @@ class Address(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-class Reader(Protocol):
-    """The payloads of one stream in, events out."""
+class OpenAIApi(EventStreamProvider):
+    """A provider that speaks OpenAI's API to ``address``."""
 
-    complete: bool
-    """The API has said that its stream ends here."""
-
-    def events(self, payload: bytes) -> Iterator[Event]: ...
-
-    def finish(self) -> Finish: ...
-
-
-class OpenAI:
-    """A provider that speaks OpenAI's API."""
-
-    def __init__(self, options: OpenAIOptions, context: Context) -> None:
-        self._speak(options, context, _address(options, context.api_key))
-
-    def _speak(self, options: SharedOptions, context: Context, address: Address) -> None:
+    def __init__(self, options: SharedOptions, context: Context, address: Address) -> None:
+        super().__init__(context)
         self._options = options
-        self._transport = context.transport
-        self._missing = context.missing
         self._address = address
-        self._reader: Callable[[], Reader] = responses.ResponsesReader if _is_responses(options) else chat.ChatReader
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        if self._missing is not None:
-            raise ProviderAuth(f"This server has no key for the provider: {self._missing}.", sent=False)
-        body = msgspec.json.encode(self._payload(request))
-        address = self._address
-        response = await self._transport.send(HttpRequest(address.url(request.model), address.headers, body))
-        complete = False
-        try:
-            await _expect_stream(response)
-            reader = self._reader()
-            decoder = SSEDecoder()
-            while not reader.complete and (chunk := await response.read()):
-                for payload in decoder.feed(chunk):
-                    for event in reader.events(payload):
-                        yield event
-                    if reader.complete:
-                        break
-            complete = reader.complete
-            yield reader.finish()
-            complete = True
-        finally:
-            if complete:
-                response.finish()
-            else:
-                response.close()
-
-    async def aclose(self) -> None:
-        """Nothing is held here: the transport belongs to the catalog."""
-
-    def _payload(self, request: ChatRequest) -> dict[str, Any]:
+    def _post(self, request: ChatRequest) -> HttpRequest:
         options = self._options
         if _is_responses(options):
-            return responses.payload(request, options.extra)
-        return chat.payload(request, options)
+            payload = responses.payload(request, options.extra)
+        else:
+            payload = chat.payload(request, options)
+        return HttpRequest(self._address.url(request.model), self._address.headers, msgspec.json.encode(payload))
+
+    def _reader(self) -> Reader:
+        return responses.ResponsesReader() if _is_responses(self._options) else chat.ChatReader()
+
+    def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
+        return errors.from_answer(status, headers, body)
+
+    def _failed(self, body: Mapping[str, Any]) -> ProviderError:
+        return errors.from_stream(body["error"])
+
+
+class OpenAI(OpenAIApi):
+    """OpenAI, or a server that is like it."""
+
+    def __init__(self, options: OpenAIOptions, context: Context) -> None:
+        super().__init__(options, context, _address(options, context.api_key))
 
 
 def path_of(options: SharedOptions) -> str:
@@ -112,15 +84,3 @@ def _address(options: OpenAIOptions, key: str | None) -> Address:
 
 def _is_responses(options: SharedOptions) -> bool:
     return options.api == "responses"
-
-
-async def _expect_stream(response: HttpResponse) -> None:
-    """Raise what a status other than 200, or something else than an event stream, means."""
-    if response.status != 200:
-        raise errors.from_answer(response.status, response.headers, await read_error(response))
-    content_type = response.headers.get("Content-Type", "")
-    if "json" in content_type or "html" in content_type:
-        body = await read_error(response)
-        if body.get("error"):
-            raise errors.from_stream(body["error"])
-        raise UpstreamError("The model's provider answered with something else than a stream.")

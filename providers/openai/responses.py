@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Message, Reasoning, Text, ToolCall, Usage
-from providers.errors import InvalidRequest, UpstreamDisconnected, UpstreamError
-from providers.jsontext import loads
+from providers.errors import InvalidRequest, UpstreamDisconnected
 from providers.openai import errors
 
 PATH = "responses"
@@ -184,7 +184,7 @@ class ResponsesReader:
         if payload == b"[DONE]":
             self.complete = True
             return
-        event = _decode(payload)
+        event = read_payload(payload, _DECODER)
         match event.type:
             case "response.output_text.delta" | "response.refusal.delta":
                 yield from _text(event.delta)
@@ -239,15 +239,3 @@ def _text(delta: object) -> Iterator[Event]:
 def _flat_error(event: _Event) -> dict[str, Any]:
     """An ``error`` event has its code beside its type, where ``error`` is the type of the event."""
     return {"code": event.code, "message": event.message, "param": event.param}
-
-
-def _decode(payload: bytes) -> _Event:
-    try:
-        try:
-            return _DECODER.decode(payload)
-        except msgspec.ValidationError:
-            raise
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.convert(loads(payload), _Event)
-    except (ValueError, RecursionError):
-        raise UpstreamError("The model's provider sent an answer that makes no sense.") from None
