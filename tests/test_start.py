@@ -125,7 +125,7 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
     for path in ("/", "/healthz", "/readyz"):
         async with http.get(server.url + path) as response:
             assert response.status == 200
-    refused = (
+    refused: tuple[dict[str, str], ...] = (
         {},
         {"Authorization": "Bearer wrong"},
         {"X-API-Key": "anna"},

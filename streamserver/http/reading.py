@@ -15,7 +15,7 @@ from streamserver.http.position import Position
 from streamserver.http.problems import Problem
 from streamserver.http.response import StreamResponse
 from streamserver.http.starting import Started
-from streamserver.http.state import OPEN_STREAM, REQUEST_ID, TIMEOUT, OpenStream
+from streamserver.http.state import DEADLINE, OPEN_STREAM, REQUEST_ID, OpenStream
 from streamserver.http.tail import follow
 from streamserver.log.base import Log
 from streamserver.log.records import has_number
@@ -119,7 +119,7 @@ async def _open(request: web.Request, core: Core, stream: Readable, encoder: Enc
 
 def _limit(request: web.Request, core: Core, grace_seconds: float) -> None:
     seconds = core.settings.timeouts.total + grace_seconds + HARD_END_SECONDS
-    request[TIMEOUT].reschedule(asyncio.get_running_loop().time() + seconds)
+    request[DEADLINE].within(seconds)
 
 
 async def _begin(

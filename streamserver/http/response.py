@@ -74,6 +74,9 @@ class StreamResponse(EventSourceResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body; a reader that does not take the last of it is cut off like any other."""
+        if self._transport is None or self._transport.get_write_buffer_size() <= BUFFER_BYTES:
+            await super().write_eof(data)
+            return
         try:
             async with asyncio.timeout(self._send_timeout):
                 await super().write_eof(data)

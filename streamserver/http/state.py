@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 from aiohttp import web
 
+from streamserver.http.deadline import RequestDeadline
 from streamserver.http.response import StreamResponse
 from streamserver.wire.base import Encoder
 
@@ -23,7 +22,7 @@ class OpenStream(msgspec.Struct, frozen=True):
 REQUEST_ID = web.RequestKey("request_id", str)
 KEY_NAME = web.RequestKey("key_name", str)
 """The name of the key; empty for the anonymous."""
-TIMEOUT = web.RequestKey("timeout", asyncio.Timeout)
+DEADLINE = web.RequestKey("deadline", RequestDeadline)
 """The request's own deadline: reading its body, then the hard end of its response."""
 OPEN_STREAM = web.RequestKey("open_stream", OpenStream)
 

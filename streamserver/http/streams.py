@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 
@@ -17,7 +16,7 @@ from streamserver.http.problems import Problem, invalid
 from streamserver.http.quotas import user_of
 from streamserver.http.reading import answer, attach, read, wait_for_store
 from streamserver.http.starting import Started, key_of, start
-from streamserver.http.state import TIMEOUT
+from streamserver.http.state import DEADLINE
 from streamserver.store.base import StoreUnavailable
 from streamserver.wire.native import NativeEncoder
 
@@ -94,10 +93,11 @@ async def _start_by_body(request: web.Request) -> Started:
     _refuse_prefetch(request)
     key = key_of(request, None)
     core = core_of(request)
-    deadline = request[TIMEOUT]
-    deadline.reschedule(asyncio.get_running_loop().time() + core.settings.timeouts.body)
+    deadline = request[DEADLINE]
+    if not request.content.is_eof():
+        deadline.within(core.settings.timeouts.body)
     fields = await fields_of_body(request, core.settings.limits.max_body_bytes)
-    deadline.reschedule(None)
+    deadline.lift()
     return await _start(request, fields, key)
 
 

@@ -19,10 +19,11 @@ from providers.registry import load_registry
 from providers.transport import Transport
 from streamserver.app import catalog_for
 from streamserver.config import Settings
-from streamserver.config.settings import Limits
+from streamserver.config.settings import Limits, User
 from streamserver.http.chat import QUERY_FIELDS, Asked, fields_of_body, fields_of_query, read_query, resolve
 from streamserver.http.problems import Problem
 
+ANYONE = User()
 TRANSPORT: Transport = None  # type: ignore[assignment]  # nothing is sent here
 SETTINGS = Settings(
     limits=Limits(max_prompt_chars=100, max_tokens=50),
@@ -45,7 +46,7 @@ async def ask_by_body(catalog: Catalog, body: bytes, content_type: str | None = 
     headers = {} if content_type is None else {"Content-Type": content_type}
     request = make_mocked_request("POST", "/api/chat/stream", headers=headers, payload=payload)
     fields = await fields_of_body(request, SETTINGS.limits.max_body_bytes)
-    return resolve(fields, SETTINGS, catalog, grace=None)
+    return resolve(fields, SETTINGS, catalog, ANYONE, grace=None)
 
 
 async def ask(catalog: Catalog, **body: Any) -> ChatRequest:
@@ -60,7 +61,7 @@ async def refusal(catalog: Catalog, body: bytes, **options: Any) -> Problem:
 
 def ask_by_query(catalog: Catalog, query: str) -> Asked:
     request = make_mocked_request("GET", f"/api/chat/stream?{query}")
-    return resolve(fields_of_query(read_query(request, QUERY_FIELDS)), SETTINGS, catalog, grace=None)
+    return resolve(fields_of_query(read_query(request, QUERY_FIELDS)), SETTINGS, catalog, ANYONE, grace=None)
 
 
 def user(content: Any, **more: Any) -> dict[str, Any]:

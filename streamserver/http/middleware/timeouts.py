@@ -7,9 +7,11 @@ import asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from streamserver.http.core import core_of
+from streamserver.http.deadline import RequestDeadline
 from streamserver.http.middleware.errors import end_with
 from streamserver.http.problems import Problem
-from streamserver.http.state import OPEN_STREAM, TIMEOUT
+from streamserver.http.state import DEADLINE, OPEN_STREAM
 
 
 @web.middleware
@@ -20,11 +22,14 @@ async def enforce_deadlines(request: web.Request, handler: Handler) -> web.Strea
     error event from here, even if the generation that feeds it is stuck.
     """
     try:
-        async with asyncio.timeout(None) as deadline:
-            request[TIMEOUT] = deadline
-            return await handler(request)
+        async with asyncio.timeout(None) as timeout:
+            deadline = request[DEADLINE] = RequestDeadline(timeout, core_of(request).clock)
+            try:
+                return await handler(request)
+            finally:
+                deadline.lift()
     except TimeoutError:
-        if not deadline.expired():
+        if not timeout.expired():
             raise
     opened = request.get(OPEN_STREAM)
     if opened is None or not opened.response.prepared:

@@ -1,0 +1,68 @@
+"""The clock of a running loop: all timers over one of the loop's."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.clock import MANY_CANCELLED, LoopClock
+
+
+async def test_timers_fire_in_their_order_and_not_before_their_time() -> None:
+    clock = LoopClock()
+    fired: list[tuple[int, bool]] = []
+    all_fired = asyncio.Event()
+    began = clock.time()
+
+    def fire(number: int, due: float) -> None:
+        fired.append((number, clock.time() >= due))
+        if len(fired) == 4:
+            all_fired.set()
+
+    for number in (3, 1, 0, 2):
+        due = began + 0.01 * number
+        clock.call_at(due, lambda number=number, due=due: fire(number, due))  # type: ignore[misc]
+    async with asyncio.timeout(20):
+        await all_fired.wait()
+    assert fired == [(0, True), (1, True), (2, True), (3, True)]
+
+
+async def test_a_cancelled_timer_does_not_fire_and_keeps_nothing_alive() -> None:
+    clock = LoopClock()
+    fired = asyncio.Event()
+    clock.call_at(clock.time(), lambda: None).cancel()
+    doomed = clock.call_at(clock.time(), lambda: asyncio.get_running_loop().stop())
+    clock.call_at(clock.time() + 0.01, fired.set)
+    doomed.cancel()
+    doomed.cancel()
+    async with asyncio.timeout(20):
+        await fired.wait()
+
+
+async def test_a_timer_that_fails_does_not_stop_the_others() -> None:
+    clock = LoopClock()
+    fired = asyncio.Event()
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
+    clock.call_at(clock.time(), lambda: 1 / 0)
+    clock.call_at(clock.time(), fired.set)
+    async with asyncio.timeout(20):
+        await fired.wait()
+    assert len(said) == 1
+
+
+@given(st.lists(st.booleans(), max_size=1000))
+def test_cancelled_timers_do_not_pile_up(cancelled: list[bool]) -> None:
+    async def pile() -> None:
+        clock = LoopClock()
+        later = clock.time() + 3600
+        for cancel in cancelled:
+            timer = clock.call_at(later, lambda: None)
+            if cancel:
+                timer.cancel()
+        alive = cancelled.count(False)
+        assert alive <= len(clock._heap) <= 2 * alive + MANY_CANCELLED + 1
+
+    asyncio.run(pile())
