@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "keys":
             return _new_key(arguments.name)
         registry = load_registry()
-        loaded = load(arguments.config, registry=registry, overrides=_overrides(arguments))
+        loaded = load(vars(arguments).get("config"), registry=registry, overrides=_overrides(arguments))
         if arguments.command == "check":
             return _check(loaded)
         if arguments.command == "providers":
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"streamserver {__version__}")
-    parser.set_defaults(command="serve", config=None)
+    parser.set_defaults(command="serve")
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
     commands.add_parser("serve", parents=[common], help="run the server (the default)")
     commands.add_parser(
