@@ -28,6 +28,9 @@ MAX_HEADER_BYTES = 64 * 1024
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
 BACKLOG = 4096
+ACCEPTS_PER_TURN = 16
+"""libuv takes one connection a turn of the loop from each descriptor it listens on. With one descriptor and a
+busy loop, readers that come together wait for seconds."""
 
 
 class _Protocol(RequestHandler):
@@ -136,6 +139,12 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+async def accept(runner: web.AppRunner, sock: socket.socket) -> None:
+    """Take connections from ``sock``, several in each turn of the loop, until the runner is cleaned up."""
+    for each in (sock, *(sock.dup() for _ in range(ACCEPTS_PER_TURN - 1))):
+        await web.SockSite(runner, each, backlog=BACKLOG).start()
+
+
 async def serve(app: web.Application, sock: socket.socket, settings: Settings, *, announce: Callable[[], None]) -> None:
     """Serve ``app`` on ``sock`` until SIGTERM or SIGINT, and then until its streams have ended.
 
@@ -147,7 +156,7 @@ async def serve(app: web.Application, sock: socket.socket, settings: Settings, *
     runner = AppRunner(app)
     await runner.setup()
     try:
-        await web.SockSite(runner, sock, backlog=BACKLOG).start()
+        await accept(runner, sock)
         with _Signals(loop) as signals:
             announce()
             drain_seconds = (
