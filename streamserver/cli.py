@@ -22,6 +22,7 @@ from streamserver.app import create_app, keys_for
 from streamserver.config import ConfigError, Loaded, Settings, load
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys, KeysError, new_key
+from streamserver.load.plan import add_arguments as add_load_arguments
 from streamserver.runner import listen, raise_descriptor_limit, serve
 from streamserver.telemetry.logs import set_up_logs
 
@@ -32,6 +33,7 @@ examples:
   streamserver --config prod.toml       another configuration
   streamserver check                    is the configuration right?
   streamserver providers --probe        does every provider answer?
+  streamserver load --streams 2000      a load test, of the echo provider
 """
 
 
@@ -42,6 +44,10 @@ class _Exit(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``; the exit status."""
     arguments = _parser().parse_args(argv)
+    if arguments.command == "load":
+        from streamserver.load.command import load as run_load  # a client, and what it draws with
+
+        return run_load(arguments)
     try:
         if arguments.command == "keys":
             return _new_key(arguments.name)
@@ -93,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     keys = commands.add_parser("keys", help="make an API key").add_subparsers(metavar="command", required=True)
     new = keys.add_parser("new", help="print a new key, once, and the line for auth.keys_file")
     new.add_argument("name", metavar="NAME", help="whose key it is: what limits, logs and [auth.users.NAME] call it")
+    add_load_arguments(
+        commands.add_parser("load", help="run a load test against a server; exit status 1 if it broke a promise")
+    )
     return parser
 
 

@@ -1,0 +1,202 @@
+"""Whether one reader got what it was promised: every event once, in order, and one ending.
+
+No I/O: what came over however many connections is fed in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+PIECES = frozenset({"message", "reasoning", "tool_call"})
+"""The events that carry a token."""
+
+
+class Check(Protocol):
+    """One stream, as its reader saw it."""
+
+    tokens: int
+    """Distinct ones, so far."""
+    lost: int
+    doubled: int
+    broken: list[str]
+    """Promises broken, beside lost and doubled tokens."""
+    ending: str | None
+    """``done``, an error's code, or None while there was no terminal event."""
+
+    def feed(self, data: bytes) -> int:
+        """Take bytes of the body; how many tokens they completed."""
+        ...
+
+    def end(self) -> None:
+        """The body has ended by itself."""
+        ...
+
+
+class _Blocks:
+    """Event streams cut into blocks, a block into its fields (WHATWG HTML, 9.2.6)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[tuple[str, str | None, str]]:
+        """Of each complete block its event's type, its id if it has one, and its data."""
+        data = self._rest + data.replace(b"\r\n", b"\n") if b"\r" in data else self._rest + data
+        *blocks, self._rest = data.split(b"\n\n")
+        return [_fields(block.decode("utf-8", "replace")) for block in blocks]
+
+    def forget(self) -> None:
+        """A connection was cut; what it had not completed was never dispatched."""
+        self._rest = b""
+
+
+def _fields(block: str) -> tuple[str, str | None, str]:
+    kind, event_id, data = "message", None, []
+    for line in block.split("\n"):
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name == "id":
+            event_id = value
+        elif name == "event":
+            kind = value
+    return kind, event_id, "\n".join(data)
+
+
+class NativeCheck:
+    """The native API: ids rise by one from 0, across any number of connections.
+
+    ``expected`` is the whole text, where it is known.
+    """
+
+    def __init__(self, expected: str | None = None) -> None:
+        self.tokens = 0
+        self.lost = 0
+        self.doubled = 0
+        self.broken: list[str] = []
+        self.ending: str | None = None
+        self.stream_id = ""
+        self.last_event_id = ""
+        self._next = 0
+        self._blocks = _Blocks()
+        self._expected = expected
+        self._text: list[str] = []
+
+    def reconnect(self) -> None:
+        """What follows comes over another connection."""
+        self._blocks.forget()
+
+    def feed(self, data: bytes) -> int:
+        before = self.tokens
+        for kind, event_id, text in self._blocks.feed(data):
+            self._event(kind, event_id, text)
+        return self.tokens - before
+
+    def end(self) -> None:
+        if self.ending is None:
+            self.broken.append("truncated: no terminal event")
+        elif self.ending == "done" and self._expected is not None and "".join(self._text) != self._expected:
+            self.broken.append("the text is not the one that was sent")
+
+    def _event(self, kind: str, event_id: str | None, text: str) -> None:
+        if kind == "ping":
+            return
+        if self.ending is not None:
+            self.broken.append(f"a {kind} event after the ending")
+            return
+        if event_id is None:
+            self.broken.append(f"a {kind} event without an id")
+            return
+        if not self._in_order(kind, event_id):
+            return
+        self.last_event_id = event_id
+        if kind in PIECES:
+            self.tokens += 1
+            if self._expected is not None:
+                self._text.append(text)
+        elif kind == "done":
+            self.ending = "done"
+        elif kind == "error":
+            self.ending = str(_json(text).get("code"))
+
+    def _in_order(self, kind: str, event_id: str) -> bool:
+        """Whether the event is new; what is missing before it is lost."""
+        stream_id, _, number = event_id.rpartition(":")
+        if not self.stream_id:
+            self.stream_id = stream_id
+            if kind not in ("start", "error"):
+                self.broken.append(f"the first event is {kind}")
+        if stream_id != self.stream_id:
+            self.broken.append("an event of another stream")
+            return False
+        if number == "end":
+            return True
+        offset = int(number) if number.isdecimal() else -1
+        if offset < self._next:
+            self.doubled += 1
+            return False
+        self.lost += offset - self._next
+        self._next = offset + 1
+        return True
+
+
+class OpenAICheck:
+    """OpenAI's API: no ids, so nothing can be said of lost tokens but where the text is known."""
+
+    def __init__(self, expected: str | None = None) -> None:
+        self.tokens = 0
+        self.lost = 0
+        self.doubled = 0
+        self.broken: list[str] = []
+        self.ending: str | None = None
+        self._blocks = _Blocks()
+        self._finished = False
+        self._expected = expected
+        self._text: list[str] = []
+
+    def feed(self, data: bytes) -> int:
+        before = self.tokens
+        for _, _, payload in self._blocks.feed(data):
+            if payload:
+                self._payload(payload)
+        return self.tokens - before
+
+    def end(self) -> None:
+        if self.ending is None and self._finished:
+            self.ending = "done"
+        if self.ending is None:
+            self.broken.append("truncated: no finish reason and no error")
+        elif self.ending == "done" and self._expected is not None and "".join(self._text) != self._expected:
+            self.broken.append("the text is not the one that was sent")
+
+    def _payload(self, payload: str) -> None:
+        if self.ending is not None:
+            self.broken.append("a chunk after the ending")
+        elif payload == "[DONE]":
+            if not self._finished:
+                self.broken.append("[DONE] without a finish reason")
+            self.ending = "done"
+        else:
+            self._chunk(_json(payload))
+
+    def _chunk(self, chunk: dict[str, Any]) -> None:
+        if error := chunk.get("error"):
+            self.ending = str(error.get("code") or error.get("type")) if isinstance(error, dict) else "error"
+            return
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            if any(delta.get(name) for name in ("content", "reasoning_content", "tool_calls")):
+                self.tokens += 1
+                if self._expected is not None:
+                    self._text.append(delta.get("content") or "")
+            self._finished = self._finished or choice.get("finish_reason") is not None
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

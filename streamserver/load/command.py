@@ -1,0 +1,54 @@
+"""The command: plan, progress, table, page, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from streamserver.load.page import page_of
+from streamserver.load.plan import plan_of
+from streamserver.load.run import perform
+from streamserver.load.server import ServerDied
+from streamserver.load.terminal import live, table_of
+from streamserver.runner import raise_descriptor_limit
+
+
+def load(arguments: argparse.Namespace) -> int:
+    """Run the load test that the flags describe: 0, 1 if a promise was broken, 2 if it could not run."""
+    try:
+        plan = plan_of(arguments)
+        api_key = None if plan.api_key_env is None else os.environ[plan.api_key_env]
+    except ValueError as error:
+        return _cannot(str(error))
+    except KeyError:
+        return _cannot(f"${plan.api_key_env} is not set")
+    raise_descriptor_limit(0)
+    console = Console(stderr=True)
+    try:
+        with live(plan, console) as show, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(perform(plan, api_key, show))
+    except ServerDied as error:
+        return _cannot(f"the server did not start: {error}")
+    if arguments.json:
+        sys.stdout.write(json.dumps(result.summary(), indent=2) + "\n")
+    else:
+        Console().print(table_of(result))
+    if arguments.report is not None:
+        try:
+            Path(arguments.report).write_text(page_of(result), "utf-8")
+        except OSError as error:
+            return _cannot(f"cannot write {arguments.report}: {error.strerror}")
+        console.print(f"report: {arguments.report}")
+    return 0 if result.kept else 1
+
+
+def _cannot(why: str) -> int:
+    sys.stderr.write(f"streamserver load: {why}\n")
+    return 2

@@ -1,0 +1,141 @@
+"""What a load test does: its flags, and what each of its readers is to do."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+DEFAULT_STREAMS = 1000
+DEFAULT_CONCURRENCY = 100
+MAX_STREAMS = 10_000_000
+GRACE_SECONDS = 30
+"""How long a reader that is going to be cut asks the server to wait for its return."""
+MAX_CUTS = 3
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """What one reader does; counts are of tokens since the stream's start."""
+
+    leave_after: int | None = None
+    """Close the connection, and not come back."""
+    stop_after: int | None = None
+    """Stop the stream by ``DELETE``, and read on to its ending."""
+    cut_after: tuple[int, ...] = ()
+    """Close the connection and come back with ``Last-Event-ID``."""
+    slow: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A load test. Shares are from 0 to 1."""
+
+    url: str | None = None
+    """None: a server with the echo provider is started for the test."""
+    api: Literal["native", "openai"] = "native"
+    streams: int | None = None
+    rate: float | None = None
+    """Streams started per second, whatever becomes of the others (open loop)."""
+    concurrency: int | None = None
+    """Streams at a time (closed loop). Exactly one of ``rate`` and ``concurrency`` is set."""
+    duration: float | None = None
+    """Seconds for which streams are started."""
+    prompt_tokens: int = 100
+    cancel_rate: float = 0.0
+    resume_rate: float = 0.0
+    slow_readers: float = 0.0
+    provider: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+
+    @property
+    def most_streams(self) -> int:
+        """How many streams are started at the most."""
+        return MAX_STREAMS if self.streams is None else self.streams
+
+    def prompt(self) -> str:
+        """A prompt of ``prompt_tokens`` words, which echo answers with as many tokens."""
+        return " ".join(f"w{number}" for number in range(self.prompt_tokens))
+
+    def behaviour(self, number: int) -> Behaviour:
+        """What the reader of stream ``number`` does; the same in every run of the plan."""
+        dice = random.Random(number)
+        slow = dice.random() < self.slow_readers
+        fate = dice.random()
+        if fate < self.cancel_rate:
+            after = dice.randint(1, self.prompt_tokens)
+            if self.api == "native" and dice.random() < 0.5:
+                return Behaviour(stop_after=after, slow=slow)
+            return Behaviour(leave_after=after, slow=slow)
+        if fate < self.cancel_rate + self.resume_rate:
+            cuts = sorted(dice.randint(1, self.prompt_tokens) for _ in range(dice.randint(1, MAX_CUTS)))
+            return Behaviour(cut_after=tuple(dict.fromkeys(cuts)), slow=slow)
+        return Behaviour(slow=slow)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``streamserver load``."""
+    at_least_one, share = _number(int, 1), _number(float, 0, 1)
+    add = parser.add_argument
+    add("--url", help="the server, as http://host:port; default: one with the echo provider is started")
+    add("--api", choices=("native", "openai"), default="native", help="what it speaks; default: native")
+    add("--streams", type=at_least_one, metavar="N", help=f"start so many; default: {DEFAULT_STREAMS}, or --duration's")
+    add("--duration", type=_number(float, 0.1), metavar="SECONDS", help="start streams for so long")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument(
+        "--rate", type=_number(float, 0.001), metavar="N", help="start so many a second, whatever becomes of them"
+    )
+    pace.add_argument(
+        "--concurrency",
+        type=at_least_one,
+        metavar="N",
+        help=f"keep so many open, one ending starts the next; default: {DEFAULT_CONCURRENCY}",
+    )
+    add(
+        "--prompt-tokens",
+        type=at_least_one,
+        default=100,
+        metavar="N",
+        help="words in each prompt; echo answers with as many tokens; default: 100",
+    )
+    add("--cancel-rate", type=share, default=0.0, metavar="SHARE", help="of the readers leave, or stop their stream")
+    add("--resume-rate", type=share, default=0.0, metavar="SHARE", help="of the readers are cut off, and come back")
+    add("--slow-readers", type=share, default=0.0, metavar="SHARE", help="of the readers take little at a time")
+    add("--provider", help="the provider to ask for; default: the server's")
+    add("--model", help="the model to ask for; default: the provider's")
+    add("--api-key-env", metavar="NAME", help="the environment variable that holds the API key to send")
+    add("--json", action="store_true", help="print the result as JSON")
+    add("--report", metavar="FILE", help="write the result as a page with plots")
+
+
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """The plan that the flags describe. Raises :class:`ValueError` where they contradict each other."""
+    given = vars(arguments)
+    plan = Plan(**{name: given[name] for name in Plan.__struct_fields__ if given.get(name) is not None})
+    if plan.cancel_rate + plan.resume_rate > 1:
+        raise ValueError("--cancel-rate and --resume-rate are shares of the same readers: together at most 1")
+    if plan.api == "openai" and plan.resume_rate:
+        raise ValueError("--resume-rate needs --api native: OpenAI's API has no resuming")
+    if plan.url is not None and not plan.url.startswith(("http://", "https://")):
+        raise ValueError("--url begins with http:// or https://")
+    if plan.rate is None and plan.concurrency is None:
+        plan = msgspec.structs.replace(plan, concurrency=DEFAULT_CONCURRENCY)
+    if plan.streams is None and plan.duration is None:
+        plan = msgspec.structs.replace(plan, streams=DEFAULT_STREAMS)
+    return plan
+
+
+def _number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
+    """An argparse type: a number of that kind in those bounds."""
+
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            bounds = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{text} is not {bounds}")
+        return value
+
+    parse.__name__ = "number" if kind is float else "whole number"
+    return parse

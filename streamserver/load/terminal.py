@@ -1,0 +1,102 @@
+"""A load test in the terminal: live figures while it runs, a table at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from streamserver.load.plan import Plan
+from streamserver.load.result import Result
+
+
+@contextmanager
+def live(plan: Plan, console: Console) -> Iterator[Callable[[Result], None]]:
+    """A progress bar for as long as the block runs; it is moved by what is yielded."""
+    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=1.0)
+
+        def show(result: Result) -> None:
+            progress.update(task, completed=_share(plan, result), description=_figures(result))
+
+        yield show
+
+
+def _share(plan: Plan, result: Result) -> float:
+    """How much of the test is done: of its streams, or of its time, whichever is further."""
+    seconds = result.samples[-1].seconds
+    by_time = seconds / plan.duration if plan.duration else 0.0
+    by_count = result.ended / plan.streams if plan.streams else 0.0
+    return min(1.0, max(by_time, by_count))
+
+
+def _figures(result: Result) -> str:
+    sample = result.samples[-1]
+    parts = [
+        f"{sample.open_streams:,} open",
+        f"{result.ended:,} ended",
+        f"{sample.tokens_per_second:,.0f} tokens/s",
+        f"TTFT p50 {milliseconds(result.ttft.percentile(50))}",
+        f"gap p99 {milliseconds(result.gaps.percentile(99))}",
+    ]
+    if sample.cpu_percent is not None:
+        parts.append(f"CPU {sample.cpu_percent:.0f} %")
+    wrong = result.lost + result.doubled + result.truncated
+    parts.append(f"[bold red]{result.broken_streams} broken[/]" if wrong or result.broken_streams else "none broken")
+    return " · ".join(parts)
+
+
+def table_of(result: Result) -> Table:
+    """What the test amounts to."""
+    table = Table(show_header=False, title="streamserver load", title_justify="left", min_width=60)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for name, value in rows_of(result):
+        table.add_row(name, value)
+    kept = "[bold green]every stream kept its promises[/]" if result.kept else "[bold red]promises were broken[/]"
+    table.caption = kept
+    for reason, count in result.broken.most_common(10):
+        table.caption += f"\n[red]{count:,} × {reason}[/]"
+    return table
+
+
+def rows_of(result: Result) -> list[tuple[str, str]]:
+    """The table's rows: names and figures."""
+    summary = result.summary()
+    rows = [("streams started", f"{result.started:,}")]
+    rows += [(f"  {outcome}", f"{count:,}") for outcome, count in result.outcomes.most_common()]
+    rows += [
+        ("truncated", f"{result.truncated:,}"),
+        ("tokens received", f"{result.tokens:,}"),
+        ("tokens lost, doubled", f"{result.lost:,}, {result.doubled:,}"),
+        ("connections cut and resumed", f"{result.cuts:,}"),
+        ("TTFT p50, p90, p99, max", percentiles(summary["ttft_ms"])),
+        ("gap p50, p90, p99, max", percentiles(summary["gap_ms"])),
+        ("tokens a second", f"{summary['tokens_per_second']:,.0f}"),
+        ("streams a second", f"{summary['streams_per_second']:,.1f}"),
+        ("duration", f"{result.seconds:,.1f} s{', interrupted' if result.interrupted else ''}"),
+    ]
+    if server := summary["server"]:
+        rows += [
+            ("server CPU", f"{server['cpu_percent']:,.0f} %, {server['cpu_us_per_token'] or math.nan:,.1f} µs a token"),
+            ("server memory, at most", f"{server['memory_peak_bytes'] / 2**20:,.0f} MiB"),
+        ]
+    return rows
+
+
+def percentiles(figures: dict[str, float | None]) -> str:
+    return ", ".join(milliseconds(figures[name]) for name in ("p50", "p90", "p99", "max"))
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration for people."""
+    if value is None:
+        return "–"
+    if value >= 1000:
+        return f"{value / 1000:,.2f} s"
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
