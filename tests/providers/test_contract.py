@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar
 
 import pytest
 
-from providers.base import Finish, Text, Usage
-from providers.errors import UpstreamError
-from providers.registry import load_registry
+from providers.base import Attempt, ChatRequest, Event, Finish, Provider, Text, Usage
+from providers.clock import LoopClock
+from providers.errors import Overloaded, UpstreamError
+from providers.options import Context
+from providers.registry import Kind, load_registry
+from providers.resilience import Breaker, Candidate, Deadlines, Fallback, Retry, Watched
 from providers.testing import Behaviour, HttpProviderContract, ProviderContract, Situation
 from providers.transport import AiohttpTransport
 from tests.providers.asking import build
-from tests.providers.fakes import Scripted
+from tests.providers.fakes import Scripted, failing
 from tests.support.upstream import DONE, chunk, usage_chunk
 
 REGISTRY = load_registry(plugins=())
@@ -79,6 +82,37 @@ class TestAnthropic(HttpProviderContract):
             {"type": "message_stop"},
         ),
     )
+
+
+class _Silenced:
+    """A wrapped provider without the attempts that its wrappers tell of."""
+
+    def __init__(self, wrapped: Provider) -> None:
+        self._wrapped = wrapped
+        self.aclose = wrapped.aclose
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        async with aclosing(self._wrapped.stream(request)) as events:
+            async for event in events:
+                if not isinstance(event, Attempt):
+                    yield event
+
+
+def _wrapped(options: Any, context: Context) -> Provider:
+    """OpenAI in all its wrappers, as the one that answers after another has failed."""
+    clock = LoopClock()
+    openai = REGISTRY.kind("openai").create(options, context)
+    candidates = []
+    for provider in (failing(Overloaded()), openai):
+        retry = Retry(provider, name="x", attempts=1, max_wait=0, first_token=60, clock=clock)
+        watched = Watched(Deadlines(retry, first_token=60, idle=60, clock=clock), breaker := Breaker(clock))
+        candidates.append(Candidate("model", watched, breaker))
+    return _Silenced(Fallback(candidates[0], candidates[1:]))
+
+
+class TestEveryWrapper(HttpProviderContract):
+    kind = Kind(REGISTRY.kind("openai").options, _wrapped)
+    pieces = CHAT
 
 
 class TestEcho(ProviderContract):

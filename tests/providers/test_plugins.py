@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from providers.registry import GROUP
 from tests.conftest import StartServer, StartUpstream
@@ -21,8 +22,10 @@ EXAMPLE = Path(__file__).parents[2] / "docs/examples/streamserver-ollama"
 SOURCES = ("pyproject.toml", "streamserver_ollama.py")
 
 
-def install(folder: Path) -> Mapping[str, str]:
-    """Install the example into ``folder``, without a network; the environment that has it."""
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The environment of a program that has the example installed, which needs no network."""
+    folder = tmp_path_factory.mktemp("installed")
     subprocess.run(
         [
             sys.executable,
@@ -59,12 +62,14 @@ async def ollama(exchange: Exchange) -> None:
 
 
 async def test_the_documented_example_is_a_kind_when_it_is_installed(
-    tmp_path: Path, start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+    installed: Mapping[str, str],
+    start_server: StartServer,
+    start_upstream: StartUpstream,
+    http: aiohttp.ClientSession,
 ) -> None:
-    environ = await asyncio.to_thread(install, tmp_path / "installed")
     upstream = await start_upstream(ollama)
     table = {"kind": "ollama", "model": "llama3.2", "base_url": upstream.url}
-    server = await start_server({"provider": {"default": "mine"}, "providers": {"mine": table}}, environ=environ)
+    server = await start_server({"provider": {"default": "mine"}, "providers": {"mine": table}}, environ=installed)
     events = await get_events(http, stream_url(server.url, "hello", max_tokens=9))
     assert text_of(events) == "hello!"
     done = events[-1].json()
@@ -74,14 +79,13 @@ async def test_the_documented_example_is_a_kind_when_it_is_installed(
     assert (sent.path, sent.json()["options"]) == ("/api/chat", {"num_predict": 9, "temperature": None})
 
 
-async def test_the_author_of_the_example_runs_our_suite_on_it(tmp_path: Path) -> None:
-    environ = await asyncio.to_thread(install, tmp_path / "installed")
+async def test_the_author_of_the_example_runs_our_suite_on_it(installed: Mapping[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path)]
     command += ["-p", "no:cacheprovider", str(EXAMPLE / "test_streamserver_ollama.py")]
     done = await asyncio.to_thread(
         subprocess.run,
         command,
-        env={**os.environ, **environ},
+        env={**os.environ, **installed},
         capture_output=True,
         text=True,
         timeout=120,
