@@ -20,6 +20,7 @@ from providers.validation import Invalid
 from streamserver import __version__
 from streamserver.app import create_app, keys_for
 from streamserver.config import ConfigError, Loaded, Settings, load
+from streamserver.config.load import without_password
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys, KeysError, new_key
 from streamserver.load.plan import add_arguments as add_load_arguments
@@ -124,7 +125,7 @@ def _new_key(name: str) -> int:
 def _check(loaded: Loaded) -> int:
     keys = _keys(loaded.settings)
     print(f"# {loaded.source} is valid. In force, with the environment and the command line:\n")
-    print(tomli_w.dumps(msgspec.to_builtins(loaded.settings)), end="")
+    print(tomli_w.dumps(without_password(msgspec.to_builtins(loaded.settings))), end="")
     who = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
     print(f"\n# API keys: {who}")
     return 0

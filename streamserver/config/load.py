@@ -183,6 +183,14 @@ def _without_secret(error: Invalid) -> Invalid:
     return Invalid(error.key, allowed, value)
 
 
-def without_password(value: object) -> object:
-    """``value``; if it is an address with a password in it, with that left out."""
-    return _PASSWORD.sub("***", value) if isinstance(value, str) else value
+def without_password(value: Any) -> Any:
+    """``value``, a table or what may be in one, with the password left out of every address that has one."""
+    match value:
+        case str():
+            return _PASSWORD.sub("***", value)
+        case list() | tuple():
+            return [without_password(item) for item in value]
+        case dict():
+            return {key: without_password(item) for key, item in value.items()}
+        case _:
+            return value

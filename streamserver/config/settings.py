@@ -86,7 +86,7 @@ class Resume(_Section, frozen=True, kw_only=True):
     max_total_bytes: Positive = 268_435_456
 
 
-class User(_Section, frozen=True, kw_only=True):
+class User(_Section, frozen=True, kw_only=True, omit_defaults=True):
     """What one key may do. None, or nothing in a list: as everybody."""
 
     providers: Names = ()

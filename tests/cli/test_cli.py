@@ -1,0 +1,152 @@
+"""The command line says what it takes, and what is wrong, in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from providers.registry import load_registry
+from streamserver import __version__
+from streamserver.cli import _parser, main
+from streamserver.config import load
+from streamserver.config.settings import Settings
+from tests.support.server import clean_environ
+from tests.test_docs import full_help
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an empty folder, without the settings and keys of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ.keys() - clean_environ().keys():
+        monkeypatch.delenv(name)
+
+
+def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    try:
+        status = main(arguments)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_help_mentions_every_flag_and_command(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run("--help", capsys=capsys)
+    assert status == 0
+    for action in _parser()._actions:
+        assert all(option in out for option in action.option_strings)
+        assert action.help or action.choices
+        for name in action.choices or ():
+            assert name in out
+    assert "--config" in full_help()
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version", capsys=capsys) == (0, f"streamserver {__version__}\n", "")
+
+
+def test_check_prints_what_is_in_force_as_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMSERVER_LIMITS__MAX_TOKENS", "7")
+    (tmp_path / "my.toml").write_text('[log]\nformat = "json"\n[providers.a-b]\nkind = "echo"\ndelay_ms = 0.5\n')
+    arguments = ("check", "--config", "my.toml", "--port", "1", "--provider", "a-b")
+    status, out, err = run(*arguments, capsys=capsys)
+    assert (status, err) == (0, "")
+    (tmp_path / "printed.toml").write_text(out)
+    in_force = load("printed.toml", registry=load_registry([]), environ={}).settings
+    assert (in_force.limits.max_tokens, in_force.log.format, in_force.server.port) == (7, "json", 1)
+    overrides = {"server.port": 1, "provider.default": "a-b"}
+    assert in_force == load("my.toml", registry=load_registry([]), overrides=overrides).settings
+
+
+def test_check_prints_the_defaults_where_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run("check", capsys=capsys)
+    assert status == 0
+    assert "built-in defaults" in out
+    assert msgspec.convert(tomllib.loads(out), Settings) == Settings()
+
+
+def test_check_prints_what_a_user_may_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.toml").write_text("[auth.users.anna]\nmax_tokens = 5\n")
+    status, out, _ = run("check", capsys=capsys)
+    assert status == 0
+    assert tomllib.loads(out)["auth"]["users"] == {"anna": {"max_tokens": 5}}
+
+
+def test_check_prints_no_secret(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMSERVER_KEYS", "anna:sk-secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("STREAMSERVER_RESUME__STORE", "redis://anna:sk-secret@h:6379/0")
+    monkeypatch.setenv("STREAMSERVER_PROVIDERS__OPENAI__BASE_URL", "http://:sk-secret@h/v1")
+    status, out, err = run("check", capsys=capsys)
+    assert (status, err) == (0, "")
+    assert "secret" not in out
+    assert "redis://anna:***@h:6379/0" in out
+    assert "API keys: anna" in out
+
+
+BROKEN = [
+    ("[server]\nprot = 1", (), "server.prot"),
+    ("[server", (), "is not TOML"),
+    ("", ("--port", "70000"), "command line: server.port = 70000"),
+    ("", ("--provider", "nobody"), "command line: provider.default = 'nobody'"),
+    ("", ("--host", ""), "command line: server.host"),
+    ('[server]\nhost = "0.0.0.0"', (), "without API keys it listens on loopback only"),
+    ('[server]\nhost = "no.such.host.invalid"', (), "streamserver: "),
+]
+
+
+@pytest.mark.parametrize(("text", "arguments", "said"), BROKEN)
+def test_a_broken_configuration_is_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, arguments: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    status, out, err = run(*arguments, capsys=capsys)
+    assert (status, out) == (2, "")
+    assert err.startswith("streamserver: ")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+@pytest.mark.parametrize("keys", ["sk-secret", "anna:sk-secret,anna:b", ":sk-secret"])
+def test_keys_that_cannot_be_read_are_one_line_without_a_word_of_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, keys: str
+) -> None:
+    monkeypatch.setenv("STREAMSERVER_KEYS", keys)
+    status, out, err = run(command, capsys=capsys)
+    assert status == 2
+    assert err.startswith("streamserver: STREAMSERVER_KEYS: entry ")
+    assert len(err.splitlines()) == 1
+    assert "secret" not in out + err
+
+
+@pytest.mark.parametrize("arguments", [("--no-such-flag",), ("no-such-command",), ("--port", "http")])
+def test_a_wrong_command_line_is_status_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    status, out, err = run(*arguments, capsys=capsys)
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1].startswith("streamserver")
+
+
+def test_a_flag_counts_before_and_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (("--port", "1", "check"), ("check", "--port", "1")):
+        assert "port = 1\n" in run(*arguments, capsys=capsys)[1]
+
+
+@pytest.mark.parametrize(
+    "program", [("-m", "streamserver"), ("-c", "import sys, streamserver.cli as c; sys.exit(c.main())")]
+)
+def test_as_a_program_it_does_the_same(tmp_path: Path, program: tuple[str, ...]) -> None:
+    (tmp_path / "config.toml").write_text("[server]\nport = -1\n")
+    command = (sys.executable, *program, "check")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "streamserver: config.toml: server.port = -1: expected a port, 0 to 65535 (0: any free one)\n"
