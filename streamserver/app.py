@@ -12,6 +12,7 @@ from providers.catalog import Catalog, Policy, build_catalog
 from providers.clock import Clock, LoopClock
 from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport, Transport
+from providers.validation import Invalid
 from streamserver import supervisor as streams
 from streamserver.admission import Limiter, memory_limiter
 from streamserver.config.settings import Settings
@@ -109,8 +110,22 @@ def policy_for(settings: Settings) -> streams.Policy:
 
 
 def store_for(settings: Settings) -> Store:
-    """What ``resume.store`` names."""
-    return MemoryStore()
+    """What ``resume.store`` names. Raises :class:`~providers.validation.Invalid`, without its value: it may hold
+    a password."""
+    resume = settings.resume
+    if resume.store == "memory":
+        return MemoryStore()
+    try:
+        from streamserver.store.redis.mirror import Lifetimes
+        from streamserver.store.redis.store import RedisStore
+    except ImportError:
+        raise Invalid("resume.store", "needs the package redis: pip install 'streamserver[redis]'") from None
+    running = settings.timeouts.total + resume.attach_seconds + resume.max_grace_seconds
+    lifetimes = Lifetimes(running=running, ended=resume.retention_seconds)
+    try:
+        return RedisStore(resume.store, lifetimes=lifetimes, max_readers=settings.limits.max_readers_per_stream)
+    except ValueError:
+        raise Invalid("resume.store", 'is no address like "redis://:password@host:6379/0"') from None
 
 
 def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from itertools import chain
 
 import msgspec
 
@@ -93,6 +92,10 @@ class Stream:
     def read_elsewhere(self, readers: int) -> None:
         """So many readers on other nodes read it now."""
         self._supervisor.read_elsewhere(self, readers)
+
+    def lose(self) -> None:
+        """Other nodes have ended it, and told their readers ``producer_lost``: end it here too."""
+        self._supervisor.lose(self)
 
 
 class Supervisor:
@@ -176,10 +179,6 @@ class Supervisor:
         """The stream of that id, running or kept, or None."""
         return self._running.get(stream_id) or self._ended.get(stream_id)
 
-    def kept(self) -> Iterable[Stream]:
-        """Every stream there is, running or ended."""
-        return chain(self._running.values(), self._ended.values())
-
     @contextmanager
     def reading(self, stream: Stream) -> Iterator[None]:
         """See :meth:`Stream.reading`."""
@@ -200,6 +199,10 @@ class Supervisor:
             self._keep_company(stream)
         elif before:
             self._after_leaving(stream)
+
+    def lose(self, stream: Stream) -> None:
+        """See :meth:`Stream.lose`."""
+        self._cancel(stream, "producer_lost")
 
     def _keep_company(self, stream: Stream) -> None:
         if stream.alone is not None and not stream.stopping:

@@ -19,14 +19,12 @@ from streamserver.http.state import DEADLINE, OPEN_STREAM, REQUEST_ID, OpenStrea
 from streamserver.http.tail import follow
 from streamserver.log.base import Log
 from streamserver.log.records import has_number
-from streamserver.store.base import Readable, StoreLost, StoreUnavailable
+from streamserver.store.base import AWAY_SECONDS, Readable, StoreLost, StoreUnavailable
 from streamserver.supervisor import TooManyReaders
 from streamserver.wire.base import Encoder
 
 HARD_END_SECONDS = 5.0
 """How much longer than its generation may take a response lives at the most."""
-AWAY_SECONDS = 15.0
-"""How long a reader waits for a store that is away, before its connection is closed."""
 RETRY_SECONDS = 0.2
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
 
 from streamserver.log.base import Log
+
+AWAY_SECONDS = 15.0
+"""How long a reader waits for a store that is away, before its connection is closed."""
 
 
 class StoreUnavailable(Exception):
@@ -37,9 +39,14 @@ class Claimed(msgspec.Struct, frozen=True):
 class Readable(Protocol):
     """A stream, wherever it is generated."""
 
-    id: str
-    log: Log
-    grace_seconds: float
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def log(self) -> Log: ...
+
+    @property
+    def grace_seconds(self) -> float: ...
 
     @property
     def ended(self) -> bool: ...
@@ -66,15 +73,15 @@ class Produced(Readable, Protocol):
         """So many readers on other nodes read it now."""
         ...
 
+    def lose(self) -> None:
+        """Other nodes have ended it, and told their readers ``producer_lost``: end it here too."""
+        ...
+
 
 class Local(Protocol):
     """The streams of this process, as the store sees them."""
 
     def find(self, stream_id: str) -> Produced | None: ...
-
-    def kept(self) -> Iterable[Produced]:
-        """Every stream there is, running or ended."""
-        ...
 
 
 class Store(Protocol):
