@@ -1,0 +1,205 @@
+"""Several nodes, one store: any of them serves, resumes and stops any stream."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.conftest import StartUpstream, openai_at
+from tests.redis.conftest import StartNode
+from tests.support.client import RawStream, get_events, post_events, stream_url
+from tests.support.redis import RedisProcess
+from tests.support.server import ServerProcess
+from tests.support.sse import parse, text_of
+from tests.support.upstream import DONE, Exchange, Upstream, answer, chunk
+
+STREAMS = "/api/chat/streams"
+BODY = {"prompt": "hello big world"}
+
+
+class Tap:
+    """A provider that sends a piece each time the test says so."""
+
+    def __init__(self) -> None:
+        self.pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def __call__(self, *pieces: str | None) -> None:
+        for piece in pieces:
+            self.pieces.put_nowait(piece)
+
+    async def script(self, exchange: Exchange) -> None:
+        await exchange.start_stream()
+        while (piece := await self.pieces.get()) is not None:
+            await exchange.send(chunk(piece))
+        await exchange.send(chunk(finish="stop") + DONE)
+
+
+@pytest.fixture
+def tap() -> Tap:
+    return Tap()
+
+
+@pytest.fixture
+async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
+    found: Upstream = await start_upstream(tap.script)
+    return found
+
+
+async def two(start_node: StartNode, upstream: Upstream, **resume: Any) -> tuple[ServerProcess, ServerProcess]:
+    first, second = await asyncio.gather(*(start_node(openai_at(upstream), **resume) for _ in range(2)))
+    return first, second
+
+
+async def create(
+    http: aiohttp.ClientSession, server: ServerProcess, body: Any = BODY, *, status: int = 201, **options: Any
+) -> str:
+    async with http.post(server.url + STREAMS, json=body, **options) as response:
+        assert response.status == status, await response.text()
+        return str((await response.json())["stream_id"])
+
+
+async def attach(server: ServerProcess, stream_id: str, position: int | None = None) -> RawStream:
+    headers = {} if position is None else {"Last-Event-ID": f"{stream_id}:{position}"}
+    return await (await RawStream.request(server.port, f"{STREAMS}/{stream_id}", headers=headers)).head()
+
+
+async def test_a_stream_is_read_live_and_resumed_on_another_node(
+    start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream)
+    stream_id = await create(http, producer)
+    near, far = await attach(producer, stream_id), await attach(other, stream_id)
+    tap("hello ")
+    for reader in (near, far):
+        assert text_of(await reader.events(2)) == "hello ", "live, before the next piece"
+    tap("big ")
+    assert text_of(await far.events(1)) == "big "
+    late = await attach(other, stream_id, 1)
+    assert text_of(await late.events(1)) == "big "
+    tap("world", None)
+    for reader in (near, far, late):
+        await reader.events()
+        reader.close()
+    assert near.raw == far.raw
+    assert far.raw.endswith(late.raw)
+    assert text_of(parse(near.raw)) == "hello big world"
+    again = await get_events(http, f"{other.url}{STREAMS}/{stream_id}")
+    assert again == parse(near.raw), "after the end, too"
+    async with http.get(stream_url(other.url, "x"), headers={"Last-Event-ID": again[-1].id}) as response:
+        assert response.status == 204
+    assert len(upstream.exchanges) == 1
+
+
+async def test_a_stream_is_stopped_from_any_node(
+    start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream, grace_seconds=60)
+    stream_id = await create(http, producer)
+    readers = [await attach(server, stream_id) for server in (producer, other)]
+    tap("hello ")
+    for reader in readers:
+        await reader.events(2)
+    async with http.delete(f"{other.url}{STREAMS}/{stream_id}") as response:
+        assert response.status == 204
+    await upstream.all_closed()
+    assert (await get_events(http, f"{other.url}{STREAMS}/{stream_id}"))[-1].json()["code"] == "cancelled"
+    for reader in readers:
+        assert [event.json()["code"] for event in await reader.events()] == ["cancelled"]
+        reader.close()
+    assert readers[0].raw == readers[1].raw
+    async with http.delete(f"{other.url}{STREAMS}/{stream_id}") as response:
+        assert response.status == 204, "it had ended before"
+    async with http.delete(f"{other.url}{STREAMS}/never-was") as response:
+        assert response.status == 404
+
+
+async def test_a_reader_on_another_node_keeps_a_stream_and_its_leaving_ends_it(
+    start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream, attach_seconds=2)
+    stream_id = await create(http, producer)
+    far, near = await attach(other, stream_id), await attach(producer, stream_id)
+    tap("hello ")
+    await far.events(2), await near.events(2)
+    near.close()
+    await asyncio.sleep(3)  # past the attach deadline: nothing may happen
+    tap("big ")
+    assert text_of(await far.events(1)) == "big "
+    far.close()
+    exchange = await upstream.exchange()
+    await exchange.until_closed()
+    assert (await producer.record(stream_id))["status"] == "cancelled"
+
+
+async def test_a_grace_waits_for_a_reader_on_any_node(
+    start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream)
+    near = await RawStream.request(producer.port, f"{STREAMS[:-1]}?prompt=x&grace=20")
+    await near.head()
+    stream_id = near.headers["x-stream-id"]
+    tap("hello ")
+    await near.events(2)
+    near.close()
+    far = await attach(other, stream_id, 1)
+    tap("world", None)
+    assert text_of(await far.events()) == "world"
+    far.close()
+    assert (await producer.record(stream_id))["status"] == "done"
+
+
+async def test_a_key_used_on_two_nodes_at_once_starts_one_generation(
+    start_node: StartNode, upstream: Upstream, http: aiohttp.ClientSession
+) -> None:
+    upstream.script = answer("hello ", "world")
+    servers = await two(start_node, upstream, grace_seconds=5)
+    headers = {"Idempotency-Key": "order-0001"}
+    streams = await asyncio.gather(
+        *(post_events(http, servers[number % 2].url, BODY, headers=headers) for number in range(16))
+    )
+    assert all(events == streams[0] for events in streams)
+    assert text_of(streams[0]) == "hello world"
+    stream_id = streams[0][0].json()["stream_id"]
+    for server in servers:
+        assert await create(http, server, status=200, headers=headers) == stream_id
+        async with http.post(server.url + STREAMS, json={"prompt": "other"}, headers=headers) as response:
+            assert response.status == 422
+    assert len(upstream.exchanges) == 1
+
+
+async def test_what_is_not_kept_any_more_has_expired_everywhere(
+    start_node: StartNode, upstream: Upstream, redis: RedisProcess, http: aiohttp.ClientSession
+) -> None:
+    upstream.script = answer("hello ", "world")
+    producer, other = await two(start_node, upstream, retention_seconds=1)
+    events = await get_events(http, stream_url(producer.url))
+    stream_id = events[0].json()["stream_id"]
+    async with asyncio.timeout(20):
+        while any(":log:" in key for key in await redis.keys()):
+            await asyncio.sleep(0.05)
+    for server in (producer, other):
+        async with http.get(f"{server.url}{STREAMS}/{stream_id}") as response:
+            assert response.status == 404
+        (expired,) = await get_events(http, stream_url(server.url), headers={"Last-Event-ID": events[1].id})
+        assert expired.json()["code"] == "stream_expired" and expired.id == f"{stream_id}:end"
+
+
+async def test_no_prompt_and_no_key_is_in_redis(
+    start_node: StartNode, upstream: Upstream, redis: RedisProcess, http: aiohttp.ClientSession, tap: Tap
+) -> None:
+    server = await start_node(openai_at(upstream))
+    secret = "violet-elephant"
+    tap("hello ", "world", None)
+    await post_events(http, server.url, {"prompt": secret}, headers={"Idempotency-Key": "secret-key-0001"})
+    from redis.asyncio import Redis
+
+    found = b""
+    async with Redis.from_url(redis.url) as client:
+        for key in await client.keys("*"):
+            found += key + (await client.dump(key) or b"")
+            assert await client.pttl(key) > 0, f"{key} stays for ever"
+    assert b"hello" in found or b"world" in found, "the answer is there"
+    assert secret.encode() not in found and b"secret-key" not in found

@@ -1,0 +1,94 @@
+"""A real Redis of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class RedisProcess:
+    """``redis-server`` on a port of its own, with nothing on disk unless its options say so."""
+
+    def __init__(self, program: str, folder: Path, options: tuple[str, ...], *, port: int | None = None) -> None:
+        self._program = program
+        self._folder = folder
+        self._options = options
+        self._process: asyncio.subprocess.Process | None = None
+        self.port = port or free_port()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def start(self, ping: str | None = None) -> None:
+        """Start it, and wait until it answers."""
+        log = (self._folder / "redis.log").open("ab")
+        with log:
+            self._process = await asyncio.create_subprocess_exec(
+                self._program,
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)),
+                *("--save", "", "--appendonly", "no", *self._options),
+                stdout=log,
+                stderr=log,
+            )
+        async with asyncio.timeout(START_SECONDS):
+            while not await self._answers(ping or self.url):
+                await asyncio.sleep(0.02)
+
+    async def _answers(self, url: str) -> bool:
+        client = Redis.from_url(url, ssl_cert_reqs="none") if url.startswith("rediss") else Redis.from_url(url)
+        async with client:
+            with suppress(RedisError, OSError):
+                return bool(await client.ping())
+        return False
+
+    async def kill(self) -> None:
+        """End it at once; what it had is gone."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+        await self._process.wait()
+        self._process._transport.close()  # type: ignore[attr-defined]
+
+    def pause(self) -> None:
+        """It answers nothing, and its connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def keys(self) -> list[str]:
+        """Every key there is."""
+        async with Redis.from_url(self.url) as client:
+            return sorted(key.decode() for key in await client.keys("*"))
+
+
+@asynccontextmanager
+async def running_redis(
+    program: str, folder: Path, *options: str, ping: str | None = None
+) -> AsyncIterator[RedisProcess]:
+    folder.mkdir(parents=True, exist_ok=True)
+    redis = RedisProcess(program, folder, options)
+    await redis.start(ping)
+    try:
+        yield redis
+    finally:
+        await redis.kill()
