@@ -77,8 +77,8 @@ class RedisProcess:
 
     async def keys(self) -> list[str]:
         """Every key there is."""
-        async with Redis.from_url(self.url) as client:
-            return sorted(key.decode() for key in await client.keys("*"))
+        async with Redis.from_url(self.url, decode_responses=True) as client:
+            return sorted(map(str, await client.keys("*")))
 
 
 @asynccontextmanager
