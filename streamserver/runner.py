@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -157,6 +158,9 @@ async def serve(app: web.Application, sock: socket.socket, settings: Settings, *
     await runner.setup()
     try:
         await accept(runner, sock)
+        # What is loaded by now stays: the collector need not look at half a million objects again and again.
+        gc.collect()
+        gc.freeze()
         with _Signals(loop) as signals:
             announce()
             drain_seconds = (

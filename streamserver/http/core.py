@@ -34,8 +34,12 @@ class Core(msgspec.Struct):
 
 
 CORE = web.AppKey("core", Core)
+_CORE = web.RequestKey("core", Core)
 
 
 def core_of(request: web.Request) -> Core:
-    """The core of the app that serves ``request``, mounted in another or not."""
-    return request.config_dict[CORE]
+    """The core of the app that serves ``request``, mounted in another or not. Looked up once a request."""
+    core = request.get(_CORE)
+    if core is None:
+        core = request[_CORE] = request.config_dict[CORE]
+    return core

@@ -8,6 +8,7 @@ standard's CORS protocol, and, for ``Host``, the DNS rebinding attacks it preven
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -82,6 +83,7 @@ def _host_is_ours(request: web.Request, settings: Settings) -> bool:
     return name == "localhost" or name in settings.server.allowed_hosts or _is_loopback(name.strip("[]"))
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(text: str) -> bool:
     try:
         return ipaddress.ip_address(text).is_loopback
