@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartServer
+from tests.support.client import RawStream
 from tests.support.redis import RedisProcess, running_redis
 from tests.support.server import ServerProcess
 
@@ -47,3 +48,19 @@ async def start_node(start_server: StartServer, redis: RedisProcess) -> StartNod
         return server
 
     return start
+
+
+@pytest.fixture(autouse=True)
+async def close_readers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Close what a test that failed has left open."""
+    readers: list[RawStream] = []
+    request = RawStream.request
+
+    async def remembered(*arguments: Any, **options: Any) -> RawStream:
+        readers.append(await request(*arguments, **options))
+        return readers[-1]
+
+    monkeypatch.setattr(RawStream, "request", remembered)
+    yield
+    for reader in readers:
+        reader.close()

@@ -6,11 +6,11 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 START_SECONDS = 20.0
 
@@ -53,9 +53,12 @@ class RedisProcess:
     async def _answers(self, url: str) -> bool:
         client = Redis.from_url(url, ssl_cert_reqs="none") if url.startswith("rediss") else Redis.from_url(url)
         async with client:
-            with suppress(RedisError, OSError):
+            try:
                 return bool(await client.ping())
-        return False
+            except AuthenticationError:
+                return True
+            except (RedisError, OSError):
+                return False
 
     async def kill(self) -> None:
         """End it at once; what it had is gone."""

@@ -1,0 +1,298 @@
+"""What happens to streams when a node dies, and when Redis does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.conftest import StartUpstream, openai_at
+from tests.redis.conftest import StartNode, StartRedis
+from tests.redis.test_nodes import BODY, STREAMS, Tap, attach, create, two
+from tests.support.client import RawStream, get_events, post_events, stream_url
+from tests.support.proxy import Proxy, running_proxy
+from tests.support.redis import RedisProcess
+from tests.support.sse import Event, parse, text_of
+from tests.support.upstream import DONE, Exchange, Upstream, answer, chunk
+
+LOST_SECONDS = 3.0
+
+
+@pytest.fixture
+def tap() -> Tap:
+    return Tap()
+
+
+@pytest.fixture
+async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
+    found: Upstream = await start_upstream(tap.script)
+    return found
+
+
+@pytest.fixture
+async def cable(redis: RedisProcess) -> AsyncIterator[Proxy]:
+    """What one node's connections to Redis go through."""
+    async with running_proxy(redis.port) as proxy:
+        yield proxy
+
+
+async def rest(reader: RawStream) -> list[Event]:
+    events = await reader.events()
+    reader.close()
+    return events
+
+
+async def test_readers_of_a_killed_node_get_what_there_was_and_one_end_within_three_seconds(
+    start_node: StartNode, upstream: Upstream, http: aiohttp.ClientSession
+) -> None:
+    async def ten_words(exchange: Exchange) -> None:
+        await exchange.start_stream()
+        await exchange.send("".join(chunk("word ") for _ in range(10)))
+        await exchange.closed.wait()
+
+    upstream.script = ten_words
+    producer, *others = await asyncio.gather(*(start_node(openai_at(upstream), grace_seconds=30) for _ in range(3)))
+    streams = [await create(http, producer) for _ in range(5)]
+    readers = [await attach(other, stream_id) for stream_id in streams for other in others]
+    near = await attach(producer, streams[0])
+    for reader in readers:
+        await reader.events(11)
+    producer.process.kill()
+    killed = time.monotonic()
+    ends = await asyncio.gather(*(rest(reader) for reader in readers))
+    assert time.monotonic() - killed < LOST_SECONDS
+    near.close()
+    for reader, end in zip(readers, ends, strict=True):
+        assert end[-1].json()["code"] == "producer_lost" and end[-1].json()["retryable"]
+        events = parse(reader.raw)
+        assert end[-1].id == f"{events[0].json()['stream_id']}:end"
+        assert [event.offset for event in events[:-1]] == [str(n) for n in range(len(events) - 1)]
+        assert [event.type for event in events].count("error") == 1
+    assert all(readers[i].raw == readers[i + 1].raw for i in range(0, len(readers), 2)), "both nodes tell the same"
+    words = sum(text_of(parse(readers[i].raw)).count("word") for i in range(0, len(readers), 2))
+    assert words == 50, "nothing that was generated is lost"
+    began = time.monotonic()
+    for other in others:
+        for stream_id in streams:
+            events = await get_events(
+                http, f"{other.url}{STREAMS}/{stream_id}", headers={"Last-Event-ID": f"{stream_id}:0"}
+            )
+            assert events[-1].json()["code"] == "producer_lost"
+            async with http.get(stream_url(other.url), headers={"Last-Event-ID": events[-1].id}) as response:
+                assert response.status == 204
+    assert time.monotonic() - began < LOST_SECONDS
+    assert len(upstream.exchanges) == 5, "nothing is generated again"
+
+
+async def test_who_comes_back_after_the_node_was_killed_is_told_within_three_seconds(
+    start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream, grace_seconds=30)
+    near = await RawStream.request(producer.port, stream_url("", grace=30))
+    await near.head()
+    tap("hello ")
+    await near.events(2)
+    await asyncio.sleep(0.1)  # the copy goes out behind the reader's back
+    producer.process.kill()
+    stream_id = near.headers["x-stream-id"]
+    near.close()
+    began = time.monotonic()
+    far = [await attach(other, stream_id, 0) for _ in range(3)]
+    ends = await asyncio.gather(*(rest(reader) for reader in far))
+    assert time.monotonic() - began < LOST_SECONDS
+    assert all(text_of(end) == "hello " and end[-1].json()["code"] == "producer_lost" for end in ends)
+
+
+async def test_a_key_whose_producer_died_before_its_first_token_is_free(
+    start_node: StartNode, upstream: Upstream, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream, grace_seconds=30)
+    headers = {"Idempotency-Key": "order-0001"}
+    first = await create(http, producer, headers=headers)
+    await upstream.exchange()
+    producer.process.kill()
+    lost = await post_events(http, other.url, BODY, headers=headers)
+    assert [event.type for event in lost] == ["start", "error"] and lost[0].json()["stream_id"] == first
+    upstream.script = answer("hello ", "again")
+    assert text_of(await post_events(http, other.url, BODY, headers=headers)) == "hello again"
+
+
+async def test_a_log_that_redis_lost_is_written_again(
+    start_node: StartNode, upstream: Upstream, tap: Tap, redis: RedisProcess, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream, grace_seconds=30)
+    tap("whole ", "answer", None)
+    finished = await post_events(http, producer.url, BODY, headers={"Idempotency-Key": "order-0001"})
+    stream_id = await create(http, producer)
+    near, far = await attach(producer, stream_id), await attach(other, stream_id)
+    tap("hello ")
+    await near.events(2), await far.events(2)
+    await redis.kill()
+    tap("big ")
+    assert text_of(await near.events(1)) == "big ", "a local reader waits for no store"
+    await redis.start()
+    tap("world", None)
+    assert text_of(await rest(near)) == "big world".removeprefix("big ")
+    assert text_of(await rest(far)) == "big world"
+    assert near.raw == far.raw
+    assert await get_events(http, f"{other.url}{STREAMS}/{stream_id}") == parse(near.raw)
+    again = await get_events(http, stream_url(other.url), headers={"Last-Event-ID": finished[0].id})
+    assert again == finished[1:], "the finished one, too"
+    assert await post_events(http, other.url, BODY, headers={"Idempotency-Key": "order-0001"}) == finished
+    assert len(upstream.exchanges) == 2
+
+
+@pytest.mark.parametrize("how", ["gone", "silent"])
+async def test_redis_away_for_ten_seconds_is_nobodys_death(
+    start_node: StartNode, upstream: Upstream, tap: Tap, redis: RedisProcess, http: aiohttp.ClientSession, how: str
+) -> None:
+    producer, other = await asyncio.gather(
+        *(start_node({**openai_at(upstream), "server": {"keepalive_seconds": 1}}, grace_seconds=30) for _ in range(2))
+    )
+    stream_id = await create(http, producer)
+    near, far = await attach(producer, stream_id), await attach(other, stream_id)
+    tap("0 ")
+    await near.events(2), await far.events(2)
+    if how == "gone":
+        await redis.kill()
+    else:
+        redis.pause()
+    back_at = time.monotonic() + 10
+    late = None
+    count = 0
+    while time.monotonic() < back_at:
+        count += 1
+        tap(f"{count} ")
+        sent = time.monotonic()
+        while f"{count} " not in text_of(await near.events(1)):
+            pass  # a ping
+        assert time.monotonic() - sent < 2, "a local reader goes on undisturbed"
+        if count == 3:
+            async with http.post(f"{producer.url}{STREAMS}", json=BODY) as response:
+                assert response.status == 503 and "Retry-After" in response.headers
+                assert (await response.json())["code"] == "store_unavailable"
+            late = await attach(other, stream_id, 0) if how == "gone" else None
+            if late is not None:
+                assert (await late.events(1))[0].type == "ping", "who comes meanwhile waits, and is told so"
+        await asyncio.sleep(0.5)
+    if how == "gone":
+        await redis.start()
+    else:
+        redis.resume()
+    tap("end", None)
+    whole = " ".join(map(str, range(count + 1))) + " end"
+    await rest(near)
+    await rest(far)
+    for reader in (near, far):
+        events = [event for event in parse(reader.raw) if event.type != "ping"]
+        assert text_of(events) == whole and events[-1].type == "done"
+        assert [event.offset for event in events] == [str(n) for n in range(len(events))]
+    if late is not None:
+        assert text_of(await rest(late)) == whole
+    assert len(upstream.exchanges) == 1
+    upstream.script = answer("and ", "on")
+    assert text_of(await post_events(http, other.url, BODY)) == "and on", "all is well again"
+    for server in (producer, other):
+        assert "producer_lost" not in server.log and "crash" not in server.log
+        assert not any(record["status"] == "producer_lost" for record in server.records())
+
+
+async def test_if_redis_stays_away_a_remote_reader_is_sent_away_without_an_end(
+    start_node: StartNode, upstream: Upstream, tap: Tap, redis: RedisProcess, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream, grace_seconds=60)
+    stream_id = await create(http, producer)
+    near, far = await attach(producer, stream_id), await attach(other, stream_id)
+    tap("hello ")
+    await near.events(2), await far.events(2)
+    await redis.kill()
+    late = await attach(other, stream_id, 1)
+    for reader in (far, late):
+        async with asyncio.timeout(25):
+            assert {event.type for event in await rest(reader)} <= {"ping"}, "it may come back"
+    async with http.delete(f"{other.url}{STREAMS}/{stream_id}") as response:
+        assert response.status == 503
+    await redis.start()
+    tap("world", None)
+    assert text_of(await rest(near)) == "world"
+    assert text_of(await rest(await attach(other, stream_id, 1))) == "world"
+
+
+async def test_a_producer_that_redis_cannot_hear_is_fenced_and_stops(
+    start_node: StartNode, upstream: Upstream, tap: Tap, cable: Proxy, http: aiohttp.ClientSession
+) -> None:
+    cut_off = await start_node(openai_at(upstream), url=f"redis://127.0.0.1:{cable.port}/0", grace_seconds=30)
+    other = await start_node(openai_at(upstream), grace_seconds=30)
+    stream_id = await create(http, cut_off)
+    near, far = await attach(cut_off, stream_id), await attach(other, stream_id)
+    tap("hello ")
+    await near.events(2), await far.events(2)
+    cable.refuse()
+    tap("nobody elsewhere gets this")
+    await near.events(1)
+    assert [event.json()["code"] for event in await rest(far)] == ["producer_lost"]
+    cable.accept()
+    (end,) = await rest(near)
+    assert (end.json()["code"], end.id) == ("producer_lost", f"{stream_id}:end"), "its own readers are told the same"
+    await upstream.all_closed()
+    assert (await cut_off.record(stream_id))["status"] == "producer_lost"
+    for server in (cut_off, other):
+        for position in (0, 2, 3):
+            events = await rest(await attach(server, stream_id, position))
+            assert [event.type for event in events].count("error") == 1, "whatever it had, it gets its end"
+
+
+async def test_cuts_and_delays_on_the_way_to_redis_lose_and_double_nothing(
+    start_node: StartNode, upstream: Upstream, cable: Proxy, http: aiohttp.ClientSession
+) -> None:
+    producer = await start_node(openai_at(upstream), url=f"redis://127.0.0.1:{cable.port}/0", grace_seconds=30)
+    other = await start_node(openai_at(upstream), grace_seconds=30)
+    words = [f"{number} " for number in range(400)]
+
+    async def slowly(exchange: Exchange) -> None:
+        await exchange.start_stream()
+        for word in words:
+            await exchange.send(chunk(word))
+            await asyncio.sleep(0.01)
+        await exchange.send(chunk(finish="stop") + DONE)
+
+    upstream.script = slowly
+    streams = [await create(http, producer) for _ in range(4)]
+    readers = [await attach(other, stream_id) for stream_id in streams]
+    reading = asyncio.gather(*(rest(reader) for reader in readers))
+    for number in range(12):
+        await asyncio.sleep(0.25)
+        if number % 3:
+            cable.cut()
+        else:
+            cable.hold()
+            await asyncio.sleep(0.3)
+            cable.flow()
+    await reading
+    for reader in readers:
+        events = [event for event in parse(reader.raw) if event.type != "ping"]
+        assert text_of(events) == "".join(words) and events[-1].type == "done"
+        assert [event.offset for event in events] == [str(n) for n in range(len(events))]
+    assert len(upstream.exchanges) == 4 and cable.accepted > 8
+
+
+@pytest.mark.parametrize("way", ["password", "database"])
+async def test_redis_with_a_password_and_a_database_number(
+    start_redis: StartRedis, start_node: StartNode, upstream: Upstream, http: aiohttp.ClientSession, way: str
+) -> None:
+    upstream.script = answer("hello ", "world")
+    if way == "password":
+        guarded = await start_redis("--requirepass", "open:sesame")
+        url = f"redis://:open%3Asesame@127.0.0.1:{guarded.port}/0"
+    else:
+        guarded = await start_redis()
+        url = f"redis://127.0.0.1:{guarded.port}/5"
+    first, second = await asyncio.gather(*(start_node(openai_at(upstream), url=url) for _ in range(2)))
+    events = await get_events(http, stream_url(first.url))
+    assert text_of(events) == "hello world"
+    assert await get_events(http, f"{second.url}{STREAMS}/{events[0].json()['stream_id']}") == events
+    for server in (first, second):
+        assert "sesame" not in server.log + server.announced

@@ -1,0 +1,125 @@
+"""A TCP proxy between two others, to cut and to hold what goes through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+
+class Proxy:
+    """Passes connections on to one of ``targets``, by turns; the next one if a target refuses.
+
+    ``cut`` ends every connection, ``refuse`` also new ones, ``hold`` lets nothing through and closes nothing.
+    """
+
+    def __init__(self, *targets: int) -> None:
+        self.targets = list(targets)
+        self.port = 0
+        self.accepted = 0
+        self.refusing = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._turn = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def open(self) -> int:
+        return len(self._tasks)
+
+    def cut(self) -> None:
+        """End every connection."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def refuse(self) -> None:
+        """End every connection, and every new one."""
+        self.refusing = True
+        self.cut()
+
+    def accept(self) -> None:
+        self.refusing = False
+
+    def hold(self) -> None:
+        """Let nothing through."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        self._flowing.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.accepted += 1
+        try:
+            if not self.refusing:
+                await self._relay(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await self._connect()
+        pair = {writer, far_writer}
+        self._writers |= pair
+        loop = asyncio.get_running_loop()
+        ways = [loop.create_task(self._pump(reader, far_writer)), loop.create_task(self._pump(far_reader, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            with suppress(OSError):
+                await writer.drain()
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self._writers -= pair
+            writer.close()
+            far_writer.close()
+            await asyncio.gather(writer.wait_closed(), far_writer.wait_closed(), return_exceptions=True)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for _ in range(len(self.targets)):
+            self._turn += 1
+            with suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", self.targets[self._turn % len(self.targets)])
+        raise ConnectionRefusedError
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+
+    async def aclose(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def running_proxy(*targets: int) -> AsyncIterator[Proxy]:
+    """A proxy on a free port of the loopback."""
+    proxy = Proxy(*targets)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.aclose()
+
+
+async def every(seconds: float, act: Callable[[], None]) -> None:
+    """Call ``act`` again and again, until cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        act()
