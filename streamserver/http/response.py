@@ -34,6 +34,8 @@ class StreamResponse(EventSourceResponse):
         self.complete = False
         """A terminal event has been written: the stream has had its one ending."""
         self._transport: asyncio.WriteTransport | None = None
+        self._framed = False
+        """The body is sent in chunks (HTTP/1.1)."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if request.version < (1, 1):
@@ -45,6 +47,7 @@ class StreamResponse(EventSourceResponse):
         if transport is None:
             raise ConnectionResetError("the reader has gone")
         self._transport = transport
+        self._framed = bool(getattr(writer, "chunked", False))
         return writer
 
     def flush_headers(self) -> None:
@@ -53,8 +56,24 @@ class StreamResponse(EventSourceResponse):
         assert writer is not None
         writer.send_headers()
 
+    def write_now(self, data: bytes) -> bool:
+        """Write ``data`` without waiting, after the headers have been sent. False if the reader is far behind:
+        then :meth:`drained` is to be awaited before the next write.
+
+        Raises :class:`ConnectionResetError` if the reader has gone.
+        """
+        writer, transport = self._payload_writer, self._transport
+        assert writer is not None and transport is not None
+        if transport.is_closing():
+            raise ConnectionResetError("the reader has gone")
+        # aiohttp's own write is a coroutine of four calls; this is what it does with a chunk.
+        frame = b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data
+        writer.output_size += len(frame)
+        transport.write(frame)
+        return transport.get_write_buffer_size() <= BUFFER_BYTES
+
     async def send_batch(self, data: bytes) -> None:
-        """Write ``data`` at once. Waits only for a reader that is far behind.
+        """Write ``data``, the headers before it if they are still here. Waits only for a reader that is far behind.
 
         Raises :class:`ReaderStalled`, or :class:`ConnectionResetError` if the reader has gone.
         """
@@ -62,27 +81,29 @@ class StreamResponse(EventSourceResponse):
         assert writer is not None and transport is not None
         await writer.write(data, drain=False)  # type: ignore[call-arg]  # not in the abstract class
         if transport.get_write_buffer_size() > BUFFER_BYTES:
-            await self._drain(writer)
+            await self.drained()
 
-    async def _drain(self, writer: AbstractStreamWriter) -> None:
-        try:
-            async with asyncio.timeout(self._send_timeout):
-                await writer.drain()
-        except TimeoutError:
-            self._abort_transport()
-            raise ReaderStalled from None
+    async def drained(self) -> None:
+        """Wait until the reader has taken most of what was written. However slowly it takes it: only when it has
+        taken nothing for the send timeout, its connection is cut, and :class:`ReaderStalled` raised."""
+        writer, transport = self._payload_writer, self._transport
+        assert writer is not None and transport is not None
+        while True:
+            waiting = transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(self._send_timeout):
+                    return await writer.drain()
+            except TimeoutError:
+                if transport.get_write_buffer_size() >= waiting:
+                    self._abort_transport()
+                    raise ReaderStalled from None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body; a reader that does not take the last of it is cut off like any other."""
-        if self._transport is None or self._transport.get_write_buffer_size() <= BUFFER_BYTES:
-            await super().write_eof(data)
-            return
-        try:
-            async with asyncio.timeout(self._send_timeout):
-                await super().write_eof(data)
-        except TimeoutError:
-            self._abort_transport()
-            raise ReaderStalled from None
+        transport = self._transport
+        if transport is not None and transport.get_write_buffer_size() > BUFFER_BYTES:
+            await self.drained()
+        await super().write_eof(data)
 
     async def _ping(self) -> None:
         """Nothing: its comment ends in a blank line, which popular clients take for an empty event."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 
 from providers.clock import Clock, Timer
 from streamserver.http.response import StreamResponse
@@ -22,73 +23,127 @@ async def follow(
     each ``keepalive`` seconds of that writes the encoder's keepalive. A reader whose offset is
     past the end of a log that has ended gets its terminal record.
     """
-    stream_id = log.stream_id
-    with _Wait(log, clock, keepalive) as wait:
-        while True:
-            if log.terminal is not None and offset >= len(log):
-                offset = len(log) - 1
-            records = log.take(offset, BATCH_RECORDS)
-            if records:
-                data, count = encoder.encode(stream_id, offset, records)
-                offset += count
-                ended = log.terminal is not None and offset == len(log)
-                # Before the write: if it fails halfway, nothing may be written after it.
-                response.complete = ended
-                await response.send_batch(data)
-                if ended:
-                    return
-                wait.restart()
-                continue
-            response.flush_headers()
-            if not await wait.for_record():
-                await response.send_batch(encoder.keepalive)
-                wait.restart()
+    with _Tail(log, offset, response, encoder, clock, keepalive) as tail:
+        await tail.run()
 
 
-class _Wait:
-    """Waits for a record or for the keepalive time, with one timer that is seldom set.
+class _Event(enum.Enum):
+    """What the tail cannot deal with by itself: it takes a task that waits."""
 
-    A stream that is busy never gets to its timer, so the timer is not moved at each write: when
-    it fires too early, it is set anew for the time that is left.
+    ENDED = enum.auto()
+    BEHIND = enum.auto()
+    SILENT = enum.auto()
+
+
+class _Tail:
+    """Where one reader is, and what wakes it.
+
+    A record does not wake the request's task, a dozen coroutines deep, but a callback that encodes and writes.
+    The task sleeps until the stream ends, the reader falls behind, or a keepalive is due. There is one timer, and
+    it is seldom set: when it fires too early, since records came, it is set anew for the time that is left.
     """
 
-    def __init__(self, log: Log, clock: Clock, keepalive: float) -> None:
+    def __init__(
+        self, log: Log, offset: int, response: StreamResponse, encoder: Encoder, clock: Clock, keepalive: float
+    ) -> None:
         self._log = log
+        self._offset = offset
+        self._response = response
+        self._encoder = encoder
         self._clock = clock
         self._keepalive = keepalive
+        self._loop = asyncio.get_running_loop()
         self._due = clock.time() + keepalive
         self._timer: Timer | None = None
-        self._waiter: asyncio.Future[bool] | None = None
+        self._record: asyncio.Future[bool] | None = None
+        """Set by the log at the next record."""
+        self._event: asyncio.Future[_Event] | None = None
+        """What the task sleeps on; None while it is awake, and while the reader is behind."""
 
-    def restart(self) -> None:
-        """The silence begins now."""
-        self._due = self._clock.time() + self._keepalive
+    async def run(self) -> None:
+        """Follow the log to its end."""
+        response = self._response
+        if (batch := self._next_batch()) is None:
+            response.flush_headers()
+        else:
+            await response.send_batch(batch)
+        while not response.complete:
+            match await self._next_event():
+                case _Event.ENDED:
+                    return
+                case _Event.BEHIND:
+                    await response.drained()
+                case _Event.SILENT:
+                    self._due = self._clock.time() + self._keepalive
+                    await response.send_batch(self._encoder.keepalive)
 
-    async def for_record(self) -> bool:
-        """True when there is a record, False when the keepalive is due."""
-        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiter = waiter
+    async def _next_event(self) -> _Event:
+        self._event = self._loop.create_future()
         if self._timer is None:
-            self._timer = self._clock.call_at(self._due, self._fire)
-        self._log.subscribe(waiter)
-        return await waiter
+            self._timer = self._clock.call_at(self._due, self._ring)
+        self._pump()
+        try:
+            return await self._event
+        finally:
+            self._event = None
 
-    def _fire(self) -> None:
+    def _wake(self, record: asyncio.Future[bool]) -> None:
+        """There is a record, or the log cannot be followed any more."""
+        error = None if record.cancelled() else record.exception()
+        if error is None:
+            self._pump()
+        elif self._event is not None and not self._event.done():
+            self._event.set_exception(error)
+
+    def _pump(self) -> None:
+        """Write what is there, and ask to be woken at the next record."""
+        event = self._event
+        if event is None or event.done():
+            return  # the task is awake, and will look by itself
+        try:
+            while (batch := self._next_batch()) is not None:
+                keeps_up = self._response.write_now(batch)
+                self._due = self._clock.time() + self._keepalive
+                if self._response.complete:
+                    return event.set_result(_Event.ENDED)
+                if not keeps_up:
+                    return event.set_result(_Event.BEHIND)
+        except Exception as error:
+            return event.set_exception(error)
+        if self._record is None or self._record.done():
+            self._record = self._loop.create_future()
+            self._record.add_done_callback(self._wake)
+            self._log.subscribe(self._record)
+
+    def _next_batch(self) -> bytes | None:
+        """The bytes of the next records, None if there are none yet."""
+        log = self._log
+        if log.terminal is not None and self._offset >= len(log):
+            self._offset = len(log) - 1
+        records = log.take(self._offset, BATCH_RECORDS)
+        if not records:
+            return None
+        data, count = self._encoder.encode(log.stream_id, self._offset, records)
+        self._offset += count
+        # Before the write: if it fails halfway, nothing may be written after it.
+        self._response.complete = log.terminal is not None and self._offset == len(log)
+        return data
+
+    def _ring(self) -> None:
         self._timer = None
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return  # the next wait sets the timer again
+        event = self._event
+        if event is None or event.done():
+            return  # the task sets the timer again when it sleeps
         if self._clock.time() < self._due:
-            self._timer = self._clock.call_at(self._due, self._fire)
-            return
-        self._log.unsubscribe(waiter)
-        waiter.set_result(False)
+            self._timer = self._clock.call_at(self._due, self._ring)
+        else:
+            event.set_result(_Event.SILENT)
 
-    def __enter__(self) -> _Wait:
+    def __enter__(self) -> _Tail:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._waiter is not None:
-            self._log.unsubscribe(self._waiter)
+        if self._record is not None:
+            self._log.unsubscribe(self._record)

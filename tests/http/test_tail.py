@@ -34,10 +34,17 @@ class Response:
     def flush_headers(self) -> None:
         self.headers_sent = True
 
-    async def send_batch(self, data: bytes) -> None:
+    def write_now(self, data: bytes) -> bool:
         self.writes.append(data)
+        return not self.stalled
+
+    async def drained(self) -> None:
         while self.stalled:
             await asyncio.sleep(0)
+
+    async def send_batch(self, data: bytes) -> None:
+        self.write_now(data)
+        await self.drained()
 
     @property
     def pings(self) -> int:
