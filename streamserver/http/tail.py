@@ -101,19 +101,27 @@ class _Tail:
         if event is None or event.done():
             return  # the task is awake, and will look by itself
         try:
-            while (batch := self._next_batch()) is not None:
-                keeps_up = self._response.write_now(batch)
-                self._due = self._clock.time() + self._keepalive
-                if self._response.complete:
-                    return event.set_result(_Event.ENDED)
-                if not keeps_up:
-                    return event.set_result(_Event.BEHIND)
+            outcome = self._write()
         except Exception as error:
-            return event.set_exception(error)
-        if self._record is None or self._record.done():
+            event.set_exception(error)
+            return
+        if outcome is not None:
+            event.set_result(outcome)
+        elif self._record is None or self._record.done():
             self._record = self._loop.create_future()
             self._record.add_done_callback(self._wake)
             self._log.subscribe(self._record)
+
+    def _write(self) -> _Event | None:
+        """Write what is there; what keeps it from writing more, None if that is only that there is no more."""
+        while (batch := self._next_batch()) is not None:
+            keeps_up = self._response.write_now(batch)
+            self._due = self._clock.time() + self._keepalive
+            if self._response.complete:
+                return _Event.ENDED
+            if not keeps_up:
+                return _Event.BEHIND
+        return None
 
     def _next_batch(self) -> bytes | None:
         """The bytes of the next records, None if there are none yet."""
