@@ -25,7 +25,9 @@ from streamserver.http.middleware.browsers import allow_origin
 from streamserver.http.middleware.request_id import name_response
 from streamserver.http.routes import add_routes
 from streamserver.store import MemoryStore, Store
+from streamserver.telemetry.metrics import Metrics
 from streamserver.telemetry.record import log_outcome
+from streamserver.telemetry.tracebacks import log_crash
 
 
 def create_app(
@@ -54,12 +56,16 @@ def create_app(
     settings = settings or Settings()
     clock = clock or LoopClock()
     store = store or store_for(settings)
+    metrics = Metrics()
+    catalog = catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ)
+    metrics.know(catalog)
     core = Core(
         settings=settings,
-        catalog=catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ),
-        supervisor=streams.Supervisor(policy_for(settings), clock, store, on_end),
+        catalog=catalog,
+        supervisor=streams.Supervisor(policy_for(settings), clock, store, tell(on_end, metrics.stream_ended)),
         store=store,
         limiter=limiter or memory_limiter(clock),
+        metrics=metrics,
         keys=keys_for(settings, environ),
         clock=clock,
     )
@@ -95,6 +101,19 @@ def catalog_for(
         policy=policy,
         clock=clock,
     )
+
+
+def tell(*observers: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+    """Tells each of them of a stream's end; one that fails keeps nobody from hearing of it."""
+
+    def told(outcome: Outcome) -> None:
+        for observer in observers:
+            try:
+                observer(outcome)
+            except Exception as error:
+                log_crash("an observer of streams failed", error, request_id=outcome.request_id)
+
+    return told
 
 
 def policy_for(settings: Settings) -> streams.Policy:

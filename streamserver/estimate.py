@@ -20,19 +20,20 @@ class TokenCount:
     often it gives them, and are exact unless pieces came after them.
     """
 
-    __slots__ = ("_chars", "_completion", "_pieces", "_prompt", "_request", "_stale")
+    __slots__ = ("_chars", "_completion", "_prompt", "_request", "_stale", "pieces")
 
     def __init__(self, request: ChatRequest) -> None:
         self._request = request
         self._chars = 0
-        self._pieces = 0
+        self.pieces = 0
+        """How many were added."""
         self._prompt: int | None = None
         self._completion: int | None = None
         self._stale = True
 
     def add(self, piece: Delta) -> None:
         """Count a piece of the answer."""
-        self._pieces += 1
+        self.pieces += 1
         self._chars += len(piece.arguments) if isinstance(piece, ToolCall) else len(piece.text)
         self._stale = True
 
@@ -50,7 +51,7 @@ class TokenCount:
         prompt = self._prompt if self._prompt is not None else _tokens_in(self._request.messages)
         completion = self._completion or 0
         if self._stale:
-            completion = max(completion, self._pieces, math.ceil(self._chars / CHARS_PER_TOKEN))
+            completion = max(completion, self.pieces, math.ceil(self._chars / CHARS_PER_TOKEN))
         return TokenUsage(prompt, completion, prompt + completion, estimated=not exact)
 
 

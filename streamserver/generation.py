@@ -19,6 +19,13 @@ from streamserver.log.base import Log
 from streamserver.log.records import ContinuedText, Done, Failed, Terminal, TokenUsage, size_of
 
 
+class Try(msgspec.Struct, frozen=True):
+    """One request to a provider. ``code`` is what it failed with, None if it did not fail, or was stopped."""
+
+    provider: str
+    code: str | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a stream when it has ended: the source of its log record and its metrics."""
 
@@ -27,14 +34,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     provider: str
     model: str
+    asked_model: str
     terminal: Terminal
-    attempts: int
+    tries: tuple[Try, ...]
     ttft_ms: float | None
     duration_ms: float
+    stop_ms: float | None
+    """From the decision to stop it (its last reader gone, somebody's word) to its provider's connection closed."""
+    pieces: int
+    log_bytes: int
     usage: TokenUsage | None
     detail: UpstreamDetail
     crash: BaseException | None
     """What went wrong in this server, for a terminal with the code ``internal``."""
+
+    @property
+    def attempts(self) -> int:
+        return len(self.tries)
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +93,7 @@ class Generation:
         self._first_token: float | None = None
         self._after_cr = False
         self._tokens = TokenCount(request)
-        self._attempts = 0
+        self._tries: list[Try] = []
         self._sent = False
         self._pending = False
         """A request is on its way: asked, and neither answered nor failed."""
@@ -86,10 +102,12 @@ class Generation:
         self._detail = UpstreamDetail()
         self._crash: BaseException | None = None
         self._stop_code = "cancelled"
+        self._stopped: float | None = None
 
     def stop(self, code: str) -> None:
         """Say why the task that runs this is about to be cancelled: ``cancelled`` or ``shutting_down``."""
         self._stop_code = code
+        self._stopped = self._stopped or self._clock.time()
 
     async def run(self) -> None:
         """Generate until the end. Never raises: to cancel it is to end it."""
@@ -148,11 +166,16 @@ class Generation:
         self._tokens.add(piece)
 
     def _attempt(self, attempt: Attempt) -> None:
-        self._attempts += 1
-        self._answering = (attempt.provider, attempt.model)
         if attempt.after is not None:
             self._sent = self._sent or attempt.after.sent
+            self._try_failed(attempt.after.code)
+        self._tries.append(Try(attempt.provider))
+        self._answering = (attempt.provider, attempt.model)
         self._pending = True
+
+    def _try_failed(self, code: str) -> None:
+        if self._tries:
+            self._tries[-1] = Try(self._tries[-1].provider, code)
 
     def _usage(self) -> TokenUsage | None:
         return self._tokens.total() if self._sent or self._pending else None
@@ -175,6 +198,7 @@ class Generation:
 
     def _failed_with(self, error: ProviderError) -> Failed:
         self._detail = error.detail
+        self._try_failed(error.code)
         self._pending = self._pending and error.sent
         return failed_with(error, request_id=self._log.start.request_id, usage=self._usage())
 
@@ -186,16 +210,21 @@ class Generation:
 
     def _outcome(self, terminal: Terminal) -> Outcome:
         provider, model = self._answering
+        now = self._clock.time()
         return Outcome(
             stream_id=self._log.stream_id,
             request_id=self._log.start.request_id,
             user=self._user,
             provider=provider,
             model=terminal.model if isinstance(terminal, Done) else model,
+            asked_model=model,
             terminal=terminal,
-            attempts=self._attempts,
+            tries=tuple(self._tries),
             ttft_ms=self._ttft_ms(),
-            duration_ms=self._elapsed_ms(self._clock.time()),
+            duration_ms=self._elapsed_ms(now),
+            stop_ms=None if self._stopped is None else (now - self._stopped) * 1000,
+            pieces=self._tokens.pieces,
+            log_bytes=self._log.size_bytes,
             usage=terminal.usage,
             detail=self._detail,
             crash=self._crash,

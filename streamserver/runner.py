@@ -53,6 +53,12 @@ class _Protocol(RequestHandler):
         response.force_close()
         return response
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The kernel, too, gives up on a reader that takes nothing (TCP_USER_TIMEOUT), often before our own timer."""
+        if isinstance(exc, TimeoutError) and isinstance(self._manager, _Server):
+            self._manager.reader_dropped()
+        super().connection_lost(exc)
+
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         """Without the exception's message, which may quote a header."""
         error = kwargs.get("exc_info")
@@ -61,6 +67,9 @@ class _Protocol(RequestHandler):
 
 
 class _Server(Server):
+    def reader_dropped(self) -> None:
+        """Somebody took nothing for too long. Replaced by who counts it."""
+
     def __call__(self) -> RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
@@ -104,6 +113,9 @@ class AppRunner(web.AppRunner):
     async def _make_server(self) -> Server:
         server = await super()._make_server()
         server.__class__ = _Server  # aiohttp has no other way to give it another protocol
+        assert isinstance(server, _Server)
+        if CORE in self.app:
+            server.reader_dropped = self.app[CORE].metrics.reader_dropped  # type: ignore[method-assign]
         return server
 
 

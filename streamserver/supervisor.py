@@ -122,6 +122,11 @@ class Supervisor:
         """How many streams are running."""
         return len(self._running)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What the logs of ended streams take that are kept."""
+        return self._retained_bytes
+
     def check_room(self) -> None:
         """Raises :class:`TooManyStreams` or :class:`Draining` if a new stream would not be opened now."""
         if self.draining:

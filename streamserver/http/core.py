@@ -12,6 +12,7 @@ from streamserver.config.settings import Settings
 from streamserver.http.keys import Keys
 from streamserver.store.base import Readable, Store
 from streamserver.supervisor import Supervisor
+from streamserver.telemetry.metrics import Metrics
 
 
 class Core(msgspec.Struct):
@@ -22,6 +23,7 @@ class Core(msgspec.Struct):
     supervisor: Supervisor
     store: Store
     limiter: Limiter
+    metrics: Metrics
     keys: Keys
     clock: Clock
 

@@ -47,10 +47,15 @@ async def open_stream(request: web.Request, asked: Asked) -> Stream:
             raise store_unavailable() from None
         except TooManyStreams:
             raise Problem(
-                "overloaded", "The server runs as many streams as it can. Try again.", retry_after=RETRY_SECONDS
+                "overloaded",
+                "The server runs as many streams as it can. Try again.",
+                retry_after=RETRY_SECONDS,
+                limit="max_streams",
             ) from None
         except Draining:
             raise Problem("shutting_down", "The server is restarting. Try again.", retry_after=RETRY_SECONDS) from None
+    core.metrics.stream_opened()
+    stream.held.callback(core.metrics.stream_closed)
     stream.held.callback(_charge, core, account, quota, stream)
     return stream
 

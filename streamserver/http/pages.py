@@ -9,6 +9,7 @@ from streamserver.assets import web_folder
 from streamserver.http.choice import allowed_providers
 from streamserver.http.core import core_of
 from streamserver.http.quotas import user_of
+from streamserver.telemetry.metrics import CONTENT_TYPE
 
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -76,3 +77,10 @@ async def ready(request: web.Request) -> web.Response:
         status=503 if draining else 200,
         headers={"Cache-Control": "no-store", **({"Retry-After": "1"} if draining else {})},
     )
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """``GET /metrics``: for Prometheus."""
+    core = core_of(request)
+    core.metrics.keep(core.supervisor.kept_bytes)
+    return web.Response(body=core.metrics.render(), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})

@@ -31,7 +31,8 @@ STATUS: Mapping[str, int] = {
 class Problem(Exception):
     """A refusal. ``detail`` is for the person who reads it and never quotes what was sent.
 
-    ``field`` names the wrong field of a 422, ``retry_after`` (seconds) when a 429 or 503 may pass.
+    ``field`` names the wrong field of a 422, ``retry_after`` (seconds) when a 429 or 503 may pass,
+    ``limit`` the limit that was reached, for the metrics.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Problem(Exception):
         *,
         field: str | None = None,
         retry_after: float | None = None,
+        limit: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.code = code
@@ -48,6 +50,7 @@ class Problem(Exception):
         self.detail = detail
         self.field = field
         self.retry_after = retry_after
+        self.limit = limit
         self.headers = dict(headers or {})
         super().__init__(f"{self.status} {code}")
 

@@ -51,6 +51,7 @@ def refusal(reached: LimitReached) -> Problem:
         "rate_limited",
         _SAID[reached.limit].format(quota=reached.quota),
         retry_after=seconds,
+        limit=reached.limit,
         headers={"RateLimit-Policy": policy, "RateLimit": f'"{reached.limit}";r=0;t={seconds}'},
     )
 

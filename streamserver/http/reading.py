@@ -55,6 +55,7 @@ async def attach(request: web.Request, position: Position, encoder: Encoder) -> 
         return await _expired(await _begin(request, core, position.stream_id, encoder))
     if _is_the_end(stream.log, position.offset):
         return web.Response(status=204)
+    core.metrics.reader_resumed()
     return await read(request, stream, position.offset + 1, encoder)
 
 
@@ -124,7 +125,9 @@ async def _begin(
     request: web.Request, core: Core, stream_id: str, encoder: Encoder, request_id: str | None = None
 ) -> OpenStream:
     timeout = core.settings.server.send_timeout_seconds
-    response = StreamResponse(send_timeout=timeout, headers={"X-Stream-ID": stream_id})
+    response = StreamResponse(
+        send_timeout=timeout, headers={"X-Stream-ID": stream_id}, on_stall=core.metrics.reader_dropped
+    )
     opened = OpenStream(stream_id, request_id or request[REQUEST_ID], response, encoder)
     request[OPEN_STREAM] = opened
     await response.prepare(request)
@@ -157,4 +160,6 @@ def _counted(core: Core, stream: Readable) -> Iterator[None]:
             yield
     except TooManyReaders:
         most = core.settings.limits.max_readers_per_stream
-        raise Problem("rate_limited", f"{most} readers read this stream already.", retry_after=1) from None
+        raise Problem(
+            "rate_limited", f"{most} readers read this stream already.", retry_after=1, limit="readers"
+        ) from None

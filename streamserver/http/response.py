@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -26,13 +27,14 @@ class StreamResponse(EventSourceResponse):
     # The headers leave with the first event, in one packet; without one, when the tail begins to wait.
     _send_headers_immediately = False
 
-    def __init__(self, *, send_timeout: float, headers: dict[str, str]) -> None:
+    def __init__(self, *, send_timeout: float, headers: dict[str, str], on_stall: Callable[[], None]) -> None:
         super().__init__(allow_all_methods=True, send_timeout=send_timeout)
         # aiohttp-sse sets its own; a proxy that may transform may also buffer.
         self.headers["Cache-Control"] = "no-cache, no-transform"
         self.headers.update(headers)
         self.complete = False
         """A terminal event has been written: the stream has had its one ending."""
+        self._on_stall = on_stall
         self._transport: asyncio.WriteTransport | None = None
         self._framed = False
         """The body is sent in chunks (HTTP/1.1)."""
@@ -96,6 +98,7 @@ class StreamResponse(EventSourceResponse):
             except TimeoutError:
                 if transport.get_write_buffer_size() >= waiting:
                     self._abort_transport()
+                    self._on_stall()
                     raise ReaderStalled from None
 
     async def write_eof(self, data: bytes = b"") -> None:

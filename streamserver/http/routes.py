@@ -14,6 +14,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/chat/streams/{stream_id}", streams.attach_stream),
     ("DELETE", "/api/chat/streams/{stream_id}", streams.delete_stream),
     ("GET", "/api/providers", pages.providers),
+    ("GET", "/metrics", pages.metrics),
     ("GET", "/healthz", pages.alive),
     ("GET", "/readyz", pages.ready),
     ("GET", "/", pages.page),

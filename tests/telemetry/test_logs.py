@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from providers.errors import UpstreamDetail
-from streamserver.generation import Outcome
+from streamserver.generation import Outcome, Try
 from streamserver.log.records import Done, Failed, Terminal, TokenUsage
 from streamserver.telemetry.logs import handle_loop_failure
 from streamserver.telemetry.record import log_outcome
@@ -46,8 +46,12 @@ def outcome(terminal: Terminal, **changes: Any) -> Outcome:
         "user": "anna",
         "provider": "echo",
         "model": "m",
+        "asked_model": "m",
         "terminal": terminal,
-        "attempts": 1,
+        "tries": (Try("echo"),),
+        "stop_ms": None,
+        "pieces": 4,
+        "log_bytes": 500,
         "ttft_ms": 1.5,
         "duration_ms": 20.0,
         "usage": TokenUsage(3, 4, 7, estimated=False),

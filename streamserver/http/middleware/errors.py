@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from streamserver.failures import failed
+from streamserver.http.core import core_of
 from streamserver.http.problems import Problem
 from streamserver.http.state import OPEN_STREAM, REQUEST_ID, OpenStream, route_of
 from streamserver.telemetry.tracebacks import log_crash
@@ -20,9 +21,12 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except Problem as problem:
+        core_of(request).metrics.refused(problem.code, problem.limit)
         return problem.response(request[REQUEST_ID])
     except web.HTTPException as refusal:
-        return _from_aiohttp(refusal).response(request[REQUEST_ID])
+        routing = _from_aiohttp(refusal)
+        core_of(request).metrics.refused(routing.code, None)
+        return routing.response(request[REQUEST_ID])
     except ConnectionError:
         # The reader has gone, or was cut off: aiohttp closes what is left of the connection.
         opened: OpenStream | None = request.get(OPEN_STREAM)

@@ -1,0 +1,231 @@
+"""Prometheus metrics: one table, from which they are made and the documentation is checked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+    values,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from providers.catalog import Catalog
+from streamserver.generation import Outcome
+from streamserver.log.records import Done
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OTHER = "other"
+"""The label of whatever a request or a provider made up: labels are a bounded set."""
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_WAITS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60)
+_GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5)
+_DURATIONS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
+_CANCELS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A row of the table. ``name`` is without the prefix and without a counter's ``_total``."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """As Prometheus shows it."""
+        return f"streamserver_{self.name}{'_total' if self.kind == 'counter' else ''}"
+
+
+METRICS = (
+    Metric(
+        "counter",
+        "streams",
+        "Streams that ended. outcome: done, cancelled or failed; code: the finish reason, or the error's code.",
+        ("provider", "model", "outcome", "code"),
+    ),
+    Metric("gauge", "active_streams", "Streams that are running."),
+    Metric("histogram", "ttft_seconds", "From a stream's start to its first token.", ("provider", "model"), _WAITS),
+    Metric(
+        "histogram",
+        "inter_token_seconds",
+        "The mean time between the tokens of a stream that was done.",
+        ("provider", "model"),
+        _GAPS,
+    ),
+    Metric("histogram", "duration_seconds", "From a stream's start to its end.", ("provider", "outcome"), _DURATIONS),
+    Metric(
+        "counter",
+        "tokens",
+        "Tokens used. type: prompt or completion; source: provider, or estimate where it did not say.",
+        ("provider", "model", "type", "source"),
+    ),
+    Metric(
+        "histogram",
+        "cancel_seconds",
+        "From the last reader's leaving (its grace over), or a stop, to the provider's connection closed.",
+        (),
+        _CANCELS,
+    ),
+    Metric("counter", "resumed", "Readers that came back with a position."),
+    Metric("counter", "dropped_readers", "Readers cut off because they took nothing for send_timeout_seconds."),
+    Metric(
+        "counter",
+        "limit_hits",
+        "Requests refused for a limit. limit: requests, streams, tokens, readers, max_streams.",
+        ("limit",),
+    ),
+    Metric("counter", "refusals", "Requests refused before a stream, by the problem's code.", ("code",)),
+    Metric("counter", "provider_attempts", "Requests to providers, retries and fallbacks included.", ("provider",)),
+    Metric("counter", "provider_failures", "Requests to providers that failed, by code.", ("provider", "code")),
+    Metric("counter", "log_bytes", "Bytes written into streams' logs: text, and 64 a record."),
+    Metric("gauge", "kept_log_bytes", "Bytes of ended streams that are kept to be read again."),
+)
+
+_FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
+
+
+def share_between_processes(folder: Path) -> None:
+    """Keep the values in files in ``folder``, which all workers share: any of them answers for all.
+
+    To be called before any :class:`Metrics` is made, in every process or before they fork.
+    """
+    os.environ[FOLDER_VARIABLE] = str(folder)
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The metrics of one application, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._shared = os.environ.get(FOLDER_VARIABLE)
+        if not self._shared:
+            ProcessCollector(registry=self._registry)
+            PlatformCollector(registry=self._registry)
+        made = {metric.name: _make(metric, self._registry) for metric in METRICS}
+        self._streams = made["streams"]
+        self._ttft = made["ttft_seconds"]
+        self._gap = made["inter_token_seconds"]
+        self._duration = made["duration_seconds"]
+        self._tokens = made["tokens"]
+        self._cancel = made["cancel_seconds"]
+        self._limit_hits = made["limit_hits"]
+        self._refusals = made["refusals"]
+        self._attempts = made["provider_attempts"]
+        self._failures = made["provider_failures"]
+        self._log_bytes = made["log_bytes"]
+        self._kept = made["kept_log_bytes"]
+        self._active = made["active_streams"]
+        self.reader_resumed = made["resumed"].inc
+        self.reader_dropped = made["dropped_readers"].inc
+        self._models: dict[str, frozenset[str]] = {}
+
+    def know(self, catalog: Catalog) -> None:
+        """These providers and models, and those known before, are labels by their own names."""
+        for each in catalog:
+            known = self._models.get(each.name, frozenset())
+            self._models[each.name] = known | {each.model, *each.models}
+
+    def stream_opened(self) -> None:
+        """A stream is running, until :meth:`stream_closed`."""
+        self._active.inc()
+
+    def stream_closed(self) -> None:
+        self._active.dec()
+
+    def keep(self, size_bytes: int) -> None:
+        """So much is kept of streams that have ended."""
+        self._kept.set(size_bytes)
+
+    def refused(self, code: str, limit: str | None) -> None:
+        """A request was refused with a problem's ``code``, because of ``limit`` if it was one."""
+        self._refusals.labels(code).inc()
+        if limit is not None:
+            self._limit_hits.labels(limit).inc()
+
+    def stream_ended(self, outcome: Outcome) -> None:
+        """Everything that is counted of one stream, at once, when it has ended."""
+        provider, model = self._labels(outcome)
+        kind, code = _ending(outcome)
+        self._streams.labels(provider, model, kind, code).inc()
+        self._duration.labels(provider, kind).observe(outcome.duration_ms / 1000)
+        self._log_bytes.inc(outcome.log_bytes)
+        if outcome.ttft_ms is not None:
+            self._ttft.labels(provider, model).observe(outcome.ttft_ms / 1000)
+            if kind == "done" and outcome.pieces > 1:
+                gap = (outcome.duration_ms - outcome.ttft_ms) / (outcome.pieces - 1)
+                self._gap.labels(provider, model).observe(gap / 1000)
+        if outcome.stop_ms is not None:
+            self._cancel.observe(outcome.stop_ms / 1000)
+        if outcome.usage is not None:
+            source = "estimate" if outcome.usage.estimated else "provider"
+            self._tokens.labels(provider, model, "prompt", source).inc(outcome.usage.prompt_tokens)
+            self._tokens.labels(provider, model, "completion", source).inc(outcome.usage.completion_tokens)
+        for tried in outcome.tries:
+            asked = tried.provider if tried.provider in self._models else OTHER
+            self._attempts.labels(asked).inc()
+            if tried.code is not None:
+                self._failures.labels(asked, tried.code).inc()
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format: of all workers, where they share."""
+        if not self._shared:
+            return generate_latest(self._registry)
+        _bury_the_dead(Path(self._shared))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=self._shared)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _labels(self, outcome: Outcome) -> tuple[str, str]:
+        models = self._models.get(outcome.provider)
+        if models is None:
+            return OTHER, OTHER
+        return outcome.provider, outcome.asked_model if outcome.asked_model in models else OTHER
+
+
+def _make(metric: Metric, registry: CollectorRegistry) -> Any:
+    name = f"streamserver_{metric.name}"
+    match metric.kind:
+        case "counter":
+            return Counter(name, metric.help, metric.labels, registry=registry)
+        case "gauge":
+            return Gauge(name, metric.help, metric.labels, registry=registry, multiprocess_mode="livesum")
+        case "histogram":
+            return Histogram(name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)
+
+
+def _ending(outcome: Outcome) -> tuple[str, str]:
+    terminal = outcome.terminal
+    if isinstance(terminal, Done):
+        return "done", terminal.finish_reason if terminal.finish_reason in _FINISH_REASONS else OTHER
+    return "cancelled" if terminal.code == "cancelled" else "failed", terminal.code
+
+
+def _bury_the_dead(folder: Path) -> None:
+    """What a worker that died was doing, nobody does now."""
+    for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*_*.db")}:
+        if pid.isdigit() and not _is_alive(int(pid)):
+            mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
