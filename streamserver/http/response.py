@@ -108,5 +108,12 @@ class StreamResponse(EventSourceResponse):
             await self.drained()
         await super().write_eof(data)
 
+    def _restore_tcp_user_timeout(self) -> None:
+        """Nothing: a reader may stop before it has taken the last of the body, which the kernel still holds.
+
+        aiohttp-sse would set the connection's own again at the end; a reader that answers the
+        kernel's probes and takes nothing then keeps its connection, and what waits in it, for ever.
+        """
+
     async def _ping(self) -> None:
         """Nothing: its comment ends in a blank line, which popular clients take for an empty event."""
