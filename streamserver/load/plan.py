@@ -49,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     model: str | None = None
     api_key_env: str | None = None
+    echoes: bool = False
+    """The answer is the prompt, so that the text can be checked too."""
 
     @property
     def most_streams(self) -> int:
@@ -106,6 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--provider", help="the provider to ask for; default: the server's")
     add("--model", help="the model to ask for; default: the provider's")
     add("--api-key-env", metavar="NAME", help="the environment variable that holds the API key to send")
+    add("--echoes", action="store_true", help="the answer is the prompt: check the text too; default: without --url")
     add("--json", action="store_true", help="print the result as JSON")
     add("--report", metavar="FILE", help="write the result as a page with plots")
 
@@ -120,6 +123,8 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         raise ValueError("--resume-rate needs --api native: OpenAI's API has no resuming")
     if plan.url is not None and not plan.url.startswith(("http://", "https://")):
         raise ValueError("--url begins with http:// or https://")
+    if plan.url is None:
+        plan = msgspec.structs.replace(plan, echoes=True)
     if plan.rate is None and plan.concurrency is None:
         plan = msgspec.structs.replace(plan, concurrency=DEFAULT_CONCURRENCY)
     if plan.streams is None and plan.duration is None:

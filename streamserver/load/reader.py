@@ -58,12 +58,12 @@ def _small_socket(address: Any) -> socket.socket:
 class Target:
     """What is asked for, and where."""
 
-    def __init__(self, plan: Plan, url: str, api_key: str | None, *, echoes: bool) -> None:
+    def __init__(self, plan: Plan, url: str, api_key: str | None) -> None:
         self.native = plan.api == "native"
         self.base = url.rstrip("/")
         self.url = f"{self.base}/api/chat/stream" if self.native else f"{self.base}/v1/chat/completions"
         self.headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-        self.expected = plan.prompt() if echoes else None
+        self.expected = plan.prompt() if plan.echoes else None
         self._plan = plan
 
     def body(self, behaviour: Behaviour) -> dict[str, Any]:

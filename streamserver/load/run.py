@@ -23,7 +23,7 @@ async def perform(plan: Plan, api_key: str | None, show: Callable[[Result], None
     Raises :class:`~streamserver.load.server.ServerDied`.
     """
     async with _server(plan) as (url, pids), open_sessions() as sessions:
-        target = Target(plan, url, api_key, echoes=plan.url is None)
+        target = Target(plan, url, api_key)
         result = Result(plan)
         watch = Watch(pids)
         with _interrupts() as interrupted:
