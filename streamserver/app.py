@@ -64,7 +64,7 @@ def create_app(
         catalog=catalog,
         supervisor=streams.Supervisor(policy_for(settings), clock, store, tell(on_end, metrics.stream_ended)),
         store=store,
-        limiter=limiter or memory_limiter(clock),
+        limiter=limiter or limiter_for(settings, clock),
         metrics=metrics,
         keys=keys_for(settings, environ),
         clock=clock,
@@ -147,6 +147,15 @@ def store_for(settings: Settings) -> Store:
         raise Invalid("resume.store", 'is no address like "redis://:password@host:6379/0"') from None
 
 
+def limiter_for(settings: Settings, clock: Clock) -> Limiter:
+    """Limits of this process, or, with a shared store, of all nodes."""
+    if settings.resume.store == "memory":
+        return memory_limiter(clock)
+    from streamserver.admission.redis import RedisLimiter
+
+    return RedisLimiter(settings.resume.store)
+
+
 def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
     """The API keys in the variable that ``auth.keys_env`` names and in ``auth.keys_file``.
 
@@ -169,6 +178,7 @@ def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
 
 
 async def _start(app: web.Application) -> None:
+    await app[CORE].limiter.start()
     await app[CORE].store.start(app[CORE].supervisor)
 
 
@@ -178,5 +188,6 @@ async def _end_streams(app: web.Application) -> None:
 
 async def _close(app: web.Application) -> None:
     await app[CORE].supervisor.aclose()
+    await app[CORE].limiter.aclose()
     await app[CORE].store.aclose()
     await app[CORE].catalog.aclose()

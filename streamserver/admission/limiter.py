@@ -10,10 +10,12 @@ import msgspec
 from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.aio.storage.base import Storage
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+from limits.errors import StorageError
 
 from providers.clock import Clock
 from streamserver.admission.slots import MemorySlots, Slots
 from streamserver.admission.storage import MemoryStorage
+from streamserver.store.base import StoreUnavailable
 
 LimitName: TypeAlias = Literal["requests", "streams", "tokens"]
 MINUTE_SECONDS = 60
@@ -64,6 +66,12 @@ class Limiter:
         self._starts = MovingWindowRateLimiter(counters.storage)
         self._tokens = FixedWindowRateLimiter(counters.storage)
 
+    async def start(self) -> None:
+        """To be called before use, in the loop that uses it."""
+
+    async def aclose(self) -> None:
+        """Give back what others wait for."""
+
     async def admit(self, user: str, quota: Quota, held: ExitStack) -> None:
         """Count a start of ``user``. Closing ``held`` gives back what it occupies.
 
@@ -76,9 +84,12 @@ class Limiter:
             raise LimitReached("streams", quota.max_streams, 0, 1)
         with ExitStack() as taken:
             taken.callback(release)
-            if quota.tokens_per_day:
-                await self._check_tokens(user, quota.tokens_per_day)
-            await self._count_start(user, quota.requests_per_minute)
+            try:
+                if quota.tokens_per_day:
+                    await self._check_tokens(user, quota.tokens_per_day)
+                await self._count_start(user, quota.requests_per_minute)
+            except StorageError as error:
+                raise StoreUnavailable from error
             held.push(taken.pop_all())
 
     def charge(self, user: str, quota: Quota, tokens: int) -> None:
