@@ -8,11 +8,12 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import tomli_w
+from aiohttp import web
 from loguru import logger
 
 from providers.registry import Registry, load_registry
@@ -26,6 +27,7 @@ from streamserver.http.keys import Keys, KeysError, new_key
 from streamserver.load.plan import add_arguments as add_load_arguments
 from streamserver.runner import listen, raise_descriptor_limit, serve
 from streamserver.telemetry.logs import set_up_logs
+from streamserver.workers import Workers
 
 _EPILOG = """\
 examples:
@@ -153,8 +155,24 @@ def _serve(loaded: Loaded, registry: Registry) -> int:
     warnings = _warnings(settings, registry, keys)
     for name, why in registry.broken.items():
         logger.bind(event="plugin", plugin=name, error=why).warning("a plug-in cannot be loaded")
+
+    def announce() -> None:
+        _announce(app, sock, loaded, warnings)
+
+    if settings.server.workers == 1:
+        return _work(app, sock, settings, announce)
+    # Each worker makes its own application: no two of them may be the same node.
+    workers = Workers(
+        settings.server.workers,
+        lambda ready: _work(create_app(settings, registry=registry), sock, settings, ready),
+        drain_seconds=settings.server.drain_seconds,
+    )
+    return workers.run(announce)
+
+
+def _work(app: web.Application, sock: socket.socket, settings: Settings, ready: Callable[[], None]) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(app, sock, settings, announce=lambda: _announce(app, sock, loaded, warnings)))
+        runner.run(serve(app, sock, settings, announce=ready))
     return 0
 
 

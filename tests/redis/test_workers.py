@@ -1,0 +1,108 @@
+"""``server.workers``: several processes on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.redis.conftest import StartNode
+from tests.redis.test_nodes import STREAMS
+from tests.support.client import get_events, post_events, stream_url
+from tests.support.server import ServerProcess
+from tests.support.sse import text_of
+
+
+def workers_of(server: ServerProcess) -> set[int]:
+    """The processes that the server has started."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == server.process.pid:
+                found.add(int(folder.name))
+    return found
+
+
+async def start(start_node: StartNode, count: int = 3, **server: object) -> ServerProcess:
+    echo = {"echo": {"kind": "echo", "delay_ms": 20}}
+    return await start_node({"server": {"workers": count, **server}, "providers": echo}, grace_seconds=20)
+
+
+async def gone(pids: set[int], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            await asyncio.sleep(0.02)
+
+
+async def test_every_worker_serves_every_stream(start_node: StartNode) -> None:
+    server = await start(start_node)
+    assert len(workers_of(server)) == 3
+    assert server.announced.count("serves on") == 1
+    for number in range(6):
+        # A session each: connections of their own, so that other workers take them.
+        async with aiohttp.ClientSession() as http:
+            events = await post_events(http, server.url, {"prompt": f"hello number {number}"})
+        stream_id = events[0].json()["stream_id"]
+        for _ in range(4):
+            async with aiohttp.ClientSession() as http:
+                assert await get_events(http, f"{server.url}{STREAMS}/{stream_id}") == events
+
+
+async def test_a_worker_that_dies_is_replaced_and_its_readers_are_told(
+    start_node: StartNode, http: aiohttp.ClientSession
+) -> None:
+    server = await start(start_node)
+    before = workers_of(server)
+    long = " ".join(map(str, range(500)))
+    async with http.post(server.url + STREAMS, json={"prompt": long}) as response:
+        stream_id = (await response.json())["stream_id"]
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    await gone(before)
+    async with asyncio.timeout(30):
+        while len(workers_of(server)) < 3:
+            await asyncio.sleep(0.02)
+    assert not workers_of(server) & before
+    events = await get_events(http, f"{server.url}{STREAMS}/{stream_id}")
+    assert events[-1].json()["code"] == "producer_lost"
+    assert text_of(await get_events(http, stream_url(server.url))) == "hello big world"
+    assert len(server.records("worker")) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_all_of_them_stop_cleanly(start_node: StartNode, number: signal.Signals) -> None:
+    server = await start(start_node)
+    workers = workers_of(server)
+    sessions = [aiohttp.ClientSession() for _ in range(6)]
+    streams = [asyncio.ensure_future(get_events(http, stream_url(server.url, "a b c d e f g"))) for http in sessions]
+    async with asyncio.timeout(20):
+        while len(server.records()) == 0:
+            await asyncio.sleep(0.01)
+    server.process.send_signal(number)
+    for events in await asyncio.gather(*streams, return_exceptions=True):
+        assert isinstance(events, list) and events[-1].type == "done"
+    for http in sessions:
+        await http.close()
+    assert await server.wait() == 0
+    await gone(workers)
+
+
+async def test_workers_end_with_the_process_that_keeps_them(start_node: StartNode) -> None:
+    server = await start(start_node)
+    workers = workers_of(server)
+    server.process.kill()
+    await server.wait()
+    await gone(workers)
+
+
+async def test_several_workers_without_a_shared_store_are_refused(tmp_path: Path, start_node: StartNode) -> None:
+    with pytest.raises(AssertionError, match=r'server\.workers = 2: .*set resume\.store = "redis://'):
+        await start_node({"server": {"workers": 2}}, store="memory")
