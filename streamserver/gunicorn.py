@@ -1,0 +1,60 @@
+"""For gunicorn: ``gunicorn streamserver.gunicorn:app -k aiohttp.GunicornUVLoopWebWorker``. See docs/deployment.md."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import NoReturn
+
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+
+from providers.registry import load_registry
+from providers.validation import Invalid
+from streamserver.app import create_app, keys_for
+from streamserver.config import ConfigError, Settings, load
+from streamserver.http.core import CORE
+from streamserver.http.keys import KeysError
+from streamserver.runner import AppRunner, raise_descriptor_limit
+from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
+
+
+class DrainingRunner(AppRunner):
+    """Lets running streams finish, when the worker ends. It takes no new connections by then."""
+
+    async def shutdown(self) -> None:
+        core = self.app[CORE]
+        await core.supervisor.drain(core.settings.server.drain_seconds)
+        await super().shutdown()
+
+
+async def app() -> AppRunner:
+    """What a worker serves, from the configuration that the environment names. gunicorn's own settings say where.
+
+    A configuration that cannot be used ends the worker, with one line that says why.
+    """
+    try:
+        registry = load_registry()
+        loaded = load(None, registry=registry)
+        _refuse_open_server(loaded.settings)
+        set_up_logs(loaded.settings.log)
+        runner = DrainingRunner(create_app(loaded.settings, registry=registry))
+    except (ConfigError, KeysError, Invalid) as error:
+        _halt(str(error))
+    raise_descriptor_limit(loaded.settings.limits.max_streams)
+    asyncio.get_running_loop().set_exception_handler(handle_loop_failure)
+    return runner
+
+
+def _refuse_open_server(settings: Settings) -> None:
+    """Nobody can know here whether gunicorn listens beyond this machine."""
+    if not keys_for(settings, os.environ) and not settings.auth.allow_anonymous:
+        _halt(
+            f"under gunicorn set {settings.auth.keys_env}=name:key, or auth.allow_anonymous = true if anyone may use it"
+        )
+
+
+def _halt(why: str) -> NoReturn:
+    """With this status gunicorn ends; with another it would start workers again and again."""
+    print(f"streamserver: {why}", file=sys.stderr, flush=True)  # noqa: T201  # there may be no log yet
+    sys.exit(Arbiter.WORKER_BOOT_ERROR)
