@@ -34,6 +34,8 @@ class Load(msgspec.Struct, kw_only=True):
     concurrency: int
     tokens: int
     api: str = "native"
+    echo: bool = False
+    """Ask the echo provider, which sends the mark of a token back."""
     ramp: float = 0.0
     first_number: int = 0
     """Streams are numbered from here, so that the upstream's report of one load is not taken for another's."""
@@ -84,7 +86,9 @@ class _Run:
         number = self.load.first_number + self.started
         self.started += 1
         prompt = f"#{number} Say something."
-        if self.load.api == "native":
+        if self.load.echo:
+            target, fields = "/api/chat/stream", f'"provider":"echo","prompt":"{MARK.decode()}"'
+        elif self.load.api == "native":
             target, fields = "/api/chat/stream", f'"prompt":"{prompt}"'
         else:
             target, fields = (
@@ -162,7 +166,7 @@ class _Connection(asyncio.Protocol):
             run.ttft.append((now - self._asked) * 1000)
         if count > 1:
             run.gaps.extend([0.0] * (count - 1))
-        if before < 2 <= self._tokens:
+        if not before:
             self._opened()
         self._last = now
         run.tokens += count

@@ -53,6 +53,9 @@ class Line:
     """Also taken of the upstream without a server, to be subtracted."""
     extra: bool = False
     """Run only when it is asked for by name, or with ``all``."""
+    ours_only: bool = False
+    patient: bool = False
+    """With a send timeout so long that a stalled reader stays."""
 
 
 def _load(bench: Bench, server: Process, answer: Answer, **fields: Any) -> Load:
@@ -172,6 +175,86 @@ def memory(bench: Bench, server: Process) -> Figures:
     return {"KiB/stream": taken / count / 1024, "descriptors/stream": opened / count}
 
 
+def opened(full: int) -> Callable[[Bench, Process], Figures]:
+    """Many streams at once, of the echo provider, a token a second: opened as fast as may be."""
+
+    def measure(bench: Bench, server: Process) -> Figures:
+        count = bench.size.of(full)
+        memory, cpu, began = server.memory_bytes(), server.cpu_seconds(), time.perf_counter()
+        load = _load(bench, server, Answer(1000), streams=count, concurrency=count, echo=True, hold=True)
+        with open_streams(load):
+            return {
+                "s until all are open": time.perf_counter() - began,
+                "ms CPU/stream": (server.cpu_seconds() - cpu) / count * 1000,
+                "KiB/stream": (server.memory_bytes() - memory) / count / 1024,
+            }
+
+    return measure
+
+
+def proxied(bench: Bench, server: Process) -> Figures:
+    """9,000 streams of an upstream: two descriptors each, of the 20,000 that a process may have here."""
+    count = bench.size.of(9000)
+    memory, began = server.memory_bytes(), time.perf_counter()
+    answer = Answer(300, 1_000_000)
+    with open_streams(_load(bench, server, answer, streams=count, concurrency=count, hold=True)):
+        figures = {"s until all are open": time.perf_counter() - began}
+        figures["KiB/stream"] = (server.memory_bytes() - memory) / count / 1024
+    return figures
+
+
+def growth(bench: Bench, server: Process) -> Figures:
+    """What one more token costs in answers of 10 to 100,000 tokens, the cost of a request taken off."""
+
+    def seconds(tokens: int, streams: int) -> float:
+        load = _load(bench, server, Answer(tokens), streams=streams, concurrency=min(streams, 10))
+        return _run(bench, server, load)[1] / streams
+
+    request = seconds(1, bench.size.of(2000))
+    figures: Figures = {}
+    for tokens in GROWTH:
+        streams = max(1, bench.size.of(100_000, 1000) // tokens)
+        figures[f"µs/token of {tokens:,}"] = (seconds(tokens, streams) - request) / (tokens - 1) * 1e6
+    return figures
+
+
+def pile(bench: Bench, server: Process) -> Figures:
+    """The cost of a request while finished streams are kept to be read again."""
+    figures: Figures = {}
+    memory = server.memory_bytes()
+    count = bench.size.of(2000)
+    for batch in range(5):
+        load = _load(bench, server, Answer(5), streams=count, concurrency=bench.size.of(50))
+        figures[f"ms/request after {2000 * batch:,}"] = _run(bench, server, load)[1] / count * 1000
+    figures["KiB/finished stream"] = (server.memory_bytes() - memory) / (5 * count) / 1024
+    return figures
+
+
+def stalled(bench: Bench, server: Process) -> Figures:
+    """What 1,000 readers that take nothing do to 200 others."""
+    figures = {f"{name}, none stalled": value for name, value in paced(200)(bench, server).items() if name in FELT}
+    count = bench.size.of(1000)
+    load = _load(bench, server, STALLING, streams=count, concurrency=count, stall=True)
+    with open_streams(load):
+        _until_idle(server)
+        after = paced(200)(bench, server)
+    return figures | {f"{name}, 1,000 stalled": value for name, value in after.items() if name in FELT}
+
+
+def _until_idle(server: Process) -> None:
+    """Wait, for ten seconds at most, until the server takes next to no CPU."""
+    for _ in range(40):
+        before = server.cpu_seconds()
+        time.sleep(0.25)
+        if server.cpu_seconds() - before < 0.01:
+            return
+
+
+GROWTH = (10, 100, 1000, 10_000, 100_000)
+STALLING = Answer(300, token_bytes=1024)
+"""More than kernel and server hold for a reader."""
+FELT = ("µs/token", "TTFT p99 ms", "gap p99 ms")
+
 LINES = (
     Line("flooded", "flooded, 100 streams", flooded),
     Line("full", "full, 500 streams at 50 tokens/s", paced(500), direct=True),
@@ -181,17 +264,28 @@ LINES = (
     Line("half", "half a core, 200 streams at 50 tokens/s", paced(200), direct=True),
     Line("gone", "client gone to upstream closed", gone),
     Line("memory", "memory per open stream, 1,000 open", memory),
+    Line("open1000", "1,000 opened at once, of echo", opened(1000), extra=True, ours_only=True),
+    Line("open5000", "5,000 opened at once, of echo", opened(5000), extra=True, ours_only=True),
+    Line("open10000", "10,000 opened at once, of echo", opened(10_000), extra=True, ours_only=True),
+    Line("proxied", "9,000 opened at once, of an upstream", proxied, extra=True),
+    Line("growth", "a longer answer", growth, extra=True),
+    Line("pile", "finished streams kept", pile, extra=True, ours_only=True),
+    Line("stalled", "200 streams beside stalled readers", stalled, extra=True, patient=True),
 )
 
 
 def models(size: Size) -> list[str]:
     """Every model that a line may ask for."""
     answers = [
+        STALLING,
         Answer(200),
+        Answer(1),
         Answer(5),
+        *map(Answer, GROWTH),
         Answer(60, 1_000_000),
+        Answer(300, 1_000_000),
         Answer(size.of(200, 20), 20_000),
         Answer(size.of(100, 10), 50_000),
         *(Answer(100, gap_ms * 1000, head=20) for gap_ms in (20, 100, 2000)),
     ]
-    return [answer.model for answer in answers]
+    return sorted({answer.model for answer in answers})

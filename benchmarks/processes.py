@@ -23,6 +23,7 @@ from benchmarks.client import Load, Result
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
 MAX_STREAMS = 20_000
+"""And as many readers of one user."""
 
 
 class Process:
@@ -117,8 +118,9 @@ def running_server(
                 "models": models,
                 "base_url": f"http://127.0.0.1:{upstream.port}/v1",
             },
-            "echo": {"kind": "echo", "delay_ms": 1000},
+            "echo": {"kind": "echo", "delay_ms": 1000, "tokens": 1000},
         },
+        "resume": {"max_log_bytes": 2**26},
         "limits": {
             "max_streams": MAX_STREAMS,
             "max_streams_per_user": MAX_STREAMS,
@@ -182,6 +184,18 @@ def _result(client: subprocess.Popen[str], load: Load) -> Result:
     if not line:
         raise RuntimeError(f"the client of {load} died")
     return msgspec.json.decode(line, type=Result)
+
+
+def busy_seconds() -> float:
+    """The CPU time that everything on this machine has taken since it started: proc(5), /proc/stat."""
+    user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    """The CPU time of this process and of those it has waited for: the clients."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def upstream_report(upstream: Process) -> dict[str, Any]:

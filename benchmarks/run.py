@@ -8,15 +8,25 @@ import math
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.lines import LINES, Bench, Figures, Line, Size, models, warm_up
-from benchmarks.processes import ROOT, Process, running_naive, running_server, running_upstream
+from benchmarks.processes import (
+    ROOT,
+    Process,
+    busy_seconds,
+    own_seconds,
+    running_naive,
+    running_server,
+    running_upstream,
+)
 
 DIRECT = "direct"
 NAIVE = "naive"
+OTHERS = "other processes, % of a core"
 
 Measured = dict[str, dict[str, list[Figures]]]
 """By line and target, one entry a round."""
@@ -37,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps({"medians": _medians(measured), "rounds": measured, "failures": failures}, indent=2))
     else:
         print(_table(lines, targets, _medians(measured)))
+        print(_disturbance(measured))
     for failure in dict.fromkeys(failures):
         print(f"failed: {failure} ({failures.count(failure)} times)", file=sys.stderr)
     return 1 if any(not failure.startswith(NAIVE) for failure in failures) else 0
@@ -70,24 +81,43 @@ def _measure(
         for line in lines:
             for round_ in range(rounds):
                 for target in [*([DIRECT] if line.direct else []), *targets]:
+                    if line.ours_only and target == NAIVE:
+                        continue
                     print(f"{line.name} {round_ + 1}/{rounds} {target}", file=sys.stderr, flush=True)
                     bench = Bench(upstream, size)
-                    with _server(target, upstream, trees, size, folder) as server:
+                    with _server(target, upstream, trees, line, size, folder) as server:
                         warm_up(bench, server)
-                        figures = line.measure(bench, server)
+                        with _watched(upstream, server) as others:
+                            figures = line.measure(bench, server)
+                    figures[OTHERS] = others[0]
                     measured.setdefault(line.name, {}).setdefault(target, []).append(figures)
                     failures += [f"{target} {line.name}: {failure}" for failure in bench.failures]
     return measured, failures
 
 
 def _server(
-    target: str, upstream: Process, trees: dict[str, Path], size: Size, folder: Path
+    target: str, upstream: Process, trees: dict[str, Path], line: Line, size: Size, folder: Path
 ) -> AbstractContextManager[Process]:
     if target == DIRECT:
         return nullcontext(upstream)
     if target == NAIVE:
         return running_naive(folder, upstream)
-    return running_server(folder, upstream, models(size), tree=trees[target])
+    config = {"server": {"send_timeout_seconds": 600}} if line.patient else {}
+    return running_server(folder, upstream, models(size), tree=trees[target], config=config)
+
+
+@contextmanager
+def _watched(*processes: Process) -> Iterator[list[float]]:
+    """How much of a core everything else on this machine took while the block ran, in percent."""
+    ours = list(dict.fromkeys(processes))
+
+    def spent() -> float:
+        return busy_seconds() - own_seconds() - sum(process.cpu_seconds() for process in ours)
+
+    others: list[float] = []
+    before, began = spent(), time.perf_counter()
+    yield others
+    others.append(max(0.0, (spent() - before) / (time.perf_counter() - began) * 100))
 
 
 def _medians(measured: Measured) -> dict[str, dict[str, Figures]]:
@@ -112,19 +142,28 @@ def _with_added(targets: dict[str, Figures]) -> dict[str, Figures]:
 
 
 def _table(lines: list[Line], targets: list[str], medians: dict[str, dict[str, Figures]]) -> str:
-    """Markdown: a row a figure, a column a target, and how many times ours the last one is."""
-    shown = [*targets, DIRECT]
-    rows = [["", *shown, f"{targets[-1]} / {targets[0]}"], ["---", *("---:" for _ in shown), "---:"]]
+    """Markdown: a row a figure, a column a target, and the last one's as a multiple of the first one's."""
+    shown = [*targets, *([DIRECT] if any(line.direct for line in lines) else [])]
+    ratios = [f"{targets[-1]} / {targets[0]}"] if len(targets) > 1 else []
+    rows = [["", *shown, *ratios], ["---", *("---:" for _ in (*shown, *ratios))]]
     for line in lines:
         figures = medians[line.name]
         for name in figures[targets[0]]:
+            if name == OTHERS:
+                continue
             values = [figures.get(target, {}).get(name, math.nan) for target in shown]
             ratio = values[len(targets) - 1] / values[0] if values[0] else math.nan
-            rows.append([f"{line.title}: {name}", *map(_number, values), _number(ratio)])
+            rows.append([f"{line.title}: {name}", *map(_number, values), *(_number(ratio) for _ in ratios)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     )
+
+
+def _disturbance(measured: Measured) -> str:
+    """Whether the machine was ours: times are only worth something if it was."""
+    values = [figures[OTHERS] for targets in measured.values() for rounds in targets.values() for figures in rounds]
+    return f"\nOther processes took {statistics.median(values):.0f} % of a core meanwhile, at most {max(values):.0f} %."
 
 
 def _number(value: float) -> str:
