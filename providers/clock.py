@@ -46,22 +46,34 @@ class LoopClock:
         self._heap: list[tuple[float, int, _Due]] = []
         self._numbers = itertools.count()
         self._cancelled = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._move_to(loop)
         due = _Due(callback, self)
         heapq.heappush(self._heap, (when, next(self._numbers), due))
         if self._alarm is None or when < self._alarm_at:
             self._arm(when)
         return due
 
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Timers end with their loop."""
+        self._loop = loop
+        self._heap.clear()
+        self._cancelled = 0
+        self._alarm = None
+
     def _arm(self, when: float) -> None:
+        assert self._loop is not None
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = when
         delay = max(0.0, when - self.time()) + TIMER_SECONDS
-        self._alarm = asyncio.get_running_loop().call_later(delay, self._ring)
+        self._alarm = self._loop.call_later(delay, self._ring)
 
     def _ring(self) -> None:
         """Call what is due, and set the alarm for what is next."""
@@ -73,7 +85,8 @@ class LoopClock:
                 _, _, due = heapq.heappop(heap)
                 due.call()
         finally:
-            if self._heap and self._alarm is None:
+            # What was called may have set an alarm, for something later than what is left.
+            if self._heap and (self._alarm is None or self._heap[0][0] < self._alarm_at):
                 self._arm(self._heap[0][0])
 
     def count_cancelled(self, change: int) -> None:

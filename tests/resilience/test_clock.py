@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.clock import MANY_CANCELLED, LoopClock
+from providers.clock import MANY_CANCELLED, LoopClock, Timer
 
 
 async def test_timers_fire_in_their_order_and_not_before_their_time() -> None:
@@ -51,6 +52,64 @@ async def test_a_timer_that_fails_does_not_stop_the_others() -> None:
     async with asyncio.timeout(20):
         await fired.wait()
     assert len(said) == 1
+
+
+async def test_a_timer_set_by_a_timer_does_not_put_off_the_others() -> None:
+    clock = LoopClock()
+    fired: list[str] = []
+    done = asyncio.Event()
+    began = clock.time()
+
+    def first() -> None:
+        fired.append("first")
+        clock.call_at(began + 3600, lambda: None)
+
+    clock.call_at(began, first)
+    clock.call_at(began + 0.02, lambda: (fired.append("second"), done.set()))
+    async with asyncio.timeout(20):
+        await done.wait()
+    assert fired == ["first", "second"]
+
+
+async def test_the_alarm_is_never_later_than_what_is_due() -> None:
+    """However timers are set and cancelled, by others too, the earliest one is what the loop is told."""
+    randomness = random.Random(1)
+    clock = LoopClock()
+    left = 300
+    done = asyncio.Event()
+    timers: list[Timer] = []
+
+    def act() -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0:
+            done.set()
+            return
+        for _ in range(randomness.randint(1, 3)):
+            timers.append(clock.call_at(clock.time() + randomness.choice((0, 0.001, 0.01, 3600)), act))
+        if timers and randomness.random() < 0.3:
+            timers.pop(randomness.randrange(len(timers))).cancel()
+
+    for _ in range(20):
+        timers.append(clock.call_at(clock.time() + randomness.choice((0, 0.001)), act))
+    async with asyncio.timeout(30):
+        await done.wait()
+
+
+def test_a_clock_goes_on_in_another_loop() -> None:
+    clock = LoopClock()
+
+    async def forsake() -> None:
+        clock.call_at(clock.time() + 3600, lambda: None)
+
+    async def use() -> None:
+        fired = asyncio.Event()
+        clock.call_at(clock.time(), fired.set)
+        async with asyncio.timeout(20):
+            await fired.wait()
+
+    asyncio.run(forsake())
+    asyncio.run(use())
 
 
 @given(st.lists(st.booleans(), max_size=1000))
