@@ -17,7 +17,7 @@ from streamserver import supervisor as streams
 from streamserver.admission import Limiter, memory_limiter
 from streamserver.config.settings import Settings
 from streamserver.generation import Bounds, Outcome
-from streamserver.http import cancellation
+from streamserver.http import fitness
 from streamserver.http.core import CORE, Core
 from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
 from streamserver.http.middleware import MIDDLEWARE
@@ -47,8 +47,10 @@ def create_app(
     carries their requests, ``clock`` is time, ``store`` is what nodes share, ``limiter`` counts what users
     have, ``environ`` holds the keys, ``on_end`` is told of each stream's end.
 
-    Whoever runs the application must set ``handler_cancellation=True`` (``web.run_app`` and
-    ``web.AppRunner`` take it): without it aiohttp does not say that a reader has gone.
+    Whoever runs the application must pass ``handler_cancellation=True`` and ``access_log=None`` (to ``web.run_app``
+    or ``web.AppRunner``), or use :class:`streamserver.runner.AppRunner`: otherwise aiohttp does not say that a
+    reader has gone, and logs URLs, which hold prompts. ``transport``, ``store`` and ``limiter`` are closed with
+    the application.
 
     Raises :class:`~providers.validation.Invalid` for a wrong provider table, and
     :class:`~streamserver.http.keys.KeysError` for keys that cannot be read.
@@ -71,7 +73,7 @@ def create_app(
     )
     app = web.Application(middlewares=MIDDLEWARE)
     app[CORE] = core
-    cancellation.prepare(app)
+    fitness.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
     app.on_startup.append(_start)

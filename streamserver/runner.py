@@ -170,13 +170,14 @@ async def serve(app: web.Application, sock: socket.socket, settings: Settings, *
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(handle_loop_failure)
     runner = AppRunner(app)
-    await runner.setup()
-    try:
-        await accept(runner, sock)
-        # What is loaded by now stays: the collector need not look at half a million objects again and again.
-        gc.collect()
-        gc.freeze()
-        with _Signals(loop) as signals:
+    # The signals are ours until the last stream has had its ending written: a third one must not cut it short.
+    with _Signals(loop) as signals:
+        try:
+            await runner.setup()
+            await accept(runner, sock)
+            # What is loaded by now stays: the collector need not look at half a million objects again and again.
+            gc.collect()
+            gc.freeze()
             announce()
             drain_seconds = (
                 settings.server.drain_seconds if await signals.first() == signal.SIGTERM else INTERRUPT_DRAIN_SECONDS
@@ -184,12 +185,12 @@ async def serve(app: web.Application, sock: socket.socket, settings: Settings, *
             supervisor = app[CORE].supervisor
             logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
             await supervisor.drain(drain_seconds, hurry=signals.hurry)
-    finally:
-        await runner.cleanup()
+        finally:
+            await runner.cleanup()
 
 
 class _Signals:
-    """SIGTERM and SIGINT, for as long as the block runs."""
+    """SIGTERM and SIGINT, for as long as the block runs; after it the process is about to exit, and ignores them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -204,6 +205,8 @@ class _Signals:
     def __exit__(self, *exc_info: object) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.remove_signal_handler(number)
+            # All is done but the exit: one more signal must not turn its status into a failure.
+            signal.signal(number, signal.SIG_IGN)
 
     async def first(self) -> signal.Signals:
         """Wait for the first of them."""

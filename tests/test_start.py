@@ -241,6 +241,27 @@ async def test_a_stream_that_does_not_finish_is_ended_properly(
     assert (await server.record())["status"] == "shutting_down"
 
 
+async def test_however_many_signals_come_the_streams_end_properly(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(pausing)
+    server = await start_server({**openai_at(upstream), "server": {"drain_seconds": 0.2}})
+    streams = [await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head() for _ in range(20)]
+    for stream in streams:
+        await stream.events(2)
+    server.terminate()
+    await until_draining(http, server.url)
+    for number in range(2000):
+        if server.process.returncode is not None:
+            break
+        server.process.send_signal(signal.SIGINT if number % 2 else signal.SIGTERM)
+        await asyncio.sleep(0.01)
+    for stream in streams:
+        assert [event.json()["code"] for event in await stream.events()] == ["shutting_down"]
+        stream.close()
+    assert await server.wait() == 0
+
+
 async def test_the_demo_page_is_served(start_server: StartServer, http: aiohttp.ClientSession) -> None:
     server = await start_server()
     async with http.get(server.url + "/") as response:

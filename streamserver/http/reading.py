@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from streamserver.failures import failed
-from streamserver.http.cancellation import warn_if_leaving_goes_unseen
 from streamserver.http.core import Core, core_of
+from streamserver.http.fitness import warn_if_unfit
 from streamserver.http.position import Position
 from streamserver.http.problems import Problem
 from streamserver.http.response import StreamResponse
@@ -111,7 +111,7 @@ async def _store_is_back(core: Core) -> None:
 
 async def _open(request: web.Request, core: Core, stream: Readable, encoder: Encoder) -> OpenStream:
     """Begin the response. From here on a failure is told by an event in it."""
-    warn_if_leaving_goes_unseen(request)
+    warn_if_unfit(request)
     _limit(request, core, stream.grace_seconds)
     return await _begin(request, core, stream.id, encoder, stream.log.start.request_id)
 

@@ -1,0 +1,36 @@
+"""Whether the application is run in a way that lets it keep its promises."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.web_log import AccessLogger
+from loguru import logger
+
+_WARNED = web.AppKey("warned", list[bool])
+
+
+def prepare(app: web.Application) -> None:
+    """Make room for the one look at how an application is run."""
+    app[_WARNED] = []
+
+
+def warn_if_unfit(request: web.Request) -> None:
+    """Log an error, once, if the application is run in a way that breaks what it promises.
+
+    Without ``handler_cancellation`` a reader that leaves is noticed at the next write to it, and until then its
+    generation is paid for. With aiohttp's own access log, URLs are logged, which hold prompts and streams' ids.
+    Our own runner does it right; whoever mounts the application in another has to.
+    """
+    warned = request.config_dict[_WARNED]
+    if warned:
+        return
+    warned.append(True)
+    if not getattr(getattr(request.protocol, "_manager", None), "handler_cancellation", True):
+        logger.bind(event="misconfigured").error(
+            "readers that leave go unnoticed: run the application with handler_cancellation=True"
+        )
+    access_logger = getattr(request.protocol, "access_logger", None)
+    if type(access_logger) is AccessLogger and access_logger.enabled:
+        logger.bind(event="misconfigured").error(
+            "aiohttp's access log writes prompts and the ids of streams: run the application with access_log=None"
+        )
