@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -55,12 +57,31 @@ class Catalog:
         self._configured = dict(configured)
         self._transport = transport
         self.default = self._configured[default]
+        self._uses = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
 
     def __iter__(self) -> Iterator[Configured]:
         return iter(self._configured.values())
 
     def get(self, name: str) -> Configured | None:
         return self._configured.get(name)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Somebody asks one of these providers, for as long as the block runs."""
+        self._uses += 1
+        self._unused.clear()
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            if not self._uses:
+                self._unused.set()
+
+    async def unused(self) -> None:
+        """Wait until nobody does."""
+        await self._unused.wait()
 
     async def aclose(self) -> None:
         for configured in self:

@@ -70,6 +70,7 @@ def create_app(
         metrics=metrics,
         keys=keys_for(settings, environ),
         clock=clock,
+        longest_seconds=settings.timeouts.total,
     )
     app = web.Application(middlewares=MIDDLEWARE)
     app[CORE] = core

@@ -9,6 +9,9 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -16,17 +19,21 @@ import tomli_w
 from aiohttp import web
 from loguru import logger
 
+from providers.clock import Clock
 from providers.registry import Registry, load_registry
+from providers.transport import AiohttpTransport
 from providers.validation import Invalid
 from streamserver import __version__
-from streamserver.app import create_app, keys_for
+from streamserver.app import catalog_for, create_app, keys_for, policy_for
 from streamserver.config import ConfigError, Loaded, Settings, load
 from streamserver.config.load import without_password
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys, KeysError, new_key
 from streamserver.load.plan import add_arguments as add_load_arguments
+from streamserver.reload import Parts, Reloader
 from streamserver.runner import listen, raise_descriptor_limit, serve
 from streamserver.telemetry.logs import set_up_logs
+from streamserver.telemetry.metrics import share_between_processes
 from streamserver.workers import Workers
 
 _EPILOG = """\
@@ -55,12 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "keys":
             return _new_key(arguments.name)
         registry = load_registry()
-        loaded = load(vars(arguments).get("config"), registry=registry, overrides=_overrides(arguments))
+        load_again = partial(load, vars(arguments).get("config"), registry=registry, overrides=_overrides(arguments))
+        loaded = load_again()
         if arguments.command == "check":
             return _check(loaded)
         if arguments.command == "providers":
             return _providers(loaded, registry, probe=arguments.probe)
-        return _serve(loaded, registry)
+        return _serve(loaded, registry, load_again)
     except (ConfigError, _Exit) as error:
         print(f"streamserver: {error}", file=sys.stderr)
         return 2
@@ -142,11 +150,19 @@ def _providers(loaded: Loaded, registry: Registry, *, probe: bool) -> int:
         raise _Exit(f"{loaded.source}: {error}") from None
 
 
-def _serve(loaded: Loaded, registry: Registry) -> int:
+def _serve(loaded: Loaded, registry: Registry, load_again: Callable[[], Loaded]) -> int:
     settings = loaded.settings
     keys = _keys(settings)
     _refuse_open_server(settings, keys)
     set_up_logs(settings.log)
+    with TemporaryDirectory(prefix="streamserver-metrics-") as folder:
+        if settings.server.workers > 1:
+            share_between_processes(Path(folder))
+        return _serve_with(loaded, registry, keys, load_again)
+
+
+def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Callable[[], Loaded]) -> int:
+    settings = loaded.settings
     try:
         app = create_app(settings, registry=registry)
     except Invalid as error:
@@ -159,21 +175,27 @@ def _serve(loaded: Loaded, registry: Registry) -> int:
     def announce() -> None:
         _announce(app, sock, loaded, warnings)
 
+    def work(app: web.Application, ready: Callable[[], None]) -> int:
+        reloader = Reloader(app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active()))
+        return 0
+
     if settings.server.workers == 1:
-        return _work(app, sock, settings, announce)
+        return work(app, announce)
     # Each worker makes its own application: no two of them may be the same node.
     workers = Workers(
         settings.server.workers,
-        lambda ready: _work(create_app(settings, registry=registry), sock, settings, ready),
+        lambda ready: work(create_app(settings, registry=registry), ready),
         drain_seconds=settings.server.drain_seconds,
     )
     return workers.run(announce)
 
 
-def _work(app: web.Application, sock: socket.socket, settings: Settings, ready: Callable[[], None]) -> int:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(app, sock, settings, announce=ready))
-    return 0
+def _parts(settings: Settings, registry: Registry, clock: Clock) -> Parts:
+    keys = keys_for(settings, os.environ)
+    transport = AiohttpTransport()
+    return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, policy_for(settings))
 
 
 def _loop_factory() -> Any:

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from loguru import logger
 from streamserver.config.settings import Settings
 from streamserver.http.core import CORE
 from streamserver.http.state import REQUEST_ID, route_of
+from streamserver.supervisor import Supervisor
 from streamserver.telemetry.logs import handle_loop_failure
 from streamserver.telemetry.tracebacks import log_crash
 
@@ -161,11 +163,18 @@ async def accept(runner: web.AppRunner, sock: socket.socket) -> None:
         await web.SockSite(runner, each, backlog=BACKLOG).start()
 
 
-async def serve(app: web.Application, sock: socket.socket, settings: Settings, *, announce: Callable[[], None]) -> None:
+async def serve(
+    app: web.Application,
+    sock: socket.socket,
+    settings: Settings,
+    *,
+    announce: Callable[[], None],
+    beside: AbstractAsyncContextManager[None] | None = None,
+) -> None:
     """Serve ``app`` on ``sock`` until SIGTERM or SIGINT, and then until its streams have ended.
 
     While it drains it still listens: new streams are refused with a 503, attaching and stopping work.
-    A second signal shortens the drain; every stream is ended properly even then.
+    A second signal shortens the drain; every stream is ended properly even then. ``beside`` is entered while it serves.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(handle_loop_failure)
@@ -178,15 +187,19 @@ async def serve(app: web.Application, sock: socket.socket, settings: Settings, *
             # What is loaded by now stays: the collector need not look at half a million objects again and again.
             gc.collect()
             gc.freeze()
-            announce()
-            drain_seconds = (
-                settings.server.drain_seconds if await signals.first() == signal.SIGTERM else INTERRUPT_DRAIN_SECONDS
-            )
-            supervisor = app[CORE].supervisor
-            logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
-            await supervisor.drain(drain_seconds, hurry=signals.hurry)
+            async with beside or nullcontext():
+                announce()
+                await _drained(app[CORE].supervisor, signals, settings.server.drain_seconds)
         finally:
             await runner.cleanup()
+
+
+async def _drained(supervisor: Supervisor, signals: _Signals, drain_seconds: float) -> None:
+    """Wait for the first signal, and then for the streams."""
+    if await signals.first() != signal.SIGTERM:
+        drain_seconds = INTERRUPT_DRAIN_SECONDS
+    logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
+    await supervisor.drain(drain_seconds, hurry=signals.hurry)
 
 
 class _Signals:

@@ -105,7 +105,8 @@ class Supervisor:
     """
 
     def __init__(self, policy: Policy, clock: Clock, store: Store, on_end: Callable[[Outcome], None]) -> None:
-        self._policy = policy
+        self.policy = policy
+        """For what starts from now on; may be replaced."""
         self._clock = clock
         self._store = store
         self._on_end = on_end
@@ -131,7 +132,7 @@ class Supervisor:
         """Raises :class:`TooManyStreams` or :class:`Draining` if a new stream would not be opened now."""
         if self.draining:
             raise Draining
-        if len(self._running) >= self._policy.max_streams:
+        if len(self._running) >= self.policy.max_streams:
             raise TooManyStreams
 
     def open(
@@ -157,7 +158,7 @@ class Supervisor:
             provider=configured.provider,
             request=request,
             user=user,
-            bounds=self._policy.bounds,
+            bounds=self.policy.bounds,
             clock=self._clock,
             on_end=lambda outcome: self._end(stream, outcome),
         )
@@ -173,7 +174,7 @@ class Supervisor:
             return
         stream.task = asyncio.get_running_loop().create_task(stream.generation.run(), name=f"stream-{stream.id[:6]}")
         if not stream.readers and not stream.elsewhere:
-            self._leave_alone(stream, self._policy.attach_seconds)
+            self._leave_alone(stream, self.policy.attach_seconds)
 
     def discard(self, stream: Stream) -> None:
         """Take back a stream that nobody was told of, and that was never launched: it leaves no trace."""
@@ -187,7 +188,7 @@ class Supervisor:
     @contextmanager
     def reading(self, stream: Stream) -> Iterator[None]:
         """See :meth:`Stream.reading`."""
-        if stream.readers + stream.elsewhere >= self._policy.max_readers_per_stream:
+        if stream.readers + stream.elsewhere >= self.policy.max_readers_per_stream:
             raise TooManyReaders
         stream.readers += 1
         self._keep_company(stream)
@@ -299,9 +300,9 @@ class Supervisor:
     def _retain(self, stream: Stream) -> None:
         self._ended[stream.id] = stream
         self._retained_bytes += stream.log.size_bytes
-        due = self._clock.time() + self._policy.retention_seconds
+        due = self._clock.time() + self.policy.retention_seconds
         self._expiries[stream.id] = self._clock.call_at(due, lambda: self._forget(stream.id))
-        while self._retained_bytes > self._policy.max_total_bytes:
+        while self._retained_bytes > self.policy.max_total_bytes:
             self._forget(next(iter(self._ended)))
 
     def _forget(self, stream_id: str) -> None:

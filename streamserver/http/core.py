@@ -26,6 +26,8 @@ class Core(msgspec.Struct):
     metrics: Metrics
     keys: Keys
     clock: Clock
+    longest_seconds: float
+    """The longest ``timeouts.total`` that was in force: no running stream has more."""
 
     async def find(self, stream_id: str) -> Readable | None:
         """The stream of that id, of this node or another; None if there is none.

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from aiohttp import web
 
+from providers.catalog import Configured
 from streamserver.admission import LimitReached, Quota
 from streamserver.http.chat import Asked
 from streamserver.http.clients import client_of
@@ -33,9 +34,11 @@ async def open_stream(request: web.Request, asked: Asked) -> Stream:
         try:
             core.supervisor.check_room()
             await core.limiter.admit(account, quota, held)
+            configured = _still_configured(core, asked)
+            held.enter_context(core.catalog.used())
             stream = core.supervisor.open(
                 asked.request,
-                asked.configured,
+                configured,
                 request_id=request[REQUEST_ID],
                 user=request[KEY_NAME],
                 grace_seconds=asked.grace_seconds,
@@ -58,6 +61,14 @@ async def open_stream(request: web.Request, asked: Asked) -> Stream:
     stream.held.callback(core.metrics.stream_closed)
     stream.held.callback(_charge, core, account, quota, stream)
     return stream
+
+
+def _still_configured(core: Core, asked: Asked) -> Configured:
+    """The provider by its name, as it is now: while the request waited, the configuration may have been replaced."""
+    configured = core.catalog.get(asked.configured.name)
+    if configured is None or not configured.offers(asked.request.model):
+        raise Problem("overloaded", "The configuration has just changed. Try again.", retry_after=RETRY_SECONDS)
+    return configured
 
 
 def store_unavailable() -> Problem:

@@ -117,7 +117,7 @@ async def _open(request: web.Request, core: Core, stream: Readable, encoder: Enc
 
 
 def _limit(request: web.Request, core: Core, grace_seconds: float) -> None:
-    seconds = core.settings.timeouts.total + grace_seconds + HARD_END_SECONDS
+    seconds = core.longest_seconds + grace_seconds + HARD_END_SECONDS
     request[DEADLINE].within(seconds)
 
 

@@ -1,0 +1,159 @@
+"""Another configuration for a server that runs.
+
+What runs goes on with what it began with; what starts from now on has the new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from loguru import logger
+
+from providers.catalog import Catalog
+from providers.validation import Invalid
+from streamserver.config import ConfigError, Loaded, Settings
+from streamserver.http.core import Core
+from streamserver.http.keys import Keys, KeysError
+from streamserver.supervisor import Policy
+from streamserver.telemetry.logs import set_up_logs
+from streamserver.telemetry.tracebacks import log_crash
+
+POLL_SECONDS = 0.5
+"""How often the files are looked at; a change is taken when they have not changed for as long."""
+
+_AT_START = ("server.host", "server.port", "server.workers", "server.reload", "resume.store")
+_AT_START_WITH_A_SHARED_STORE = (
+    "timeouts.total",
+    "resume.attach_seconds",
+    "resume.max_grace_seconds",
+    "resume.retention_seconds",
+    "limits.max_readers_per_stream",
+)
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What is made from settings, and replaced with them."""
+
+    catalog: Catalog
+    keys: Keys
+    policy: Policy
+
+
+class Reloader:
+    """Replaces the settings of ``core``, and what is made from them.
+
+    ``load`` reads the configuration again, ``build`` makes its parts; if either fails nothing changes.
+    """
+
+    def __init__(
+        self, core: Core, loaded: Loaded, *, load: Callable[[], Loaded], build: Callable[[Settings], Parts]
+    ) -> None:
+        self._core = core
+        self._source = loaded.source
+        self._load = load
+        self._build = build
+        self._asked = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def active(self) -> AsyncIterator[None]:
+        """Reload at every SIGHUP, and with ``server.reload`` at every change of the files, for as long as the block
+        runs. At its end what was replaced is closed, whoever still uses it."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._asked.set)
+        task = loop.create_task(self._run(self._core.settings.server.reload), name="reload")
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+            for each in (task, *self._closing):
+                each.cancel()
+            await asyncio.gather(task, *self._closing, return_exceptions=True)
+
+    async def reload(self) -> bool:
+        """Read the configuration again and put it in force; whether it is. The log says what was wrong with it, or
+        what of it waits for a restart."""
+        try:
+            # In a thread: a kind of provider that was not used before imports its SDK, which takes a second.
+            settings, parts = await asyncio.to_thread(self._make)
+            self._check_keys(settings, parts.keys)
+        except (ConfigError, Invalid, KeysError) as error:
+            logger.bind(event="reload").error("the configuration was not reloaded, nothing changed: {}", error)
+            return False
+        except Exception as error:
+            log_crash("the configuration was not reloaded, nothing changed", error)
+            return False
+        self._put_in_force(settings, parts)
+        return True
+
+    def _make(self) -> tuple[Settings, Parts]:
+        settings = self._load().settings
+        return settings, self._build(settings)
+
+    async def _run(self, watching: bool) -> None:
+        seen = before = self._signature()
+        while True:
+            try:
+                async with asyncio.timeout(POLL_SECONDS if watching else None):
+                    await self._asked.wait()
+            except TimeoutError:
+                now = self._signature()
+                settled, before = now == before, now
+                if now == seen or not settled:
+                    continue  # not changed, or changing still
+            self._asked.clear()
+            seen = before = self._signature()
+            await self.reload()
+
+    def _check_keys(self, settings: Settings, keys: Keys) -> None:
+        """A file that was emptied by mistake must not open the server to everyone."""
+        if self._core.keys and not keys and not settings.auth.allow_anonymous:
+            raise KeysError("there are no API keys any more; to serve anyone, set auth.allow_anonymous = true")
+
+    def _put_in_force(self, settings: Settings, parts: Parts) -> None:
+        core = self._core
+        waiting = sorted(_changed(core.settings, settings))
+        old = core.catalog
+        core.settings, core.catalog, core.keys = settings, parts.catalog, parts.keys
+        core.longest_seconds = max(core.longest_seconds, settings.timeouts.total)
+        core.supervisor.policy = parts.policy
+        core.metrics.know(parts.catalog)
+        set_up_logs(settings.log)
+        task = asyncio.get_running_loop().create_task(_close(old), name="close-old-providers")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        logger.bind(event="reload", default=parts.catalog.default.name).info("the configuration was reloaded")
+        if waiting:
+            logger.bind(event="reload").warning("these changes wait for a restart: {}", ", ".join(waiting))
+
+    def _signature(self) -> list[tuple[int, int] | None]:
+        return [_stamp(Path(name)) for name in (self._source, self._core.settings.auth.keys_file) if name]
+
+
+async def _close(old: Catalog) -> None:
+    try:
+        await old.unused()
+    finally:
+        await old.aclose()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _changed(before: Settings, after: Settings) -> Iterator[str]:
+    """Changed keys that are only read at the start."""
+    shared = before.resume.store != "memory"
+    for key in _AT_START + (_AT_START_WITH_A_SHARED_STORE if shared else ()):
+        section, _, name = key.partition(".")
+        if getattr(getattr(before, section), name) != getattr(getattr(after, section), name):
+            yield key
