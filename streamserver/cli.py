@@ -176,7 +176,9 @@ def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Call
         _announce(app, sock, loaded, warnings)
 
     def work(app: web.Application, ready: Callable[[], None]) -> int:
-        reloader = Reloader(app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock))
+        reloader = Reloader(
+            app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
+        )
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active()))
         return 0
