@@ -57,6 +57,7 @@ class Reloader:
         self._source = loaded.source
         self._load = load
         self._build = build
+        self._seen = self._signature()
         self._asked = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -96,7 +97,7 @@ class Reloader:
         return settings, self._build(settings)
 
     async def _run(self, watching: bool) -> None:
-        seen = before = self._signature()
+        before = self._seen
         while True:
             try:
                 async with asyncio.timeout(POLL_SECONDS if watching else None):
@@ -104,10 +105,10 @@ class Reloader:
             except TimeoutError:
                 now = self._signature()
                 settled, before = now == before, now
-                if now == seen or not settled:
+                if now == self._seen or not settled:
                     continue  # not changed, or changing still
             self._asked.clear()
-            seen = before = self._signature()
+            self._seen = before = self._signature()
             await self.reload()
 
     def _check_keys(self, settings: Settings, keys: Keys) -> None:
