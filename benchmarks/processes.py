@@ -118,7 +118,7 @@ def running_server(
                 "models": models,
                 "base_url": f"http://127.0.0.1:{upstream.port}/v1",
             },
-            "echo": {"kind": "echo", "delay_ms": 1000, "tokens": 1000},
+            "echo": {"kind": "echo", "delay_ms": 10_000, "tokens": 1000},
         },
         "resume": {"max_log_bytes": 2**26},
         "limits": {

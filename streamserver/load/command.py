@@ -36,6 +36,8 @@ def load(arguments: argparse.Namespace) -> int:
             result = runner.run(perform(plan, api_key, show))
     except ServerDied as error:
         return _cannot(f"the server did not start: {error}")
+    except KeyboardInterrupt:
+        return _cannot("interrupted before the first stream")
     if arguments.json:
         sys.stdout.write(json.dumps(result.summary(), indent=2) + "\n")
     else:

@@ -27,7 +27,7 @@ p { margin: 0.25rem 0 0; color: var(--soft); }
 .verdict { display: inline-block; margin-top: 1rem; padding: 0.2rem 0.7rem; border-radius: 1rem; font-weight: 600;
   border: 1px solid currentColor; color: var(--green); }
 .verdict.broken { color: var(--red); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.75rem; margin: 1.5rem 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: 0.75rem; margin: 1.5rem 0; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 0.75rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 0.6rem; padding: 0.9rem 1rem; }
 .tile b { display: block; font-size: 1.45rem; font-weight: 600; line-height: 1.2; }
@@ -42,10 +42,11 @@ svg .mark-label { fill: var(--ink); }
 .bar { display: flex; height: 0.8rem; border-radius: 0.4rem; overflow: hidden; margin: 0.75rem 0 0.5rem; gap: 1px; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; color: var(--soft); font-size: 0.85rem; }
 .legend i { display: inline-block; width: 0.65rem; height: 0.65rem; border-radius: 0.2rem; margin-right: 0.4rem; }
-table { width: 100%; border-collapse: collapse; margin-top: 0.4rem; }
-td { padding: 0.25rem 0; border-top: 1px solid var(--line); } tr:first-child td { border: 0; }
-td:last-child { text-align: right; }
-td.part { padding-left: 1.2rem; color: var(--soft); }
+dl { columns: 2 22rem; column-gap: 2.5rem; margin: 0.6rem 0 0; }
+dl div { display: flex; justify-content: space-between; gap: 1rem; padding: 0.25rem 0;
+  border-top: 1px solid var(--line); break-inside: avoid; }
+dt.part { padding-left: 1.2rem; color: var(--soft); }
+dd { margin: 0; text-align: right; }
 section { margin-top: 0.75rem; }
 """
 
@@ -156,6 +157,6 @@ def _figure(title: str, said: str, plot: str) -> str:
 def _table(result: Result) -> str:
     def row(name: str, value: str) -> str:
         part = ' class="part"' if name.startswith(" ") else ""
-        return f"<tr><td{part}>{escape(name.strip())}</td><td>{escape(value)}</td></tr>"
+        return f"<div><dt{part}>{escape(name.strip())}</dt><dd>{escape(value)}</dd></div>"
 
-    return f"<table>{''.join(row(name, value) for name, value in rows_of(result))}</table>"
+    return f"<dl>{''.join(row(name, value) for name, value in rows_of(result))}</dl>"

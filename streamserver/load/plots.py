@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 WIDTH, HEIGHT = 480.0, 170.0
+RIGHT = 16.0
 LEFT, BOTTOM, TOP = 44.0, 20.0, 16.0
 MAX_POINTS = 400
 
@@ -13,7 +14,7 @@ MAX_POINTS = 400
 def bar_plot(bars: Sequence[int], low: float, high: float, marks: Mapping[str, float], colour: str) -> str:
     """Bars between ``low`` and ``high`` milliseconds on a logarithmic scale; ``marks`` are labelled values."""
     most = max(bars, default=0) or 1
-    width = (WIDTH - LEFT) / max(len(bars), 1)
+    width = (WIDTH - RIGHT - LEFT) / max(len(bars), 1)
     scale = _log_scale(low, high)
     parts = []
     for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1):
@@ -44,12 +45,14 @@ def area_plot(xs: Sequence[float], ys: Sequence[float], colour: str) -> str:
     parts = []
     for share in (0, 0.5, 1):
         y = _height(share)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(top * share)}</text>')
     for share, anchor in ((0, "start"), (0.5, "middle"), (1, "end")):
-        x = LEFT + share * (WIDTH - LEFT)
+        x = LEFT + share * (WIDTH - RIGHT - LEFT)
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">{end * share:.3g} s</text>')
-    points = [f"{LEFT + x / end * (WIDTH - LEFT):.1f},{_height(y / top):.1f}" for x, y in zip(xs, ys, strict=True)]
+    points = [
+        f"{LEFT + x / end * (WIDTH - RIGHT - LEFT):.1f},{_height(y / top):.1f}" for x, y in zip(xs, ys, strict=True)
+    ]
     if points:
         first, last = points[0].partition(",")[0], points[-1].partition(",")[0]
         line = " ".join(points)
@@ -68,7 +71,7 @@ def _svg(parts: Sequence[str]) -> str:
 def _log_scale(low: float, high: float) -> Callable[[float], float]:
     def scale(value: float) -> float:
         share = math.log(value / low) / math.log(high / low)
-        return LEFT + min(max(share, 0.0), 1.0) * (WIDTH - LEFT)
+        return LEFT + min(max(share, 0.0), 1.0) * (WIDTH - RIGHT - LEFT)
 
     return scale
 

@@ -13,6 +13,8 @@ from streamserver.load.histogram import Histogram
 from streamserver.load.plan import Plan
 
 MAX_EXAMPLES = 20
+BUSY = 0.8
+"""A client that works for more of its time than this measures itself."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,7 @@ class Result:
         self.samples: list[Sample] = []
         self.usage: Usage | None = None
         self.interrupted = False
+        self.client_cpu_seconds = 0.0
 
     def start(self) -> None:
         self.started += 1
@@ -80,6 +83,11 @@ class Result:
         """Every stream kept its promises, and there was one."""
         return not self.broken_streams and any(not outcome.startswith("no ") for outcome in self.outcomes)
 
+    @property
+    def client_busy(self) -> float:
+        """The share of the time for which this process had its one core to itself and worked."""
+        return self.client_cpu_seconds / max(self.seconds, 1e-9)
+
     def summary(self) -> dict[str, Any]:
         """Everything as JSON."""
         seconds = max(self.seconds, 1e-9)
@@ -101,6 +109,7 @@ class Result:
             "gap_ms": self.gaps.summary(),
             "tokens_per_second": round(self.tokens / seconds, 1),
             "streams_per_second": round(self.ended / seconds, 2),
+            "client": {"cpu_percent": round(self.client_busy * 100, 1), "bottleneck": self.client_busy > BUSY},
             "server": self._server(),
             "samples": [msgspec.to_builtins(sample) for sample in self.samples],
         }

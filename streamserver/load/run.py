@@ -26,10 +26,12 @@ async def perform(plan: Plan, api_key: str | None, show: Callable[[Result], None
         target = Target(plan, url, api_key)
         result = Result(plan)
         watch = Watch(pids)
+        cpu = time.process_time()
         with _interrupts() as interrupted:
             await _run(plan, target, sessions, result, watch, show, interrupted)
         result.interrupted = interrupted.is_set()
         result.seconds = time.perf_counter() - result.began
+        result.client_cpu_seconds = time.process_time() - cpu
         result.usage = watch.usage()
         return result
 

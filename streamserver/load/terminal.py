@@ -86,6 +86,8 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
             ("server CPU", f"{server['cpu_percent']:,.0f} %, {server['cpu_us_per_token'] or math.nan:,.1f} µs a token"),
             ("server memory, at most", f"{server['memory_peak_bytes'] / 2**20:,.0f} MiB"),
         ]
+    warning = ": too much, the times are its own" if summary["client"]["bottleneck"] else ""
+    rows.append(("CPU of this client", f"{summary['client']['cpu_percent']:,.0f} %{warning}"))
     return rows
 
 

@@ -1,0 +1,108 @@
+"""A load test's check sees every promise that can be broken."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamserver.load.check import NativeCheck, OpenAICheck
+from streamserver.load.histogram import Histogram
+
+START = 'retry: 1000\nevent: start\nid: s:0\ndata: {"stream_id":"s"}\n\n'
+DONE = 'event: done\nid: s:4\ndata: {"finish_reason":"stop"}\n\n'
+PING = "event: ping\ndata: {}\n\n"
+
+
+def token(number: int, text: str = "x") -> str:
+    return f"id: s:{number}\ndata: {text}\n\n"
+
+
+WHOLE = START + token(1, "a") + PING + token(2, "\ndata: b") + token(3, " c") + DONE
+
+
+def native(*parts: str, expected: str | None = None) -> NativeCheck:
+    check = NativeCheck(expected)
+    for part in parts:
+        check.feed(part.encode())
+    check.end()
+    return check
+
+
+@given(st.lists(st.integers(0, len(WHOLE))))
+def test_a_whole_stream_keeps_its_promises_however_its_bytes_are_cut(cuts: list[int]) -> None:
+    places = [0, *sorted(cuts), len(WHOLE)]
+    parts = [WHOLE[start:end] for start, end in pairwise(places)]
+    check = native(*parts, expected="a\nb c")
+    assert (check.tokens, check.lost, check.doubled, check.broken, check.ending) == (3, 0, 0, [], "done")
+
+
+@pytest.mark.parametrize(
+    ("body", "lost", "doubled", "broken"),
+    [
+        (START + token(1) + token(3) + DONE, 1, 0, []),
+        (START + token(1) + DONE, 2, 0, []),
+        (START + token(1) + token(2) + token(2) + token(3) + DONE, 0, 1, []),
+        (START + token(1) + token(2), 0, 0, ["truncated: no terminal event"]),
+        (WHOLE + DONE.replace("s:4", "s:5"), 0, 0, ["a done event after the ending"]),
+        (START + token(1) + "data: x\n\n" + DONE, 2, 0, ["a message event without an id"]),
+        (WHOLE.replace("s:2", "t:2"), 1, 0, ["an event of another stream"]),
+        (token(0) + token(1) + token(2) + token(3) + DONE, 0, 0, ["the first event is message"]),
+    ],
+)
+def test_a_broken_promise_is_seen(body: str, lost: int, doubled: int, broken: list[str]) -> None:
+    check = native(body)
+    assert (check.lost, check.doubled, check.broken) == (lost, doubled, broken)
+
+
+def test_a_wrong_text_is_seen() -> None:
+    assert native(WHOLE, expected="a\nb d").broken == ["the text is not the one that was sent"]
+
+
+def test_an_error_without_an_offset_is_an_ending() -> None:
+    check = native(START + token(1), 'event: error\nid: s:end\ndata: {"code":"producer_lost"}\n\n')
+    assert (check.ending, check.lost, check.broken) == ("producer_lost", 0, [])
+
+
+def test_what_a_cut_connection_did_not_complete_may_come_again() -> None:
+    check = NativeCheck()
+    check.feed((START + token(1) + token(2)[:-1]).encode())
+    assert check.last_event_id == "s:1"
+    check.reconnect()
+    check.feed((token(2) + token(3) + DONE).encode())
+    check.end()
+    assert (check.tokens, check.lost, check.doubled, check.broken) == (3, 0, 0, [])
+
+
+def chunk(delta: str, finish: str = "null") -> str:
+    return f'data: {{"choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "ending", "broken"),
+    [
+        (chunk('{"content":"a"}') + chunk("{}", '"stop"') + "data: [DONE]\n\n", "done", []),
+        (": ping\n" + chunk('{"content":"a"}') + chunk("{}", '"stop"'), "done", []),
+        (chunk('{"content":"a"}'), None, ["truncated: no finish reason and no error"]),
+        (chunk('{"content":"a"}') + "data: [DONE]\n\n", "done", ["[DONE] without a finish reason"]),
+        (chunk('{"content":"a"}') + 'data: {"error":{"code":"timeout"}}\n\n', "timeout", []),
+        (chunk('{"content":"b"}') + chunk("{}", '"stop"'), "done", ["the text is not the one that was sent"]),
+    ],
+)
+def test_openais_streams_are_checked_as_far_as_they_can_be(body: str, ending: str | None, broken: list[str]) -> None:
+    check = OpenAICheck("a")
+    check.feed(body.encode())
+    check.end()
+    assert (check.tokens, check.ending, check.broken) == (1, ending, broken)
+
+
+@given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=200), st.sampled_from([1, 50, 90, 99, 100]))
+def test_a_percentile_is_known_to_two_percent(values: list[float], percent: int) -> None:
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    exact = sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+    assert histogram.percentile(percent) == pytest.approx(exact, rel=0.021)
+    assert sum(histogram.bars(0.1, 1000, 20)) == len(values)

@@ -1,0 +1,136 @@
+"""``streamserver load``, as it is called."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import StartServer, StartUpstream
+from tests.support.server import clean_environ
+from tests.support.upstream import Exchange, answer
+
+SECONDS = 90
+
+
+async def run_load(*arguments: str, interrupt_after: Awaitable[object] | None = None) -> tuple[int, str, str]:
+    """The exit status of the command, its output and what it said beside that."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "streamserver", "load", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=clean_environ(),
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            if interrupt_after is not None:
+                await interrupt_after
+                process.send_signal(signal.SIGINT)
+            out, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), errors.decode()
+
+
+async def test_it_starts_a_server_and_finds_every_promise_kept(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    status, out, errors = await run_load(
+        *("--streams", "60", "--concurrency", "30", "--prompt-tokens", "10"),
+        *("--cancel-rate", "0.3", "--resume-rate", "0.3", "--slow-readers", "0.1", "--json", "--report", str(page)),
+    )
+    assert status == 0, errors
+    result = json.loads(out)
+    assert result["kept_promises"] is True
+    assert sum(result["streams"]["by_outcome"].values()) == result["streams"]["started"] == 60
+    assert (result["tokens"]["lost"], result["tokens"]["doubled"], result["streams"]["truncated"]) == (0, 0, 0)
+    assert result["streams"]["cuts_resumed"] > 0
+    assert result["server"]["cpu_seconds"] > 0 and result["server"]["memory_peak_bytes"] > 2**20
+    assert 0 < result["ttft_ms"]["p50"] <= result["ttft_ms"]["p99"] <= result["ttft_ms"]["max"]
+    text = page.read_text("utf-8")
+    assert text.count("<svg") == 4
+    assert not re.search(r"""(src|href)=|url\(|@import""", text), "the page needs nothing else"
+
+
+async def test_it_tests_a_server_that_runs_already_at_a_rate(start_server: StartServer) -> None:
+    server = await start_server({"providers": {"echo": {"kind": "echo", "delay_ms": 1}}})
+    arguments = ("--url", server.url, "--echoes", "--rate", "40", "--duration", "1", "--prompt-tokens", "5", "--json")
+    status, out, errors = await run_load(*arguments)
+    assert status == 0, errors
+    result = json.loads(out)
+    assert result["streams"]["by_outcome"] == {"done": result["streams"]["started"]}
+    assert result["server"]["processes"] == 1, "the process that listens there is found"
+
+
+async def test_it_tests_anything_that_speaks_openais_api(start_upstream: StartUpstream) -> None:
+    upstream = await start_upstream(answer("one", " two"))
+    status, out, errors = await run_load("--url", upstream.url, "--api", "openai", "--streams", "5", "--json")
+    assert status == 0, errors
+    assert json.loads(out)["streams"]["by_outcome"] == {"done": 5}
+    assert json.loads(out)["tokens"]["received"] == 10
+    assert upstream.exchanges[0].path == "/v1/chat/completions"
+
+
+async def truncating(exchange: Exchange) -> None:
+    await exchange.start_stream()
+    await exchange.send("event: start\nid: s:0\ndata: {}\n\nid: s:1\ndata: x\n\nid: s:3\ndata: y\n\n")
+
+
+async def refusing(exchange: Exchange) -> None:
+    await exchange.answer(503, "{}")
+
+
+@pytest.mark.parametrize(("script", "outcome", "lost"), [(truncating, "truncated", 3), (refusing, "no stream: 503", 0)])
+async def test_its_status_is_1_if_promises_were_broken_or_no_stream_ran(
+    start_upstream: StartUpstream, script: Any, outcome: str, lost: int
+) -> None:
+    upstream = await start_upstream(script)
+    status, out, _ = await run_load("--url", upstream.url, "--streams", "3", "--json")
+    assert status == 1
+    result = json.loads(out)
+    assert result["streams"]["by_outcome"] == {outcome: 3}
+    assert result["tokens"]["lost"] == lost
+    assert result["kept_promises"] is False
+
+
+async def hanging(exchange: Exchange) -> None:
+    await exchange.start_stream()
+    await exchange.send("event: start\nid: s:0\ndata: {}\n\nid: s:1\ndata: x\n\n")
+    await exchange.until_closed(SECONDS)
+
+
+async def test_ctrl_c_still_reports(start_upstream: StartUpstream) -> None:
+    upstream = await start_upstream(hanging)
+    status, out, errors = await run_load(
+        *("--url", upstream.url, "--concurrency", "20", "--json"), interrupt_after=upstream.exchange(19)
+    )
+    assert status == 0, errors
+    result = json.loads(out)
+    assert result["interrupted"] is True
+    assert result["streams"]["by_outcome"] == {"interrupted": 20}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--cancel-rate", "0.7", "--resume-rate", "0.7"), "together at most 1"),
+        (("--cancel-rate", "2"), "from 0 to 1"),
+        (("--rate", "5", "--concurrency", "5"), "not allowed with"),
+        (("--api", "openai", "--resume-rate", "0.5"), "no resuming"),
+        (("--url", "localhost:8080"), "http://"),
+        (("--api-key-env", "STREAMSERVER_NO_SUCH_KEY"), "is not set"),
+    ],
+)
+async def test_flags_that_make_no_sense_are_refused(arguments: tuple[str, ...], says: str) -> None:
+    status, out, errors = await run_load(*arguments)
+    assert status == 2
+    assert says in errors and not out
