@@ -107,8 +107,8 @@ class Provider(Protocol):
 
     Guarantees a provider gives (``providers.testing`` holds it to them):
 
-    - ``stream`` yields deltas as they arrive, any number of :class:`Usage`, and exactly one
-      :class:`Finish`; it returns soon after. What can fail raises a
+    - ``stream`` yields deltas as they arrive, any number of :class:`Usage`, and last one
+      :class:`Finish`: nobody asks it for more. What can fail raises a
       :class:`~providers.errors.ProviderError`; it never ends without either.
     - Closing the generator (``aclose()``, or cancelling the task that runs it) closes the
       connection to the model at once, whatever it was waiting for.

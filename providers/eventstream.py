@@ -52,8 +52,9 @@ class EventStreamProvider(ABC):
                     if reader.complete:
                         break
             complete = reader.complete
-            yield reader.finish()
+            finish = reader.finish()
             complete = True
+            yield finish
         finally:
             if complete:
                 response.finish()

@@ -119,8 +119,13 @@ class Generation:
             terminal = self._done()
         except ProviderError as error:
             terminal = self._failed_with(error)
-        except asyncio.CancelledError:
-            terminal = self._failed(self._stop_code)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                terminal = self._failed(self._stop_code)
+            else:  # nobody cancelled this task: the provider let one of its own out
+                self._crash = error
+                terminal = self._failed("internal")
         except _TooLarge:
             terminal = self._failed("too_large")
         except Exception as error:
@@ -141,12 +146,13 @@ class Generation:
         async for event in events:
             match event:
                 case Text() | Reasoning() | ToolCall():
-                    if self._finish is None:
-                        self._piece(event)
+                    self._piece(event)
                 case Usage():
                     self._tokens.report(event)
                 case Finish():
-                    self._finish = self._finish or event
+                    # The answer is whole. Whatever goes wrong behind it is not waited for.
+                    self._finish = event
+                    return
                 case Attempt():
                     self._attempt(event)
                 case _:

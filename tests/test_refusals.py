@@ -27,6 +27,13 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
     ("too deep", b"[" * 100_000, 400, "malformed", None),
     ("too large", b'{"prompt": "' + b"x" * 2_000_000 + b'"}', 413, "body_too_large", None),
     ("twenty megabytes", b'{"prompt": "' + b"x" * 20_000_000 + b'"}', 413, "body_too_large", None),
+    (
+        "too many values",
+        b'{"prompt": "a", "tools": [{"a": [' + b"{}," * 50_000 + b"{}]}]}",
+        400,
+        "malformed",
+        None,
+    ),
     ("no prompt", b"{}", 422, "invalid_request", "prompt"),
     ("an empty prompt", b'{"prompt": ""}', 422, "invalid_request", "prompt"),
     ("a prompt of the wrong type", b'{"prompt": 5}', 422, "invalid_request", "prompt"),

@@ -22,6 +22,10 @@ from streamserver.http.problems import Problem, invalid
 QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
 """What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
 
+MAX_VALUES = 30_000
+"""So many commas and brackets a body may hold. What is large and honest is text, or an image in one string; a
+megabyte of empty objects would keep all other streams waiting for half a second."""
+
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
 _IMAGE_KEYS = frozenset({"image_url", "input_audio", "file"})
 _VOCABULARY = frozenset(
@@ -93,6 +97,8 @@ async def fields_of_body(request: web.Request, max_bytes: int) -> ChatFields:
     data = await read_body(request, max_bytes)
     if not data.strip():
         raise Problem("malformed", "The body is empty; send a JSON object.")
+    if sum(map(data.count, (b",", b"{", b"["))) > MAX_VALUES:
+        raise Problem("malformed", f"The body has more than {MAX_VALUES} values.")
     content_type = request.headers.get("Content-Type", "application/json")
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise Problem("unsupported_media_type", "Send JSON, with Content-Type: application/json.")

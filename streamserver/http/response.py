@@ -44,10 +44,10 @@ class StreamResponse(EventSourceResponse):
             # Without chunks the end of the connection is the only end of the body.
             self.force_close()
             self.headers["Connection"] = "close"
-        writer = await super().prepare(request)
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the reader has gone")
+        writer = await super().prepare(request)
         self._transport = transport
         self._framed = bool(getattr(writer, "chunked", False))
         return writer
@@ -101,11 +101,17 @@ class StreamResponse(EventSourceResponse):
                     self._on_stall()
                     raise ReaderStalled from None
 
+    def abort(self) -> None:
+        """Cut the connection, without an end to the body."""
+        self.complete = True
+        if self._transport is not None:
+            self._transport.abort()
+
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body; a reader that does not take the last of it is cut off like any other."""
         transport = self._transport
-        if transport is not None and transport.get_write_buffer_size() > BUFFER_BYTES:
-            await self.drained()
+        if transport is not None and transport.get_write_buffer_size():
+            await self.drained()  # returns at once unless the transport has paused writing
         await super().write_eof(data)
 
     def _restore_tcp_user_timeout(self) -> None:

@@ -28,11 +28,11 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         core_of(request).metrics.refused(routing.code, None)
         return routing.response(request[REQUEST_ID])
     except ConnectionError:
-        # The reader has gone, or was cut off: aiohttp closes what is left of the connection.
+        # The reader has gone, or is to come back elsewhere: a body that ended properly would look whole to it.
         opened: OpenStream | None = request.get(OPEN_STREAM)
         if opened is None or not opened.response.prepared:
             raise
-        opened.response.complete = True
+        opened.response.abort()
         return opened.response
     except Exception as error:
         request_id = request[REQUEST_ID]
