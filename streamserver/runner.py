@@ -30,6 +30,9 @@ MAX_HEADER_BYTES = 64 * 1024
 """The longest single header."""
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
+IDLE_SECONDS = 75.0
+"""How long a connection may wait with its next request: longer than proxies keep theirs (60 s), so that they are
+the ones to close."""
 BACKLOG = 4096
 SEND_BUFFER_BYTES = 128 * 1024
 """What the kernel holds for a reader that takes nothing; it doubles the number. Left alone it may take 4 MiB."""
@@ -57,6 +60,14 @@ class _Protocol(RequestHandler):
         response.force_close()
         return response
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first request's headers have a deadline of their own: who sends them a byte at a time, or never, goes."""
+        super().connection_made(transport)
+        if isinstance(self._manager, _Server) and self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+            self._next_keepalive_close_time = self._loop.time() + self._manager.headers_seconds()
+            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """The kernel, too, gives up on a reader that takes nothing (TCP_USER_TIMEOUT), often before our own timer."""
         if isinstance(exc, TimeoutError) and isinstance(self._manager, _Server):
@@ -71,6 +82,10 @@ class _Protocol(RequestHandler):
 
 
 class _Server(Server):
+    def headers_seconds(self) -> float:
+        """How long a connection's first headers may take. Replaced by who has settings."""
+        return IDLE_SECONDS
+
     def reader_dropped(self) -> None:
         """Somebody took nothing for too long. Replaced by who counts it."""
 
@@ -82,8 +97,8 @@ class AccessLog(AbstractAccessLogger):
     """One line a request, at DEBUG (at INFO if it was refused): its route's template, never its URL."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        if not isinstance(request, web.Request):
-            return
+        if not isinstance(request, web.Request) or REQUEST_ID not in request:
+            return  # what the parser refused never reached the application, and has no route
         level = "DEBUG" if response.status < 400 else "INFO"
         logger.bind(
             event="request",
@@ -110,6 +125,7 @@ class AppRunner(web.AppRunner):
             access_log_class=AccessLog,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_HEADER_BYTES,
+            keepalive_timeout=IDLE_SECONDS,
             shutdown_timeout=5.0,
             **kwargs,
         )
@@ -119,7 +135,9 @@ class AppRunner(web.AppRunner):
         server.__class__ = _Server  # aiohttp has no other way to give it another protocol
         assert isinstance(server, _Server)
         if CORE in self.app:
-            server.reader_dropped = self.app[CORE].metrics.reader_dropped  # type: ignore[method-assign]
+            core = self.app[CORE]
+            server.headers_seconds = lambda: core.settings.timeouts.headers  # type: ignore[method-assign]
+            server.reader_dropped = core.metrics.reader_dropped  # type: ignore[method-assign]
         return server
 
 

@@ -1,0 +1,156 @@
+"""Who writes slowly, wrongly, or too much costs bounded memory and time, and disturbs nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.conftest import StartServer
+from tests.support.client import RawStream, get_events, stream_url
+from tests.support.server import ServerProcess
+
+HOST = "Host: 127.0.0.1\r\n"
+POST = f"POST /api/chat/stream HTTP/1.1\r\n{HOST}Content-Type: application/json\r\n"
+GET = f"GET /healthz HTTP/1.1\r\n{HOST}"
+SMUGGLED = f"GET /api/chat/stream?prompt=smuggled HTTP/1.1\r\n{HOST}\r\n"
+CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n"
+
+SMUGGLING = {
+    "length and chunks": f"{POST}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": f"{CHUNKED}Content-Length: 4\r\n\r\n0\r\n\r\n",
+    "two lengths": f"{POST}Content-Length: 0\r\nContent-Length: 70\r\n\r\n",
+    "one length twice": f"{POST}Content-Length: 0\r\nContent-Length: 0\r\n\r\n",
+    "a list of lengths": f"{POST}Content-Length: 0, 70\r\n\r\n",
+    "a signed length": f"{POST}Content-Length: +0\r\n\r\n",
+    "a negative length": f"{POST}Content-Length: -1\r\n\r\n",
+    "a hexadecimal length": f"{POST}Content-Length: 0x0\r\n\r\n",
+    "a length of other digits": f"{POST}Content-Length: 1_0\r\n\r\n",
+    "an unknown coding": f"{POST}Transfer-Encoding: xchunked\r\n\r\n",
+    "no coding": f"{POST}Transfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n",
+    "chunks not last": f"{POST}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "two codings": f"{CHUNKED}Transfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "chunks after a vertical tab": f"{POST}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "a space before the colon": f"{POST}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a space before the first name": f"GET /healthz HTTP/1.1\r\n X: 1\r\n{HOST}\r\n",
+    "a folded header": f"{POST}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    "another folded header": f"{GET}X: a\r\n b\r\n\r\n",
+    "bare line feeds": "GET /healthz HTTP/1.1\nHost: 127.0.0.1\n\n",
+    "one bare line feed": f"{GET}X: 1\nY: 2\r\n\r\n",
+    "a bare carriage return": f"{GET}X: a\rTransfer-Encoding: chunked\r\n\r\n",
+    "a zero byte": f"{GET}X: a\0b\r\n\r\n",
+    "a chunk's extension cut by a line feed": f"{CHUNKED}\r\n2;\n{{}}\r\n0\r\n\r\n",
+    "a negative chunk": f"{CHUNKED}\r\n-2\r\n{{}}\r\n0\r\n\r\n",
+    "a chunk with a prefix": f"{CHUNKED}\r\n0x2\r\n{{}}\r\n0\r\n\r\n",
+    "a chunk longer than it says": f"{CHUNKED}\r\n2\r\n{{}}xx\r\n0\r\n\r\n",
+    "a chunk past all numbers": f"{CHUNKED}\r\nfffffffffffffffff\r\n{{}}\r\n0\r\n\r\n",
+    "a length in the trailer": f"{CHUNKED}\r\n2\r\n{{}}\r\n0\r\nContent-Length: 9\r\n\r\n",
+    "two hosts": f"{GET}Host: evil.example\r\n\r\n",
+    "no host": "GET /healthz HTTP/1.1\r\n\r\n",
+    "chunks in HTTP/1.0": f"{CHUNKED.replace('1.1', '1.0')}\r\n0\r\n\r\n",
+    "a version of its own": f"GET /healthz HTTP/1.10\r\n{HOST}\r\n",
+    "too many headers": GET + "".join(f"X-{number}: 1\r\n" for number in range(500)) + "\r\n",
+}
+
+
+async def answers(port: int, sent: str) -> list[int]:
+    """The statuses of all answers until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent.encode("latin-1"))
+        async with asyncio.timeout(20):
+            received = await reader.read()
+    except ConnectionError:
+        received = b""
+    finally:
+        writer.close()
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", received)]
+
+
+async def test_what_two_servers_could_read_differently_is_refused_and_nothing_after_it_is_read(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server()
+    for name, request in SMUGGLING.items():
+        assert await answers(server.port, request + SMUGGLED) == [400], name
+    assert server.records() == [], "nothing was generated"
+    assert (await get_events(http, stream_url(server.url)))[-1].type == "done"
+    assert server.records("crash") == []
+    assert len(server.records("refused")) == len(SMUGGLING)
+
+
+@pytest.mark.parametrize("sent", ["", "G", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "])
+async def test_headers_that_do_not_come_close_the_connection(start_server: StartServer, sent: str) -> None:
+    server = await start_server({"timeouts": {"headers": 0.2}})
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(sent.encode())
+    async with asyncio.timeout(20):
+        for _ in range(100_000):
+            if await _closed_within(reader, 0.05):
+                break
+            writer.write(b"y" if sent.endswith(" ") else b"")  # a byte at a time does not move the deadline
+    writer.close()
+
+
+async def _closed_within(reader: asyncio.StreamReader, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await reader.read(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+async def test_a_connection_that_has_been_served_waits_longer_than_its_first_headers(start_server: StartServer) -> None:
+    server = await start_server({"timeouts": {"headers": 0.1}})
+    stream = await (await RawStream.request(server.port, "/healthz")).head()
+    await stream.reader.readexactly(int(stream.headers["content-length"]))
+    assert not await _closed_within(stream.reader, 0.5)
+    stream.writer.write(f"{GET}\r\n".encode())
+    assert (await stream.head()).status == 200
+    stream.close()
+
+
+async def test_a_pipelined_flood_is_answered_in_order_and_costs_bounded_memory(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server()
+    before = memory_of(server)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    flood = f"{GET}\r\n".encode() * 20_000
+    writer.write(flood)  # a megabyte of requests, and nobody reads the answers
+    for _ in range(20):
+        assert (await get_events(http, stream_url(server.url)))[-1].type == "done"
+    assert memory_of(server) - before < 30_000, "kilobytes"
+    counted = 0
+    async with asyncio.timeout(60):
+        while counted < 20_000:
+            counted += (await reader.read(65536)).count(b'{"status"')
+    writer.close()
+
+
+async def test_idle_connections_cost_little_and_keep_nobody_out(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server({"timeouts": {"headers": 60}})
+    before = memory_of(server)
+    count = 1_000
+    idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(count)]
+    assert (await get_events(http, stream_url(server.url)))[-1].type == "done"
+    each = (memory_of(server) - before) / count
+    print(f"{each:.1f} KB an idle connection")
+    assert each < 60
+    for _, writer in idle:
+        writer.close()
+
+
+def memory_of(server: ServerProcess) -> int:
+    """Resident kilobytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1])
