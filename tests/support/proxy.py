@@ -77,12 +77,13 @@ class Proxy:
             with suppress(OSError):
                 await writer.drain()
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            # First of all: who waits may be cancelled once more.
             self._writers -= pair
             writer.close()
             far_writer.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
             await asyncio.gather(writer.wait_closed(), far_writer.wait_closed(), return_exceptions=True)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -100,9 +101,11 @@ class Proxy:
                 await writer.drain()
 
     async def aclose(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(5):
+            await asyncio.sleep(0)  # a connection that was just accepted has to begin, to be closed
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -26,6 +26,11 @@ REFUSED_SECONDS = 0.5
 """Redis is full, or read-only: when to try again."""
 
 
+def is_out_of_order(refusal: ResponseError) -> bool:
+    """Redis has an entry of that id, or a later one: the fence, perhaps."""
+    return "equal or smaller" in str(refusal) or "exhausted the last possible ID" in str(refusal)
+
+
 class Lifetimes:
     """How long Redis keeps a log: while it runs, and after its end; in seconds."""
 
@@ -192,7 +197,7 @@ class Mirror:
             return False
         if isinstance(reply, ResponseError):
             copy.epoch = 0  # whatever it is, ask what is there
-            return "equal or smaller" not in str(reply)
+            return not is_out_of_order(reply)
         copy.stored = 0 if reply is None else stored
         self._arm(copy)
         return False

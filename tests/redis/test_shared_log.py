@@ -1,0 +1,206 @@
+"""The shared log's contract, over memory and over Redis; and over a Redis that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from redis.exceptions import ResponseError
+
+from providers.base import Text
+from streamserver.failures import failed
+from streamserver.log.codec import encode
+from streamserver.log.memory import MemoryLog
+from streamserver.log.records import Failed
+from streamserver.store import MemoryStore, StoreLost, StoreUnavailable
+from streamserver.store.redis.mirror import Lifetimes, is_out_of_order
+from streamserver.store.redis.names import FENCE, log_key
+from streamserver.store.redis.replicas import ReplicaLog
+from streamserver.store.redis.store import RedisStore
+from tests.contracts.log import LogContract, MakeLog
+from tests.contracts.shared_log import MANY, Pair, SharedLogContract, read_all, until
+from tests.support.nodes import Node
+from tests.support.proxy import Proxy, running_proxy
+from tests.support.records import DONE, START
+from tests.support.redis import RedisProcess
+
+
+class RedisNode(Node):
+    def __init__(self, url: str) -> None:
+        self.redis_store = RedisStore(url, lifetimes=Lifetimes(running=60, ended=60), max_readers=20)
+        super().__init__(self.redis_store)
+
+    async def settled(self) -> None:
+        async with asyncio.timeout(20):
+            await self.redis_store._mirror.until_done()
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def node_at(stack: AsyncExitStack, port: int) -> RedisNode:
+    node = RedisNode(f"redis://127.0.0.1:{port}/0")
+    await node.begin()
+    stack.push_async_callback(node.store.aclose)
+    return node
+
+
+class TestReplicaLog(LogContract):
+    """A copy keeps what any log keeps."""
+
+    @pytest.fixture
+    def make_log(self) -> MakeLog:
+        return ReplicaLog
+
+
+class TestMemory(SharedLogContract):
+    """A node that is alone is its own other node."""
+
+    @pytest.fixture
+    def pair(self) -> Pair:
+        node = Node(MemoryStore())
+        return Pair(node, node)
+
+
+class TestRedis(SharedLogContract):
+    @pytest.fixture
+    async def pair(self, redis: RedisProcess, stack: AsyncExitStack) -> Pair:
+        return Pair(await node_at(stack, redis.port), await node_at(stack, redis.port))
+
+
+class TestTroubledRedis:
+    """Faults between a node and Redis, and in Redis."""
+
+    @pytest.fixture
+    async def cable(self, redis: RedisProcess) -> AsyncIterator[Proxy]:
+        async with running_proxy(redis.port) as proxy:
+            yield proxy
+
+    @pytest.fixture
+    async def pair(self, redis: RedisProcess, cable: Proxy, stack: AsyncExitStack) -> Pair:
+        return Pair(await node_at(stack, cable.port), await node_at(stack, cable.port))
+
+    @pytest.mark.parametrize("seed", range(3))
+    async def test_over_cuts_holds_and_restarts_every_record_arrives_once(
+        self, pair: Pair, cable: Proxy, redis: RedisProcess, seed: int
+    ) -> None:
+        chance = random.Random(seed)
+        logs = [await pair.near.publish() for _ in range(5)]
+        streams = [await pair.far.found(log.stream_id) for log in logs]
+
+        async def write() -> None:
+            for number in range(600):
+                for log in logs:
+                    log.append(Text(f"{number} "))
+                await asyncio.sleep(0.005)
+            for log in logs:
+                log.close(DONE)
+
+        async def trouble() -> None:
+            for _ in range(6):
+                await asyncio.sleep(chance.uniform(0.05, 0.5))
+                match chance.randrange(3):
+                    case 0:
+                        cable.cut()
+                    case 1:
+                        cable.hold()
+                        await asyncio.sleep(chance.uniform(0.05, 0.4))
+                        cable.flow()
+                    case 2:
+                        await redis.kill()
+                        await asyncio.sleep(chance.uniform(0, 0.3))
+                        await redis.start()
+
+        async with AsyncExitStack() as readers:
+            for stream in streams:
+                readers.enter_context(stream.reading())
+            *seen, _, _ = await asyncio.gather(*(read_all(stream.log) for stream in streams), write(), trouble())
+        for log, records in zip(logs, seen, strict=True):
+            assert records == list(log.take(0, MANY))
+
+    async def test_what_is_asked_while_redis_is_away_fails_and_does_not_hang(self, pair: Pair, cable: Proxy) -> None:
+        log = await pair.near.publish()
+        cable.refuse()
+        async with asyncio.timeout(10):
+            for ask in (
+                lambda: pair.near.try_publish(MemoryLog(pair.near.start()), None),
+                lambda: pair.far.store.find(log.stream_id),
+                lambda: pair.far.store.recall("key"),
+            ):
+                while True:  # until it has noticed
+                    try:
+                        await ask()
+                    except StoreUnavailable:
+                        break
+        cable.accept()
+        async with asyncio.timeout(10):
+            await pair.far.store.back()
+            assert await pair.far.store.find(log.stream_id) is not None
+
+    async def test_an_end_at_the_fence_is_taken_once_and_refuses_what_follows(
+        self, pair: Pair, cable: Proxy, redis: RedisProcess, stack: AsyncExitStack
+    ) -> None:
+        log = await pair.near.publish()
+        log.append(Text("hello "))
+        await pair.near.settled()
+        others = [pair.far, await node_at(stack, redis.port)]
+        link = others[1].store._link  # type: ignore[attr-defined]
+        for _ in range(2):
+            replies = await link.submit(
+                ("XADD", log_key(log.stream_id), FENCE, "r", _lost()), ("XADD", log_key(log.stream_id), "3-0", "r", b"")
+            )
+        assert all(isinstance(reply, ResponseError) and is_out_of_order(reply) for reply in replies)
+        log.append(Text("too late"))
+        await until(lambda: pair.near.streams[log.stream_id].lost)
+        for node in others:
+            stream = await node.found(log.stream_id)
+            whole = await read_all(stream.log)
+            assert whole[1:-1] == [Text("hello ")] and isinstance(whole[-1], Failed)
+            assert whole[-1].code == "producer_lost"
+
+    async def test_a_log_that_vanished_while_its_producer_lives_has_expired(self, pair: Pair) -> None:
+        log = await pair.near.publish()
+        stream = await pair.far.found(log.stream_id)
+        with stream.reading():
+            pair.near.forget(log.stream_id)
+            last = (await read_all(stream.log))[-1]
+        assert isinstance(last, Failed) and last.code == "stream_expired"
+
+    async def test_what_is_read_no_more_is_kept_no_more(self, pair: Pair) -> None:
+        for _ in range(200):
+            log = await pair.near.publish()
+            with (await pair.far.found(log.stream_id)).reading():
+                log.append(Text("a"))
+            log.close(DONE)
+            pair.near.forget(log.stream_id)
+        store = pair.near.store
+        assert isinstance(store, RedisStore) and isinstance(pair.far.store, RedisStore)
+        await until(lambda: not pair.far.store._replicas._streams)  # type: ignore[attr-defined]
+        assert len(store._mirror) == 0 and not store._audience._counts
+
+
+async def test_readers_are_sent_away_from_a_log_that_cannot_go_on_and_may_come_back() -> None:
+    log = ReplicaLog(START)
+    waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    log.subscribe(waiter)
+    log.send_away()
+    late: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    log.subscribe(late)
+    for each in (waiter, late):
+        with pytest.raises(StoreLost):
+            await each
+    log.resume()
+    again: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    log.subscribe(again)
+    log.append(Text("a"))
+    assert await again
+
+
+def _lost() -> bytes:
+    return encode([failed("producer_lost", request_id="request-1")])

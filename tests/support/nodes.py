@@ -1,0 +1,100 @@
+"""Nodes without their HTTP: a store, and the streams that its process generates."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from streamserver.log.memory import MemoryLog
+from streamserver.log.records import Start
+from streamserver.store.base import Claim, Claimed, Readable, Store
+from tests.support.records import FAILED
+
+
+class Written:
+    """A stream whose records the test writes."""
+
+    grace_seconds = 2.5
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.id = log.stream_id
+        self.log = log
+        self.readers = 0
+        self.elsewhere = 0
+        self.lost = False
+
+    @property
+    def ended(self) -> bool:
+        return self.log.terminal is not None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        self.readers += 1
+        yield
+        self.readers -= 1
+
+    async def stop(self) -> None:
+        self.log.close(FAILED)
+
+    def read_elsewhere(self, readers: int) -> None:
+        self.elsewhere = readers
+
+    def lose(self) -> None:
+        self.lost = True
+
+
+class Node:
+    """What a process is to the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.streams: dict[str, Written] = {}
+
+    def find_local(self, stream_id: str) -> Written | None:
+        return self.streams.get(stream_id)
+
+    async def begin(self) -> Node:
+        await self.store.start(_Local(self))
+        return self
+
+    def start(self) -> Start:
+        return Start(secrets.token_urlsafe(16), "request-1", "echo", "echo")
+
+    async def publish(self, claim: Claim | None = None) -> MemoryLog:
+        """A new log, known to all nodes."""
+        log = MemoryLog(self.start())
+        assert await self.try_publish(log, claim) is None
+        return log
+
+    async def try_publish(self, log: MemoryLog, claim: Claim | None) -> Claimed | None:
+        stream = self.streams[log.stream_id] = Written(log)
+        return await self.store.publish(stream, claim)
+
+    async def find(self, stream_id: str) -> Readable | None:
+        return self.streams.get(stream_id) or await self.store.find(stream_id)
+
+    async def found(self, stream_id: str) -> Readable:
+        stream = await self.find(stream_id)
+        assert stream is not None
+        return stream
+
+    def readers(self, stream_id: str) -> int:
+        """How many read it, here and elsewhere."""
+        stream = self.streams[stream_id]
+        return stream.readers + stream.elsewhere
+
+    def forget(self, stream_id: str) -> None:
+        del self.streams[stream_id]
+        self.store.forget(stream_id)
+
+    async def settled(self) -> None:
+        """Wait until what was written can be read elsewhere."""
+
+
+class _Local:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def find(self, stream_id: str) -> Written | None:
+        return self._node.streams.get(stream_id)
