@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -20,33 +22,40 @@ from providers.errors import (
     UpstreamDetail,
     UpstreamError,
     clean_word,
+    nonsense,
 )
 from providers.jsontext import loads
 from providers.transport import HttpResponse
 
 T = TypeVar("T")
 
-MAX_ERROR_BYTES = 64 * 1024
-"""As much of an error's body as is read; the rest cannot matter."""
+MAX_ERROR_BYTES = 1024 * 1024
+"""As much of an error's body as is read; servers that quote a whole request in it are known."""
+
+ERROR_SECONDS = 2.0
+"""How long an error's body may take. The status is there already, and says enough."""
 
 
 async def read_error(response: HttpResponse) -> dict[str, Any]:
-    """The JSON object of an error answer, ``{}`` if it is none (HTML from a proxy, cut short)."""
-    body = b""
+    """The JSON object of an error answer, ``{}`` if it is none (HTML from a proxy, cut short, too slow)."""
+    body = bytearray()
     try:
-        while len(body) < MAX_ERROR_BYTES and (chunk := await response.read()):
-            body += chunk
-    except ProviderError:
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(body) < MAX_ERROR_BYTES and (chunk := await response.read()):
+                body += chunk
+    except (ProviderError, TimeoutError):
         pass
-    return as_object(body)
+    return as_object(bytes(body))
 
 
 def as_object(data: bytes) -> dict[str, Any]:
-    """``data`` as a JSON object, ``{}`` if it is anything else."""
+    """``data`` as a JSON object, ``{}`` if it is anything else. Gemini's errors are objects in a list of one."""
     try:
-        value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = loads(data)
+    except (ValueError, RecursionError):
         return {}
+    if isinstance(value, list) and value:
+        value = value[0]
     return value if isinstance(value, dict) else {}
 
 
@@ -63,7 +72,35 @@ def read_payload(payload: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return msgspec.convert(loads(payload), decoder.type)
     except (ValueError, RecursionError):
-        raise UpstreamError("The model's provider sent an answer that makes no sense.") from None
+        raise nonsense("not_json") from None
+
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+"""OpenAI's, Anthropic's, that of Azure's gateway."""
+
+
+def is_stream(response: HttpResponse) -> bool:
+    """Whether a 200 may be an event stream, by what its headers say; some servers do not label theirs."""
+    content_type = response.headers.get("Content-Type", "").lower()
+    if "event-stream" in content_type:
+        return True
+    return "json" not in content_type and "html" not in content_type and response.headers.get("Content-Length") != "0"
+
+
+@contextmanager
+def answered(response: HttpResponse) -> Iterator[None]:
+    """Whatever a provider fails with in this block is logged with the status and the request id of ``response``."""
+    try:
+        yield
+    except ProviderError as error:
+        detail = error.detail
+        ids = (clean_word(response.headers.get(name)) for name in _REQUEST_ID_HEADERS)
+        error.detail = msgspec.structs.replace(
+            detail,
+            status=detail.status or response.status,
+            request_id=detail.request_id or next(filter(None, ids), None),
+        )
+        raise
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

@@ -45,9 +45,14 @@ def clean_word(value: object) -> str | None:
 
 
 class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider answered, reduced to what may be logged."""
+    """What a provider answered, reduced to what may be logged.
+
+    ``reason`` is a word of ours for what was wrong, where the provider itself said nothing: ``refused``,
+    ``dns``, ``tls``, ``certificate`` … (:mod:`providers.transport`), ``not_json``, ``no_finish_reason`` …
+    """
 
     status: int | None = None
+    reason: str | None = None
     type: str | None = None
     code: str | None = None
     param: str | None = None
@@ -148,6 +153,25 @@ class UpstreamDisconnected(ProviderError):
     code = "upstream_disconnected"
     retryable = True
     default_message = "The connection to the model's provider broke before the answer was complete."
+
+
+def nonsense(reason: str) -> UpstreamError:
+    """The error for bytes that make no sense; ``reason`` says in a word why."""
+    return UpstreamError(
+        "The model's provider sent an answer that makes no sense.", detail=UpstreamDetail(reason=reason)
+    )
+
+
+def not_a_stream() -> UpstreamError:
+    """The error for a 200 with something else than a stream."""
+    return UpstreamError(
+        "The model's provider answered with something else than a stream.", detail=UpstreamDetail(reason="not_a_stream")
+    )
+
+
+def disconnected(reason: str) -> UpstreamDisconnected:
+    """The error for a connection, or a stream, that ended too early; ``reason`` says in a word how."""
+    return UpstreamDisconnected(detail=UpstreamDetail(reason=reason))
 
 
 class UpstreamTimeout(ProviderError):

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, Protocol
 
-from providers.answers import read_error
+from providers.answers import answered, is_stream, read_error
 from providers.base import ChatRequest, Event, Finish
-from providers.errors import ProviderAuth, ProviderError, UpstreamError
+from providers.errors import ProviderAuth, ProviderError, not_a_stream
 from providers.options import Context
 from providers.sse import SSEDecoder
 from providers.transport import HttpRequest, HttpResponse
@@ -42,19 +42,21 @@ class EventStreamProvider(ABC):
         response = await self._transport.send(self._post(request))
         complete = False
         try:
-            await self._expect_stream(response)
-            reader = self._reader()
-            decoder = SSEDecoder()
-            while not reader.complete and (chunk := await response.read()):
-                for payload in decoder.feed(chunk):
-                    for event in reader.events(payload):
-                        yield event
-                    if reader.complete:
-                        break
-            complete = reader.complete
-            finish = reader.finish()
-            complete = True
-            yield finish
+            with answered(response):
+                await self._expect_stream(response)
+                reader = self._reader()
+                decoder = SSEDecoder()
+                while not reader.complete and (chunk := await response.read()):
+                    for payload in filter(None, decoder.feed(chunk)):  # empty ones keep some servers' connections
+                        for event in reader.events(payload):
+                            yield event
+                        if reader.complete:
+                            break
+                complete = reader.complete
+                decoder.end()
+                finish = reader.finish()
+                complete = True
+                yield finish
         finally:
             if complete:
                 response.finish()
@@ -68,12 +70,9 @@ class EventStreamProvider(ABC):
         """Raise what a status other than 200, or something else than an event stream, means."""
         if response.status != 200:
             raise self._refused(response.status, response.headers, await read_error(response))
-        content_type = response.headers.get("Content-Type", "")
-        if "json" in content_type or "html" in content_type:
+        if not is_stream(response):
             body = await read_error(response)
-            if body.get("error"):
-                raise self._failed(body)
-            raise UpstreamError("The model's provider answered with something else than a stream.")
+            raise self._failed(body) if body.get("error") else not_a_stream()
 
     @abstractmethod
     def _post(self, request: ChatRequest) -> HttpRequest:

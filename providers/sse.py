@@ -9,12 +9,15 @@ Source: WHATWG HTML, 9.2.6 "Interpreting an event stream".
 
 from __future__ import annotations
 
-from providers.errors import UpstreamError
+import re
+
+from providers.errors import nonsense, not_a_stream
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is refused: memory is bounded whatever a provider sends."""
 
 _BOM = b"\xef\xbb\xbf"
+_FIELD = re.compile(rb"^(data|event|id|retry)?:", re.MULTILINE)
 
 
 class SSEDecoder:
@@ -25,13 +28,14 @@ class SSEDecoder:
     blank line when the stream ends is dropped, as the standard has it.
     """
 
-    __slots__ = ("_after_cr", "_begun", "_pending", "_size")
+    __slots__ = ("_after_cr", "_begun", "_fruitful", "_pending", "_size")
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
         self._size = 0
         self._after_cr = False
         self._begun = False
+        self._fruitful = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The payloads that ``chunk`` completes, in order.
@@ -52,7 +56,7 @@ class SSEDecoder:
             pending.append(chunk)
             self._size += len(chunk)
             if self._size > MAX_EVENT_BYTES:
-                raise UpstreamError("The model's provider sent an event that is too large.")
+                raise nonsense("event_too_large")
             return []
 
         if pending:
@@ -66,13 +70,18 @@ class SSEDecoder:
             pending.append(rest)
         payloads = []
         for block in blocks:
-            if block.startswith(b"data: ") and b"\n" not in block:
-                payloads.append(block[6:])
-            else:
-                payload = _data(block)
-                if payload is not None:
-                    payloads.append(payload)
+            plain = block.startswith(b"data: ") and b"\n" not in block
+            payload = block[6:] if plain else _data(block)
+            if payload is not None:
+                payloads.append(payload)
+        self._fruitful = self._fruitful or bool(payloads)
         return payloads
+
+    def end(self) -> None:
+        """The stream has ended. Raises :class:`~providers.errors.UpstreamError` if it never was one."""
+        rest = b"".join(self._pending).strip()
+        if rest and not self._fruitful and not _FIELD.search(rest):
+            raise not_a_stream()
 
     def _begin(self, chunk: bytes) -> bytes:
         """Take off a byte order mark, which may itself be cut."""

@@ -15,11 +15,15 @@ from typing import Protocol
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import ContentEncodingError
 
-from providers.errors import ProviderError, UpstreamDisconnected, UpstreamError, UpstreamUnavailable
+from providers.errors import ProviderError, UpstreamDetail, UpstreamUnavailable, disconnected, nonsense
 
 CONNECT_SECONDS = 10.0
 """TCP and TLS together. A first-token deadline of less ends it sooner."""
+
+MAX_HEADER_BYTES = 64 * 1024
+"""The longest header of an answer; some proxies' policies are long."""
 
 LINGER_SECONDS = 1.0
 """How long a connection whose answer is complete may take to end it, and so be used again."""
@@ -91,6 +95,7 @@ class AiohttpTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # A compressed event stream is held back until the compressor flushes.
                 headers={"Accept-Encoding": "identity"},
+                max_field_size=MAX_HEADER_BYTES,
             )
         return self._session
 
@@ -111,11 +116,19 @@ class AiohttpTransport:
 class AiohttpResponse:
     """An aiohttp answer behind the seam."""
 
-    __slots__ = ("_read", "_response")
+    __slots__ = ("_closed", "_content", "_read", "_response", "_until_close")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
+        self._content = response.content
         self._read = response.content.readany
+        self._until_close = "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers
+        # None if all of the answer is here, and its connection may be another request's already.
+        connection = response.connection
+        protocol = None if connection is None else connection.protocol
+        self._closed = None if protocol is None else protocol.closed
+        if self._closed is not None:
+            self._closed.add_done_callback(self._lost)
 
     @property
     def status(self) -> int:
@@ -127,30 +140,85 @@ class AiohttpResponse:
 
     async def read(self) -> bytes:
         try:
-            return await self._read()
+            data = await self._read()
         except (aiohttp.ClientError, OSError) as error:
-            raise _translate(error) from error
+            # aiohttp raises at once, though what came before the break is there and has been said.
+            data = self._content._read_nowait(-1)
+            if not data:
+                raise self._broken(error) from error
+        if not data and self._until_close and self._was_reset():
+            raise disconnected("reset")
+        return data
 
     def close(self) -> None:
+        self._forget()
         self._response.close()
 
     def finish(self) -> None:
         # At the end of the body aiohttp itself gives the connection back to the pool; usually
         # that end is already here, in the packet that held the last event.
-        if not self._response.content.at_eof():
+        self._forget()
+        if not self._content.at_eof():
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._response.close)
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        """The connection is gone. aiohttp would leave a body whose chunks make no sense waiting for ever."""
+        _look_at(closed)
+        if not self._content.is_eof() and self._content.exception() is None:
+            self._content.set_exception(aiohttp.ClientPayloadError("the body makes no sense"))
+
+    def _was_reset(self) -> bool:
+        closed = self._closed
+        return closed is not None and closed.done() and closed.exception() is not None
+
+    def _broken(self, error: BaseException) -> ProviderError:
+        if isinstance(error, aiohttp.ClientPayloadError):
+            if error.__cause__ is None or isinstance(error.__cause__, ContentEncodingError):
+                return nonsense("not_http")
+            return disconnected("reset" if self._was_reset() else "cut")
+        return _translate(error)
+
+    def _forget(self) -> None:
+        if self._closed is not None and not self._closed.done():
+            self._closed.remove_done_callback(self._lost)
+            # It may yet fail, and asyncio complains of failures that nobody looks at.
+            self._closed.remove_done_callback(_look_at)
+            self._closed.add_done_callback(_look_at)
+
+
+def _look_at(closed: asyncio.Future[None]) -> None:
+    if not closed.cancelled():
+        closed.exception()
 
 
 def _translate(error: BaseException) -> ProviderError:
     """What happened, by what happened rather than by the class's family."""
     match error:
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return UpstreamDisconnected()
+        case aiohttp.ServerDisconnectedError():
+            return disconnected("closed")
         case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-            return UpstreamUnavailable(sent=False)
+            return UpstreamUnavailable(detail=UpstreamDetail(reason=_why_unavailable(error)), sent=False)
         case aiohttp.InvalidURL() | ValueError():
-            return UpstreamUnavailable("The provider's base_url is not a valid address.", sent=False)
+            return UpstreamUnavailable(
+                "The provider's base_url is not a valid address.", detail=UpstreamDetail(reason="address"), sent=False
+            )
         case aiohttp.ClientOSError() | OSError():
-            return UpstreamDisconnected()
+            return disconnected("reset")
         case _:  # a ClientResponseError: what came is not HTTP
-            return UpstreamError("The model's provider sent an answer that makes no sense.")
+            return nonsense("not_http")
+
+
+def _why_unavailable(error: BaseException) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "dns"
+        case aiohttp.ClientConnectorCertificateError():
+            return "certificate"
+        case aiohttp.ClientSSLError():
+            return "tls"
+        case aiohttp.ConnectionTimeoutError():
+            return "connect_timeout"
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return "refused"
+        case _:
+            return "unreachable"

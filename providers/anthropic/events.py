@@ -13,7 +13,7 @@ import msgspec
 from providers.answers import read_payload
 from providers.anthropic import errors
 from providers.base import Event, Finish, Reasoning, Text, ToolCall, Usage
-from providers.errors import UpstreamDisconnected
+from providers.errors import UpstreamError, disconnected
 
 _FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",
@@ -64,6 +64,31 @@ class _Event(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Event)
 
 
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_KIND = msgspec.json.Decoder(_Kind)
+_KNOWN = frozenset(
+    {
+        *("message_start", "message_delta", "message_stop"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+        *("ping", "error"),
+    }
+)
+
+
+def _read(data: bytes) -> _Event:
+    """An event. One that the API adds may have anything under the names that are known here."""
+    try:
+        return read_payload(data, _DECODER)
+    except UpstreamError:
+        kind = read_payload(data, _KIND).type
+        if kind in _KNOWN:
+            raise
+        return _Event(kind)
+
+
 class MessageReader:
     """The API's events in, ours out: what one stream has said so far."""
 
@@ -80,7 +105,7 @@ class MessageReader:
 
     def events(self, data: bytes) -> Iterator[Event]:
         """The events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for an ``error``."""
-        event = read_payload(data, _DECODER)
+        event = _read(data)
         match event.type:
             case "content_block_delta":
                 if event.delta is not None:
@@ -143,5 +168,5 @@ class MessageReader:
     def finish(self) -> Finish:
         """The end. Raises :class:`~providers.errors.UpstreamDisconnected` without a stop reason or ``message_stop``."""
         if not self.complete or self._stop_reason is None:
-            raise UpstreamDisconnected
+            raise disconnected("no_message_stop" if self._stop_reason else "no_stop_reason")
         return Finish(_FINISH_REASONS.get(self._stop_reason, self._stop_reason), self._model)

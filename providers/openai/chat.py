@@ -11,7 +11,7 @@ from typing import Any
 
 from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Reasoning, Text, ToolCall, Usage
-from providers.errors import UpstreamDisconnected
+from providers.errors import disconnected
 from providers.openai import errors
 from providers.openai.chunks import CHUNK, Choice, Chunk, Delta, TokenUsage
 from providers.openai.options import SharedOptions
@@ -66,6 +66,8 @@ class ChatReader:
         chunk = read_payload(payload, CHUNK)
         if chunk.error:
             raise errors.from_stream(chunk.error)
+        if chunk.object == "error":
+            raise errors.from_stream({"message": chunk.message, "type": chunk.type, "code": chunk.code})
         if chunk.model:
             self._model = chunk.model
         for choice in chunk.choices or ():
@@ -83,7 +85,7 @@ class ChatReader:
     def finish(self) -> Finish:
         """The end. Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said that it finished."""
         if self._finish_reason is None:
-            raise UpstreamDisconnected
+            raise disconnected("no_finish_reason")
         reason = "tool_calls" if self._finish_reason == "function_call" else self._finish_reason
         return Finish(reason, self._model)
 

@@ -47,6 +47,11 @@ class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
     usage: TokenUsage | None = None
     error: Any = None
+    object: str | None = None
+    """``error`` if the chunk itself is what others have under that name, as vLLM sends it."""
+    message: Any = None
+    type: Any = None
+    code: Any = None
 
 
 CHUNK = msgspec.json.Decoder(Chunk)

@@ -12,7 +12,7 @@ import msgspec
 
 from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Message, Reasoning, Text, ToolCall, Usage
-from providers.errors import InvalidRequest, UpstreamDisconnected
+from providers.errors import InvalidRequest, disconnected
 from providers.openai import errors
 
 PATH = "responses"
@@ -227,7 +227,7 @@ class ResponsesReader:
     def finish(self) -> Finish:
         """The end. Raises :class:`~providers.errors.UpstreamDisconnected` if the response never ended."""
         if self._finish_reason is None:
-            raise UpstreamDisconnected
+            raise disconnected("no_finish_reason")
         return Finish(self._finish_reason, self._model)
 
 
