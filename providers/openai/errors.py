@@ -57,10 +57,11 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
 }
 
 _CONTEXT = re.compile(
-    r"context (length|window|size)|maximum context|max_model_len|too many (input )?tokens|prompt is too long"
-    r"|exceeds? the (available|maximum)[\w ]* (context|tokens)",
+    r"context (length|window|size)|maximum context|max_model_len|too many (input )?tokens|(prompt|input) is too long"
+    r"|exceeds? the (available|maximum)[\w ]* (context|tokens)|maximum prompt length|tokens \+ .{0,40} must be <=",
     re.IGNORECASE,
 )
+_NO_ADDRESS = re.compile(r"invalid url|unknown request url|resource not found", re.IGNORECASE)
 _NO_MODEL = re.compile(
     r"model\b.{0,200}\b(not found|does not exist|is not (available|supported))", re.IGNORECASE | re.DOTALL
 )
@@ -88,8 +89,8 @@ def from_stream(error: object) -> ProviderError:
     described = _error_object({"error": error})
     code = described.get("code")
     kind = _by_word(described)
-    if kind is None and isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600:
-        kind = by_status(code)
+    if kind is None and (status := _as_status(code)) is not None:
+        kind = by_status(status)
     if kind is None or kind is InvalidRequest:
         kind = _by_message(described) or kind or UpstreamError
     return kind(detail=detail_of(200, described, None))
@@ -119,4 +120,13 @@ def _by_message(error: Mapping[str, Any]) -> type[ProviderError] | None:
         return None
     if _CONTEXT.search(message):
         return ContextLength
+    if _NO_ADDRESS.search(message):
+        return InvalidRequest
     return ModelNotFound if _NO_MODEL.search(message) else None
+
+
+def _as_status(code: object) -> int | None:
+    """A ``code`` that is the HTTP status which the server would have answered with."""
+    if isinstance(code, str) and re.fullmatch("[45][0-9][0-9]", code):
+        return int(code)
+    return code if type(code) is int and 400 <= code < 600 else None
