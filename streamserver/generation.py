@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int
     usage: TokenUsage | None
     detail: UpstreamDetail
+    maybe_billed: bool = False
+    """A request went out and got no answer: the provider may have worked on it, and charge for it."""
     crash: BaseException | None
     """What went wrong in this server, for a terminal with the code ``internal``."""
 
@@ -95,6 +97,9 @@ class Generation:
         self._tokens = TokenCount(request)
         self._tries: list[Try] = []
         self._sent = False
+        self._silent = True
+        """Of the last request nothing has come."""
+        self._maybe_billed = False
         self._pending = False
         """A request is on its way: asked, and neither answered nor failed."""
         self._answering = (log.start.provider, log.start.model)
@@ -148,6 +153,7 @@ class Generation:
                 case Text() | Reasoning() | ToolCall():
                     self._piece(event)
                 case Usage():
+                    self._silent = False
                     self._tokens.report(event)
                 case Finish():
                     # The answer is whole. Whatever goes wrong behind it is not waited for.
@@ -159,6 +165,7 @@ class Generation:
                     assert_never(event)
 
     def _piece(self, piece: Delta) -> None:
+        self._silent = False
         if self._first_token is None:
             self._first_token = self._clock.time()
         if isinstance(piece, Text) and piece.text:
@@ -173,15 +180,22 @@ class Generation:
 
     def _attempt(self, attempt: Attempt) -> None:
         if attempt.after is not None:
+            self._unanswered(attempt.after)
             self._sent = self._sent or attempt.after.sent
             self._try_failed(attempt.after.code)
         self._tries.append(Try(attempt.provider))
         self._answering = (attempt.provider, attempt.model)
+        self._silent = True
         self._pending = True
 
     def _try_failed(self, code: str) -> None:
         if self._tries:
             self._tries[-1] = Try(self._tries[-1].provider, code)
+
+    def _unanswered(self, error: ProviderError) -> None:
+        """What was sent and got no answer may have been worked on, whatever became of the answer."""
+        if self._silent and error.sent and error.detail.status is None:
+            self._maybe_billed = True
 
     def _usage(self) -> TokenUsage | None:
         return self._tokens.total() if self._sent or self._pending else None
@@ -205,6 +219,7 @@ class Generation:
     def _failed_with(self, error: ProviderError) -> Failed:
         self._detail = error.detail
         self._try_failed(error.code)
+        self._unanswered(error)
         self._pending = self._pending and error.sent
         return failed_with(error, request_id=self._log.start.request_id, usage=self._usage())
 
@@ -233,5 +248,6 @@ class Generation:
             log_bytes=self._log.size_bytes,
             usage=terminal.usage,
             detail=self._detail,
+            maybe_billed=self._maybe_billed,
             crash=self._crash,
         )

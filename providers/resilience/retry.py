@@ -15,7 +15,14 @@ import tenacity
 
 from providers.base import Attempt, ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
 from providers.clock import Clock, LoopClock
-from providers.errors import ProviderError
+from providers.errors import (
+    Overloaded,
+    ProviderError,
+    RateLimited,
+    UpstreamDisconnected,
+    UpstreamError,
+    UpstreamUnavailable,
+)
 
 FIRST_WAIT_SECONDS = 0.5
 """The longest first wait; it doubles with every further one."""
@@ -110,7 +117,22 @@ async def _until_first_token(events: AsyncGenerator[Event, None]) -> list[Event]
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, ProviderError) and error.retryable
+    """Whether to send the same request again: no byte of an answer came, or the provider itself said to come
+    back (408, 409, 429, 5xx, or in a stream that it is overloaded).
+
+    Narrower than ``retryable``, which is for clients: an answer that began and broke off, or makes no sense,
+    has been generated and would be paid for again.
+    """
+    match error:
+        case RateLimited() | Overloaded() | UpstreamUnavailable():
+            return True
+        case UpstreamDisconnected():
+            return error.detail.status is None
+        case UpstreamError():
+            status = error.detail.status or 0
+            return status in (408, 409) or status >= 500
+        case _:
+            return False
 
 
 def _error(state: tenacity.RetryCallState) -> ProviderError:

@@ -30,6 +30,7 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens if usage else None,
         "total_tokens": usage.total_tokens if usage else None,
         "estimated": usage.estimated if usage else None,
+        **({"maybe_billed": True} if outcome.maybe_billed else {}),
         **outcome.detail.fields(),
     }
 

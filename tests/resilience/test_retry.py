@@ -1,0 +1,217 @@
+"""Retries: what is asked again, how long after, and what never is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from providers.base import Attempt, ChatRequest, Event, Finish, Text, Usage
+from providers.errors import (
+    ContentFilter,
+    ContextLength,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ProviderAuth,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    UpstreamDetail,
+    UpstreamDisconnected,
+    UpstreamError,
+    UpstreamUnavailable,
+)
+from providers.resilience import Retry
+from tests.providers.asking import ask, request, text_in
+from tests.providers.fakes import Scripted
+from tests.support.clock import FakeClock, settle
+
+FINISH = Finish("stop")
+
+
+def answered(kind: type[ProviderError], status: int) -> ProviderError:
+    return kind(detail=UpstreamDetail(status=status))
+
+
+class Waits:
+    """A sleep that lets the clock's time pass, and remembers how much."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self._clock.advance(seconds)
+
+
+class Bench:
+    """A retrying provider over a scripted one."""
+
+    def __init__(self, *scripts: list[Event | ProviderError | None], attempts: int = 3, max_wait: float = 8) -> None:
+        clock = FakeClock()
+        self.waits = Waits(clock)
+        self.scripted = Scripted(list(scripts))
+        self.provider = Retry(
+            self.scripted, name="x", attempts=attempts, max_wait=max_wait, first_token=30, clock=clock, sleep=self.waits
+        )
+
+    @property
+    def asked(self) -> int:
+        return len(self.scripted.asked)
+
+
+RETRIED = {
+    "no connection": UpstreamUnavailable(sent=False),
+    "reset before an answer": UpstreamDisconnected(),
+    "408": answered(UpstreamError, 408),
+    "409": answered(UpstreamError, 409),
+    "429": answered(RateLimited, 429),
+    "500": answered(UpstreamError, 500),
+    "502": answered(UpstreamError, 502),
+    "503": answered(Overloaded, 503),
+    "529": answered(Overloaded, 529),
+    "overloaded, in the stream": answered(Overloaded, 200),
+}
+
+NOT_RETRIED = {
+    "no money": answered(QuotaExceeded, 429),
+    "401": answered(ProviderAuth, 401),
+    "400": answered(InvalidRequest, 400),
+    "404": answered(ModelNotFound, 404),
+    "too long": answered(ContextLength, 400),
+    "filtered": answered(ContentFilter, 400),
+    "a redirect": answered(UpstreamError, 302),
+    "200 with something else": answered(UpstreamError, 200),
+    "bytes that are not HTTP": UpstreamError(),
+    "an answer that broke off": answered(UpstreamDisconnected, 200),
+}
+
+
+@pytest.mark.parametrize("error", RETRIED.values(), ids=RETRIED)
+async def test_what_may_pass_is_asked_again(error: ProviderError) -> None:
+    bench = Bench([error], [Text("a"), FINISH])
+    events = await ask(bench.provider)
+    assert events == [Attempt("x", "m"), Attempt("x", "m", error), Text("a"), FINISH]
+    assert bench.asked == 2 and bench.scripted.open == 0
+
+
+@pytest.mark.parametrize("error", NOT_RETRIED.values(), ids=NOT_RETRIED)
+async def test_what_will_not_pass_or_may_be_billed_is_told_at_once(error: ProviderError) -> None:
+    bench = Bench([error])
+    with pytest.raises(type(error)) as failure:
+        await ask(bench.provider)
+    assert failure.value is error
+    assert bench.asked == 1 and bench.waits.seconds == []
+
+
+async def test_after_the_first_token_nothing_is_sent_again() -> None:
+    bench = Bench([Text("a"), answered(Overloaded, 200)], [Text("b"), FINISH])
+    events: list[Event] = []
+    with pytest.raises(Overloaded):
+        async for event in bench.provider.stream(request()):
+            events.append(event)
+    assert text_in(events) == "a" and bench.asked == 1
+
+
+async def test_usage_is_no_token() -> None:
+    bench = Bench([Usage(7, 1), answered(Overloaded, 200)], [Usage(7, 2), Text("b"), FINISH])
+    assert text_in(await ask(bench.provider)) == "b"
+
+
+async def test_so_many_attempts_and_no_more() -> None:
+    errors = [answered(RateLimited, 429) for _ in range(4)]
+    bench = Bench([errors[0]], [errors[1]], [errors[2]], [errors[3]], attempts=3)
+    with pytest.raises(RateLimited) as failure:
+        await ask(bench.provider)
+    assert failure.value is errors[2] and bench.asked == 3
+
+
+async def test_waits_grow_up_to_the_longest_and_are_not_all_the_same() -> None:
+    rounds = []
+    for _ in range(200):
+        bench = Bench([answered(RateLimited, 429)], attempts=8, max_wait=2)
+        with pytest.raises(RateLimited):
+            await ask(bench.provider)
+        rounds.append(bench.waits.seconds)
+    longest = [max(waits) for waits in zip(*rounds, strict=True)]
+    assert all(most <= limit for most, limit in zip(longest, (0.5, 1, 2, 2, 2, 2, 2), strict=True))
+    assert longest[0] > 0.25 and longest[2] > 1  # 200 draws below half of it: one in 10^60
+    assert len({waits[0] for waits in rounds}) > 100
+
+
+async def test_retry_after_is_honoured_to_the_second() -> None:
+    bench = Bench([RateLimited(retry_after=3.5, detail=UpstreamDetail(status=429))], [Text("a"), FINISH])
+    await ask(bench.provider)
+    assert bench.waits.seconds == [3.5]
+
+
+async def test_a_longer_retry_after_than_max_wait_is_told_at_once() -> None:
+    bench = Bench([RateLimited(retry_after=8.1)], max_wait=8)
+    with pytest.raises(RateLimited) as failure:
+        await ask(bench.provider)
+    assert failure.value.retry_after == 8.1 and bench.asked == 1 and bench.waits.seconds == []
+
+
+async def test_a_wait_past_the_first_tokens_deadline_is_not_begun() -> None:
+    bench = Bench([RateLimited(retry_after=16)], attempts=9, max_wait=20)
+    with pytest.raises(RateLimited):
+        await ask(bench.provider)
+    assert bench.waits.seconds == [16] and bench.asked == 2
+
+
+async def test_who_leaves_while_it_waits_ends_the_wait_at_once() -> None:
+    waiting = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waiting.set()
+        await asyncio.get_running_loop().create_future()
+
+    scripted = Scripted([[RateLimited()]])
+    provider = Retry(scripted, name="x", attempts=3, max_wait=8, first_token=30, clock=FakeClock(), sleep=sleep)
+    task = asyncio.get_running_loop().create_task(ask(provider))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(scripted.asked) == 1 and scripted.open == 0
+
+
+async def test_who_leaves_while_it_asks_closes_what_it_asked() -> None:
+    bench = Bench([None])
+    task = asyncio.get_running_loop().create_task(ask(bench.provider))
+    await settle()
+    assert bench.scripted.open == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert bench.scripted.open == 0 and bench.asked == 1
+
+
+async def test_who_leaves_in_the_answer_closes_it() -> None:
+    bench = Bench([answered(Overloaded, 529)], [Text("a"), Text("b"), None])
+    async with aclosing(bench.provider.stream(request())) as events:
+        async for event in events:
+            if event == Text("b"):
+                break
+    assert bench.scripted.open == 0
+
+
+async def test_a_bug_in_a_provider_is_not_asked_again() -> None:
+    class Broken:
+        asked = 0
+
+        async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+            self.asked += 1
+            raise KeyError
+            yield
+
+        async def aclose(self) -> None: ...
+
+    broken = Broken()
+    with pytest.raises(KeyError):
+        await ask(Retry(broken, name="x", attempts=3, max_wait=8, first_token=30))
+    assert broken.asked == 1
