@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -76,6 +77,7 @@ class Exchange:
 
 
 Script = Callable[[Exchange], Awaitable[None]]
+RawScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -89,6 +91,8 @@ class Upstream:
     """How many connections are open now."""
     accepted: int = 0
     """How many were ever opened."""
+    raw: RawScript | None = None
+    """Runs instead, on a bare connection: for what is no HTTP, or comes before it."""
 
     @property
     def url(self) -> str:
@@ -112,12 +116,13 @@ class Upstream:
         self.connections += 1
         self.accepted += 1
         try:
-            while True:
+            while self.raw is None:
                 exchange = await _read_request(reader, writer)
                 self.exchanges.append(exchange)
                 await self._perform(exchange)
                 if not exchange.keep_alive:
-                    break
+                    return
+            await self.raw(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the server closed it, between requests or in one
         finally:
@@ -172,7 +177,7 @@ async def _run(script: Script, exchange: Exchange) -> None:
 
 
 @asynccontextmanager
-async def running_upstream(script: Script) -> AsyncIterator[Upstream]:
+async def running_upstream(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
     """Serve ``script`` on a free port of the loopback."""
     upstream = Upstream(script)
     tasks: set[asyncio.Task[None]] = set()
@@ -189,7 +194,7 @@ async def running_upstream(script: Script) -> AsyncIterator[Upstream]:
         finally:
             tasks.discard(task)
 
-    server = await loop.create_server(lambda: asyncio.StreamReaderProtocol(_Reader(), serve), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: asyncio.StreamReaderProtocol(_Reader(), serve), "127.0.0.1", 0, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
     try:
         yield upstream

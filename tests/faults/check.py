@@ -1,0 +1,58 @@
+"""What holds of every row, whatever happened."""
+
+from __future__ import annotations
+
+from streamserver.failures import FAILURES
+from tests.faults.case import MARK, Case
+from tests.faults.lab import Run
+from tests.support.sse import text_of
+
+
+def check(case: Case, run: Run) -> None:
+    """One ending, the right one; all text before it; nothing left; one record, and no word in the log."""
+    _check_ending(case, run)
+    _check_message(case, run)
+    assert text_of(run.events) == case.text
+    assert run.left == ""
+    _check_record(case, run)
+    _check_log(case, run)
+
+
+def _check_ending(case: Case, run: Run) -> None:
+    endings = [event for event in run.events if event.type in ("done", "error")]
+    assert len(endings) == 1 and endings[0] is run.events[-1], [event.type for event in run.events[-5:]]
+    assert [event.offset for event in run.events] == [str(number) for number in range(len(run.events))]
+    ending = endings[0]
+    assert (ending.type if ending.type == "done" else ending.json()["code"]) == case.ends
+
+
+def _check_message(case: Case, run: Run) -> None:
+    end = run.end
+    if case.ends == "done":
+        assert end["finish_reason"] == case.finish
+    else:
+        assert end["retryable"] is FAILURES[case.ends].retryable
+        assert end["retry_after"] == case.retry_after
+        assert case.says in end["message"] and MARK not in end["message"]
+    if case.usage is not None:
+        prompt, completion = case.usage
+        counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        assert end["usage"] == {**counts, "estimated": False}
+
+
+def _check_record(case: Case, run: Run) -> None:
+    (record,) = run.records
+    expected = {"status": case.ends, "provider": case.at, "attempts": 1, "user": None, **case.log}
+    if case.ends == "done":
+        expected["finish_reason"] = case.finish
+    assert {name: record.get(name) for name in expected} == expected
+    assert record["level"] == ("INFO" if case.ends == "done" else "WARNING")
+    assert record["stream_id"] == run.events[0].json()["stream_id"][:6]
+
+
+def _check_log(case: Case, run: Run) -> None:
+    assert MARK not in run.log
+    assert run.events[0].json()["stream_id"] not in run.log
+    assert '"event":"crash"' not in run.log, run.log
+    if len(case.text) > 3:
+        assert case.text not in run.log

@@ -1,0 +1,25 @@
+"""The laboratory of a module, on the event loop that the server runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import pytest
+import pytest_asyncio
+import uvloop
+
+from tests.faults.lab import Lab, laboratory
+
+pytest.register_assert_rewrite("tests.faults.check")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    """Servers of the kind that the module's ``KIND`` names."""
+    async with laboratory(request.module.KIND, tmp_path_factory.mktemp("lab")) as lab:
+        yield lab

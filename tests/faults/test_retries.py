@@ -1,0 +1,88 @@
+"""Retries through a real server: how often the provider is asked, and what the record says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.faults.openai_streams import ANSWER, HEL
+from tests.faults.upstreams import answers, breaks_off, cut, hold, reset, said, streams
+from tests.support.client import RawStream, get_events, stream_url
+from tests.support.sse import text_of
+from tests.support.upstream import Exchange, Script
+
+GOOD = streams(ANSWER)
+OVERLOADED = 'data: {"error": {"type": "overloaded_error", "message": "x"}}\n\n'
+AT_ONCE: dict[str, Any] = {"Retry_After": "0"}
+
+
+def one_after_another(*scripts: Script) -> Script:
+    """The first request gets the first, and so on; the last is for all that follow."""
+    left = list(scripts)
+
+    async def script(exchange: Exchange) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(exchange)
+
+    return script
+
+
+ROWS: dict[str, tuple[Script, str, dict[str, Any]]] = {
+    # how the provider does: how it ends, what the record says
+    "reset, reset, answer": (
+        one_after_another(breaks_off(), breaks_off(), GOOD), "done", {"attempts": 3, "maybe_billed": True}),
+    "500, 529, answer": (
+        one_after_another(answers(500, **AT_ONCE), answers(529, **AT_ONCE), GOOD), "done",
+        {"attempts": 3, "maybe_billed": None}),
+    "429, reset, 503": (
+        one_after_another(answers(429, **AT_ONCE), breaks_off(), answers(503)), "overloaded",
+        {"attempts": 3, "maybe_billed": True, "upstream_status": 503}),
+    "overloaded in the stream, answer": (
+        one_after_another(streams(OVERLOADED, then=hold), GOOD), "done", {"attempts": 2, "maybe_billed": None}),
+    "429 without money": (
+        answers(429, said("insufficient_quota", "x", "insufficient_quota")), "quota_exceeded", {"attempts": 1}),
+    "429 for longer than max_wait": (answers(429, Retry_After="60"), "rate_limited", {"attempts": 1}),
+    "400": (answers(400, said("invalid_request_error", "x")), "invalid_request", {"attempts": 1}),
+    "an answer cut before its first token": (
+        streams(then=cut), "upstream_disconnected", {"attempts": 1, "maybe_billed": None}),
+    "an answer cut after it": (
+        streams(HEL, then=reset), "upstream_disconnected", {"attempts": 1, "maybe_billed": None}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+async def test_the_record_says_how_often_the_provider_was_asked(
+    start_server: StartServer,
+    start_upstream: StartUpstream,
+    http: aiohttp.ClientSession,
+    row: tuple[Script, str, dict[str, Any]],
+) -> None:
+    script, ends, expected = row
+    upstream = await start_upstream(script)
+    server = await start_server(openai_at(upstream))
+    events = await get_events(http, stream_url(server.url))
+    assert [event.type for event in events if event.type in ("done", "error")] == [events[-1].type]
+    if ends == "done":
+        assert text_of(events) == "Hello"
+    record = await server.record()
+    assert {"status": record["status"], **{name: record.get(name) for name in expected}} == {"status": ends, **expected}
+    assert len(upstream.exchanges) == record["attempts"]
+    assert len({exchange.body for exchange in upstream.exchanges}) == 1
+    await upstream.all_closed()
+
+
+async def test_who_leaves_while_the_server_waits_to_ask_again_ends_the_waiting(
+    start_server: StartServer, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream(answers(429, Retry_After="8"))
+    server = await start_server({**openai_at(upstream), "retry": {"max_wait": 20}})
+    reader = await RawStream.request(server.port, "/api/chat/stream?prompt=x")
+    await reader.head()
+    await upstream.exchange()
+    await upstream.all_closed()
+    reader.close()
+    record = await server.record(seconds=6)
+    assert record["status"] == "cancelled" and record["attempts"] == 1 and record["duration_ms"] < 8000
+    assert len(upstream.exchanges) == 1

@@ -1,0 +1,131 @@
+"""What aiohttp hides of a broken connection, and its session's seam brings out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from providers.errors import ProviderError, UpstreamDisconnected, UpstreamError
+from providers.transport import AiohttpTransport, HttpRequest, HttpResponse
+from tests.conftest import StartUpstream
+from tests.faults.upstreams import Ending, cut, reset
+from tests.support.upstream import Exchange, Script, Upstream
+
+HEAD = "HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + "Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[AiohttpTransport]:
+    transport = AiohttpTransport()
+    yield transport
+    await transport.aclose()
+
+
+class Told:
+    """An upstream that goes on when a test says so."""
+
+    def __init__(self, head: str, *parts: bytes, then: Ending) -> None:
+        self.go = asyncio.Event()
+        self._head, self._parts, self._then = head, parts, then
+
+    async def script(self, exchange: Exchange) -> None:
+        await exchange.send(self._head)
+        for part in self._parts:
+            await self.go.wait()
+            self.go.clear()
+            await exchange.send(part)
+        await self._then(exchange)
+
+
+async def _ask(transport: AiohttpTransport, upstream: Upstream) -> HttpResponse:
+    return await transport.send(HttpRequest(upstream.url, {}, b"{}"))
+
+
+async def _gone(upstream: Upstream) -> None:
+    """Until the break has surely been noticed on this side, with nobody reading."""
+    await upstream.all_closed()
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("ending", [cut, reset])
+@pytest.mark.parametrize("head", [CHUNKED, HEAD + "Content-Length: 99\r\n\r\n"], ids=["chunked", "length"])
+async def test_what_came_before_a_break_is_read_by_a_late_reader(
+    transport: AiohttpTransport, start_upstream: StartUpstream, ending: Ending, head: str
+) -> None:
+    told = Told(head, b"5\r\nhello\r\n", then=ending)
+    upstream = await start_upstream(told.script)
+    response = await _ask(transport, upstream)
+    told.go.set()
+    await _gone(upstream)
+    assert b"hello" in await response.read()
+    with pytest.raises(UpstreamDisconnected):
+        await response.read()
+    response.close()
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["late", "waiting"])
+async def test_chunks_that_make_no_sense_are_an_error_and_no_silence(
+    transport: AiohttpTransport, start_upstream: StartUpstream, late: bool
+) -> None:
+    async def hold(exchange: Exchange) -> None:
+        await exchange.closed.wait()
+
+    told = Told(CHUNKED, b"5\r\nhello\r\n", b"zz\r\n", then=hold)
+    upstream = await start_upstream(told.script)
+    response = await _ask(transport, upstream)
+    told.go.set()
+    assert await response.read() == b"hello"
+    if late:
+        told.go.set()
+        await _gone(upstream)
+        with pytest.raises(UpstreamError):
+            await response.read()
+    else:
+        asyncio.get_running_loop().call_soon(told.go.set)
+        with pytest.raises(UpstreamError):
+            await asyncio.wait_for(response.read(), 10)
+    response.close()
+
+
+async def test_a_reset_is_no_end_where_only_the_connection_says_the_end(
+    transport: AiohttpTransport, start_upstream: StartUpstream
+) -> None:
+    told = Told(HEAD + "\r\n", b"hello", then=reset)
+    upstream = await start_upstream(told.script)
+    response = await _ask(transport, upstream)
+    told.go.set()
+    assert await response.read() == b"hello"
+    with pytest.raises(UpstreamDisconnected):
+        await response.read()
+    response.close()
+
+
+async def test_a_connection_serves_many_answers_and_keeps_nothing_of_them(
+    transport: AiohttpTransport, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream(_keeping(HEAD + "Content-Length: 2\r\n\r\n{}"))
+    for _ in range(20):
+        response = await _ask(transport, upstream)
+        while await response.read():
+            pass
+        response.finish()
+    assert upstream.accepted == 1
+
+
+@pytest.mark.parametrize("url", ["http://", "http://:80/", "http://a..b/", "http://127.0.0.1:99999/", "not a url"])
+async def test_an_address_that_is_none_is_a_failure_of_the_provider(transport: AiohttpTransport, url: str) -> None:
+    with pytest.raises(ProviderError) as failure:
+        await transport.send(HttpRequest(url, {}, b"{}"))
+    assert failure.value.code == "upstream_unavailable" and not failure.value.sent
+
+
+def _keeping(data: str) -> Script:
+    async def script(exchange: Exchange) -> None:
+        exchange.keep_alive = True
+        await exchange.send(data)
+
+    return script
