@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import msgspec
+from loguru import logger
 
 from providers.base import ChatRequest
 from providers.catalog import Configured
@@ -21,6 +21,7 @@ from streamserver.generation import Bounds, Generation, Outcome
 from streamserver.log.base import Log
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Start
+from streamserver.retention import Retention
 from streamserver.store.base import Store
 
 STOP_SECONDS = 1.0
@@ -71,8 +72,13 @@ class Stream:
         """None when it has ended: what is kept to be read again holds no prompt."""
         self.task: asyncio.Task[None] | None = None
         self.alone: Timer | None = None
-        """Runs while nobody reads, or while it stops; ends the generation when it fires."""
-        self.stopping = False
+        """Runs while nobody reads; ends the generation when it fires."""
+        self.watchdog: Timer | None = None
+        """Runs while it stops; ends the stream without the provider when it fires."""
+
+    @property
+    def stopping(self) -> bool:
+        return self.watchdog is not None
 
     @property
     def ended(self) -> bool:
@@ -108,12 +114,11 @@ class Supervisor:
         self.policy = policy
         """For what starts from now on; may be replaced."""
         self._clock = clock
-        self._store = store
         self._on_end = on_end
         self._running: dict[str, Stream] = {}
-        self._ended: OrderedDict[str, Stream] = OrderedDict()
-        self._retained_bytes = 0
-        self._expiries: dict[str, Timer] = {}
+        self._ended: Retention[Stream] = Retention(clock, store.forget)
+        self._stuck: set[asyncio.Task[None]] = set()
+        """Tasks of streams that have ended, whose providers have not let go."""
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
@@ -124,9 +129,14 @@ class Supervisor:
         return len(self._running)
 
     @property
+    def kept(self) -> int:
+        """How many ended streams are kept."""
+        return len(self._ended)
+
+    @property
     def kept_bytes(self) -> int:
         """What the logs of ended streams take that are kept."""
-        return self._retained_bytes
+        return self._ended.size_bytes
 
     def check_room(self) -> None:
         """Raises :class:`TooManyStreams` or :class:`Draining` if a new stream would not be opened now."""
@@ -173,17 +183,22 @@ class Supervisor:
         if stream.generation is None or stream.task is not None:
             return
         stream.task = asyncio.get_running_loop().create_task(stream.generation.run(), name=f"stream-{stream.id[:6]}")
+        # A task that is cancelled before its first step never gets to its own ending.
+        stream.task.add_done_callback(lambda _: self._end_without_provider(stream))
         if not stream.readers and not stream.elsewhere:
             self._leave_alone(stream, self.policy.attach_seconds)
 
     def discard(self, stream: Stream) -> None:
         """Take back a stream that nobody was told of, and that was never launched: it leaves no trace."""
+        if stream.generation is None:  # it has ended meanwhile, as all do at a shutdown
+            self._ended.forget(stream.id)
+            return
         stream.generation = None
         self._leave_running(stream)
 
     def find(self, stream_id: str) -> Stream | None:
         """The stream of that id, running or kept, or None."""
-        return self._running.get(stream_id) or self._ended.get(stream_id)
+        return self._running.get(stream_id) or self._ended.find(stream_id)
 
     @contextmanager
     def reading(self, stream: Stream) -> Iterator[None]:
@@ -211,7 +226,7 @@ class Supervisor:
         self._cancel(stream, "producer_lost")
 
     def _keep_company(self, stream: Stream) -> None:
-        if stream.alone is not None and not stream.stopping:
+        if stream.alone is not None:
             stream.alone.cancel()
             stream.alone = None
 
@@ -230,7 +245,8 @@ class Supervisor:
         self._cancel(stream, code)
         if stream.task is not None and not stream.ended:
             await asyncio.wait((stream.task,), timeout=STOP_SECONDS)
-        self._end_without_provider(stream)
+        if not stream.ended:
+            self._give_up(stream)
 
     async def drain(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
         """Start nothing new; give running streams ``seconds`` (or until ``hurry`` is set), then end them."""
@@ -254,16 +270,16 @@ class Supervisor:
     async def aclose(self) -> None:
         """End and forget everything."""
         await self.stop_all()
-        for timer in self._expiries.values():
-            timer.cancel()
-        self._expiries.clear()
-        self._ended.clear()
+        self._ended.close()
 
     def _leave_running(self, stream: Stream) -> None:
+        self._keep_company(stream)
+        if stream.watchdog is not None:
+            stream.watchdog.cancel()
         del self._running[stream.id]
-        stream.held.close()
         if not self._running:
             self._idle.set()
+        stream.held.close()
 
     def _leave_alone(self, stream: Stream, seconds: float) -> None:
         stream.alone = self._clock.call_at(self._clock.time() + seconds, lambda: self._cancel(stream, "cancelled"))
@@ -271,42 +287,34 @@ class Supervisor:
     def _cancel(self, stream: Stream, code: str) -> None:
         if stream.generation is None or stream.stopping:
             return
-        stream.stopping = True
+        self._keep_company(stream)
         stream.generation.stop(code)
         if stream.task is None:
             self._end_without_provider(stream)
             return
         stream.task.cancel()
-        if stream.alone is not None:
-            stream.alone.cancel()
-        stream.alone = self._clock.call_at(
-            self._clock.time() + STOP_SECONDS, lambda: self._end_without_provider(stream)
-        )
+        stream.watchdog = self._clock.call_at(self._clock.time() + STOP_SECONDS, lambda: self._give_up(stream))
+
+    def _give_up(self, stream: Stream) -> None:
+        """A provider that holds on to its connection, or to its task, does not keep its readers."""
+        if stream.task is not None and not stream.task.done():
+            self._stuck.add(stream.task)
+            stream.task.add_done_callback(self._stuck.discard)
+            start = stream.log.start
+            logger.bind(event="stuck", request_id=start.request_id, provider=start.provider).error(
+                "a provider does not let go of its stream"
+            )
+        self._end_without_provider(stream)
 
     def _end_without_provider(self, stream: Stream) -> None:
-        """A provider that holds on to its connection, or to its task, does not keep its readers."""
         if stream.generation is not None:
             stream.generation.end(stream.generation.stopped())
 
     def _end(self, stream: Stream, outcome: Outcome) -> None:
-        if stream.alone is not None:
-            stream.alone.cancel()
-            stream.alone = None
         stream.generation = None
-        self._leave_running(stream)
-        self._retain(stream)
-        self._on_end(outcome)
-
-    def _retain(self, stream: Stream) -> None:
-        self._ended[stream.id] = stream
-        self._retained_bytes += stream.log.size_bytes
-        due = self._clock.time() + self.policy.retention_seconds
-        self._expiries[stream.id] = self._clock.call_at(due, lambda: self._forget(stream.id))
-        while self._retained_bytes > self.policy.max_total_bytes:
-            self._forget(next(iter(self._ended)))
-
-    def _forget(self, stream_id: str) -> None:
-        stream = self._ended.pop(stream_id)
-        self._retained_bytes -= stream.log.size_bytes
-        self._expiries.pop(stream_id).cancel()
-        self._store.forget(stream_id)
+        policy = self.policy
+        self._ended.keep(stream, seconds=policy.retention_seconds, max_bytes=policy.max_total_bytes)
+        try:
+            self._leave_running(stream)
+        finally:
+            self._on_end(outcome)

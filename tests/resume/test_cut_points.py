@@ -99,7 +99,7 @@ def test_over_any_cuts_a_running_stream_reads_as_if_uncut_and_is_generated_once(
             uncut = parse(await (await client.get(f"/api/chat/streams/{stream_id}")).read())
             assert events == uncut
             assert client.app is not None
-            assert len(list(client.app[CORE].supervisor._ended)) == 1, "one generation"
+            assert client.app[CORE].supervisor.kept == 1, "one generation"
 
     asyncio.run(run())
 

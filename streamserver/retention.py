@@ -1,0 +1,65 @@
+"""Streams that have ended and may still be read: for a while, and in so much memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from providers.clock import Clock, Timer
+from streamserver.log.base import Log
+
+
+class Kept(Protocol):
+    """What is kept: something with a log."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def log(self) -> Log: ...
+
+
+T = TypeVar("T", bound=Kept)
+
+
+class Retention(Generic[T]):
+    """What has ended, the oldest first. ``on_forget`` is told the id of each that is kept no more."""
+
+    def __init__(self, clock: Clock, on_forget: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._on_forget = on_forget
+        self._kept: OrderedDict[str, T] = OrderedDict()
+        self._expiries: dict[str, Timer] = {}
+        self.size_bytes = 0
+        """What the logs that are kept take."""
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, ended: T, *, seconds: float, max_bytes: int) -> None:
+        """Keep it for ``seconds``; while all together take more than ``max_bytes``, the oldest go."""
+        self._kept[ended.id] = ended
+        self.size_bytes += ended.log.size_bytes
+        self._expiries[ended.id] = self._clock.call_at(self._clock.time() + seconds, lambda: self.forget(ended.id))
+        while self.size_bytes > max_bytes:
+            self.forget(next(iter(self._kept)))
+
+    def find(self, stream_id: str) -> T | None:
+        return self._kept.get(stream_id)
+
+    def forget(self, stream_id: str) -> None:
+        """Keep it no more; nothing happens if it is not kept."""
+        ended = self._kept.pop(stream_id, None)
+        if ended is not None:
+            self.size_bytes -= ended.log.size_bytes
+            self._expiries.pop(stream_id).cancel()
+            self._on_forget(stream_id)
+
+    def close(self) -> None:
+        """Drop everything, and tell nobody: a shared store keeps its own."""
+        for timer in self._expiries.values():
+            timer.cancel()
+        self._expiries.clear()
+        self._kept.clear()
+        self.size_bytes = 0
