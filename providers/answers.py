@@ -79,10 +79,15 @@ _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
 """OpenAI's, Anthropic's, that of Azure's gateway."""
 
 
+def is_labelled(response: HttpResponse) -> bool:
+    """Whether the answer says that it is an event stream."""
+    return "event-stream" in response.headers.get("Content-Type", "").lower()
+
+
 def is_stream(response: HttpResponse) -> bool:
     """Whether a 200 may be an event stream, by what its headers say; some servers do not label theirs."""
     content_type = response.headers.get("Content-Type", "").lower()
-    if "event-stream" in content_type:
+    if is_labelled(response):
         return True
     return "json" not in content_type and "html" not in content_type and response.headers.get("Content-Length") != "0"
 
@@ -115,7 +120,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
         except ValueError:
             try:
                 seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
-            except ValueError:
+            except (ValueError, OverflowError):
                 continue
         if 0 <= seconds < float("inf"):
             return seconds

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, Protocol
 
-from providers.answers import answered, is_stream, read_error
+from providers.answers import answered, is_labelled, is_stream, read_error
 from providers.base import ChatRequest, Event, Finish
 from providers.errors import ProviderAuth, ProviderError, not_a_stream
 from providers.options import Context
@@ -40,7 +40,7 @@ class EventStreamProvider(ABC):
         if self._missing is not None:
             raise ProviderAuth(self._missing, sent=False)
         response = await self._transport.send(self._post(request))
-        complete = False
+        complete, silent = False, True
         try:
             with answered(response):
                 await self._expect_stream(response)
@@ -48,11 +48,14 @@ class EventStreamProvider(ABC):
                 decoder = SSEDecoder()
                 while not reader.complete and (chunk := await response.read()):
                     for payload in filter(None, decoder.feed(chunk)):  # empty ones keep some servers' connections
+                        silent = False
                         for event in reader.events(payload):
                             yield event
                         if reader.complete:
                             break
                 complete = reader.complete
+                if silent and not is_labelled(response):
+                    raise not_a_stream()
                 decoder.end()
                 finish = reader.finish()
                 complete = True

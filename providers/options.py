@@ -15,7 +15,8 @@ HttpUrl: TypeAlias = Annotated[
 VariableName: TypeAlias = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable, not a key itself"
+        pattern=r"^[A-Z_][A-Z0-9_]*$",
+        description="the name of an environment variable, in capitals, not a key itself",
     ),
 ]
 

@@ -167,6 +167,8 @@ def _describe(hint: object) -> str | None:
         for meta in typing.get_args(hint)[1:]:
             if isinstance(meta, msgspec.Meta) and meta.description:
                 return meta.description
+    if typing.get_origin(hint) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(hint)))}"
     for member in typing.get_args(hint):
         if found := _describe(member):
             return found

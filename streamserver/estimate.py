@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from providers.base import ChatRequest, Delta, Message, ToolCall, Usage
 from streamserver.log.records import TokenUsage
@@ -39,9 +40,9 @@ class TokenCount:
 
     def report(self, usage: Usage) -> None:
         """Take the provider's own numbers."""
-        if usage.prompt_tokens is not None:
+        if _is_count(usage.prompt_tokens):
             self._prompt = max(self._prompt or 0, usage.prompt_tokens)
-        if usage.completion_tokens is not None:
+        if _is_count(usage.completion_tokens):
             self._completion = max(self._completion or 0, usage.completion_tokens)
             self._stale = False
 
@@ -53,6 +54,11 @@ class TokenCount:
         if self._stale:
             completion = max(completion, self.pieces, math.ceil(self._chars / CHARS_PER_TOKEN))
         return TokenUsage(prompt, completion, prompt + completion, estimated=not exact)
+
+
+def _is_count(said: int | None) -> TypeGuard[int]:
+    """Whether a provider's number can be one: some count in nonsense, none in more than a JSON number can hold."""
+    return said is not None and 0 <= said < 2**53
 
 
 def _tokens_in(messages: Iterable[Message]) -> int:

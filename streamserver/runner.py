@@ -13,7 +13,8 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_server import Server
 from loguru import logger
 
@@ -77,7 +78,9 @@ class _Protocol(RequestHandler):
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         """Without the exception's message, which may quote a header."""
         error = kwargs.get("exc_info")
-        if isinstance(error, BaseException):
+        if isinstance(error, (RequestPayloadError, HttpProcessingError)):
+            logger.bind(event="refused", kind=type(error).__name__).info("a body that is not in the coding it says")
+        elif isinstance(error, BaseException):
             log_crash("a connection failed", error)
 
 

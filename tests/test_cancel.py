@@ -217,3 +217,17 @@ async def test_a_hundred_cancels_in_a_row_each_close_their_connection(
     print(f"cancel: p50 {taken[49]:.2f} ms, p99 {taken[98]:.2f} ms of 100")
     await upstream.all_closed()
     assert upstream.accepted == 100
+
+
+@pytest.mark.parametrize("size", [900_000, 100])
+async def test_a_body_that_nobody_reads_hides_no_leaving(
+    start_server: StartServer, start_upstream: StartUpstream, size: int
+) -> None:
+    upstream = await start_upstream(silent)
+    server = await start_server(openai_at(upstream))
+    stream = await RawStream.request(server.port, TARGET, body=b"x" * size)
+    await (await stream.head()).events(1)
+    exchange = await upstream.exchange()
+    stream.close()
+    await exchange.until_closed()
+    assert (await server.record())["status"] == "cancelled"

@@ -112,9 +112,10 @@ async def test_bad_queries_get_the_contracts_error(start_server: StartServer, ht
     [
         ({"Last-Event-ID": "garbage"}, 400, "malformed", None),
         ({"Last-Event-ID": "a:b:c"}, 400, "malformed", None),
+        ({"Expect": "something", "Last-Event-ID": "x"}, 400, "malformed", None),
         ({"Idempotency-Key": "short"}, 422, "invalid_request", "Idempotency-Key"),
         ({"X-Stream-Grace": "soon"}, 422, "invalid_request", "X-Stream-Grace"),
-        ({"X-Stream-Grace": "61"}, 422, "invalid_request", "grace"),
+        ({"X-Stream-Grace": "61"}, 422, "invalid_request", "X-Stream-Grace"),
         ({"Sec-Purpose": "prefetch"}, 403, "forbidden", None),
         ({"Sec-Purpose": "prefetch;prerender"}, 403, "forbidden", None),
         ({"Sec-Fetch-Site": "cross-site"}, 403, "forbidden", None),
@@ -202,6 +203,41 @@ async def test_a_body_that_does_not_come_gets_a_408(start_server: StartServer) -
     writer.write(f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\n{{".encode())
     assert b" 408 " in await reader.readline()
     writer.close()
+
+
+async def test_a_body_in_another_coding_than_it_says_is_malformed(start_server: StartServer) -> None:
+    server = await start_server()
+    for coding in ("gzip", "deflate"):
+        headers = {"Content-Encoding": coding}
+        stream = await RawStream.request(
+            server.port, PATH, method="POST", body=b"no gzip " + MARK.encode(), headers=headers
+        )
+        assert (await stream.head()).status == 400, coding
+        stream.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(f"{head}2\r\n{{}}\r\n".encode())
+    await writer.drain()
+    await asyncio.sleep(0)
+    writer.write(b"zz\r\n")
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 30)
+    writer.close()
+    assert MARK not in server.log
+    assert not server.records("crash")
+
+
+async def test_only_a_body_is_waited_for_that_waits_to_be_asked_for(start_server: StartServer) -> None:
+    server = await start_server()
+    body = {"prompt": "hello"}
+    stream = await RawStream.request(server.port, PATH, method="POST", body=body, headers={"Expect": f"{MARK}"})
+    assert (await stream.head()).status == 200
+    stream.close()
+    stream = await RawStream.request(server.port, PATH, method="POST", body=body, headers={"Expect": "100-continue"})
+    assert (await stream.head()).status == 100
+    assert (await stream.head()).status == 200
+    assert text_of(await stream.events()) == "hello"
+    stream.close()
+    assert MARK not in server.log
 
 
 async def test_lone_surrogates_and_nul_pass_as_text(start_server: StartServer, http: aiohttp.ClientSession) -> None:

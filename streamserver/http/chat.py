@@ -13,18 +13,14 @@ from msgspec import Meta
 
 from providers.base import ChatRequest, Message
 from providers.catalog import Catalog, Configured
-from providers.jsontext import DoubledKey, loads
 from providers.validation import explain
 from streamserver.config.settings import Settings, User
+from streamserver.http.body import read_object, shown
 from streamserver.http.choice import choose
 from streamserver.http.problems import Problem, invalid
 
 QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
 """What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
-
-MAX_VALUES = 30_000
-"""So many commas and brackets a body may hold. What is large and honest is text, or an image in one string; a
-megabyte of empty objects would keep all other streams waiting for half a second."""
 
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
 _IMAGE_KEYS = frozenset({"image_url", "input_audio", "file"})
@@ -73,7 +69,7 @@ def read_query(request: web.Request, allowed: frozenset[str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name not in allowed:
-            raise invalid(_shown(name), "There is no such parameter.")
+            raise invalid(shown(name), "There is no such parameter.")
         if name in fields:
             raise invalid(name, f"{name} is given more than once.")
         fields[name] = value
@@ -94,38 +90,7 @@ def fields_of_query(query: Mapping[str, str]) -> ChatFields:
 
 async def fields_of_body(request: web.Request, max_bytes: int) -> ChatFields:
     """The fields of a POST. Raises :class:`Problem` for what is no JSON object, or has wrong fields."""
-    data = await read_body(request, max_bytes)
-    if not data.strip():
-        raise Problem("malformed", "The body is empty; send a JSON object.")
-    if sum(map(data.count, (b",", b"{", b"["))) > MAX_VALUES:
-        raise Problem("malformed", f"The body has more than {MAX_VALUES} values.")
-    content_type = request.headers.get("Content-Type", "application/json")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Problem("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
-    try:
-        value = loads(data, unique=True)
-    except DoubledKey as error:
-        raise invalid(_shown(error.key), "The field is given more than once.") from None
-    except UnicodeDecodeError:
-        raise Problem("malformed", "The body is not UTF-8.") from None
-    except (ValueError, RecursionError):
-        raise Problem("malformed", "The body is not valid JSON.") from None
-    if not isinstance(value, dict):
-        raise Problem("malformed", "The body is not a JSON object.")
-    return _convert(value)
-
-
-async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """The whole body. Raises a 413 as soon as it is known to be larger than ``max_bytes``."""
-    too_large = Problem("body_too_large", f"The body is larger than {max_bytes} bytes.")
-    if (request.content_length or 0) > max_bytes:
-        raise too_large
-    data = bytearray()
-    while chunk := await request.content.readany():
-        data += chunk
-        if len(data) > max_bytes:
-            raise too_large
-    return bytes(data)
+    return _convert(await read_object(request, max_bytes))
 
 
 def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, user: User, *, grace: float | None) -> Asked:
@@ -163,7 +128,7 @@ def _convert(values: dict[str, Any]) -> ChatFields:
         return msgspec.convert(values, ChatFields)
     except msgspec.ValidationError as error:
         wrong = explain(error, values, ChatFields)
-        raise invalid(_shown(wrong.key), f"{_capital(wrong.allowed)}.") from None
+        raise invalid(shown(wrong.key), f"{_capital(wrong.allowed)}.") from None
 
 
 def _messages(fields: ChatFields) -> list[Message]:
@@ -248,11 +213,6 @@ def _grace(grace: float | None, settings: Settings) -> float:
     if grace > settings.resume.max_grace_seconds:
         raise invalid("grace", f"grace is at most {settings.resume.max_grace_seconds:g} seconds.")
     return grace
-
-
-def _shown(name: str) -> str:
-    """The name of a field that a client made up, as much of it as may be quoted back."""
-    return name if len(name) <= 100 and name.isprintable() else f"{name[:100]!a}"
 
 
 def _capital(text: str) -> str:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from providers.catalog import Configured
 from streamserver.assets import web_folder
+from streamserver.http.chat import read_query
 from streamserver.http.choice import allowed_providers
 from streamserver.http.core import core_of
 from streamserver.http.quotas import user_of
@@ -42,6 +43,7 @@ def _file(name: str) -> web.StreamResponse:
 
 async def providers(request: web.Request) -> web.Response:
     """``GET /api/providers``: who can be asked (by this key), and what is missing. Never a key."""
+    read_query(request, frozenset())
     allowed = allowed_providers(core_of(request).catalog, user_of(request))
     listed = [_listed(each) for each in allowed]
     return web.json_response({"default": allowed[0].name, "providers": listed}, headers={"Cache-Control": "no-store"})

@@ -9,8 +9,11 @@ from aiohttp import web
 
 from streamserver.http.problems import Problem
 
+MAX_OFFSET = 2**48
+"""No log is so long; a position past it is past the end of any."""
+
 _STREAM_ID = r"[A-Za-z0-9_-]{1,128}"
-_POSITION = re.compile(rf"({_STREAM_ID}):([0-9]{{1,15}}|end)")
+_POSITION = re.compile(rf"({_STREAM_ID}):([0-9]{{1,100}}|end)")
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -35,4 +38,4 @@ def position_of(request: web.Request, in_query: str | None) -> Position | None:
     match = _POSITION.fullmatch(text)
     if match is None:
         raise Problem("malformed", "Last-Event-ID is not the id of an event, {stream_id}:{number}.")
-    return Position(match[1], None if match[2] == "end" else int(match[2]))
+    return Position(match[1], None if match[2] == "end" else min(int(match[2]), MAX_OFFSET))

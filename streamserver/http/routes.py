@@ -27,6 +27,15 @@ def add_routes(app: web.Application) -> None:
     """Add every route of the table to ``app``."""
     for method, path, handler in ROUTES:
         if method == "GET" and not path.startswith("/api/chat/"):
-            app.router.add_get(path, handler)
+            app.router.add_get(path, handler, expect_handler=_expect)
         else:
-            app.router.add_route(method, path, handler)
+            app.router.add_route(method, path, handler, expect_handler=_expect)
+
+
+async def _expect(request: web.Request) -> None:
+    """Ask for the body that waits to be asked for. Other expectations are ignored, as RFC 9110, 10.1.1 allows;
+    aiohttp's own answer would quote them, before anything has looked who is asking."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # It is no part of the answer: aiohttp must not take it for one that has begun.
+        request.writer.output_size = 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from aiohttp import web
 
+from streamserver.http.body import discard_body
 from streamserver.http.chat import QUERY_FIELDS, Asked, ChatFields, fields_of_body, fields_of_query, read_query, resolve
 from streamserver.http.core import core_of
 from streamserver.http.opening import store_unavailable
@@ -29,6 +32,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 async def get_stream(request: web.Request) -> web.StreamResponse:
     """``GET /api/chat/stream``: an answer to what the query asks."""
     query = read_query(request, _START_BY_QUERY)
+    await _discard_body(request)
     if position := position_of(request, query.get("last_event_id")):
         return await attach(request, position, _NATIVE)
     _refuse_prefetch(request)
@@ -40,6 +44,7 @@ async def post_stream(request: web.Request) -> web.StreamResponse:
     """``POST /api/chat/stream``: an answer to what the body asks."""
     query = read_query(request, _POSITION)
     if position := position_of(request, query.get("last_event_id")):
+        await _discard_body(request)
         return await attach(request, position, _NATIVE)
     return await answer(request, await _start_by_body(request), _NATIVE)
 
@@ -47,6 +52,8 @@ async def post_stream(request: web.Request) -> web.StreamResponse:
 async def create_stream(request: web.Request) -> web.StreamResponse:
     """``POST /api/chat/streams``: start a generation, to be read at the address it answers with."""
     read_query(request, frozenset())
+    if position_of(request, None) is not None:
+        raise Problem("malformed", "A request with a Last-Event-ID starts nothing; read the stream at its own address.")
     started = await _start_by_body(request)
     if started.new is not None:
         core_of(request).supervisor.launch(started.new)
@@ -64,6 +71,7 @@ async def attach_stream(request: web.Request) -> web.StreamResponse:
     query = read_query(request, _POSITION)
     stream_id = request.match_info["stream_id"]
     position = position_of(request, query.get("last_event_id"))
+    await _discard_body(request)
     if position is not None:
         if position.stream_id != stream_id:
             raise Problem("malformed", "Last-Event-ID is of another stream than the path.")
@@ -79,6 +87,7 @@ async def attach_stream(request: web.Request) -> web.StreamResponse:
 
 async def delete_stream(request: web.Request) -> web.StreamResponse:
     """``DELETE /api/chat/streams/{id}``: stop a generation."""
+    read_query(request, frozenset())
     try:
         stream = await core_of(request).find(request.match_info["stream_id"])
         if stream is None:
@@ -93,12 +102,26 @@ async def _start_by_body(request: web.Request) -> Started:
     _refuse_prefetch(request)
     key = key_of(request, None)
     core = core_of(request)
+    with _body_in_time(request):
+        fields = await fields_of_body(request, core.settings.limits.max_body_bytes)
+    return await _start(request, fields, key)
+
+
+async def _discard_body(request: web.Request) -> None:
+    with _body_in_time(request):
+        await discard_body(request, core_of(request).settings.limits.max_body_bytes)
+
+
+@contextmanager
+def _body_in_time(request: web.Request) -> Iterator[None]:
+    """Give what is still to come of the body its deadline."""
     deadline = request[DEADLINE]
     if not request.content.is_eof():
-        deadline.within(core.settings.timeouts.body)
-    fields = await fields_of_body(request, core.settings.limits.max_body_bytes)
-    deadline.lift()
-    return await _start(request, fields, key)
+        deadline.within(core_of(request).settings.timeouts.body)
+    try:
+        yield
+    finally:
+        deadline.lift()
 
 
 async def _start(request: web.Request, fields: ChatFields, key: str | None) -> Started:
@@ -120,8 +143,9 @@ def _grace_header(request: web.Request) -> float | None:
     text = request.headers.get("X-Stream-Grace")
     if text is None:
         return None
-    if not _SECONDS.fullmatch(text):
-        raise invalid("X-Stream-Grace", "X-Stream-Grace is not a number of seconds.")
+    most = core_of(request).settings.resume.max_grace_seconds
+    if not _SECONDS.fullmatch(text) or float(text) > most:
+        raise invalid("X-Stream-Grace", f"X-Stream-Grace is a number of seconds, at most {most:g}.")
     return float(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from loguru import logger
@@ -9,6 +10,8 @@ from loguru import logger
 from streamserver.generation import Outcome
 from streamserver.log.records import Done
 from streamserver.telemetry.tracebacks import log_crash
+
+_NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
 
 
 def fields_of(outcome: Outcome) -> dict[str, Any]:
@@ -20,9 +23,9 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         "stream_id": outcome.stream_id[:6],
         "user": outcome.user or None,
         "provider": outcome.provider,
-        "model": outcome.model,
+        "model": _name(outcome.model),
         "status": "done" if isinstance(terminal, Done) else terminal.code,
-        "finish_reason": terminal.finish_reason if isinstance(terminal, Done) else None,
+        "finish_reason": _name(terminal.finish_reason) if isinstance(terminal, Done) else None,
         "attempts": outcome.attempts,
         "ttft_ms": outcome.ttft_ms,
         "duration_ms": outcome.duration_ms,
@@ -33,6 +36,11 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         **({"maybe_billed": True} if outcome.maybe_billed else {}),
         **outcome.detail.fields(),
     }
+
+
+def _name(said: str) -> str:
+    """What a provider, or who asked, calls a model or a reason: a name, or whatever they liked to write there."""
+    return said if _NAME.fullmatch(said) else "(not a name)"
 
 
 def log_outcome(outcome: Outcome) -> None:
