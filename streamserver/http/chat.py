@@ -22,7 +22,7 @@ from streamserver.http.problems import Problem, invalid
 QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
 """What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
 
-_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,2})?")
 _IMAGE_KEYS = frozenset({"image_url", "input_audio", "file"})
 _VOCABULARY = frozenset(
     (
@@ -84,7 +84,7 @@ def fields_of_query(query: Mapping[str, str]) -> ChatFields:
         if text is not None:
             if not text.isascii() or not _NUMBER.fullmatch(text):
                 raise invalid(name, f"{name} is not a number.")
-            values[name] = float(text) if "." in text else int(text)
+            values[name] = int(text) if text.lstrip("-").isdigit() else float(text)
     return _convert(values)
 
 

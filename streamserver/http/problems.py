@@ -28,6 +28,18 @@ STATUS: Mapping[str, int] = {
 """Every code of a refusal, and its status."""
 
 
+class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A refusal on the wire (RFC 9457). ``field`` is the wrong field of a 422."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    field: str | None = None
+
+
 class Problem(Exception):
     """A refusal. ``detail`` is for the person who reads it and never quotes what was sent.
 
@@ -56,16 +68,8 @@ class Problem(Exception):
 
     def response(self, request_id: str) -> web.Response:
         """The refusal as a response."""
-        body = {
-            "type": "about:blank",
-            "title": http.HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
-            "request_id": request_id,
-        }
-        if self.field is not None:
-            body["field"] = self.field
+        title = http.HTTPStatus(self.status).phrase
+        body = ProblemBody("about:blank", title, self.status, self.code, self.detail, request_id, self.field)
         headers = dict(self.headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))

@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from streamserver.http import pages, streams
+from streamserver.http.openapi import openapi
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/chat/stream", streams.get_stream),
@@ -14,6 +15,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/chat/streams/{stream_id}", streams.attach_stream),
     ("DELETE", "/api/chat/streams/{stream_id}", streams.delete_stream),
     ("GET", "/api/providers", pages.providers),
+    ("GET", "/openapi.json", openapi),
     ("GET", "/metrics", pages.metrics),
     ("GET", "/healthz", pages.alive),
     ("GET", "/readyz", pages.ready),
