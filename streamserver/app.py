@@ -28,6 +28,7 @@ from streamserver.store import MemoryStore, Store
 from streamserver.telemetry.metrics import Metrics
 from streamserver.telemetry.record import log_outcome
 from streamserver.telemetry.tracebacks import log_crash
+from streamserver.telemetry.traces import spans_for
 
 
 def create_app(
@@ -64,7 +65,9 @@ def create_app(
     core = Core(
         settings=settings,
         catalog=catalog,
-        supervisor=streams.Supervisor(policy_for(settings), clock, store, tell(on_end, metrics.stream_ended)),
+        supervisor=streams.Supervisor(
+            policy_for(settings), clock, store, tell(on_end, metrics.stream_ended, spans_for(environ))
+        ),
         store=store,
         limiter=limiter or limiter_for(settings, clock),
         metrics=metrics,

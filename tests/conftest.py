@@ -9,10 +9,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import settings
 
 from tests.support.programs import program
 from tests.support.server import ServerProcess, running_server
 from tests.support.upstream import Script, Upstream, running_upstream
+
+# A busy machine is no failure.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 StartServer = Callable[..., Any]
 StartUpstream = Callable[..., Any]

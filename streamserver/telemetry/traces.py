@@ -1,0 +1,88 @@
+"""OpenTelemetry: a span a stream, by the conventions for generative AI, written when it has ended.
+
+Nothing anybody said is in it, no key, and no whole stream id.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from streamserver.generation import Outcome
+from streamserver.log.records import Done
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+Observer: TypeAlias = Callable[[Outcome], None]
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+def no_spans(outcome: Outcome) -> None:
+    """Where nobody wants spans."""
+
+
+def spans_for(environ: Mapping[str, str] = os.environ) -> Observer:
+    """Spans to where OpenTelemetry's own variables say; none if they say nothing, or ``[otel]`` is not installed."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(environ.get(name) for name in _ENDPOINTS):
+        return no_spans
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        return no_spans
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME", "streamserver")})
+    )
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return spans_to(provider)
+
+
+def spans_to(provider: TracerProvider) -> Observer:
+    """Spans to ``provider``."""
+    from opentelemetry.trace import SpanKind, Status, StatusCode
+
+    tracer = provider.get_tracer("streamserver")
+
+    def write(outcome: Outcome) -> None:
+        ended = time.time_ns()
+        span = tracer.start_span(
+            f"chat {outcome.asked_model}",
+            kind=SpanKind.CLIENT,
+            attributes=attributes_of(outcome),
+            start_time=ended - int(outcome.duration_ms * 1e6),
+        )
+        if not isinstance(outcome.terminal, Done) and outcome.terminal.code != "cancelled":
+            span.set_status(Status(StatusCode.ERROR, outcome.terminal.code))
+        span.end(ended)
+
+    return write
+
+
+def attributes_of(outcome: Outcome) -> dict[str, Any]:
+    """The span's attributes: ``gen_ai.*`` as the conventions have them, the rest under ``streamserver.``."""
+    terminal, usage = outcome.terminal, outcome.usage
+    done = isinstance(terminal, Done)
+    attributes: dict[str, Any] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": outcome.provider,
+        "gen_ai.request.model": outcome.asked_model,
+        "gen_ai.response.model": outcome.model if done else None,
+        "gen_ai.response.finish_reasons": (terminal.finish_reason,) if isinstance(terminal, Done) else None,
+        "gen_ai.usage.input_tokens": usage.prompt_tokens if usage else None,
+        "gen_ai.usage.output_tokens": usage.completion_tokens if usage else None,
+        "error.type": None if isinstance(terminal, Done) else terminal.code,
+        "streamserver.request_id": outcome.request_id,
+        "streamserver.stream": outcome.stream_id[:6],
+        "streamserver.user": outcome.user or None,
+        "streamserver.attempts": outcome.attempts,
+        "gen_ai.request.stream": True,
+        "gen_ai.response.time_to_first_chunk": None if outcome.ttft_ms is None else outcome.ttft_ms / 1000,
+        "streamserver.usage_estimated": usage.estimated if usage else None,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}

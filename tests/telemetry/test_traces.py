@@ -1,0 +1,48 @@
+"""A span a stream, by the conventions for generative AI; none where nobody asked for them."""
+
+from __future__ import annotations
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from streamserver.failures import failed
+from streamserver.telemetry.traces import attributes_of, no_spans, spans_for, spans_to
+from tests.telemetry.test_logs import DONE, outcome
+
+
+def test_every_ending_is_one_span_with_the_conventions_names() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    write = spans_to(provider)
+    write(outcome(DONE))
+    write(outcome(failed("overloaded", request_id="r-1")))
+    write(outcome(failed("cancelled", request_id="r-1")))
+    done, broken, cancelled = exporter.get_finished_spans()
+    assert (done.name, done.kind) == ("chat m", SpanKind.CLIENT)
+    assert done.attributes is not None
+    expected = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "echo",
+        "gen_ai.request.model": "m",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.usage.output_tokens": 4,
+    }
+    assert {name: done.attributes[name] for name in expected} == expected
+    assert done.end_time is not None and done.start_time is not None
+    assert done.end_time - done.start_time == 20_000_000
+    assert broken.attributes is not None and broken.attributes["error.type"] == "overloaded"
+    assert broken.status.status_code is StatusCode.ERROR
+    assert cancelled.status.status_code is StatusCode.UNSET, "nobody failed"
+
+
+def test_a_whole_stream_id_is_a_secret_and_not_in_it() -> None:
+    assert "0123456789abcdef" not in str(attributes_of(outcome(DONE)))
+
+
+def test_unasked_there_are_none() -> None:
+    assert spans_for({}) is no_spans
+    assert spans_for({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}) is no_spans
