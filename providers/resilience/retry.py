@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 
 import tenacity
 
@@ -58,31 +58,62 @@ class Retry:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         deadline = self._clock.time() + self._first_token
-        retrying = tenacity.AsyncRetrying(
+        yield Attempt(self._name, request.model)
+        failure: ProviderError | None = None
+        try:
+            head, events = await self._ask(request)
+        except ProviderError as error:
+            failure = error.with_traceback(None)
+        if failure is not None:
+            # tenacity costs a twentieth of a good request, so it is asked only what to do with one that failed.
+            retrying = self._retrying(deadline)
+            try:
+                async for attempt in retrying:
+                    again = attempt.retry_state.attempt_number > 1
+                    if again:
+                        yield Attempt(self._name, request.model, failure.with_traceback(None))
+                    with attempt:
+                        if not again:
+                            raise failure
+                        try:
+                            head, events = await self._ask(request)
+                        except ProviderError as error:
+                            failure = error.with_traceback(None)
+                            raise failure from None
+            except ProviderError as error:
+                # Its traceback leads through tenacity's frames, which hold it in turn: nothing in that ring, and
+                # the prompt is in it, would be let go before the next cyclic collection.
+                raise error.with_traceback(None) from None
+            finally:
+                del failure, retrying, attempt
+        async with aclosing(events):
+            for event in head:
+                yield event
+            async for event in events:
+                yield event
+
+    async def _ask(self, request: ChatRequest) -> tuple[list[Event], AsyncGenerator[Event, None]]:
+        """Ask once: everything up to the first token or the end, and the rest. What fails before it is closed."""
+        events = self._provider.stream(request)
+        head: list[Event] = []
+        try:
+            async for event in events:
+                head.append(event)
+                if isinstance(event, (Text, Reasoning, ToolCall, Finish)):
+                    break
+        except BaseException:
+            await events.aclose()
+            raise
+        return head, events
+
+    def _retrying(self, deadline: float) -> tenacity.AsyncRetrying:
+        return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_pass),
             wait=self._wait,
             stop=lambda state: self._must_stop(state, deadline),
             sleep=self._sleep,
             reraise=True,
         )
-        failure: ProviderError | None = None
-        async with AsyncExitStack() as stack:
-            events: AsyncGenerator[Event, None]
-            head: list[Event] = []
-            async for attempt in retrying:
-                yield Attempt(self._name, request.model, failure)
-                with attempt:
-                    events = self._provider.stream(request)
-                    try:
-                        head = await _until_first_token(events)
-                    except ProviderError as error:
-                        failure = error
-                        raise
-            await stack.enter_async_context(aclosing(events))
-            for event in head:
-                yield event
-            async for event in events:
-                yield event
 
     async def aclose(self) -> None:
         await self._provider.aclose()
@@ -100,20 +131,6 @@ class Retry:
             or state.upcoming_sleep > self._max_wait
             or self._clock.time() + state.upcoming_sleep >= deadline
         )
-
-
-async def _until_first_token(events: AsyncGenerator[Event, None]) -> list[Event]:
-    """Everything up to the first token or the end; what fails before it closes ``events``."""
-    head: list[Event] = []
-    try:
-        async for event in events:
-            head.append(event)
-            if isinstance(event, (Text, Reasoning, ToolCall, Finish)):
-                break
-    except BaseException:
-        await events.aclose()
-        raise
-    return head
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
 
-from providers.base import Attempt, ChatRequest, Event, Finish, Text, Usage
+from providers.base import Attempt, ChatRequest, Event, Finish, Message, Text, Usage
 from providers.errors import (
     ContentFilter,
     ContextLength,
@@ -215,3 +217,35 @@ async def test_a_bug_in_a_provider_is_not_asked_again() -> None:
     with pytest.raises(KeyError):
         await ask(Retry(broken, name="x", attempts=3, max_wait=8, first_token=30))
     assert broken.asked == 1
+
+
+class Failing:
+    """A provider that is always overloaded, and keeps nothing of what it was asked."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        raise Overloaded
+        yield Text("")
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+class WatchedRequest(ChatRequest, frozen=True, kw_only=True, weakref=True):
+    """A request whose end can be seen."""
+
+
+async def test_a_failed_request_is_held_by_nothing_when_it_is_over() -> None:
+    """Its exception holds its frames, and those the prompt."""
+    clock = FakeClock()
+    provider = Retry(Failing(), name="x", attempts=2, max_wait=0, first_token=30, clock=clock, sleep=Waits(clock))
+    asked = WatchedRequest(messages=[Message(role="user", content="secret")], model="m", max_tokens=1)
+    watched = weakref.ref(asked)
+    gc.disable()
+    try:
+        with pytest.raises(Overloaded) as caught:
+            async for _ in provider.stream(asked):
+                pass
+        del asked, caught
+        assert watched() is None
+    finally:
+        gc.enable()
