@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from providers.echo import FAIL_CODES
 from tests.conftest import StartServer, StartUpstream
 from tests.support.client import RawStream, stream_url
 from tests.support.upstream import DONE, Exchange, chunk, usage_chunk
@@ -79,7 +80,7 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
             "providers": {
                 "up": {"kind": "openai", **up},
                 "claude": {"kind": "anthropic", **up},
-                "crash": {"kind": "echo", "fail_after": 1, "fail_code": "internal"},
+                **{f"e-{code}": {"kind": "echo", "fail_after": 1, "fail_code": code} for code in FAIL_CODES},
             },
             "timeouts": {"idle": 0.3},
             "retry": {"attempts": 1},
@@ -98,9 +99,10 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
                 outcomes += 1
                 if TOKEN not in body:
                     assert all(mark not in body for mark in MARKS), "a provider's words reach nobody"
-    async with http.get(stream_url(server.url, f"{PROMPT} b", provider="crash"), headers=headers) as response:
-        await response.read()
-        outcomes += 1
+    for code in FAIL_CODES:
+        async with http.get(stream_url(server.url, f"{PROMPT} b", provider=f"e-{code}"), headers=headers) as response:
+            assert f'"code":"{code}"' in await response.text()
+            outcomes += 1
     upstream.script = hang
     stream = await RawStream.request(server.port, f"/api/chat/stream?prompt={PROMPT}", headers=headers)
     await (await stream.head()).events(2)
@@ -121,10 +123,15 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
     async with asyncio.timeout(20):
         while server.log.count("status=" if log_format == "text" else '"event":"stream"') < outcomes:
             await asyncio.sleep(0.02)
+    shown = ""
+    for path in ("/metrics", "/openapi.json", "/api/providers"):
+        async with http.get(server.url + path, headers=headers) as response:
+            shown += await response.text()
     server.terminate()
     assert await server.wait() == 0
     for mark in MARKS:
         assert mark not in server.log
+        assert mark not in shown
     assert "?" not in server.log, "no query string"
 
 
