@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.conftest import StartUpstream, openai_at
+from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.redis.conftest import StartNode, StartRedis
 from tests.redis.test_nodes import BODY, STREAMS, Tap, attach, create, two
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.proxy import Proxy, running_proxy
-from tests.support.redis import RedisProcess
+from tests.support.redis import RedisProcess, free_port
 from tests.support.sse import Event, parse, text_of
 from tests.support.upstream import DONE, Exchange, Upstream, answer, chunk
 
@@ -279,20 +280,45 @@ async def test_cuts_and_delays_on_the_way_to_redis_lose_and_double_nothing(
     assert len(upstream.exchanges) == 4 and cable.accepted > 8
 
 
-@pytest.mark.parametrize("way", ["password", "database"])
-async def test_redis_with_a_password_and_a_database_number(
-    start_redis: StartRedis, start_node: StartNode, upstream: Upstream, http: aiohttp.ClientSession, way: str
+@pytest.mark.parametrize("way", ["password", "database", "tls"])
+async def test_redis_with_a_password_a_database_number_and_tls(
+    start_redis: StartRedis,
+    start_server: StartServer,
+    upstream: Upstream,
+    http: aiohttp.ClientSession,
+    find_program: Callable[[str], str],
+    tmp_path: Path,
+    way: str,
 ) -> None:
     upstream.script = answer("hello ", "world")
-    if way == "password":
-        guarded = await start_redis("--requirepass", "open:sesame")
-        url = f"redis://:open%3Asesame@127.0.0.1:{guarded.port}/0"
-    else:
-        guarded = await start_redis()
-        url = f"redis://127.0.0.1:{guarded.port}/5"
-    first, second = await asyncio.gather(*(start_node(openai_at(upstream), url=url) for _ in range(2)))
-    events = await get_events(http, stream_url(first.url))
+    match way:
+        case "password":
+            guarded = await start_redis("--requirepass", "open:sesame")
+            url = f"redis://:open%3Asesame@127.0.0.1:{guarded.port}/0"
+        case "database":
+            guarded = await start_redis()
+            url = f"redis://127.0.0.1:{guarded.port}/5"
+        case _:
+            key, certificate = await self_signed(find_program("openssl"), tmp_path)
+            options = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no")
+            port = free_port()
+            guarded = await start_redis("--tls-port", str(port), *options)
+            url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+    nodes = [await start_server({**openai_at(upstream), "resume": {"store": url}}) for _ in range(2)]
+    events = await get_events(http, stream_url(nodes[0].url))
     assert text_of(events) == "hello world"
-    assert await get_events(http, f"{second.url}{STREAMS}/{events[0].json()['stream_id']}") == events
-    for server in (first, second):
-        assert "sesame" not in server.log + server.announced
+    assert await get_events(http, f"{nodes[1].url}{STREAMS}/{events[0].json()['stream_id']}") == events
+    for node in nodes:
+        assert "sesame" not in node.log + node.announced
+
+
+async def self_signed(openssl: str, folder: Path) -> tuple[Path, Path]:
+    """A key and a certificate for the loopback."""
+    key, certificate = folder / "redis.key", folder / "redis.pem"
+    made = await asyncio.create_subprocess_exec(
+        *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
+    return key, certificate

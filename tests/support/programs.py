@@ -10,6 +10,7 @@ import pytest
 INSTALL = {
     "chromium": "apt-get install chromium",
     "nginx": "apt-get install nginx-light",
+    "openssl": "apt-get install openssl",
     "redis-server": "apt-get install redis-server",
 }
 
