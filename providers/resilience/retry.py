@@ -81,10 +81,11 @@ class Retry:
                             failure = error.with_traceback(None)
                             raise failure from None
             except ProviderError as error:
-                # Its traceback leads through tenacity's frames, which hold it in turn: nothing in that ring, and
-                # the prompt is in it, would be let go before the next cyclic collection.
+                # Its traceback leads through frames that hold it in turn, as tenacity's state does: nothing in that
+                # ring, and the prompt is in it, would be let go before the next cyclic collection.
                 raise error.with_traceback(None) from None
             finally:
+                attempt.retry_state.outcome = None
                 del failure, retrying, attempt
         async with aclosing(events):
             for event in head:
