@@ -25,9 +25,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
+
+Deadline: TypeAlias = Literal["first_token", "idle", "total"]
+
+CODES: Mapping[str, bool] = {
+    "rate_limited": True,
+    "quota_exceeded": False,
+    "overloaded": True,
+    "provider_auth": False,
+    "model_not_found": False,
+    "context_length": False,
+    "content_filter": False,
+    "invalid_request": False,
+    "upstream_unavailable": True,
+    "upstream_error": True,
+    "upstream_disconnected": True,
+    "timeout": True,
+}
+"""The wire contract's codes for what a provider may do, and whether a client may try again."""
 
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
@@ -65,7 +83,11 @@ class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderError(Exception):
-    """A provider failed. ``sent`` is False if certainly no request reached it (nothing is billed)."""
+    """A provider failed. ``sent`` is False if certainly no request reached it (nothing is billed).
+
+    Abstract: raise one of the classes below it, or derive from one of them. A class has one of :data:`CODES`, which
+    a subclass inherits and cannot change, for clients know no others.
+    """
 
     code: ClassVar[str]
     retryable: ClassVar[bool]
@@ -73,6 +95,23 @@ class ProviderError(Exception):
     """Public: shown to the person at the screen."""
 
     default_message: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        code = getattr(cls, "code", None)
+        if code is None:
+            return  # as abstract as this one
+        if code not in CODES:
+            raise TypeError(f"{cls.__name__}.code is {code!r}; clients know {', '.join(CODES)}")
+        inherited = getattr(super(cls, cls), "code", code)
+        if code != inherited:
+            raise TypeError(
+                f"{cls.__name__}.code is {code!r}, and it is derived from a class whose code is {inherited!r}"
+            )
+        if getattr(cls, "retryable", None) is not CODES[code]:
+            raise TypeError(f"{cls.__name__}.retryable must be {CODES[code]}, as for every {code!r}")
+        if not isinstance(getattr(cls, "default_message", None), str):
+            raise TypeError(f"{cls.__name__}.default_message is missing")
 
     def __init__(
         self,
@@ -82,6 +121,8 @@ class ProviderError(Exception):
         detail: UpstreamDetail | None = None,
         sent: bool = True,
     ) -> None:
+        if not hasattr(self, "code"):
+            raise TypeError(f"{type(self).__name__} is abstract: raise one of the classes derived from ProviderError")
         self.message = message or self.default_message
         self.retry_after = retry_after
         self.detail = detail or UpstreamDetail()
@@ -175,19 +216,21 @@ def disconnected(reason: str) -> UpstreamDisconnected:
 
 
 class UpstreamTimeout(ProviderError):
-    """``deadline`` is ``first_token``, ``idle`` or ``total``, ``seconds`` how long it was."""
+    """``deadline`` is the one that passed, ``seconds`` how long it was."""
 
     code = "timeout"
     retryable = True
     default_message = "The model took too long."
 
-    _SAID: ClassVar[Mapping[str, str]] = {
+    _SAID: ClassVar[Mapping[Deadline, str]] = {
         "first_token": "No answer began within {:g} s (first_token).",
         "idle": "The answer stalled for {:g} s (idle).",
         "total": "The answer was not complete within {:g} s (total).",
     }
 
-    def __init__(self, deadline: str, seconds: float) -> None:
+    def __init__(self, deadline: Deadline, seconds: float) -> None:
+        if deadline not in self._SAID:
+            raise ValueError(f"there is no deadline {deadline!r}; expected one of {', '.join(get_args(Deadline))}")
         self.deadline = deadline
         super().__init__(self._SAID[deadline].format(seconds))
 

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from providers.base import ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
 from providers.clock import Clock, LoopClock, Timer
-from providers.errors import UpstreamTimeout
+from providers.errors import Deadline, UpstreamTimeout
 
 
 class Expiry:
@@ -43,7 +43,7 @@ class Expiry:
         self._timer: Timer | None = None
         self._timer_due = 0.0
         self._when = 0.0
-        self._name = ""
+        self._name: Deadline = "total"
         self._seconds = 0.0
         self._expired = False
         self._cancelled = False
@@ -51,7 +51,7 @@ class Expiry:
         """True while the guarded block is a generator that has yielded: then whoever runs is
         not ours to cancel, and the deadline is only noted."""
 
-    def within(self, name: str, seconds: float) -> None:
+    def within(self, name: Deadline, seconds: float) -> None:
         """Set or move the deadline: ``seconds`` from now, called ``name`` in the error."""
         self._name = name
         self._seconds = seconds

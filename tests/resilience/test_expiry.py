@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from providers.errors import UpstreamTimeout
+from providers.errors import Deadline, UpstreamTimeout
 from providers.resilience import Expiry
 from tests.support.clock import FakeClock, settle
 
@@ -19,7 +19,7 @@ def clock() -> FakeClock:
 
 
 @contextmanager
-def within(clock: FakeClock, name: str, seconds: float) -> Iterator[Expiry]:
+def within(clock: FakeClock, name: Deadline, seconds: float) -> Iterator[Expiry]:
     with Expiry(clock) as expiry:
         expiry.within(name, seconds)
         yield expiry
