@@ -1,9 +1,21 @@
 """A streaming server for language models: tokens over Server-Sent Events, as they are generated."""
 
+import sys
 from importlib.metadata import version
 
-from streamserver.app import create_app
-from streamserver.config import ConfigError, Settings, load
+try:
+    from streamserver.app import create_app
+    from streamserver.config import ConfigError, Settings, load
+except ModuleNotFoundError as error:
+    from streamserver.hidden import explain
+
+    hidden = explain(error)
+    if hidden is None:
+        raise
+    if sys.argv[:1] == ["-m"]:  # python -m streamserver, which is still looking for its __main__
+        sys.stderr.write(f"streamserver: {hidden}\n")
+        sys.exit(2)
+    raise hidden from None
 
 __version__ = version("streamserver")
 __all__ = ["ConfigError", "Settings", "__version__", "create_app", "load"]

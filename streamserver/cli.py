@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import ipaddress
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import msgspec
 import tomli_w
+import uvloop
 from aiohttp import web
 from loguru import logger
 
@@ -26,7 +28,7 @@ from providers.validation import Invalid
 from streamserver import __version__
 from streamserver.app import catalog_for, create_app, keys_for, policy_for
 from streamserver.config import ConfigError, Loaded, Settings, load
-from streamserver.config.load import without_password
+from streamserver.config.load import without_secrets
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys, KeysError, new_key
 from streamserver.load.plan import add_arguments as add_load_arguments
@@ -135,7 +137,7 @@ def _new_key(name: str) -> int:
 def _check(loaded: Loaded) -> int:
     keys = _keys(loaded.settings)
     print(f"# {loaded.source} is valid. In force, with the environment and the command line:\n")
-    print(tomli_w.dumps(without_password(msgspec.to_builtins(loaded.settings))), end="")
+    print(tomli_w.dumps(without_secrets(msgspec.to_builtins(loaded.settings))), end="")
     who = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
     print(f"\n# API keys: {who}")
     return 0
@@ -179,7 +181,7 @@ def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Call
         reloader = Reloader(
             app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
         )
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active()))
         return 0
 
@@ -198,14 +200,6 @@ def _parts(settings: Settings, registry: Registry, clock: Clock) -> Parts:
     keys = keys_for(settings, os.environ)
     transport = AiohttpTransport()
     return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, policy_for(settings))
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return None
-    return uvloop.new_event_loop
 
 
 def _keys(settings: Settings) -> Keys:
@@ -256,7 +250,7 @@ def _listen(settings: Settings) -> socket.socket:
     except socket.gaierror:
         raise _Exit(f"there is no host {host!r} to listen on; see --host") from None
     except OSError as error:
-        if error.errno == 98:
+        if error.errno == errno.EADDRINUSE:
             raise _Exit(
                 f"{host}:{port} is in use; choose another port with --port, or stop what listens there"
             ) from None
