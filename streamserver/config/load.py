@@ -23,6 +23,7 @@ CONFIG_VARIABLE = "STREAMSERVER_CONFIG"
 
 _PASSWORD = re.compile(r"(?<=:)[^/@:\s][^/@\s]*(?=@)")
 """What stands before the ``@`` of an address, after the user's name."""
+_SECRET_WORDS = ("secret", "password", "passwd", "credential", "authorization")
 
 
 class ConfigError(ValueError):
@@ -174,8 +175,8 @@ def _check_network(key: str, text: str) -> None:
 def _without_secret(error: Invalid) -> Invalid:
     """The error, and no value that may be a key somebody put into the file."""
     name = error.key.rsplit(".", 1)[-1].partition("[")[0]
-    value, allowed = without_password(error.value), error.allowed
-    if name.endswith("key") or "secret" in name or name == "token" or "password" in name:
+    value, allowed = without_secrets(error.value), error.allowed
+    if _names_a_secret(name):
         allowed = "secrets come from the environment: set api_key_env to the name of a variable"
         value = None
     elif name.endswith("_env") or (allowed == "expected a table" and not isinstance(value, (int, float))):
@@ -183,14 +184,38 @@ def _without_secret(error: Invalid) -> Invalid:
     return Invalid(error.key, allowed, value)
 
 
-def without_password(value: Any) -> Any:
-    """``value``, a table or what may be in one, with the password left out of every address that has one."""
+def _names_a_secret(name: str) -> bool:
+    name = name.lower().replace("-", "_")
+    if name.endswith(("_env", "_file")):
+        return False
+    return name.endswith(("key", "keys", "token")) or any(word in name for word in _SECRET_WORDS)
+
+
+def without_secrets(value: Any) -> Any:
+    """``value``, a table or what may be in one, with ``***`` for the password of every address that has one, and
+    for every text under a name that secrets have."""
     match value:
         case str():
             return _PASSWORD.sub("***", value)
         case list() | tuple():
-            return [without_password(item) for item in value]
+            return [without_secrets(item) for item in value]
         case dict():
-            return {key: without_password(item) for key, item in value.items()}
+            return {
+                key: _masked(item) if _names_a_secret(str(key)) else without_secrets(item)
+                for key, item in value.items()
+            }
+        case _:
+            return value
+
+
+def _masked(value: Any) -> Any:
+    """Every text in ``value`` replaced; numbers, such as a count of tokens, stay."""
+    match value:
+        case str():
+            return "***"
+        case list() | tuple():
+            return [_masked(item) for item in value]
+        case dict():
+            return {key: _masked(item) for key, item in value.items()}
         case _:
             return value

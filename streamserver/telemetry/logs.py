@@ -10,7 +10,9 @@ import json
 import logging
 import re
 import sys
+import threading
 import warnings
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -33,12 +35,15 @@ def set_up_logs(settings: Log, stream: TextIO | None = None) -> None:
     form = _as_json if settings.format == "json" else _as_text
 
     def write(message: Message) -> None:
-        out.write(form(message.record))
-        out.flush()
+        try:
+            out.write(form(message.record))
+            out.flush()
+        except Exception as error:
+            _say_lost(error)
 
     logger.remove()
-    # diagnose would print the values of local variables.
-    logger.add(write, level=settings.level, format="{message}", diagnose=False, backtrace=False)
+    # diagnose would print the values of local variables; catch, the record that a failure is about.
+    logger.add(write, level=settings.level, format="{message}", diagnose=False, backtrace=False, catch=False)
     logging.root.handlers = [_ToLoguru()]
     logging.root.setLevel(logging.DEBUG if settings.level in ("TRACE", "DEBUG") else logging.INFO)
     for name in _TALKATIVE:
@@ -46,6 +51,13 @@ def set_up_logs(settings: Log, stream: TextIO | None = None) -> None:
     warnings.showwarning = _log_warning
     sys.unraisablehook = _log_unraisable
     sys.excepthook = _log_uncaught
+    threading.excepthook = _log_thread
+
+
+def _say_lost(error: Exception) -> None:
+    """Where there is no log, there may still be somebody who looks; whoever logs must not fail for it."""
+    with suppress(Exception):
+        sys.stderr.write(f"streamserver: a log record could not be written: {type(error).__name__}\n")
 
 
 def handle_loop_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -79,6 +91,11 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: Tr
         sys.__excepthook__(kind, error, traceback)
     else:
         log_crash("an exception that nobody caught", error)
+
+
+def _log_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        log_crash("an exception that a thread did not catch", failed.exc_value)
 
 
 class _ToLoguru(logging.Handler):

@@ -93,6 +93,23 @@ def test_check_prints_no_secret(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "API keys: anna" in out
 
 
+def test_check_masks_what_is_called_a_secret_in_a_providers_extra_parameters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[providers.openai]\nkind = "openai"\nmodel = "m"\napi_key_env = "OPENAI_API_KEY"\n[providers.openai.extra]\n'
+        'api_key = "s3cr3t"\nAPI-KEY = "s3cr3t"\nkeys = ["s3cr3t"]\nseed = 7\n'
+        'headers = { Authorization = "Bearer s3cr3t", x-auth-token = "s3cr3t" }\n'
+        'db = { password = { is = "s3cr3t" }, name = "kept" }\n'
+    )
+    status, out, err = run("check", capsys=capsys)
+    assert (status, err) == (0, "")
+    assert "s3cr3t" not in out
+    table = tomllib.loads(out)["providers"]["openai"]
+    assert table["api_key_env"] == "OPENAI_API_KEY", "the name of a variable is no secret"
+    assert (table["extra"]["seed"], table["extra"]["db"]["name"]) == (7, "kept")
+
+
 BROKEN = [
     ("[server]\nprot = 1", (), "server.prot"),
     ("[server", (), "is not TOML"),
@@ -150,3 +167,22 @@ def test_as_a_program_it_does_the_same(tmp_path: Path, program: tuple[str, ...])
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "streamserver: config.toml: server.port = -1: expected a port, 0 to 65535 (0: any free one)\n"
+
+
+@pytest.mark.parametrize("shape", ["package", "module"])
+def test_other_providers_in_the_folder_are_one_line_that_names_them(tmp_path: Path, shape: str) -> None:
+    other = tmp_path / ("providers/__init__.py" if shape == "package" else "providers.py")
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("")
+    program = (sys.executable, "-m", "streamserver", "check")
+    done = subprocess.run(
+        program, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"streamserver: {other} hides ")
+    assert len(done.stderr.splitlines()) == 1
+    done = subprocess.run(
+        (sys.executable, "-c", "import streamserver"),
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1].startswith(f"ImportError: {other} hides "), "whoever imports it may catch it"

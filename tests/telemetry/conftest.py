@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -23,7 +24,7 @@ def set_up() -> Iterator[SetUp]:
     root, names = logging.root, list(logging.Logger.manager.loggerDict)
     handlers, level = root.handlers, root.level
     levels = {name: logging.getLogger(name).level for name in names}
-    hooks = sys.unraisablehook, sys.excepthook
+    hooks = sys.unraisablehook, sys.excepthook, threading.excepthook
     with warnings.catch_warnings():
 
         def start(**settings: str) -> io.StringIO:
@@ -32,7 +33,7 @@ def set_up() -> Iterator[SetUp]:
             return stream
 
         yield start
-    sys.unraisablehook, sys.excepthook = hooks
+    sys.unraisablehook, sys.excepthook, threading.excepthook = hooks
     logger.remove()
     root.handlers = handlers
     root.setLevel(level)

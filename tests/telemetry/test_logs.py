@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -18,9 +19,10 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from providers.errors import UpstreamDetail
+from streamserver.config.settings import Log
 from streamserver.generation import Outcome, Try
 from streamserver.log.records import Done, Failed, Terminal, TokenUsage
-from streamserver.telemetry.logs import handle_loop_failure
+from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 from streamserver.telemetry.record import log_outcome
 from streamserver.telemetry.tracebacks import log_crash
 from tests.telemetry.conftest import SetUp
@@ -229,6 +231,49 @@ def test_what_python_could_not_raise_is_logged_without_its_message(set_up: SetUp
     said = stream.getvalue()
     assert SECRET not in said
     assert said.count("ValueError") == 2
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_a_thread_did_not_catch_is_logged_without_its_message(
+    set_up: SetUp, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = set_up(format=form)
+
+    def fail() -> None:
+        raise failing(SECRET)
+
+    def leave() -> None:
+        sys.exit(SECRET)
+
+    for target in (fail, leave):
+        thread = threading.Thread(target=target, name=SECRET)
+        thread.start()
+        thread.join(20)
+    said = stream.getvalue()
+    captured = capsys.readouterr()
+    assert SECRET not in said + captured.out + captured.err
+    assert said.count("builtins.ValueError") == 1
+    assert "SystemExit" not in said, "that is how a thread may end"
+
+
+class Full(io.StringIO):
+    """A log that takes nothing, and quotes what it did not take."""
+
+    def write(self, text: str) -> int:
+        raise OSError(f"no space for {text}")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_record_that_cannot_be_written_is_lost_and_nobody_learns_what_it_said(
+    set_up: SetUp, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(format=form)
+    set_up_logs(Log(format=form), Full())
+    logger.bind(event="x", field=SECRET).info("hello {}", SECRET)
+    logging.getLogger("third.party").warning("%s", SECRET)
+    captured = capsys.readouterr()
+    assert SECRET not in captured.out + captured.err
+    assert captured.err == "streamserver: a log record could not be written: OSError\n" * 2
 
 
 class Hostile:
