@@ -133,8 +133,9 @@ async def test_the_concurrency_slot_of_a_cancelled_stream_is_free(
         await (exchange := await upstream.exchange(round_)).send("")
         stream.close()
         await exchange.until_closed()
-        while len(server.records()) <= round_:
-            await asyncio.sleep(0.002)
+        async with asyncio.timeout(20):
+            while len(server.records()) <= round_:
+                await asyncio.sleep(0.002)
     assert [record["status"] for record in server.records()] == ["cancelled"] * 20
 
 

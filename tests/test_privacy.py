@@ -87,6 +87,7 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
             "log": {"level": "DEBUG", "format": log_format},
         },
         environ={"UP_KEY": KEY, "STREAMSERVER_KEYS": f"anna:{USER_KEY}"},
+        crashes=True,
     )
     headers = {"X-API-Key": USER_KEY}
     outcomes = 0

@@ -261,7 +261,9 @@ async def test_max_tokens_is_imposed_on_who_does_not_ask(
 async def test_an_internal_failure_is_a_problem_before_the_stream_and_an_event_in_it(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
-    server = await start_server({"providers": {"echo": {"kind": "echo", "fail_after": 2, "fail_code": "internal"}}})
+    server = await start_server(
+        {"providers": {"echo": {"kind": "echo", "fail_after": 2, "fail_code": "internal"}}}, crashes=True
+    )
     events = await get_events(http, stream_url(server.url), headers={"X-Request-ID": "find-me"})
     assert [event.type for event in events] == ["start", "message", "message", "error"]
     error = events[-1].json()

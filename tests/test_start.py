@@ -49,7 +49,9 @@ async def test_without_a_key_it_starts_says_what_is_missing_and_fails_only_that_
     }
     server = await start_server({"provider": {"default": "openai"}, "providers": providers})
     while "missing" not in server.announced:
-        server.announced += (await server.process.stdout.readline()).decode()
+        line = await asyncio.wait_for(server.process.stdout.readline(), 30)
+        assert line, server.announced
+        server.announced += line.decode()
     missing = "OPENAI_API_KEY is not set"
     assert missing in server.announced
     start, error = await get_events(http, stream_url(server.url))
@@ -154,18 +156,25 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
     assert "secret-of-anna" not in server.log
 
 
-def test_a_low_descriptor_limit_is_warned_about(tmp_path: Path) -> None:
+async def test_a_low_descriptor_limit_is_warned_about(tmp_path: Path) -> None:
     command = f"ulimit -n 100; exec {sys.executable} -m streamserver --provider echo --port 0"
-    with subprocess.Popen(
-        ["bash", "-c", command], cwd=tmp_path, env=clean_environ(), stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        lines: list[str] = []
-        while not lines or "max_streams" not in lines[-1]:
-            lines.append(process.stdout.readline())
-            assert lines[-1], lines
-        process.terminate()
-        assert process.wait(30) == 0
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", command), cwd=tmp_path, env=clean_environ(), stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(60):
+            while not lines or "max_streams" not in lines[-1]:
+                lines.append((await process.stdout.readline()).decode())
+                assert lines[-1], lines
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]
     assert "warning" in lines[-1] and "100" in lines[-1]
 
 
@@ -187,7 +196,7 @@ async def test_sigterm_lets_running_streams_finish_and_refuses_new_ones(
         await exchange.send(chunk("two") + chunk(finish="stop"))
 
     upstream = await start_upstream(script)
-    server = await start_server(openai_at(upstream))
+    server = await start_server({**openai_at(upstream), "server": {"drain_seconds": 60}})
     stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head()
     await stream.events(2)
     server.terminate()

@@ -11,6 +11,9 @@ import aiohttp
 
 from tests.support.sse import Event, Parser, parse
 
+READ_SECONDS = 30.0
+"""Longer than anything that a test waits for in silence."""
+
 
 class RawStream:
     """A GET or POST on a socket of its own, read as it comes."""
@@ -47,7 +50,8 @@ class RawStream:
 
     async def head(self) -> RawStream:
         """Read the status and headers."""
-        block = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        async with asyncio.timeout(READ_SECONDS):
+            block = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = block.removesuffix("\r\n\r\n").split("\r\n")
         self.status = int(first.split(" ")[1])
         self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -56,13 +60,16 @@ class RawStream:
 
     async def read(self) -> bytes:
         """The next bytes of the body, ``b""`` at its end."""
-        if not self._chunked:
-            data = await self.reader.read(65536)
-        else:
-            size = int((await self.reader.readuntil(b"\r\n"))[:-2], 16)
-            data = (await self.reader.readexactly(size + 2))[:-2]
+        async with asyncio.timeout(READ_SECONDS):
+            data = await self._read()
         self.raw += data
         return data
+
+    async def _read(self) -> bytes:
+        if not self._chunked:
+            return await self.reader.read(65536)
+        size = int((await self.reader.readuntil(b"\r\n"))[:-2], 16)
+        return (await self.reader.readexactly(size + 2))[:-2]
 
     async def events(self, count: int | None = None) -> list[Event]:
         """The next ``count`` events at least, or all there are until the body's end."""

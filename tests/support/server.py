@@ -16,6 +16,9 @@ from typing import Any
 import tomli_w
 
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+DRAIN_SECONDS = 0.2
+"""A test that is over does not wait for its streams."""
 ECHO = {"kind": "echo", "delay_ms": 0}
 
 
@@ -36,7 +39,8 @@ class ServerProcess:
 
     def records(self, event: str = "stream") -> list[dict[str, Any]]:
         """The log's records of one kind of event."""
-        lines = (json.loads(line) for line in self.log.splitlines() if line.startswith("{"))
+        whole, _, _ = self.log.rpartition("\n")  # the last line may be half written
+        lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
         return [record for record in lines if record.get("event") == event]
 
     async def record(self, stream_id: str | None = None, *, seconds: float = 20) -> dict[str, Any]:
@@ -54,6 +58,17 @@ class ServerProcess:
     async def wait(self, seconds: float = 30) -> int:
         return await asyncio.wait_for(self.process.wait(), seconds)
 
+    async def stop(self) -> int | None:
+        """End it as its user does; its exit status, None if it had to be killed."""
+        if self.process.returncode is None:
+            self.terminate()
+        try:
+            return await self.wait(STOP_SECONDS)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            return None
+
 
 @asynccontextmanager
 async def running_server(
@@ -62,17 +77,20 @@ async def running_server(
     *,
     arguments: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
+    crashes: bool = False,
 ) -> AsyncIterator[ServerProcess]:
-    """Start a server with ``config`` (the tables of a config.toml) and stop it at the end.
+    """Start a server with ``config`` (the tables of a config.toml) and stop it at the end, which must go well:
+    it exits with 0 (unless the test has killed it), and has logged no crash (unless ``crashes``).
 
-    Unless the config says otherwise: echo is the default provider, limits per user are wide, and the
-    log is JSON.
+    Unless the config says otherwise: echo is the default provider, limits per user are wide, the drain is short,
+    and the log is JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, Any] = {
         "provider": {"default": "echo"},
         "providers": {"echo": dict(ECHO)},
         "log": {"format": "json"},
+        "server": {"drain_seconds": DRAIN_SECONDS},
     }
     tables["limits"] = {"max_streams_per_user": 100_000, "requests_per_minute": 1_000_000}
     for name, table in (config or {}).items():
@@ -92,6 +110,9 @@ async def running_server(
     try:
         await _announcement(server)
         yield server
+        status = await server.stop()
+        assert status in (0, -signal.SIGKILL), f"it ended with the status {status}:\n{server.log}"
+        assert crashes or not server.records("crash"), f"it has crashed:\n{server.log}"
     finally:
         if process.returncode is None:
             process.kill()
