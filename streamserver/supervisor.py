@@ -211,6 +211,7 @@ class Supervisor:
             yield
         finally:
             stream.readers -= 1
+            logger.bind(event="reader", stream_id=stream.id[:6], readers=stream.readers).debug("a reader has left")
             self._after_leaving(stream)
 
     def read_elsewhere(self, stream: Stream, readers: int) -> None:

@@ -9,8 +9,12 @@ import time
 import aiohttp
 import pytest
 
+from streamserver.generation import Outcome
 from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.application import running_app
 from tests.support.client import RawStream, stream_url
+from tests.support.clock import FakeClock
+from tests.support.server import ServerProcess
 from tests.support.sse import parse
 from tests.support.upstream import Exchange, chunk
 
@@ -43,13 +47,20 @@ async def chattering(exchange: Exchange) -> None:
         await asyncio.sleep(0.005)
 
 
+async def readers_left(server: ServerProcess, count: int) -> None:
+    """Wait until the server, which logs at DEBUG, has seen so many readers leave."""
+    async with asyncio.timeout(20):
+        while len(server.records("reader")) < count:
+            await asyncio.sleep(0.002)
+
+
 @pytest.mark.parametrize("script", [unanswering, silent, pausing, chattering])
 @pytest.mark.parametrize("leave", ["close", "reset", "half-close"])
 async def test_a_reader_that_leaves_closes_the_providers_connection(
     start_server: StartServer, start_upstream: StartUpstream, script: object, leave: str
 ) -> None:
     upstream = await start_upstream(script)
-    server = await start_server(openai_at(upstream))
+    server = await start_server({**openai_at(upstream), "log": {"level": "DEBUG"}})
     stream = await RawStream.request(server.port, TARGET)
     await stream.head()
     await stream.events(2 if script in (pausing, chattering) else 1)
@@ -105,12 +116,13 @@ async def test_one_reader_of_several_leaving_stops_nothing(
         await exchange.send(chunk("two") + chunk(finish="stop"))
 
     upstream = await start_upstream(script)
-    server = await start_server(openai_at(upstream))
+    server = await start_server({**openai_at(upstream), "log": {"level": "DEBUG"}})
     first = await (await RawStream.request(server.port, TARGET)).head()
     start = (await first.events(2))[0].json()
     second = await (await RawStream.request(server.port, f"/api/chat/streams/{start['stream_id']}")).head()
     await second.events(2)
     first.close()
+    await readers_left(server, 1)
     more.set()
     events = await second.events()
     assert [event.type for event in events] == ["message", "done"]
@@ -140,19 +152,30 @@ async def test_the_concurrency_slot_of_a_cancelled_stream_is_free(
 
 
 async def test_a_created_stream_that_nobody_reads_is_cancelled(
-    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+    start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     upstream = await start_upstream(pausing)
-    server = await start_server({**openai_at(upstream), "resume": {"attach_seconds": 0.2}})
-    async with http.post(f"{server.url}/api/chat/streams", json={"prompt": "hello"}) as response:
-        assert response.status == 201
-        url = (await response.json())["url"]
-    exchange = await upstream.exchange()
-    await exchange.until_closed()
-    assert (await server.record())["status"] == "cancelled"
-    async with http.get(server.url + url) as response:
-        events = parse(await response.read())
+    clock = FakeClock()
+    outcomes: list[Outcome] = []
+    config = {**openai_at(upstream), "resume": {"attach_seconds": 7}}
+    async with running_app(config, clock=clock, on_end=outcomes.append) as (core, url):
+        async with http.post(f"{url}/api/chat/streams", json={"prompt": "hello"}) as response:
+            assert response.status == 201
+            created = await response.json()
+        stream = core.supervisor.find(created["stream_id"])
+        assert stream is not None
+        async with asyncio.timeout(20):
+            while len(stream.log) < 2:
+                await asyncio.sleep(0.001)
+        await clock.passes(6.9)
+        assert not stream.ended
+        await clock.passes(0.2)
+        await (await upstream.exchange()).until_closed()
+        async with http.get(url + created["url"]) as response:
+            events = parse(await response.read())
     assert [event.type for event in events] == ["start", "message", "error"], "what was generated stays readable"
+    assert events[-1].json()["code"] == "cancelled"
+    assert [outcome.stream_id for outcome in outcomes] == [stream.id]
 
 
 async def test_a_grace_lets_a_dropped_reader_come_back(
@@ -167,10 +190,11 @@ async def test_a_grace_lets_a_dropped_reader_come_back(
         await exchange.send(chunk("two") + chunk(finish="stop"))
 
     upstream = await start_upstream(script)
-    server = await start_server(openai_at(upstream))
+    server = await start_server({**openai_at(upstream), "log": {"level": "DEBUG"}})
     stream = await (await RawStream.request(server.port, TARGET + "&grace=30")).head()
     last = (await stream.events(2))[-1]
     stream.close()
+    await readers_left(server, 1)
     more.set()
     again = await (await RawStream.request(server.port, TARGET, headers={"Last-Event-ID": last.id})).head()
     assert [(event.type, event.offset) for event in await again.events()] == [("message", "2"), ("done", "3")]
@@ -178,7 +202,7 @@ async def test_a_grace_lets_a_dropped_reader_come_back(
     assert len(upstream.exchanges) == 1
 
 
-async def test_a_provider_that_will_not_let_go_does_not_keep_its_readers(
+async def test_a_provider_that_has_fallen_silent_is_stopped_and_its_reader_told(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server({"providers": {"echo": {"kind": "echo", "hang_after": 1}}})

@@ -6,15 +6,12 @@ import asyncio
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from providers.registry import load_registry
-from streamserver import Settings, create_app
-from streamserver.http import reading
-from streamserver.http.core import CORE
-from streamserver.runner import AppRunner
+from streamserver.http.reading import HARD_END_SECONDS
 from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.application import running_app
 from tests.support.client import get_events, stream_url
+from tests.support.clock import FakeClock
 from tests.support.sse import parse
 from tests.support.upstream import Exchange, chunk
 
@@ -68,33 +65,33 @@ async def test_a_deadline_that_passes_ends_the_stream_and_closes_the_providers_c
 
 
 async def test_a_response_that_outlives_its_generation_gets_its_ending_from_the_middleware(
-    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The generation is stuck and its log never closes: the reader has its one ending all the same."""
-    monkeypatch.setattr(reading, "HARD_END_SECONDS", 0.1)
-    tables = {"echo": {"kind": "echo", "hang_after": 1}}
-    settings = Settings(
-        providers=tables,
-        provider=type(Settings().provider)(default="echo"),
-        timeouts=type(Settings().timeouts)(total=0.2),
-    )
-    app = create_app(settings, registry=load_registry())
-    runner = AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
-    try:
-        url = stream_url(f"http://127.0.0.1:{unused_tcp_port}", "a b")
-        async with http.get(url) as response:
-            stuck = app[CORE].supervisor.find(response.headers["X-Stream-ID"])
-            assert stuck is not None and stuck.generation is not None
-            monkeypatch.setattr(stuck.generation, "end", lambda terminal: None)
-            events = parse(await response.read())
-            monkeypatch.undo()
-        assert [event.type for event in events] == ["start", "message", "error"]
-        assert events[-1].json()["code"] == "timeout"
-        assert events[-1].id == f"{stuck.id}:end"
-    finally:
-        await runner.cleanup()
+    clock = FakeClock()
+    config = {
+        "server": {"keepalive_seconds": 1000},
+        "provider": {"default": "echo"},
+        "providers": {"echo": {"kind": "echo", "delay_ms": 0, "hang_after": 1}},
+        "timeouts": {"first_token": 100, "idle": 100, "total": 20},
+    }
+    async with running_app(config, clock=clock) as (core, url), http.get(stream_url(url, "a b")) as response:
+        stuck = core.supervisor.find(response.headers["X-Stream-ID"])
+        assert stuck is not None and stuck.generation is not None
+        monkeypatch.setattr(stuck.generation, "end", lambda terminal: None)
+        body = b""
+        while b"data: a\n" not in body:
+            body += await response.content.readany()
+        await clock.passes(20)
+        assert stuck.task is not None and stuck.task.done() and not stuck.ended
+        await clock.passes(HARD_END_SECONDS - 0.1)
+        assert not response.content.is_eof()
+        await clock.passes(0.2)
+        events = parse(body + await response.read())
+        monkeypatch.undo()
+    assert [event.type for event in events] == ["start", "message", "error"]
+    assert events[-1].json()["code"] == "timeout"
+    assert events[-1].id == f"{stuck.id}:end"
 
 
 async def test_silence_is_filled_with_pings_that_move_nobodys_position(

@@ -1,0 +1,28 @@
+"""The application in the test's own process, where its clock and its insides can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streamserver import Settings, create_app
+from streamserver.http.core import CORE, Core
+from streamserver.runner import AppRunner, listen
+
+
+@asynccontextmanager
+async def running_app(config: Mapping[str, Any], **collaborators: Any) -> AsyncIterator[tuple[Core, str]]:
+    """Serve ``config`` (the tables of a config.toml) on a free port: what the application is made of, and its URL."""
+    app = create_app(msgspec.convert(config, Settings), **collaborators)
+    runner = AppRunner(app)
+    await runner.setup()
+    sock = listen("127.0.0.1", 0)
+    await web.SockSite(runner, sock).start()
+    try:
+        yield app[CORE], f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        await runner.cleanup()
