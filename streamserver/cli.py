@@ -169,7 +169,19 @@ def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Call
         app = create_app(settings, registry=registry)
     except Invalid as error:
         raise _Exit(f"{loaded.source}: {error}") from None
-    sock = _listen(settings)
+    with _listen(settings) as sock:
+        return _serve_on(sock, app, loaded, registry, keys, load_again)
+
+
+def _serve_on(
+    sock: socket.socket,
+    app: web.Application,
+    loaded: Loaded,
+    registry: Registry,
+    keys: Keys,
+    load_again: Callable[[], Loaded],
+) -> int:
+    settings = loaded.settings
     warnings = _warnings(settings, registry, keys)
     for name, why in registry.broken.items():
         logger.bind(event="plugin", plugin=name, error=why).warning("a plug-in cannot be loaded")

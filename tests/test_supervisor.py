@@ -42,9 +42,11 @@ class Swallowing(Holding):
                 await self.let_go.wait()
             except asyncio.CancelledError:
                 self.asked_to += 1
-        yield Text("late")
-        yield Finish("stop")
-        self.ended = True
+        try:
+            yield Text("late")
+            yield Finish("stop")
+        finally:
+            self.ended = True
 
 
 class Tidying(Holding):
