@@ -57,7 +57,7 @@ async def test_switching_the_provider_takes_no_restart_and_cuts_nothing(
     running = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head()
     await running.events(2)
     write(tmp_path, config(new.url))
-    server.process.send_signal(signal.SIGHUP)
+    server.send(signal.SIGHUP)
     await logged(server)
     assert text_of(await get_events(http, stream_url(server.url))) == "new"
     more.set()
@@ -67,7 +67,7 @@ async def test_switching_the_provider_takes_no_restart_and_cuts_nothing(
     running.close()
     await old.all_closed()  # what nobody uses any more is closed, though it was kept alive
     write(tmp_path, {"provider": {"default": "echo"}, "providers": {"echo": ECHO}})
-    server.process.send_signal(signal.SIGHUP)
+    server.send(signal.SIGHUP)
     await logged(server, 2)
     assert text_of(await get_events(http, stream_url(server.url))) == "hello big world"
 
@@ -84,7 +84,7 @@ async def test_a_broken_file_changes_nothing_and_says_why(
     )
     for number, (text, said) in enumerate(broken, start=1):
         write(tmp_path, text)
-        server.process.send_signal(signal.SIGHUP)
+        server.send(signal.SIGHUP)
         record = (await logged(server, number))[-1]
         assert record["level"] == "ERROR" and said in record["message"], record
         assert "nothing changed" in record["message"]

@@ -237,7 +237,7 @@ async def test_a_stream_that_does_not_finish_is_ended_properly(
     stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head()
     await stream.events(2)
     began = time.monotonic()
-    server.process.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGTERM)
+    server.send(signal.SIGINT if how == "interrupt" else signal.SIGTERM)
     if how == "second signal":
         await until_draining(http, server.url)
         server.terminate()
@@ -263,7 +263,7 @@ async def test_however_many_signals_come_the_streams_end_properly(
     for number in range(2000):
         if server.process.returncode is not None:
             break
-        server.process.send_signal(signal.SIGINT if number % 2 else signal.SIGTERM)
+        server.send(signal.SIGINT if number % 2 else signal.SIGTERM)
         await asyncio.sleep(0.01)
     for stream in streams:
         assert [event.json()["code"] for event in await stream.events()] == ["shutting_down"]

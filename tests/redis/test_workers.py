@@ -86,7 +86,7 @@ async def test_all_of_them_stop_cleanly(start_node: StartNode, number: signal.Si
     async with asyncio.timeout(20):
         while len(server.records()) == 0:
             await asyncio.sleep(0.01)
-    server.process.send_signal(number)
+    server.send(number)
     for events in await asyncio.gather(*streams, return_exceptions=True):
         assert isinstance(events, list) and events[-1].type == "done"
     for http in sessions:

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +52,22 @@ class ServerProcess:
                     return found[-1]
                 await asyncio.sleep(0.01)
 
+    def send(self, number: signal.Signals) -> None:
+        """A signal, by which asyncio does not notice that the process has ended: it would then not know with which
+        status (``Popen.send_signal`` waits for the process before its own watcher does)."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+
     def terminate(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
 
     async def wait(self, seconds: float = 30) -> int:
         return await asyncio.wait_for(self.process.wait(), seconds)
 
     async def stop(self) -> int | None:
         """End it as its user does; its exit status, None if it had to be killed."""
-        if self.process.returncode is None:
-            self.terminate()
+        self.terminate()
         try:
             return await self.wait(STOP_SECONDS)
         except TimeoutError:
