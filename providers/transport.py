@@ -47,9 +47,7 @@ class HttpResponse(Protocol):
     def status(self) -> int: ...
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """The answer's headers; names are looked up whatever their case."""
-        ...
+    def headers(self) -> Mapping[str, str]: ...
 
     async def read(self) -> bytes:
         """All bytes that are there, at least one; ``b""`` at the body's proper end.
