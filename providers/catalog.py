@@ -16,7 +16,7 @@ from providers.options import ApiOptions, Context, Options
 from providers.registry import Registry, UnknownKind
 from providers.resilience import Breaker, Candidate, Deadlines, Fallback, Retry, Watched
 from providers.transport import Transport
-from providers.validation import Invalid, check_json, convert
+from providers.validation import Invalid, check_address, check_json, convert
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +100,7 @@ def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Opt
     except UnknownKind as error:
         raise Invalid(f"{key}.kind", str(error), kind) from None
     converted = convert(table, options, prefix=key)
+    check_address(getattr(converted, "base_url", None), f"{key}.base_url")
     if isinstance(converted, ApiOptions):
         check_json(converted.extra, f"{key}.extra")
     return converted

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 _PREFIXES = ("OPENAI_", "ANTHROPIC_", "AZURE_OPENAI_")
+_GIVEN = "_API_KEY"
+"""Keys are always given, so that the SDKs look for none: the one variable that is often set need not be touched."""
 
 
 @contextmanager
@@ -17,7 +19,8 @@ def without_environment() -> Iterator[None]:
     provider has what its table in ``config.toml`` names, and nothing else. Not for use
     beside threads that read the same variables.
     """
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES)}
+    names = [name for name in os.environ if name.startswith(_PREFIXES) and not name.endswith(_GIVEN)]
+    hidden = {name: os.environ.pop(name) for name in names}
     try:
         yield
     finally:

@@ -84,9 +84,12 @@ class AiohttpTransport:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     def _open(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
+        if self._closed:
+            raise UpstreamUnavailable("The server is shutting down.", sent=False)
+        if self._session is None:
             self._session = aiohttp.ClientSession(
                 # No limit of its own: the server's max_streams is the limit, and a smaller
                 # one here would make streams wait for each other unseen.
@@ -109,6 +112,7 @@ class AiohttpTransport:
         return AiohttpResponse(response)
 
     async def aclose(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 

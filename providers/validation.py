@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
+from yarl import URL
 
 from providers.jsontext import printable
 
@@ -60,6 +61,20 @@ def check_json(value: object, key: str) -> None:
             raise Invalid(
                 key, "expected a value that JSON has: a string, a number, true, false, a list or a table", str(value)
             )
+
+
+def check_address(address: object, key: str) -> None:
+    """Raise :class:`Invalid` for a ``base_url`` that no request could be sent to, or that holds more than where:
+    a key in a query would be printed wherever addresses are."""
+    if not isinstance(address, str):
+        return
+    try:
+        url = URL(address)
+        usable = bool(url.host) and url.port is not None and not (url.query_string or url.fragment)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Invalid(key, "expected an http:// or https:// address, with a host and without a query")
 
 
 def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, prefix: str = "") -> Invalid:

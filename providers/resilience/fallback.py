@@ -57,7 +57,7 @@ class Fallback:
             except ProviderError as error:
                 if not silent or not remaining or not isinstance(error, CURED_ELSEWHERE):
                     raise
-                failure = error
+                failure = error.with_traceback(None)  # which holds this frame, and the prompt in it
 
     async def aclose(self) -> None:
         """Release ``first``; the others are somebody else's."""

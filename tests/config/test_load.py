@@ -270,7 +270,10 @@ def test_who_puts_a_key_into_the_file_is_told_where_it_belongs(tmp_path: Path) -
     said = refused('[providers.openai]\nkind = "openai"\nmodel = "m"\napi_key = "sk"', tmp_path)
     assert "providers.openai.api_key: secrets come from the environment: set api_key_env" in said
     said = refused('[providers.openai]\nkind = "openai"\nmodel = "m"\napi_key_env = "sk-1"', tmp_path)
-    assert "providers.openai.api_key_env: expected the name of an environment variable, not a key itself" in said
+    assert (
+        "providers.openai.api_key_env: expected the name of an environment variable, in capitals, not a key itself"
+        in said
+    )
 
 
 plain = st.text(st.sampled_from("ab_1\n\u2028.-\"'`$[]"), max_size=6)
