@@ -17,6 +17,7 @@ from msgspec import Meta
 from providers.base import ChatRequest, Event, Finish, Message, Text, Usage
 from providers.errors import BY_CODE, UpstreamTimeout
 from providers.options import Context, Options
+from providers.texts import said
 
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
@@ -56,15 +57,15 @@ class Echo:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         options = self._options
-        said = tokens_of(last_words(request.messages))
-        wanted = (options.tokens or len(said)) if said else 0
+        tokens = tokens_of(last_words(request.messages))
+        wanted = (options.tokens or len(tokens)) if tokens else 0
         sent = min(wanted, request.max_tokens)
-        for number, token in enumerate(itertools.islice(_repeated(said), sent)):
+        for number, token in enumerate(itertools.islice(_repeated(tokens), sent)):
             await self._obey_faults(number)
             await self._pause(number)
             yield Text(token)
         await self._obey_faults(sent)
-        yield Usage(sum(len(tokens_of(text)) for text in map(words, request.messages)), sent)
+        yield Usage(sum(len(tokens_of(text)) for text in map(said, request.messages)), sent)
         yield Finish("stop" if sent == wanted else "length", request.model)
 
     async def aclose(self) -> None:
@@ -95,17 +96,10 @@ def tokens_of(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def words(message: Message) -> str:
-    """All text of a message."""
-    if isinstance(message.content, list):
-        return "".join(part["text"] for part in message.content if part.get("type") == "text")
-    return message.content or ""
-
-
 def last_words(messages: Sequence[Message]) -> str:
     """The last thing the user said, or, without a user, anyone did."""
     users = [message for message in messages if message.role == "user"]
-    return words((users or list(messages))[-1])
+    return said((users or list(messages))[-1])
 
 
 def _repeated(tokens: Sequence[str]) -> Iterator[str]:

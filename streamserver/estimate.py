@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TypeGuard
 
-from providers.base import ChatRequest, Delta, Message, ToolCall, Usage
+from providers.base import ChatRequest, Delta, ToolCall, Usage
+from providers.texts import texts
 from streamserver.log.records import TokenUsage
 
 CHARS_PER_TOKEN = 4
@@ -49,7 +49,7 @@ class TokenCount:
     def total(self) -> TokenUsage:
         """Everything until now."""
         exact = self._prompt is not None and self._completion is not None and not self._stale
-        prompt = self._prompt if self._prompt is not None else _tokens_in(self._request.messages)
+        prompt = self._prompt if self._prompt is not None else _tokens_in(self._request)
         completion = self._completion or 0
         if self._stale:
             completion = max(completion, self.pieces, math.ceil(self._chars / CHARS_PER_TOKEN))
@@ -61,11 +61,6 @@ def _is_count(said: int | None) -> TypeGuard[int]:
     return said is not None and 0 <= said < 2**53
 
 
-def _tokens_in(messages: Iterable[Message]) -> int:
-    chars = 0
-    for message in messages:
-        if isinstance(message.content, list):
-            chars += sum(len(part["text"]) for part in message.content if isinstance(part.get("text"), str))
-        elif message.content:
-            chars += len(message.content)
+def _tokens_in(request: ChatRequest) -> int:
+    chars = sum(map(len, texts(request.messages, request.tools, request.tool_choice)))
     return max(1, math.ceil(chars / CHARS_PER_TOKEN))

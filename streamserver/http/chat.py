@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from providers.base import ChatRequest, Message
 from providers.catalog import Catalog, Configured
+from providers.texts import texts
 from providers.validation import explain
 from streamserver.config.settings import Settings, User
 from streamserver.http.body import read_object, shown
@@ -23,16 +24,6 @@ QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens",
 """What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
 
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,2})?")
-_IMAGE_KEYS = frozenset({"image_url", "input_audio", "file"})
-_VOCABULARY = frozenset(
-    (
-        *("arguments", "custom", "file", "format", "function", "id", "image_url", "index", "input_audio", "name"),
-        *("additionalProperties", "allOf", "anyOf", "array", "boolean", "const", "default", "description", "enum"),
-        *("integer", "items", "maximum", "minimum", "null", "number", "object", "oneOf", "parameters", "properties"),
-        *("refusal", "required", "strict", "string", "text", "title", "type"),
-    )
-)
-"""Keys and types of the API and of JSON Schema: a caller's own words are text, these are not."""
 
 
 class ChatFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,7 +90,7 @@ def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, user: User
     Raises :class:`Problem`, a 422 that names the field.
     """
     messages = _messages(fields)
-    used = sum(map(len, _texts(fields)))
+    used = sum(map(len, texts(messages, fields.tools, fields.tool_choice)))
     where = "messages" if fields.prompt is None else "prompt"
     limits = settings.limits
     if used > limits.max_prompt_chars:
@@ -160,45 +151,6 @@ def _check_parts(messages: list[Message]) -> None:
                 raise invalid(f"{field}.type", "Expected a string.")
             if part["type"] == "text" and not isinstance(part.get("text"), str):
                 raise invalid(f"{field}.text", "Expected a string.")
-
-
-def _texts(fields: ChatFields) -> Iterator[str]:
-    """All text of a request: whatever a model would be made to read, and is paid for by length."""
-    yield fields.prompt or ""
-    yield fields.system or ""
-    for message in fields.messages or ():
-        yield message.name or ""
-        yield message.refusal or ""
-        yield from _texts_in(message.content)
-        yield from _strings(message.tool_calls)
-    yield from _strings(fields.tools)
-    if isinstance(fields.tool_choice, dict):
-        yield from _strings(fields.tool_choice)
-
-
-def _texts_in(content: str | list[dict[str, Any]] | None) -> Iterator[str]:
-    """The text of a message, without what its images and files are made of."""
-    if not isinstance(content, list):
-        yield content or ""
-        return
-    for part in content:
-        yield from _strings({key: value for key, value in part.items() if key not in _IMAGE_KEYS})
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Every string in a JSON value, its keys too, but for the API's own words."""
-    match value:
-        case str():
-            yield value
-        case list():
-            for item in value:
-                yield from _strings(item)
-        case dict():
-            for key, item in value.items():
-                if key not in _VOCABULARY:
-                    yield key
-                if key != "type" or not isinstance(item, str) or item not in _VOCABULARY:
-                    yield from _strings(item)
 
 
 def _says_something(message: Message) -> bool:

@@ -48,6 +48,15 @@ def test_a_prompt_of_parts_counts_by_its_text_and_no_prompt_is_free() -> None:
     assert numbers(counting("")) == (1, 0, True)
 
 
+def test_tools_and_tool_calls_count_as_they_do_for_the_limit() -> None:
+    call = {"id": "c" * 8, "type": "function", "function": {"name": "f" * 8, "arguments": "a" * 8}}
+    tool = {"type": "function", "function": {"name": "f" * 8, "description": "d" * 8}}
+    choice = {"type": "function", "function": {"name": "f" * 8}}
+    messages = [Message(role="assistant", tool_calls=[call], refusal="r" * 8, name="n" * 8)]
+    request = ChatRequest(messages=messages, model="m", max_tokens=9, tools=[tool], tool_choice=choice)
+    assert numbers(TokenCount(request)) == (16, 0, True)
+
+
 def test_numbers_that_pieces_came_after_are_a_lower_bound() -> None:
     count = counting()
     count.report(Usage(70, 1))  # as Anthropic says it at an answer's start
