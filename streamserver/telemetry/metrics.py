@@ -28,7 +28,10 @@ OTHER = "other"
 """The label of whatever a request or a provider made up: labels are a bounded set."""
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-_WAITS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60)
+LIMITS = ("requests", "streams", "tokens", "readers", "max_streams")
+"""What may be reached, by the names that refusals give it."""
+
+_WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60)
 _GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5)
 _DURATIONS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 _CANCELS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
@@ -131,6 +134,8 @@ class Metrics:
         self._active = made["active_streams"]
         self.reader_resumed = made["resumed"].inc
         self.reader_dropped = made["dropped_readers"].inc
+        for limit in LIMITS:
+            self._limit_hits.labels(limit)  # a rate needs a zero to begin from
         self._models: dict[str, frozenset[str]] = {}
 
     def know(self, catalog: Catalog) -> None:
