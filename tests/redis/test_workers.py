@@ -106,3 +106,26 @@ async def test_workers_end_with_the_process_that_keeps_them(start_node: StartNod
 async def test_several_workers_without_a_shared_store_are_refused(tmp_path: Path, start_node: StartNode) -> None:
     with pytest.raises(AssertionError, match=r'server\.workers = 2: .*set resume\.store = "redis://'):
         await start_node({"server": {"workers": 2}}, store="memory")
+
+
+async def test_any_of_them_shows_the_metrics_of_all(start_node: StartNode) -> None:
+    server = await start(start_node)
+    counted = 'streamserver_streams_total{code="stop",model="echo",outcome="done",provider="echo"} 9.0'
+    for _ in range(9):
+        async with aiohttp.ClientSession() as session:  # a connection of its own: any worker takes it
+            assert (await get_events(session, stream_url(server.url)))[-1].type == "done"
+    async with asyncio.timeout(20):
+        for _ in range(6):
+            shown = ""
+            while counted not in shown:
+                async with aiohttp.ClientSession() as session, session.get(f"{server.url}/metrics") as response:
+                    shown = await response.text()
+
+
+async def test_all_of_them_reload(start_node: StartNode) -> None:
+    server = await start(start_node)
+    server.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(20):
+        while len(server.records("reload")) < 3:
+            await asyncio.sleep(0.02)
+    assert {record["level"] for record in server.records("reload")} == {"INFO"}
