@@ -38,7 +38,7 @@ class EventStreamProvider(ABC):
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         if self._missing is not None:
-            raise ProviderAuth(self._missing, sent=False)
+            raise ProviderAuth(f"This server has no key for the provider: {self._missing}.", sent=False)
         response = await self._transport.send(self._post(request))
         complete, silent = False, True
         try:

@@ -153,3 +153,10 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 )
 def test_these_checks_can_fail(check: Any, text: str, found: int) -> None:
     assert len(set(check(text))) == found
+
+
+def test_contributing_names_every_room() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rooms = [path.parent for path in ROOT.glob("*/*/__init__.py") if path.parts[-3] in ("streamserver", "providers")]
+    assert len(rooms) > 8
+    assert [room.name for room in rooms if f"{room.name}/`" not in text] == []
