@@ -188,6 +188,19 @@ async def test_what_is_not_kept_any_more_has_expired_everywhere(
         assert expired.json()["code"] == "stream_expired" and expired.id == f"{stream_id}:end"
 
 
+async def test_without_retention_a_reader_elsewhere_still_gets_the_end(
+    start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
+) -> None:
+    producer, other = await two(start_node, upstream, retention_seconds=0)
+    for _ in range(5):
+        stream_id = await create(http, producer)
+        far = await attach(other, stream_id)
+        tap("hello ", "world", None)
+        events = await far.events()
+        far.close()
+        assert text_of(events) == "hello world" and events[-1].type == "done"
+
+
 async def test_no_prompt_and_no_key_is_in_redis(
     start_node: StartNode, upstream: Upstream, redis: RedisProcess, http: aiohttp.ClientSession, tap: Tap
 ) -> None:

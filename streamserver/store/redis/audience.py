@@ -56,7 +56,3 @@ class Audience:
             del self._counts[stream_id]
         if stream is not None:
             stream.read_elsewhere(sum(nodes.values()))
-
-    def forget(self, stream_id: str) -> None:
-        """The stream is not kept any more."""
-        self._counts.pop(stream_id, None)

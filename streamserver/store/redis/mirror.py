@@ -15,7 +15,7 @@ from streamserver.store.base import Claim, Produced, StoreUnavailable
 from streamserver.store.redis.audience import Audience
 from streamserver.store.redis.inbox import Grown, posted
 from streamserver.store.redis.link import Command, Link
-from streamserver.store.redis.names import FENCE, claim_key, log_key
+from streamserver.store.redis.names import FENCE, LINGER_SECONDS, claim_key, log_key
 
 ENTRY_RECORDS = 256
 """As many records go into one entry."""
@@ -36,7 +36,7 @@ class Lifetimes:
 
     def __init__(self, *, running: float, ended: float) -> None:
         self.running_ms = max(1, round((running + ended) * 1000))
-        self.ended_ms = max(1, round(ended * 1000))
+        self.ended_ms = round(max(LINGER_SECONDS, ended) * 1000)
 
 
 class _Copy:
@@ -84,8 +84,15 @@ class Mirror:
         copy = self._copies[stream.id] = _Copy(stream, claim, 1, epoch)
         self._arm(copy)
 
-    def drop(self, stream_id: str) -> None:
-        """The stream is not kept any more."""
+    def forget(self, stream_id: str) -> None:
+        """Its producer keeps the stream no more. What of it is still to be written has a moment for that."""
+        if stream_id in self._behind:
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._drop, stream_id)
+        else:
+            self._drop(stream_id)
+        self._link.submit(("PEXPIRE", log_key(stream_id), round(LINGER_SECONDS * 1000)))
+
+    def _drop(self, stream_id: str) -> None:
         self._behind.pop(stream_id, None)
         copy = self._copies.pop(stream_id, None)
         if copy is not None and copy.waiter is not None:
@@ -160,7 +167,7 @@ class Mirror:
 
     def _fenced(self, copy: _Copy, terminal: Record) -> None:
         """Others took this process for dead, and have told their readers."""
-        self.drop(copy.stream.id)
+        self._drop(copy.stream.id)
         if not copy.stream.ended:
             assert isinstance(terminal, Terminal)
             logger.bind(event="fenced", stream_id=copy.stream.id[:6]).warning("another node ended this stream")

@@ -12,6 +12,8 @@ LEASE_SECONDS = 2.1
 """How long a process may show nothing, before others say that it is dead."""
 GAP_SECONDS = 1.0
 """Who has not looked for so long cannot say what it would have seen."""
+LINGER_SECONDS = 2.0
+"""How long Redis keeps at least what its producer keeps no more: readers elsewhere are still fetching its end."""
 PRESENCE_MS = 30_000
 """After so long Redis forgets a process that is gone."""
 

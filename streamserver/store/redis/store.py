@@ -102,9 +102,7 @@ class RedisStore:
         _check(await self._link.submit(("EVAL", _RELEASE, 1, claim_key(key), value)))
 
     def forget(self, stream_id: str) -> None:
-        self._mirror.drop(stream_id)
-        self._audience.forget(stream_id)
-        self._link.submit(("DEL", log_key(stream_id)))
+        self._mirror.forget(stream_id)
 
     async def back(self) -> None:
         await self._link.until_up()
