@@ -57,7 +57,7 @@ class Load:
 
 
 async def test_a_rolling_restart_ends_no_stream_early_and_loses_no_token(start_node: StartNode) -> None:
-    echo = {"providers": {"echo": {"kind": "echo", "delay_ms": 15}}}
+    echo = {"providers": {"echo": {"kind": "echo", "delay_ms": 15}}, "server": {"drain_seconds": 30}}
     nodes: list[ServerProcess] = [await start_node(echo) for _ in range(2)]
     everyone = list(nodes)
     async with running_proxy(*(node.port for node in nodes)) as proxy:
@@ -78,7 +78,8 @@ async def test_a_rolling_restart_ends_no_stream_early_and_loses_no_token(start_n
         await asyncio.gather(*people)
     for events in load.streams:
         assert [event.offset for event in events] == [str(n) for n in range(len(events))], "none lost, none doubled"
-        assert events[-1].type == "done" and text_of(events) == PROMPT
+        assert events[-1].type == "done", events[-1].data
+        assert text_of(events) == PROMPT
     started = {events[0].json()["stream_id"] for events in load.streams}
     records = [record for node in everyone for record in node.records()]
     assert len(records) == len(started) == len(load.streams), "each prompt was sent once"

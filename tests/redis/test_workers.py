@@ -33,7 +33,9 @@ def workers_of(server: ServerProcess) -> set[int]:
 
 async def start(start_node: StartNode, count: int = 3, **server: object) -> ServerProcess:
     echo = {"echo": {"kind": "echo", "delay_ms": 20}}
-    return await start_node({"server": {"workers": count, **server}, "providers": echo}, grace_seconds=20)
+    return await start_node(
+        {"server": {"workers": count, "drain_seconds": 20, **server}, "providers": echo}, grace_seconds=20
+    )
 
 
 async def gone(pids: set[int], seconds: float = 30) -> None:
