@@ -47,7 +47,9 @@ class HttpResponse(Protocol):
     def status(self) -> int: ...
 
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers; a name is found whatever its case."""
+        ...
 
     async def read(self) -> bytes:
         """All bytes that are there, at least one; ``b""`` at the body's proper end.

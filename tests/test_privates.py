@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 
 import pytest
@@ -12,7 +13,8 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 from aiohttp_sse import EventSourceResponse
 
-from streamserver.runner import _Protocol, _Server
+from streamserver.http.response import StreamResponse
+from streamserver.runner import AppRunner, _Protocol, _Server
 
 USED = [
     (web.AppRunner, "_make_server"),
@@ -21,9 +23,14 @@ USED = [
     (EventSourceResponse, "_abort_transport"),
     (EventSourceResponse, "_ping"),
     (EventSourceResponse, "_restore_tcp_user_timeout"),
+    (RequestHandler, "_keepalive_handle"),
+    (RequestHandler, "_loop"),
     (RequestHandler, "_manager"),
+    (RequestHandler, "_next_keepalive_close_time"),
+    (RequestHandler, "_process_keepalive"),
     (RequestHandler, "access_logger"),
     (RequestHandler, "connection_lost"),
+    (RequestHandler, "connection_made"),
     (RequestHandler, "handle_error"),
     (RequestHandler, "log_exception"),
     (AccessLogger, "enabled"),
@@ -39,7 +46,11 @@ def test_it_is_there(owner: type, name: str) -> None:
     assert hasattr(owner, name), f"{owner.__module__}.{owner.__qualname__}.{name} is gone"
 
 
-@pytest.mark.parametrize("name", ["_kwargs", "_loop", "handler_cancellation"])
+SERVERS = ("_kwargs", "_loop", "handler_cancellation")
+RESPONSES = ("_send_timeout",)
+
+
+@pytest.mark.parametrize("name", SERVERS)
 async def test_a_server_has_it(name: str) -> None:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         raise NotImplementedError
@@ -47,8 +58,17 @@ async def test_a_server_has_it(name: str) -> None:
     assert hasattr(web.Server(handler, handler_cancellation=True), name), f"aiohttp.web.Server.{name} is gone"
 
 
-async def test_a_response_has_its_send_timeout() -> None:
-    assert hasattr(EventSourceResponse(send_timeout=3.0), "_send_timeout"), "EventSourceResponse._send_timeout is gone"
+@pytest.mark.parametrize("name", RESPONSES)
+async def test_a_response_has_it(name: str) -> None:
+    assert hasattr(EventSourceResponse(send_timeout=3.0), name), f"EventSourceResponse.{name} is gone"
+
+
+@pytest.mark.parametrize("ours", [_Protocol, _Server, AppRunner, StreamResponse])
+def test_nothing_private_is_used_that_is_not_listed_here(ours: type) -> None:
+    nodes = [node for node in ast.walk(ast.parse(inspect.getsource(ours))) if isinstance(node, ast.Attribute)]
+    private = {node.attr for node in nodes if node.attr.startswith("_") and not node.attr.startswith("__")}
+    made_here = {node.attr for node in nodes if isinstance(node.ctx, ast.Store)}
+    assert private - made_here <= {*(name for _, name in USED), *SERVERS, *RESPONSES}
 
 
 def test_a_write_need_not_drain() -> None:
@@ -62,7 +82,7 @@ def test_a_servers_class_can_be_ours() -> None:
     assert isinstance(server, _Server)
 
 
-@pytest.mark.parametrize("name", ["handle_error", "connection_lost"])
+@pytest.mark.parametrize("name", ["handle_error", "connection_lost", "connection_made"])
 def test_the_protocols_overrides_take_what_the_originals_take(name: str) -> None:
     ours = inspect.signature(getattr(_Protocol, name)).parameters
     theirs = inspect.signature(getattr(RequestHandler, name)).parameters
