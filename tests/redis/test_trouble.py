@@ -64,7 +64,8 @@ async def test_readers_of_a_killed_node_get_what_there_was_and_one_end_within_th
     producer.process.kill()
     killed = time.monotonic()
     ends = await asyncio.gather(*(rest(reader) for reader in readers))
-    assert time.monotonic() - killed < LOST_SECONDS
+    took = time.monotonic() - killed
+    assert took < LOST_SECONDS
     near.close()
     for reader, end in zip(readers, ends, strict=True):
         assert end[-1].json()["code"] == "producer_lost" and end[-1].json()["retryable"]
@@ -86,6 +87,7 @@ async def test_readers_of_a_killed_node_get_what_there_was_and_one_end_within_th
                 assert response.status == 204
     assert time.monotonic() - began < LOST_SECONDS
     assert len(upstream.exchanges) == 5, "nothing is generated again"
+    print(f"5 streams, 10 readers, 50 tokens, 0 lost, 0 doubled, 5 prompts sent; told after {took:.2f} s")
 
 
 async def test_who_comes_back_after_the_node_was_killed_is_told_within_three_seconds(
@@ -222,6 +224,24 @@ async def test_if_redis_stays_away_a_remote_reader_is_sent_away_without_an_end(
     tap("world", None)
     assert text_of(await rest(near)) == "world"
     assert text_of(await rest(await attach(other, stream_id, 1))) == "world"
+
+
+async def test_a_start_without_redis_refuses_streams_until_it_is_there(
+    start_node: StartNode, upstream: Upstream, redis: RedisProcess, http: aiohttp.ClientSession
+) -> None:
+    await redis.kill()
+    server = await start_node(openai_at(upstream))
+    async with http.post(f"{server.url}{STREAMS}", json=BODY) as response:
+        assert (response.status, (await response.json())["code"]) == (503, "store_unavailable")
+    await redis.start()
+    upstream.script = answer("hello ", "world")
+    async with asyncio.timeout(20):
+        while True:
+            async with http.post(f"{server.url}/api/chat/stream", json=BODY) as response:
+                if response.status == 200:
+                    assert text_of(parse(await response.read())) == "hello world"
+                    break
+            await asyncio.sleep(0.05)
 
 
 async def test_a_producer_that_redis_cannot_hear_is_fenced_and_stops(
