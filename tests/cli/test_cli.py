@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -186,3 +189,57 @@ def test_other_providers_in_the_folder_are_one_line_that_names_them(tmp_path: Pa
         cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False,
     )  # fmt: skip
     assert done.stderr.splitlines()[-1].startswith(f"ImportError: {other} hides "), "whoever imports it may catch it"
+
+
+def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m streamserver check | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=clean_environ(), capture_output=True, text=True)
+    assert done.returncode in (0, 1), "however much of it was written"
+    assert done.stderr == ""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "streamserver", "check"],
+            cwd=tmp_path, env=clean_environ(), stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_help_is_printed_whatever_the_terminal_can_show(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamserver", "--help"],
+        cwd=tmp_path, env={**clean_environ(), "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "usage: streamserver" in done.stdout
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 300, "nonsense.invalid"])
+def test_a_host_that_is_none_is_said_in_one_line(tmp_path: Path, host: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamserver", "--provider", "echo", "--port", "0", "--host", host],
+        cwd=tmp_path, env=clean_environ(), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "there is no host" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("closed", [">&- ", "<&- >&- 2>&- "])
+def test_a_server_needs_no_standard_streams(tmp_path: Path, closed: str, unused_tcp_port: int) -> None:
+    command = f"exec {sys.executable} -m streamserver --provider echo --port {unused_tcp_port} {closed}"
+    with subprocess.Popen(["bash", "-c", command], cwd=tmp_path, env=clean_environ()) as process:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", unused_tcp_port)) as asking:
+                    asking.sendall(b"GET /api/chat/stream?prompt=a HTTP/1.0\r\n\r\n")
+                    answer = b""
+                    while more := asking.recv(4096):
+                        answer += more
+                    assert b"event: done" in answer
+                    break
+                time.sleep(0.05)
+            else:
+                pytest.fail("it does not serve")
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()

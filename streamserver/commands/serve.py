@@ -1,0 +1,166 @@
+"""``streamserver serve``: from a checked configuration to a server that says where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvloop
+from aiohttp import web
+from loguru import logger
+
+from providers.clock import Clock
+from providers.registry import Registry
+from providers.transport import AiohttpTransport
+from providers.validation import Invalid
+from streamserver import __version__
+from streamserver.app import catalog_for, create_app, keys_for, policy_for
+from streamserver.commands.base import CommandError, keys_of
+from streamserver.config import Loaded, Settings
+from streamserver.http.core import CORE
+from streamserver.http.keys import Keys
+from streamserver.reload import Parts, Reloader
+from streamserver.runner import listen, raise_descriptor_limit, serve
+from streamserver.telemetry.logs import set_up_logs
+from streamserver.telemetry.metrics import share_between_processes
+from streamserver.workers import Workers
+
+
+def run_server(loaded: Loaded, registry: Registry, load_again: Callable[[], Loaded]) -> int:
+    """Serve until a signal ends it; the exit status. ``load_again`` reads the configuration anew.
+
+    Raises :class:`CommandError` for a start that cannot be.
+    """
+    settings = loaded.settings
+    keys = keys_of(settings)
+    _refuse_open_server(settings, keys)
+    set_up_logs(settings.log)
+    with TemporaryDirectory(prefix="streamserver-metrics-") as folder:
+        if settings.server.workers > 1:
+            share_between_processes(Path(folder))
+        return _serve_with(loaded, registry, keys, load_again)
+
+
+def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Callable[[], Loaded]) -> int:
+    settings = loaded.settings
+    try:
+        app = create_app(settings, registry=registry)
+    except Invalid as error:
+        raise CommandError(f"{loaded.source}: {error}") from None
+    with _listen(settings) as sock:
+        return _serve_on(sock, app, loaded, registry, keys, load_again)
+
+
+def _serve_on(
+    sock: socket.socket,
+    app: web.Application,
+    loaded: Loaded,
+    registry: Registry,
+    keys: Keys,
+    load_again: Callable[[], Loaded],
+) -> int:
+    settings = loaded.settings
+    warnings = _warnings(settings, registry, keys)
+    for name, why in registry.broken.items():
+        logger.bind(event="plugin", plugin=name, error=why).warning("a plug-in cannot be loaded")
+
+    def announce() -> None:
+        _announce(app, sock, loaded, warnings)
+
+    def work(app: web.Application, ready: Callable[[], None]) -> int:
+        reloader = Reloader(
+            app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active()))
+        return 0
+
+    if settings.server.workers == 1:
+        return work(app, announce)
+    # Each worker makes its own application: no two of them may be the same node.
+    workers = Workers(
+        settings.server.workers,
+        lambda ready: work(create_app(settings, registry=registry), ready),
+        drain_seconds=settings.server.drain_seconds,
+    )
+    return workers.run(announce)
+
+
+def _parts(settings: Settings, registry: Registry, clock: Clock) -> Parts:
+    keys = keys_for(settings, os.environ)
+    transport = AiohttpTransport()
+    return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, policy_for(settings))
+
+
+def _refuse_open_server(settings: Settings, keys: Keys) -> None:
+    """An open server beyond this machine spends its owner's money for anyone."""
+    if keys or settings.auth.allow_anonymous or _is_loopback(settings.server.host):
+        return
+    raise CommandError(
+        f"without API keys it listens on loopback only, and server.host is {settings.server.host}: "
+        f"set {settings.auth.keys_env}=name:key, or auth.allow_anonymous = true if anyone may use it"
+    )
+
+
+def _warnings(settings: Settings, registry: Registry, keys: Keys) -> list[str]:
+    """What may be meant, and is worth a line at the start."""
+    warnings = [f"plug-in {name}: {error}" for name, error in registry.broken.items()]
+    if too_few_files := raise_descriptor_limit(settings.limits.max_streams):
+        warnings.append(too_few_files)
+    if not keys:
+        warnings.append(
+            "there are no API keys: a proxy or a tunnel on this host makes the server public, and anyone spends "
+            f"your money; set {settings.auth.keys_env}=name:key"
+        )
+    nobody = sorted(settings.auth.users.keys() - keys.names)
+    return [*warnings, *(f"[auth.users.{name}] is in force for nobody: no key has that name" for name in nobody)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return True  # not a host at all, as listening on it will say
+    return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    try:
+        return listen(host, port)
+    except PermissionError:
+        raise CommandError(f"port {port} needs privileges; choose one from 1024 with --port") from None
+    except (socket.gaierror, UnicodeError):
+        raise CommandError(f"there is no host {host!r} to listen on; see --host") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                f"{host}:{port} is in use; choose another port with --port, or stop what listens there"
+            ) from None
+        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _announce(app: web.Application, sock: socket.socket, loaded: Loaded, warnings: Sequence[str]) -> None:
+    """Where it serves, who answers, and what to try."""
+    host, port = sock.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    default = app[CORE].catalog.default
+    lines = [
+        f"streamserver {__version__} serves on {url}",
+        f"  provider  {default.name} ({default.model})   config  {loaded.source}",
+        f"  page      {url}/",
+        f"  try       curl -N '{url}/api/chat/stream?prompt=hello'",
+    ]
+    if default.reason is not None:
+        lines.append(f"  missing   {default.reason}: export it and start again, or try --provider echo")
+    lines += [f"  warning   {warning}" for warning in warnings]
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError as error:  # whoever started it does not listen, which is no reason not to serve
+        logger.bind(event="start", url=url).info("serves; standard output cannot be written: {}", error.strerror)
