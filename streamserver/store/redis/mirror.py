@@ -86,7 +86,9 @@ class Mirror:
 
     def forget(self, stream_id: str) -> None:
         """Its producer keeps the stream no more. What of it is still to be written has a moment for that."""
-        if stream_id in self._behind:
+        copy = self._copies.get(stream_id)
+        # Not whether it is noted as behind: that may come a moment later than this.
+        if copy is not None and len(copy.stream.log) > copy.stored:
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._drop, stream_id)
         else:
             self._drop(stream_id)
