@@ -14,7 +14,11 @@ from streamserver.wire.base import MAX_BATCH_BYTES, Encoder
 from tests.support.records import DONE, FAILED, START, whole_logs
 from tests.support.sse import Event, Parser, parse
 
-over_a_fixture = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+over_a_fixture = settings(
+    # One suite for several classes: that is what "differing executors" are.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    deadline=None,
+)
 
 
 def encode_all(encoder: Encoder, records: Sequence[Record], offset: int = 0) -> bytes:

@@ -17,7 +17,11 @@ from tests.support.records import DONE, FAILED, START, deltas
 MakeLog = Callable[[Start], Log]
 MANY = 10_000
 
-over_a_fixture = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+over_a_fixture = settings(
+    # One suite for several classes: that is what "differing executors" are.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    deadline=None,
+)
 
 
 def waiter() -> asyncio.Future[bool]:
