@@ -71,7 +71,7 @@ async def test_after_ten_thousand_finished_streams_the_memory_is_back(start_redi
         await until(lambda: not supervisor.kept)
         assert supervisor.active == 0 and supervisor.kept_bytes == 0
         if isinstance(kept, RedisStore):
-            await until(lambda: not kept._mirror._behind)
+            await until(lambda: len(kept._mirror) == 0 and not kept._audience._counts)
             assert len(kept._mirror) == 0 and not kept._audience._counts and len(kept._replicas) == 0
         after = living()
         assert all(after[name] <= before[name] + 5 for name in OURS), (before, after)
