@@ -60,7 +60,8 @@ class Exchange:
     ) -> None:
         """A whole response with a body."""
         data = body.encode() if isinstance(body, str) else body
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n{extra}\r\n"
+        closing = "" if self.keep_alive else "Connection: close\r\n"  # or the next request may meet the close
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n{closing}{extra}\r\n"
         await self.send(head.encode() + data)
 
     def reset(self) -> None:
