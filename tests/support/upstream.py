@@ -60,8 +60,9 @@ class Exchange:
     ) -> None:
         """A whole response with a body."""
         data = body.encode() if isinstance(body, str) else body
-        closing = "" if self.keep_alive else "Connection: close\r\n"  # or the next request may meet the close
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n{closing}{extra}\r\n"
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n{extra}"
+        # Said, since it is closed: the next request must not be sent into the closing connection.
+        head += "\r\n" if self.keep_alive else "Connection: close\r\n\r\n"
         await self.send(head.encode() + data)
 
     def reset(self) -> None:
