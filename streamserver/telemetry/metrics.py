@@ -93,6 +93,12 @@ METRICS = (
     Metric("counter", "refusals", "Requests refused before a stream, by the problem's code.", ("code",)),
     Metric("counter", "provider_attempts", "Requests to providers, retries and fallbacks included.", ("provider",)),
     Metric("counter", "provider_failures", "Requests to providers that failed, by code.", ("provider", "code")),
+    Metric(
+        "gauge",
+        "provider_left_out",
+        "Processes that leave a provider out for a while, because it failed again and again.",
+        ("provider",),
+    ),
     Metric("counter", "log_bytes", "Bytes written into streams' logs: text, and 64 a record."),
     Metric("gauge", "kept_log_bytes", "Bytes of ended streams that are kept to be read again."),
 )
@@ -129,6 +135,7 @@ class Metrics:
         self._refusals = made["refusals"]
         self._attempts = made["provider_attempts"]
         self._failures = made["provider_failures"]
+        self._left_out = made["provider_left_out"]
         self._log_bytes = made["log_bytes"]
         self._kept = made["kept_log_bytes"]
         self._active = made["active_streams"]
@@ -154,6 +161,11 @@ class Metrics:
     def keep(self, size_bytes: int) -> None:
         """So much is kept of streams that have ended."""
         self._kept.set(size_bytes)
+
+    def look_at(self, catalog: Catalog) -> None:
+        """Which providers are left out now."""
+        for each in catalog:
+            self._left_out.labels(each.name).set(each.breaker.state != "closed")
 
     def refused(self, code: str, limit: str | None) -> None:
         """A request was refused with a problem's ``code``, because of ``limit`` if it was one."""

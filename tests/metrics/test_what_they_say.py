@@ -100,6 +100,7 @@ async def test_every_question_has_its_number(
         key("refusals_total", code="rate_limited"): 1,
         key("provider_attempts_total", provider="up"): 5,
         key("provider_failures_total", provider="up", code="upstream_error"): 2,
+        key("provider_left_out", provider="up"): 0,
     }
     assert {name: samples.get(name) for name in expected} == expected
     assert samples[key("log_bytes_total")] > 0
@@ -149,3 +150,21 @@ async def test_with_keys_the_metrics_need_one(start_server: StartServer, http: a
     for headers, status in (({}, 401), ({"Authorization": "Bearer its-key"}, 200)):
         async with http.get(f"{server.url}/metrics", headers=headers) as response:
             assert response.status == status
+
+
+async def test_a_provider_that_fails_again_and_again_is_seen_to_be_left_out(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    failing = {"kind": "echo", "fail_after": 0, "fail_code": "upstream_unavailable"}
+    server = await start_server(
+        {
+            "provider": {"default": "failing", "fallback": ["echo"]},
+            "providers": {"failing": failing, "echo": {"kind": "echo"}},
+            "retry": {"attempts": 1},
+        }
+    )
+    for _ in range(3):
+        assert (await get_events(http, stream_url(server.url)))[-1].json()["provider"] == "echo"
+    samples = await scrape(http, server)
+    assert samples[key("provider_left_out", provider="failing")] == 1
+    assert samples[key("provider_left_out", provider="echo")] == 0
