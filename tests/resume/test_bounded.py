@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -58,7 +59,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["memory", "redis"])
-async def test_after_ten_thousand_finished_streams_the_memory_is_back(start_redis: StartRedis, shared: bool) -> None:
+async def test_after_ten_thousand_finished_streams_the_memory_is_back(
+    start_redis: StartRedis, caplog: pytest.LogCaptureFixture, shared: bool
+) -> None:
+    caplog.set_level(logging.WARNING, "aiohttp.access")  # pytest would keep a record of each request
     store = {"store": (await start_redis()).url} if shared else {}
     app = create_app(settings_with(retention_seconds=0.5, **store), on_end=lambda _: None)
     # No TestClient: it keeps every response it has had.

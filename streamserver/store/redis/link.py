@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from loguru import logger
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
 from redis.exceptions import RedisError, ResponseError
 
 from streamserver.store.base import StoreUnavailable
@@ -16,6 +16,7 @@ from streamserver.store.base import StoreUnavailable
 REPLY_SECONDS = 2.0
 """Redis answers within this, or is away."""
 RECONNECT_SECONDS = 0.2
+GOODBYE_SECONDS = 0.5
 
 Command: TypeAlias = Sequence[str | bytes | int]
 Replies: TypeAlias = list[Any]
@@ -54,9 +55,11 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
 
 
 async def hang_up(connection: AbstractConnection) -> None:
-    """Close ``connection``, whatever state it is in."""
+    """Close ``connection``, whatever state it is in. One under TLS is waited for as it says goodbye: an event loop that
+    is closed meanwhile fails, and the exit of the process with it."""
     with suppress(*BROKEN):
-        await connection.disconnect(nowait=True)
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await connection.disconnect(nowait=not isinstance(connection, SSLConnection))
 
 
 async def _reply(connection: AbstractConnection) -> Any:
