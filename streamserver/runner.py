@@ -34,6 +34,7 @@ INTERRUPT_DRAIN_SECONDS = 2.0
 IDLE_SECONDS = 75.0
 """How long a connection may wait with its next request: longer than proxies keep theirs (60 s), so that they are
 the ones to close."""
+GOODBYE_SECONDS = 0.3
 BACKLOG = 4096
 SEND_BUFFER_BYTES = 128 * 1024
 """What the kernel holds for a reader that takes nothing; it doubles the number. Left alone it may take 4 MiB."""
@@ -216,6 +217,9 @@ async def serve(
                 await _drained(app[CORE].supervisor, signals, settings.server.drain_seconds)
         finally:
             await runner.cleanup()
+            # Connections under TLS, to providers and to Redis, say goodbye after they are closed, and nothing tells
+            # when they are done; an event loop that is closed in the middle of it fails, and so does the exit.
+            await asyncio.sleep(GOODBYE_SECONDS)
 
 
 async def _drained(supervisor: Supervisor, signals: _Signals, drain_seconds: float) -> None:

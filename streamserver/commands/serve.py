@@ -8,6 +8,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -77,8 +78,14 @@ def _serve_on(
         reloader = Reloader(
             app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
         )
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        try:
             runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active()))
+        finally:
+            # All has been said and closed by now. What uvloop cannot close is a connection whose other side is slow to
+            # say goodbye: no reason to end as a failure.
+            with suppress(OSError):
+                runner.close()
         return 0
 
     if settings.server.workers == 1:
