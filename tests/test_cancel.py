@@ -16,7 +16,7 @@ from tests.support.client import RawStream, stream_url
 from tests.support.clock import FakeClock
 from tests.support.server import ServerProcess
 from tests.support.sse import parse
-from tests.support.upstream import Exchange, chunk
+from tests.support.upstream import Exchange, chunk, one_and_later_two
 
 TARGET = "/api/chat/stream?prompt=hello"
 
@@ -108,14 +108,7 @@ async def test_one_reader_of_several_leaving_stops_nothing(
     start_server: StartServer, start_upstream: StartUpstream
 ) -> None:
     more = asyncio.Event()
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.start_stream()
-        await exchange.send(chunk("one"))
-        await more.wait()
-        await exchange.send(chunk("two") + chunk(finish="stop"))
-
-    upstream = await start_upstream(script)
+    upstream = await start_upstream(one_and_later_two(more))
     server = await start_server({**openai_at(upstream), "log": {"level": "DEBUG"}})
     first = await (await RawStream.request(server.port, TARGET)).head()
     start = (await first.events(2))[0].json()
@@ -182,14 +175,7 @@ async def test_a_grace_lets_a_dropped_reader_come_back(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     more = asyncio.Event()
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.start_stream()
-        await exchange.send(chunk("one"))
-        await more.wait()
-        await exchange.send(chunk("two") + chunk(finish="stop"))
-
-    upstream = await start_upstream(script)
+    upstream = await start_upstream(one_and_later_two(more))
     server = await start_server({**openai_at(upstream), "log": {"level": "DEBUG"}})
     stream = await (await RawStream.request(server.port, TARGET + "&grace=30")).head()
     last = (await stream.events(2))[-1]

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.conftest import StartServer, StartUpstream, openai_at
-from tests.support.client import RawStream
+from tests.support.client import RawStream, until_listening
 from tests.support.upstream import Exchange, chunk
 
 TOKENS = [f"token-{number} " for number in range(10)]
@@ -109,15 +109,7 @@ async def running_nginx(nginx: str, folder: Path, port: int, backend: int) -> As
     )
     process = await asyncio.create_subprocess_exec(nginx, "-c", str(config), "-p", str(folder))
     try:
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except OSError:
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    break
+        await until_listening(port)
         yield
     finally:
         process.terminate()

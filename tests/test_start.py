@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import RawStream, get_events, stream_url
 from tests.support.server import clean_environ
-from tests.support.upstream import Exchange, chunk
+from tests.support.upstream import Exchange, chunk, one_and_later_two
 
 
 def run(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -189,14 +189,7 @@ async def test_sigterm_lets_running_streams_finish_and_refuses_new_ones(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     more = asyncio.Event()
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.start_stream()
-        await exchange.send(chunk("one"))
-        await more.wait()
-        await exchange.send(chunk("two") + chunk(finish="stop"))
-
-    upstream = await start_upstream(script)
+    upstream = await start_upstream(one_and_later_two(more))
     server = await start_server({**openai_at(upstream), "server": {"drain_seconds": 60}})
     stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head()
     await stream.events(2)

@@ -11,9 +11,9 @@ from pathlib import Path
 import aiohttp
 
 from tests.conftest import StartServer, StartUpstream, openai_at
-from tests.support.client import RawStream
+from tests.support.client import RawStream, until_listening
 from tests.support.redis import free_port
-from tests.support.upstream import Exchange, chunk
+from tests.support.upstream import one_and_later_two
 
 DOCS = Path(__file__).parents[2] / "docs" / "proxies.md"
 
@@ -39,14 +39,7 @@ async def test_the_documented_nginx_flushes_tells_users_apart_and_logs_no_words(
     tmp_path: Path,
 ) -> None:
     more = asyncio.Event()
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.start_stream()
-        await exchange.send(chunk("one"))
-        await more.wait()
-        await exchange.send(chunk("two") + chunk(finish="stop"))
-
-    upstream = await start_upstream(script)
+    upstream = await start_upstream(one_and_later_two(more))
     server = await start_server(
         {
             **openai_at(upstream),
@@ -60,7 +53,7 @@ async def test_the_documented_nginx_flushes_tells_users_apart_and_logs_no_words(
         find_program("nginx"), "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)
     )
     try:
-        await _listening(port)
+        await until_listening(port)
         headers = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
         target = "/api/chat/stream?prompt=mArKpRoMpT"
         stream = await (await RawStream.request(port, target, headers=headers)).head()
@@ -88,15 +81,3 @@ async def test_the_documented_nginx_flushes_tells_users_apart_and_logs_no_words(
     assert len(logged.splitlines()) == 3 and "id=" in logged
     for each in (logged, (tmp_path / "chat.error.log").read_text(), (tmp_path / "main.log").read_text()):
         assert "mArK" not in each and stream_id not in each
-
-
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return

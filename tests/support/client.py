@@ -103,3 +103,16 @@ async def post_events(http: aiohttp.ClientSession, url: str, body: Any, **option
     async with http.post(f"{url}/api/chat/stream", json=body, **options) as response:
         assert response.status == 200, await response.text()
         return parse(await response.read())
+
+
+async def until_listening(port: int) -> None:
+    """Wait until something takes connections on ``port`` of the loopback."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return

@@ -240,3 +240,15 @@ def answer(*pieces: str) -> Script:
         await exchange.send(chunk(finish="stop") + usage_chunk(7, len(pieces)) + DONE)
 
     return script
+
+
+def one_and_later_two(more: asyncio.Event) -> Script:
+    """A script that streams ``one`` and, once ``more`` is set, ``two`` and a proper end."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start_stream()
+        await exchange.send(chunk("one"))
+        await more.wait()
+        await exchange.send(chunk("two") + chunk(finish="stop"))
+
+    return script
