@@ -7,6 +7,7 @@ What a plug-in needs is here: the values of :mod:`providers.base`, the errors of
 
 from providers.base import (
     Attempt,
+    AttemptFailed,
     ChatRequest,
     Delta,
     Event,
@@ -25,6 +26,7 @@ from providers.registry import Kind, Registry, load_registry
 __all__ = [
     "ApiOptions",
     "Attempt",
+    "AttemptFailed",
     "ChatRequest",
     "Context",
     "Delta",

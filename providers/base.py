@@ -89,17 +89,26 @@ class Attempt(msgspec.Struct, frozen=True):
     """A request is about to be sent to the provider named ``provider``, for ``model``.
 
     Yielded by the wrapper that knows the provider's name, never by a provider
-    itself; counting them gives the number of tries. ``after`` is what the try before it
-    failed with, None for the first.
+    itself; counting them gives the number of tries.
     """
 
     provider: str
     model: str
-    after: ProviderError | None = None
+
+
+class AttemptFailed(msgspec.Struct, frozen=True):
+    """The request of the last :class:`Attempt` failed before its first token, and another is to follow: at once,
+    or after a wait. Of a failure that ends the stream there is none: that one is raised.
+
+    Yielded by whoever tries again, as the try fails. A deadline that passes in the wait may be told in this way
+    as well, of a try that had failed already.
+    """
+
+    error: ProviderError
 
 
 Delta: TypeAlias = Text | Reasoning | ToolCall
-Event: TypeAlias = Delta | Usage | Finish | Attempt
+Event: TypeAlias = Delta | Usage | Finish | Attempt | AttemptFailed
 
 
 class Provider(Protocol):

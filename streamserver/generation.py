@@ -9,7 +9,19 @@ from typing import assert_never
 
 import msgspec
 
-from providers.base import Attempt, ChatRequest, Delta, Event, Finish, Provider, Reasoning, Text, ToolCall, Usage
+from providers.base import (
+    Attempt,
+    AttemptFailed,
+    ChatRequest,
+    Delta,
+    Event,
+    Finish,
+    Provider,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+)
 from providers.clock import Clock
 from providers.errors import ProviderError, UpstreamDetail, UpstreamDisconnected
 from providers.resilience import Expiry
@@ -97,11 +109,12 @@ class Generation:
         self._tokens = TokenCount(request)
         self._tries: list[Try] = []
         self._sent = False
+        """Of the tries that failed, one reached its provider."""
         self._silent = True
         """Of the last request nothing has come."""
         self._maybe_billed = False
-        self._pending = False
-        """A request is on its way: asked, and neither answered nor failed."""
+        self._asking = False
+        """The last try has not failed."""
         self._answering = (log.start.provider, log.start.model)
         self._finish: Finish | None = None
         self._detail = UpstreamDetail()
@@ -161,6 +174,8 @@ class Generation:
                     return
                 case Attempt():
                     self._attempt(event)
+                case AttemptFailed():
+                    self._attempt_failed(event.error)
                 case _:
                     assert_never(event)
 
@@ -179,26 +194,23 @@ class Generation:
         self._tokens.add(piece)
 
     def _attempt(self, attempt: Attempt) -> None:
-        if attempt.after is not None:
-            self._unanswered(attempt.after)
-            self._sent = self._sent or attempt.after.sent
-            self._try_failed(attempt.after.code)
         self._tries.append(Try(attempt.provider))
         self._answering = (attempt.provider, attempt.model)
         self._silent = True
-        self._pending = True
+        self._asking = True
 
-    def _try_failed(self, code: str) -> None:
-        if self._tries:
-            self._tries[-1] = Try(self._tries[-1].provider, code)
-
-    def _unanswered(self, error: ProviderError) -> None:
-        """What was sent and got no answer may have been worked on, whatever became of the answer."""
+    def _attempt_failed(self, error: ProviderError) -> None:
+        if not self._asking:
+            return  # a deadline that passed while nobody was asked
+        self._asking = False
+        self._tries[-1] = Try(self._tries[-1].provider, error.code)
+        self._sent = self._sent or error.sent
+        # What was sent and got no answer may have been worked on, whatever became of the answer.
         if self._silent and error.sent and error.detail.status is None:
             self._maybe_billed = True
 
     def _usage(self) -> TokenUsage | None:
-        return self._tokens.total() if self._sent or self._pending else None
+        return self._tokens.total() if self._sent or self._asking else None
 
     def _done(self) -> Terminal:
         if self._finish is None:
@@ -218,9 +230,7 @@ class Generation:
 
     def _failed_with(self, error: ProviderError) -> Failed:
         self._detail = error.detail
-        self._try_failed(error.code)
-        self._unanswered(error)
-        self._pending = self._pending and error.sent
+        self._attempt_failed(error)
         return failed_with(error, request_id=self._log.start.request_id, usage=self._usage())
 
     def _ttft_ms(self) -> float | None:

@@ -7,9 +7,17 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from providers.base import Attempt, ChatRequest, Event, Finish, Message, Text, Usage
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Message, Text, Usage
 from providers.clock import LoopClock
-from providers.errors import Overloaded, UpstreamUnavailable
+from providers.errors import (
+    Overloaded,
+    ProviderError,
+    RateLimited,
+    UpstreamDetail,
+    UpstreamDisconnected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from streamserver.generation import Bounds, Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Start
@@ -159,3 +167,39 @@ async def test_what_was_never_sent_has_no_usage() -> None:
     ending = await Run(is_unreachable).ending()
     assert isinstance(ending, Failed)
     assert ending.usage is None
+
+
+REFUSED = UpstreamUnavailable(sent=False)
+TOLD_TO_WAIT = RateLimited(detail=UpstreamDetail(status=429))
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "maybe_billed"),
+    [(REFUSED, False, False), (TOLD_TO_WAIT, True, False), (UpstreamDisconnected(), True, True)],
+    ids=["no connection", "429", "reset before an answer"],
+)
+@pytest.mark.parametrize("ends", ["stopped", "out of time"])
+async def test_a_try_that_failed_has_failed_also_while_the_next_one_is_waited_for(
+    error: ProviderError, asked: bool, maybe_billed: bool, ends: str
+) -> None:
+    waiting = asyncio.Event()
+
+    async def waits() -> AsyncGenerator[Event, None]:
+        yield Attempt("provider", "model")
+        yield AttemptFailed(error)
+        waiting.set()
+        if ends == "out of time":
+            raise UpstreamTimeout("first_token", 30)
+        await asyncio.get_running_loop().create_future()
+
+    run = Run(waits)
+    task = asyncio.create_task(run.generation.run())
+    async with asyncio.timeout(20):
+        await waiting.wait()
+        if ends == "stopped":
+            task.cancel()
+        await task
+    (outcome,) = run.outcomes
+    assert (outcome.usage is not None) is asked
+    assert outcome.maybe_billed is maybe_billed
+    assert [tried.code for tried in outcome.tries] == [error.code]

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from providers.base import Attempt, ChatRequest, Event, Provider, Usage
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Provider, Usage
 from providers.errors import ModelNotFound, ProviderError
 from providers.resilience.breaker import PROVIDERS_FAULT, Breaker
 
@@ -38,7 +38,6 @@ class Fallback:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         first = self._first
         remaining = [first, *(self._others if request.model == first.model else ())]
-        failure: ProviderError | None = None
         while True:
             candidate = next((each for each in remaining if each.breaker.ready), remaining[0])
             remaining.remove(candidate)
@@ -48,16 +47,15 @@ class Fallback:
                 async with aclosing(candidate.provider.stream(msgspec.structs.replace(request, model=model))) as events:
                     async for event in events:
                         if silent:
-                            if isinstance(event, Attempt):
-                                event = msgspec.structs.replace(event, after=event.after or failure)
-                            else:
-                                silent = isinstance(event, Usage)
+                            silent = isinstance(event, (Attempt, AttemptFailed, Usage))
                         yield event
                 return
             except ProviderError as error:
                 if not silent or not remaining or not isinstance(error, CURED_ELSEWHERE):
                     raise
-                failure = error.with_traceback(None)  # which holds this frame, and the prompt in it
+                failed = AttemptFailed(error.with_traceback(None))  # which holds this frame, and the prompt in it
+            yield failed
+            del failed
 
     async def aclose(self) -> None:
         """Release ``first``; the others are somebody else's."""

@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 import tenacity
 
-from providers.base import Attempt, ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
 from providers.clock import Clock, LoopClock
 from providers.errors import (
     Overloaded,
@@ -71,7 +71,9 @@ class Retry:
                 async for attempt in retrying:
                     again = attempt.retry_state.attempt_number > 1
                     if again:
-                        yield Attempt(self._name, request.model, failure.with_traceback(None))
+                        yield AttemptFailed(failure.with_traceback(None))
+                        await self._sleep(attempt.retry_state.upcoming_sleep)
+                        yield Attempt(self._name, request.model)
                     with attempt:
                         if not again:
                             raise failure
@@ -112,7 +114,7 @@ class Retry:
             retry=tenacity.retry_if_exception(_may_pass),
             wait=self._wait,
             stop=lambda state: self._must_stop(state, deadline),
-            sleep=self._sleep,
+            sleep=_not_yet,
             reraise=True,
         )
 
@@ -132,6 +134,10 @@ class Retry:
             or state.upcoming_sleep > self._max_wait
             or self._clock.time() + state.upcoming_sleep >= deadline
         )
+
+
+async def _not_yet(seconds: float) -> None:
+    """Whoever listens hears that a try has failed before the wait for the next; so the wait is not tenacity's."""
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from providers.base import Attempt, ChatRequest, Event, Finish, Provider, Text, Usage
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Provider, Text, Usage
 from providers.clock import LoopClock
 from providers.errors import Overloaded, UpstreamError
 from providers.options import Context
@@ -94,7 +94,7 @@ class _Silenced:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         async with aclosing(self._wrapped.stream(request)) as events:
             async for event in events:
-                if not isinstance(event, Attempt):
+                if not isinstance(event, (Attempt, AttemptFailed)):
                     yield event
 
 

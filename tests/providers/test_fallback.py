@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from providers.base import Attempt, Event, Finish, Text
+from providers.base import Attempt, AttemptFailed, Event, Finish, Text
 from providers.errors import (
     BY_CODE,
     ContentFilter,
@@ -48,15 +48,22 @@ class Setting:
         return [[asked.model for asked in provider.asked] for provider in self.providers]
 
 
-def attempts(events: list[Event]) -> list[tuple[str, str, type]]:
-    return [(event.provider, event.model, type(event.after)) for event in events if isinstance(event, Attempt)]
+def tries(events: list[Event]) -> list[tuple[str, str] | type[ProviderError]]:
+    """Who was asked, and what they failed with."""
+    said: list[tuple[str, str] | type[ProviderError]] = []
+    for event in events:
+        if isinstance(event, Attempt):
+            said.append((event.provider, event.model))
+        elif isinstance(event, AttemptFailed):
+            said.append(type(event.error))
+    return said
 
 
 async def test_the_fallbacks_are_asked_in_order_each_for_its_own_model() -> None:
     setting = Setting(failing(Overloaded()), failing(RateLimited()), answering("ok"), answering("never"))
     events = await ask(setting.fallback, request(model="m0"))
     assert events[-2:] == [Text("ok"), Finish("stop")]
-    assert attempts(events) == [("p0", "m0", type(None)), ("p1", "m1", Overloaded), ("p2", "m2", RateLimited)]
+    assert tries(events) == [("p0", "m0"), Overloaded, ("p1", "m1"), RateLimited, ("p2", "m2")]
     assert setting.asked == [["m0"], ["m1"], ["m2"], []]
 
 
@@ -140,7 +147,7 @@ async def test_one_that_is_left_out_is_asked_when_nobody_else_is_left() -> None:
     setting.providers[0].scripts = [[Text("back"), Finish("stop")]]
     setting.providers[1].scripts = [[Overloaded()]]
     events = await ask(setting.fallback, request(model="m0"))
-    assert [attempt[0] for attempt in attempts(events)] == ["p1", "p0"]
+    assert tries(events) == [("p1", "m1"), Overloaded, ("p0", "m0")]
     assert Text("back") in events
     assert setting.breakers[0].state == "closed"
 

@@ -8,8 +8,19 @@ from contextlib import aclosing
 
 import pytest
 
-from providers.base import Attempt, ChatRequest, Event, Finish, Message, Reasoning, Text, ToolCall, Usage
-from providers.errors import UpstreamTimeout
+from providers.base import (
+    Attempt,
+    AttemptFailed,
+    ChatRequest,
+    Event,
+    Finish,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+)
+from providers.errors import Overloaded, UpstreamTimeout
 from providers.resilience import Deadlines
 from streamserver.generation import Bounds, Generation, Outcome
 from streamserver.log.memory import MemoryLog
@@ -89,7 +100,7 @@ async def test_after_a_token_the_next_has_to_come_within_idle(
     assert provider.closed
 
 
-@pytest.mark.parametrize("noise", [Usage(1, 1), Attempt("p", "m")])
+@pytest.mark.parametrize("noise", [Usage(1, 1), Attempt("p", "m"), AttemptFailed(Overloaded())])
 async def test_what_is_no_token_puts_off_no_deadline(provider: Scripted, clock: FakeClock, noise: Event) -> None:
     seen: list[Event] = []
     task = asyncio.create_task(collect(guarded(provider, clock), seen))

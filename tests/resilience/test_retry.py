@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import pytest
 
-from providers.base import Attempt, ChatRequest, Event, Finish, Message, Text, Usage
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Message, Text, Usage
 from providers.errors import (
     ContentFilter,
     ContextLength,
@@ -97,7 +97,7 @@ NOT_RETRIED = {
 async def test_what_may_pass_is_asked_again(error: ProviderError) -> None:
     bench = Bench([error], [Text("a"), FINISH])
     events = await ask(bench.provider)
-    assert events == [Attempt("x", "m"), Attempt("x", "m", error), Text("a"), FINISH]
+    assert events == [Attempt("x", "m"), AttemptFailed(error), Attempt("x", "m"), Text("a"), FINISH]
     assert bench.asked == 2 and bench.scripted.open == 0
 
 
@@ -174,8 +174,15 @@ async def test_who_leaves_while_it_waits_ends_the_wait_at_once() -> None:
 
     scripted = Scripted([[RateLimited()]])
     provider = Retry(scripted, name="x", attempts=3, max_wait=8, first_token=30, clock=FakeClock(), sleep=sleep)
-    task = asyncio.get_running_loop().create_task(ask(provider))
+    events: list[Event] = []
+
+    async def listen() -> None:
+        async for event in provider.stream(request()):
+            events.append(event)
+
+    task = asyncio.get_running_loop().create_task(listen())
     await waiting.wait()
+    assert [type(event) for event in events] == [Attempt, AttemptFailed], "the failure is told before the wait"
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
