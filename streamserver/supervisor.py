@@ -244,21 +244,20 @@ class Supervisor:
     async def stop(self, stream: Stream, code: str = "cancelled") -> None:
         """End the generation now. When this returns the terminal record is in the log."""
         self._cancel(stream, code)
-        if stream.task is not None and not stream.ended:
-            await asyncio.wait((stream.task,), timeout=STOP_SECONDS)
-        if not stream.ended:
-            self._give_up(stream)
+        while stream.generation is not None:  # until its provider lets go, or its watchdog barks
+            await _next_record(stream.log)
 
     async def drain(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
         """Start nothing new; give running streams ``seconds`` (or until ``hurry`` is set), then end them."""
         self.draining = True
         loop = asyncio.get_running_loop()
-        waits = [loop.create_task(self._idle.wait())]
-        if hurry is not None:
-            waits.append(loop.create_task(hurry.wait()))
+        over = asyncio.Event()
+        timer = self._clock.call_at(self._clock.time() + seconds, over.set)
+        waits = [loop.create_task(event.wait()) for event in (self._idle, over, hurry) if event is not None]
         try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            timer.cancel()
             for wait in waits:
                 wait.cancel()
         await self.stop_all()
@@ -319,3 +318,13 @@ class Supervisor:
             self._leave_running(stream)
         finally:
             self._on_end(outcome)
+
+
+async def _next_record(log: Log) -> None:
+    """Wait until something is appended to ``log``, or it is closed."""
+    waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    log.subscribe(waiter)
+    try:
+        await waiter
+    finally:
+        log.unsubscribe(waiter)

@@ -148,10 +148,37 @@ async def test_who_stops_it_waits_no_longer_than_that(scene: Scene) -> None:
     with scene.stream.reading():
         scene.supervisor.launch(scene.stream)
         await settle()
-        async with asyncio.timeout(30):
-            await scene.stream.stop()
+        stopping = asyncio.create_task(scene.stream.stop())
+        await scene.clock.passes(STOP_SECONDS * 0.99)
+        assert not stopping.done()
+        await scene.clock.passes(STOP_SECONDS * 0.02)
+        assert stopping.done()
         ended_once(scene)
         assert scene.provider.asked_to == 1 and not scene.provider.ended
+
+
+async def test_who_stops_it_and_leaves_changes_nothing(scene: Scene) -> None:
+    with scene.stream.reading():
+        scene.supervisor.launch(scene.stream)
+        await settle()
+        stopping = asyncio.create_task(scene.stream.stop())
+        await settle()
+        stopping.cancel()
+        await scene.clock.passes(STOP_SECONDS)
+        assert stopping.cancelled()
+        ended_once(scene)
+
+
+async def test_a_drain_takes_its_time_and_then_that(scene: Scene) -> None:
+    with scene.stream.reading():
+        scene.supervisor.launch(scene.stream)
+        draining = asyncio.create_task(scene.supervisor.drain(30))
+        await scene.clock.passes(29.9)
+        assert scene.provider.asked_to == 0
+        await scene.clock.passes(0.2)
+        assert scene.provider.asked_to == 1 and not draining.done()
+        await scene.clock.passes(STOP_SECONDS)
+        assert draining.done() and scene.code == "shutting_down"
 
 
 async def test_one_that_lets_go_in_time_ends_its_stream_itself(scene: Scene) -> None:
