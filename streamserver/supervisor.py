@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import msgspec
 from loguru import logger
@@ -244,20 +245,22 @@ class Supervisor:
     async def stop(self, stream: Stream, code: str = "cancelled") -> None:
         """End the generation now. When this returns the terminal record is in the log."""
         self._cancel(stream, code)
-        while stream.generation is not None:  # until its provider lets go, or its watchdog barks
-            await _next_record(stream.log)
+        if stream.task is not None and not stream.ended:
+            with self._time_passing(STOP_SECONDS) as over:
+                await asyncio.wait((stream.task, over), return_when=asyncio.FIRST_COMPLETED)
+        if not stream.ended:
+            self._give_up(stream)
 
     async def drain(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
         """Start nothing new; give running streams ``seconds`` (or until ``hurry`` is set), then end them."""
         self.draining = True
         loop = asyncio.get_running_loop()
-        over = asyncio.Event()
-        timer = self._clock.call_at(self._clock.time() + seconds, over.set)
-        waits = [loop.create_task(event.wait()) for event in (self._idle, over, hurry) if event is not None]
+        waits = [loop.create_task(event.wait()) for event in (self._idle, hurry) if event is not None]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            with self._time_passing(seconds) as over:
+                first: tuple[asyncio.Future[Any], ...] = (*waits, over)
+                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            timer.cancel()
             for wait in waits:
                 wait.cancel()
         await self.stop_all()
@@ -271,6 +274,16 @@ class Supervisor:
         """End and forget everything."""
         await self.stop_all()
         self._ended.close()
+
+    @contextmanager
+    def _time_passing(self, seconds: float) -> Iterator[asyncio.Future[None]]:
+        """A future that is done when ``seconds`` have passed."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_at(self._clock.time() + seconds, over.cancel)
+        try:
+            yield over
+        finally:
+            timer.cancel()
 
     def _leave_running(self, stream: Stream) -> None:
         self._keep_company(stream)
@@ -318,13 +331,3 @@ class Supervisor:
             self._leave_running(stream)
         finally:
             self._on_end(outcome)
-
-
-async def _next_record(log: Log) -> None:
-    """Wait until something is appended to ``log``, or it is closed."""
-    waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    log.subscribe(waiter)
-    try:
-        await waiter
-    finally:
-        log.unsubscribe(waiter)
