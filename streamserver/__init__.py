@@ -6,6 +6,7 @@ from importlib.metadata import version
 try:
     from streamserver.app import create_app
     from streamserver.config import ConfigError, Settings, load
+    from streamserver.config.load import settings
 except ModuleNotFoundError as error:
     from streamserver.hidden import explain
 
@@ -18,4 +19,4 @@ except ModuleNotFoundError as error:
     raise hidden from None
 
 __version__ = version("streamserver")
-__all__ = ["ConfigError", "Settings", "__version__", "create_app", "load"]
+__all__ = ["ConfigError", "Settings", "__version__", "create_app", "load", "settings"]

@@ -42,7 +42,8 @@ def create_app(
     environ: Mapping[str, str] = os.environ,
     on_end: Callable[[Outcome], None] = log_outcome,
 ) -> web.Application:
-    """The server as an aiohttp application, to run or to mount in another.
+    """The server as an aiohttp application, to run or to mount in another. ``settings`` are made by
+    :func:`streamserver.settings` or :func:`streamserver.load`.
 
     Every collaborator may be replaced: ``registry`` holds the kinds of providers, ``transport``
     carries their requests, ``clock`` is time, ``store`` is what nodes share, ``limiter`` counts what users

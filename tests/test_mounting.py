@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import signal
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,16 +16,24 @@ import pytest
 from aiohttp import web
 from loguru import logger
 
-from streamserver import Settings, create_app
-from streamserver.config.settings import Default
+from streamserver import create_app, settings
 from tests.support.client import get_events, stream_url
+from tests.support.server import clean_environ
 from tests.support.sse import text_of
+
+EXAMPLE = Path(__file__).parents[1] / "docs/examples/embedded.py"
+ON_PORT = """
+import functools, runpy, sys
+from aiohttp import web
+web.run_app = functools.partial(web.run_app, host="127.0.0.1", port=int(sys.argv[2]))
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
 
 
 @asynccontextmanager
 async def mounted(port: int, *, handler_cancellation: bool = True, **options: Any) -> AsyncIterator[str]:
     app = web.Application()
-    app.add_subapp("/llm/", create_app(Settings(provider=Default(default="echo")), environ={}))
+    app.add_subapp("/llm/", create_app(settings({"provider": {"default": "echo"}}), environ={}))
     options = {"access_log": None, **options}
     runner = web.AppRunner(app, handler_cancellation=handler_cancellation, **options)
     await runner.setup()
@@ -70,3 +82,41 @@ async def test_it_says_once_if_it_is_run_in_a_way_that_breaks_its_promises(
         logger.remove(sink)
     assert len(errors) == len(said)
     assert all(word in error for word, error in zip(said, errors, strict=True))
+
+
+@asynccontextmanager
+async def running_example(port: int, log: Path) -> AsyncIterator[str]:
+    """The documented application in a process of its own, once it listens; it has to end well."""
+    command = (sys.executable, "-W", "error", "-c", ON_PORT, str(EXAMPLE), str(port))
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, env=clean_environ())
+    try:
+        async with asyncio.timeout(60):
+            while b"Running on" not in log.read_bytes():
+                assert process.returncode is None, log.read_text("utf-8")
+                await asyncio.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            assert await process.wait() == 0, log.read_text("utf-8")
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def test_the_documented_application_serves(
+    http: aiohttp.ClientSession, unused_tcp_port: int, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with running_example(unused_tcp_port, log) as url:
+        assert text_of(await get_events(http, stream_url(f"{url}/llm"))) == "hello big world"
+        async with http.get(stream_url(f"{url}/llm", "x" * 2001)) as response:
+            assert response.status == 422
+    assert "handler_cancellation" not in log.read_text("utf-8")
+    assert "access_log" not in log.read_text("utf-8")
+
+
+def test_the_documented_application_is_shown_as_it_is() -> None:
+    _, _, code = EXAMPLE.read_text("utf-8").partition('"""\n\n')
+    assert f"```python\n{code}```" in (EXAMPLE.parents[2] / "README.md").read_text("utf-8")

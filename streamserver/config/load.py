@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from providers.catalog import read_options
-from providers.registry import Registry
+from providers.registry import Registry, load_registry
 from providers.validation import Invalid, convert
 from streamserver.assets import default_config
 from streamserver.config.settings import Settings
@@ -56,11 +56,29 @@ def load(
         for key, value in (overrides or {}).items():
             _set(table, key.split("."), value)
             origins[key] = "command line"
-        settings = convert(table, Settings)
-        _check(settings, registry)
+        return Loaded(_checked(table, registry), source)
     except Invalid as error:
         raise ConfigError(f"{_origin(error.key, origins) or source}: {_without_secret(error)}") from None
-    return Loaded(settings, source)
+
+
+def settings(tables: Mapping[str, Any], *, registry: Registry | None = None) -> Settings:
+    """The settings that a ``config.toml`` with these ``tables`` would be, for :func:`streamserver.create_app`.
+
+    What is not said is the default. No file and no environment is looked at; keys are read from the environment by
+    ``create_app``. A ``registry`` that ``create_app`` gets is to be given here as well.
+
+    Raises :class:`ConfigError`, whose one line names key, value and what is allowed.
+    """
+    try:
+        return _checked(dict(tables), registry or load_registry())
+    except Invalid as error:
+        raise ConfigError(f"settings: {_without_secret(error)}") from None
+
+
+def _checked(tables: dict[str, Any], registry: Registry) -> Settings:
+    converted = convert(tables, Settings)
+    _check(converted, registry)
+    return converted
 
 
 def _read(path: str | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

@@ -13,8 +13,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import BaseTestServer, TestClient, TestServer
 
-from streamserver import Settings, create_app
-from streamserver.config import settings as tables
+from streamserver import Settings, create_app, settings
 from streamserver.http.core import CORE
 from streamserver.store.redis.store import RedisStore
 from tests.redis.conftest import StartRedis, start_redis
@@ -27,11 +26,13 @@ OURS = ("Stream", "MemoryLog", "Generation", "Start", "Done", "_Copy", "RemoteSt
 
 
 def settings_with(**resume: object) -> Settings:
-    return Settings(
-        providers={"echo": {"kind": "echo", "delay_ms": 0}},
-        provider=tables.Default(default="echo"),
-        limits=tables.Limits(requests_per_minute=10**9, max_streams_per_user=10**6, max_streams=10**6),
-        resume=tables.Resume(**resume),  # type: ignore[arg-type]
+    return settings(
+        {
+            "providers": {"echo": {"kind": "echo", "delay_ms": 0}},
+            "provider": {"default": "echo"},
+            "limits": {"requests_per_minute": 10**9, "max_streams_per_user": 10**6, "max_streams": 10**6},
+            "resume": resume,
+        }
     )
 
 

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamserver import Settings, create_app
+import streamserver
 from streamserver.http.core import CORE
 from tests.support.sse import Event, Parser, parse
 
@@ -39,13 +39,15 @@ class Reader:
 
 def app_client(**tables: object) -> TestClient[aiohttp.web.Request, aiohttp.web.Application]:
     echo = {"kind": "echo", "delay_ms": 0}
-    config = Settings(
-        providers={"echo": {**echo, **tables}},
-        provider=type(Settings().provider)(default="echo"),
-        limits=type(Settings().limits)(requests_per_minute=10**9, max_streams_per_user=10**6, max_streams=10**6),
-        resume=type(Settings().resume)(max_total_bytes=1 << 22),
+    config = streamserver.settings(
+        {
+            "providers": {"echo": {**echo, **tables}},
+            "provider": {"default": "echo"},
+            "limits": {"requests_per_minute": 10**9, "max_streams_per_user": 10**6, "max_streams": 10**6},
+            "resume": {"max_total_bytes": 1 << 22},
+        }
     )
-    return TestClient(TestServer(create_app(config, on_end=lambda _: None)))
+    return TestClient(TestServer(streamserver.create_app(config, on_end=lambda _: None)))
 
 
 @given(words=WORDS, cuts=st.lists(st.integers(0, 4000), max_size=12), by_query=st.booleans())

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
-from streamserver import Settings, create_app
+from streamserver import create_app, settings
 from streamserver.http.core import CORE, Core
 from streamserver.runner import AppRunner, listen
 
@@ -17,7 +16,7 @@ from streamserver.runner import AppRunner, listen
 @asynccontextmanager
 async def running_app(config: Mapping[str, Any], **collaborators: Any) -> AsyncIterator[tuple[Core, str]]:
     """Serve ``config`` (the tables of a config.toml) on a free port: what the application is made of, and its URL."""
-    app = create_app(msgspec.convert(config, Settings), **collaborators)
+    app = create_app(settings(config), **collaborators)
     runner = AppRunner(app)
     await runner.setup()
     sock = listen("127.0.0.1", 0)
