@@ -7,6 +7,7 @@ from aiohttp.typedefs import Handler
 
 from streamserver.http.core import core_of
 from streamserver.http.keys import presented_key
+from streamserver.http.paths import is_private
 from streamserver.http.position import position_of
 from streamserver.http.problems import Problem
 from streamserver.http.state import KEY_NAME, route_of
@@ -29,7 +30,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         name = None if key is None else keys.name_of(key)
         if name is not None:
             request[KEY_NAME] = name
-        elif _is_protected(request):
+        elif is_private(request) and not _names_a_stream(request):
             raise Problem(
                 "unauthorized",
                 "This needs an API key, as Authorization: Bearer or X-API-Key.",
@@ -38,12 +39,9 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
-def _is_protected(request: web.Request) -> bool:
+def _names_a_stream(request: web.Request) -> bool:
     route = route_of(request)
-    if route.endswith(_STREAM) or (route.endswith(_ONE_SHOT) and _has_position(request)):
-        return False
-    path = request.path if route == "(no route)" else route
-    return any(f"{prefix}/" in f"{path}/" for prefix in ("/api", "/v1", "/metrics"))
+    return route.endswith(_STREAM) or (route.endswith(_ONE_SHOT) and _has_position(request))
 
 
 def _has_position(request: web.Request) -> bool:

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 
 from streamserver.config.settings import Settings
 from streamserver.http.core import core_of
+from streamserver.http.paths import is_api
 from streamserver.http.problems import Problem
 
 EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After"
@@ -27,7 +28,7 @@ async def guard_browsers(request: web.Request, handler: Handler) -> web.StreamRe
     settings = core_of(request).settings
     if not _host_is_ours(request, settings):
         raise Problem("forbidden", "This server does not answer to that Host; server.allowed_hosts adds names.")
-    if request.path == "/" or not _is_api(request.path):
+    if not is_api(request):
         return await handler(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return _preflight(request, settings)
@@ -39,7 +40,7 @@ async def guard_browsers(request: web.Request, handler: Handler) -> web.StreamRe
 
 async def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
     """Let an allowed origin's page read the answer, streams included."""
-    if not _is_api(request.path):
+    if not is_api(request):
         return
     response.headers.add("Vary", "Origin")
     if _origin(request) in core_of(request).settings.auth.cors_origins:
@@ -64,10 +65,6 @@ def _origin(request: web.Request) -> str:
     """The request's origin; ``null``, which any page can be, is none."""
     origin = request.headers.get("Origin", "")
     return "" if origin == "null" else origin
-
-
-def _is_api(path: str) -> bool:
-    return "/api/" in path or "/v1/" in path
 
 
 def _host_is_ours(request: web.Request, settings: Settings) -> bool:
