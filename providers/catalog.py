@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import msgspec
@@ -84,9 +84,11 @@ class Catalog:
         await self._unused.wait()
 
     async def aclose(self) -> None:
-        for configured in self:
-            await configured.provider.aclose()
-        await self._transport.aclose()
+        """Close every provider and the transport, also if some fail; what the last of those raised is raised."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._transport.aclose)
+            for configured in reversed(self._configured.values()):
+                stack.push_async_callback(configured.provider.aclose)
 
 
 def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Options:

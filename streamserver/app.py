@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
@@ -81,9 +82,8 @@ def create_app(
     fitness.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
-    app.on_startup.append(_start)
+    app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_end_streams)
-    app.on_cleanup.append(_close)
     add_routes(app)
     return app
 
@@ -184,17 +184,27 @@ def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
         raise KeysError(f"{auth.keys_file}: {said}") from None
 
 
-async def _start(app: web.Application) -> None:
-    await app[CORE].limiter.start()
-    await app[CORE].store.start(app[CORE].supervisor)
+async def _open(app: web.Application) -> AsyncIterator[None]:
+    """Everything that is open while the application runs."""
+    core = app[CORE]
+    async with AsyncExitStack() as stack:
+        # The catalog may have been replaced by then.
+        stack.push_async_callback(_close, "providers", lambda: core.catalog.aclose())
+        stack.push_async_callback(_close, "the store", core.store.aclose)
+        stack.push_async_callback(_close, "the limits", core.limiter.aclose)
+        stack.push_async_callback(_close, "streams", core.supervisor.aclose)
+        await core.limiter.start()
+        await core.store.start(core.supervisor)
+        yield
+
+
+async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
+    """What fails as it is closed is logged: it must keep nothing else open, nor what an application around this has."""
+    try:
+        await close()
+    except Exception as error:
+        log_crash(f"{what} could not be closed", error)
 
 
 async def _end_streams(app: web.Application) -> None:
     await app[CORE].supervisor.stop_all()
-
-
-async def _close(app: web.Application) -> None:
-    await app[CORE].supervisor.aclose()
-    await app[CORE].limiter.aclose()
-    await app[CORE].store.aclose()
-    await app[CORE].catalog.aclose()

@@ -140,7 +140,10 @@ async def _close(old: Catalog) -> None:
     try:
         await old.unused()
     finally:
-        await old.aclose()
+        try:
+            await old.aclose()
+        except Exception as error:
+            log_crash("providers could not be closed", error)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
