@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from aiohttp import web
 
@@ -29,11 +29,19 @@ RETRY_SECONDS = 0.2
 
 
 async def answer(request: web.Request, started: Started, encoder: Encoder) -> web.StreamResponse:
-    """Read a stream that this request started, or found by its key, from its beginning."""
+    """Read a stream that this request started, or found by its key, from its beginning.
+
+    Raises :class:`Problem` if as many as may read it already.
+    """
     core, stream = core_of(request), started.new
     if stream is None:
         return await read(request, started.stream, 0, encoder)
-    with stream.reading():
+    with ExitStack() as place:
+        try:
+            place.enter_context(_counted(core, stream))
+        except Problem:
+            core.supervisor.launch(stream)  # those who found it by its key, and took every place, wait for it
+            raise
         opened = await _open(request, core, stream, encoder)
         # The reader has `start` before the provider is asked.
         data, offset = encoder.encode(stream.id, 0, stream.log.take(0, 1))

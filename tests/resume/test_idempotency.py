@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 
+from streamserver.store import MemoryStore
+from streamserver.store.base import Claim, Claimed, Produced
 from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.application import running_app
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.server import ServerProcess
-from tests.support.sse import Event, text_of
+from tests.support.sse import Event, parse, text_of
 from tests.support.upstream import DONE, Exchange, answer, chunk
 
 KEY = {"Idempotency-Key": "order-0001"}
@@ -182,3 +186,41 @@ async def test_a_refused_request_claims_no_key(start_server: StartServer, http: 
     async with http.post(f"{server.url}/api/chat/stream", json={"prompt": "x" * 21}, headers=KEY) as response:
         assert response.status == 422
     assert text_of(await post_events(http, server.url, BODY, headers=KEY)) == BODY["prompt"]
+
+
+class SlowToSay(MemoryStore):
+    """A store whose first answer is slow to come, while everybody else sees what was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+        self.answer = asyncio.Event()
+
+    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
+        found = await super().publish(stream, claim)
+        self.written.set()
+        await self.answer.wait()
+        return found
+
+
+async def test_who_starts_a_stream_and_finds_its_place_taken_is_refused_and_the_other_gets_it(
+    http: aiohttp.ClientSession,
+) -> None:
+    store = SlowToSay()
+    config = {"provider": {"default": "echo"}, "limits": {"max_readers_per_stream": 1}}
+    asked: dict[str, Any] = {"json": {"prompt": "a b"}, "headers": {"Idempotency-Key": "one-and-only"}}
+    async with running_app(config, store=store, environ={}) as (_, url):
+
+        async def post() -> tuple[int, str]:
+            async with http.post(f"{url}/api/chat/stream", **asked) as response:
+                return response.status, await response.text()
+
+        first = asyncio.create_task(post())
+        await store.written.wait()
+        async with http.post(f"{url}/api/chat/stream", **asked) as second:
+            assert second.status == 200
+            store.answer.set()
+            status, refusal = await first
+            assert (status, json.loads(refusal)["code"]) == (429, "rate_limited")
+            events = parse(await second.read())
+    assert text_of(events) == "a b" and events[-1].type == "done"
