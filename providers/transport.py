@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 from aiohttp.http_exceptions import ContentEncodingError
 
+from providers.body import Body
 from providers.errors import ProviderError, UpstreamDetail, UpstreamUnavailable, disconnected, nonsense
 
 CONNECT_SECONDS = 10.0
@@ -122,12 +123,11 @@ class AiohttpTransport:
 class AiohttpResponse:
     """An aiohttp answer behind the seam."""
 
-    __slots__ = ("_closed", "_content", "_read", "_response", "_until_close")
+    __slots__ = ("_body", "_closed", "_response", "_until_close")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
-        self._content = response.content
-        self._read = response.content.readany
+        self._body = Body.of(response.content)
         self._until_close = "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers
         # None if all of the answer is here, and its connection may be another request's already.
         connection = response.connection
@@ -145,15 +145,15 @@ class AiohttpResponse:
         return self._response.headers
 
     async def read(self) -> bytes:
-        try:
-            data = await self._read()
-        except (aiohttp.ClientError, OSError) as error:
-            # aiohttp raises at once, though what came before the break is there and has been said.
-            data = self._content._read_nowait(-1)
-            if not data:
+        body = self._body
+        while not (data := body.take()):
+            if (error := body.exception()) is not None:
                 raise self._broken(error) from error
-        if not data and self._until_close and self._was_reset():
-            raise disconnected("reset")
+            if body.is_eof():
+                if self._until_close and self._was_reset():
+                    raise disconnected("reset")
+                return b""
+            await body.change()
         return data
 
     def close(self) -> None:
@@ -164,14 +164,14 @@ class AiohttpResponse:
         # At the end of the body aiohttp itself gives the connection back to the pool; usually
         # that end is already here, in the packet that held the last event.
         self._forget()
-        if not self._content.at_eof():
+        if not self._body.at_eof():
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._response.close)
 
     def _lost(self, closed: asyncio.Future[None]) -> None:
         """The connection is gone. aiohttp would leave a body whose chunks make no sense waiting for ever."""
         _look_at(closed)
-        if not self._content.is_eof() and self._content.exception() is None:
-            self._content.set_exception(aiohttp.ClientPayloadError("the body makes no sense"))
+        if not self._body.is_eof() and self._body.exception() is None:
+            self._body.set_exception(aiohttp.ClientPayloadError("the body makes no sense"))
 
     def _was_reset(self) -> bool:
         closed = self._closed
