@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, Protocol
 
 from providers.answers import answered, is_labelled, is_stream, read_error
@@ -20,7 +20,7 @@ class Reader(Protocol):
     complete: bool
     """The API has said that its stream ends here: nothing that matters follows."""
 
-    def events(self, payload: bytes) -> Iterator[Event]:
+    def events(self, payload: bytes) -> Iterable[Event]:
         """The events in one payload. Raises a :class:`~providers.errors.ProviderError` if it tells a failure."""
         ...
 

@@ -42,6 +42,9 @@ class SSEDecoder:
 
         Raises :class:`~providers.errors.UpstreamError` when an event passes :data:`MAX_EVENT_BYTES`.
         """
+        if self._is_one_event(chunk):
+            self._fruitful = True
+            return [chunk[6:-2]]
         if not self._begun:
             chunk = self._begin(chunk)
         if b"\r" in chunk or self._after_cr:
@@ -82,6 +85,18 @@ class SSEDecoder:
         rest = b"".join(self._pending).strip()
         if rest and not self._fruitful and not _FIELD.search(rest):
             raise not_a_stream()
+
+    def _is_one_event(self, chunk: bytes) -> bool:
+        """A token that comes alone: one whole event of one line, and nothing else here."""
+        return (
+            chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and chunk.find(b"\n") == len(chunk) - 2
+            and b"\r" not in chunk
+            and self._begun
+            and not self._pending
+            and not self._after_cr
+        )
 
     def _begin(self, chunk: bytes) -> bytes:
         """Take off a byte order mark, which may itself be cut."""

@@ -6,14 +6,14 @@ Source: OpenAI's API reference, "Chat completions", and what the servers that co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Reasoning, Text, ToolCall, Usage
 from providers.errors import disconnected
 from providers.openai import errors
-from providers.openai.chunks import CHUNK, Choice, Chunk, Delta, TokenUsage
+from providers.openai.chunks import CHUNK, Delta
 from providers.openai.options import SharedOptions
 
 PATH = "chat/completions"
@@ -58,11 +58,11 @@ class ChatReader:
         self._model: str | None = None
         self._finish_reason: str | None = None
 
-    def events(self, payload: bytes) -> Iterator[Event]:
+    def events(self, payload: bytes) -> Sequence[Event]:
         """The events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
         if payload == b"[DONE]":
             self.complete = True
-            return
+            return ()
         chunk = read_payload(payload, CHUNK)
         if chunk.error:
             raise errors.from_stream(chunk.error)
@@ -70,17 +70,17 @@ class ChatReader:
             raise errors.from_stream({"message": chunk.message, "type": chunk.type, "code": chunk.code})
         if chunk.model:
             self._model = chunk.model
+        # A list, and functions that add to it: three generators would cost as much as reading the JSON.
+        events: list[Event] = []
         for choice in chunk.choices or ():
             if not choice.index:
-                yield from self._choice(choice)
+                if choice.delta is not None:
+                    _add_delta(choice.delta, events)
+                if choice.finish_reason:
+                    self._finish_reason = choice.finish_reason
         if chunk.usage is not None:
-            yield _usage(chunk)
-
-    def _choice(self, choice: Choice) -> Iterator[Event]:
-        if choice.delta is not None:
-            yield from _delta(choice.delta)
-        if choice.finish_reason:
-            self._finish_reason = choice.finish_reason
+            events.append(Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens))
+        return events
 
     def finish(self) -> Finish:
         """The end. Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said that it finished."""
@@ -90,23 +90,25 @@ class ChatReader:
         return Finish(reason, self._model)
 
 
-def _delta(delta: Delta) -> Iterator[Event]:
+def _add_delta(delta: Delta, events: list[Event]) -> None:
     reasoning = delta.reasoning_content or delta.reasoning
     if reasoning:
-        yield Reasoning(reasoning)
+        events.append(Reasoning(reasoning))
     # A refusal is what the model says instead of an answer.
     content = delta.content or delta.refusal
     if isinstance(content, list):
-        yield from _parts(content)
+        events.extend(_parts(content))
     elif content:
-        yield Text(content)
+        events.append(Text(content))
     for position, call in enumerate(delta.tool_calls or ()):
         function = call.function
-        yield ToolCall(
-            position if call.index is None else call.index,
-            call.id,
-            function.name if function else None,
-            (function.arguments if function else None) or "",
+        events.append(
+            ToolCall(
+                position if call.index is None else call.index,
+                call.id,
+                function.name if function else None,
+                (function.arguments if function else None) or "",
+            )
         )
 
 
@@ -124,8 +126,3 @@ def _parts(parts: list[Any]) -> Iterator[Event]:
 
 def _is_text(part: object) -> bool:
     return isinstance(part, dict) and isinstance(part.get("text"), str)
-
-
-def _usage(chunk: Chunk) -> Usage:
-    usage = chunk.usage or TokenUsage()
-    return Usage(usage.prompt_tokens, usage.completion_tokens)

@@ -63,10 +63,10 @@ class _Tail:
     async def run(self) -> None:
         """Follow the log to its end."""
         response = self._response
-        if (batch := self._next_batch()) is None:
-            response.flush_headers()
+        if self._is_more():
+            await response.send_batch(self._next_batch())
         else:
-            await response.send_batch(batch)
+            response.flush_headers()
         while not response.complete:
             match await self._next_event():
                 case _Event.ENDED:
@@ -114,8 +114,8 @@ class _Tail:
 
     def _write(self) -> _Event | None:
         """Write what is there; what keeps it from writing more, None if that is only that there is no more."""
-        while (batch := self._next_batch()) is not None:
-            keeps_up = self._response.write_now(batch)
+        while self._is_more():
+            keeps_up = self._response.write_now(self._next_batch())
             self._due = self._clock.time() + self._keepalive
             if self._response.complete:
                 return _Event.ENDED
@@ -123,14 +123,16 @@ class _Tail:
                 return _Event.BEHIND
         return None
 
-    def _next_batch(self) -> bytes | None:
-        """The bytes of the next records, None if there are none yet."""
+    def _is_more(self) -> bool:
+        """Whether there is something to write."""
+        return self._offset < len(self._log) or self._log.terminal is not None
+
+    def _next_batch(self) -> bytes:
+        """The bytes of the next records."""
         log = self._log
-        if log.terminal is not None and self._offset >= len(log):
+        if self._offset >= len(log):  # and it has ended: who is past the end gets that
             self._offset = len(log) - 1
         records = log.take(self._offset, BATCH_RECORDS)
-        if not records:
-            return None
         data, count = self._encoder.encode(log.stream_id, self._offset, records)
         self._offset += count
         # Before the write: if it fails halfway, nothing may be written after it.

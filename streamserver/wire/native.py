@@ -29,6 +29,8 @@ class NativeEncoder:
     keepalive = b"event: ping\ndata: {}\n\n"
 
     def encode(self, stream_id: str, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
+        if len(records) == 1:
+            return _bytes(_block(f"{stream_id}:{offset}", records[0])), 1
         parts: list[bytes] = []
         size = 0
         for number, record in enumerate(records, start=offset):
