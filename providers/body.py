@@ -56,8 +56,11 @@ class Body(StreamReader):
         if data:
             self._buffer.append(data)
             self._size += PIECE_OVERHEAD_BYTES + len(data)
-            if self._waiter is not None:
-                self._wake()
+            waiter = self._waiter
+            if waiter is not None:
+                self._waiter = None
+                if not waiter.done():
+                    waiter.set_result(None)
             elif self._size > self._high_water:
                 self._protocol.pause_reading()
         return False
@@ -65,16 +68,12 @@ class Body(StreamReader):
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         self._exception = exc
         self._eof_callbacks.clear()
-        if self._waiter is not None:
-            self._wake()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def begin_http_chunk_receiving(self) -> None:
         """Where the chunks of HTTP end says nothing."""
 
     def end_http_chunk_receiving(self) -> None:
         """The same."""
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)

@@ -17,7 +17,7 @@ from providers.validation import Invalid
 from streamserver import supervisor as streams
 from streamserver.admission import Limiter, memory_limiter
 from streamserver.config.settings import Settings
-from streamserver.generation import Bounds, Outcome
+from streamserver.generation import Outcome
 from streamserver.http import fitness
 from streamserver.http.core import CORE, Core
 from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
@@ -126,7 +126,8 @@ def tell(*observers: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
 def policy_for(settings: Settings) -> streams.Policy:
     """The supervisor's bounds, from the settings."""
     return streams.Policy(
-        bounds=Bounds(total=settings.timeouts.total, max_log_bytes=settings.resume.max_log_bytes),
+        total=settings.timeouts.total,
+        max_log_bytes=settings.resume.max_log_bytes,
         max_streams=settings.limits.max_streams,
         max_readers_per_stream=settings.limits.max_readers_per_stream,
         attach_seconds=settings.resume.attach_seconds,

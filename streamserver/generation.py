@@ -27,8 +27,8 @@ from providers.errors import ProviderError, UpstreamDetail, UpstreamDisconnected
 from providers.resilience import Expiry
 from streamserver.estimate import TokenCount
 from streamserver.failures import failed, failed_with
-from streamserver.log.base import Log
-from streamserver.log.records import ContinuedText, Done, Failed, Terminal, TokenUsage, size_of
+from streamserver.log.base import Log, LogFull
+from streamserver.log.records import ContinuedText, Done, Failed, Terminal, TokenUsage
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -67,19 +67,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.tries)
 
 
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a generation may take: ``total`` seconds, and ``max_log_bytes`` of log."""
-
-    total: float
-    max_log_bytes: int
-
-
-class _TooLarge(Exception):
-    """The next piece would pass ``max_log_bytes``."""
-
-
 class Generation:
-    """Runs ``provider`` on ``request`` into ``log``.
+    """Runs ``provider`` on ``request`` into ``log``, for ``total`` seconds at the most.
 
     However it ends (an answer, a failure, a deadline, :meth:`stop`, a bug), the log is closed with one
     terminal record, the provider's connection is closed, and ``on_end`` is called once.
@@ -92,7 +81,7 @@ class Generation:
         provider: Provider,
         request: ChatRequest,
         user: str,
-        bounds: Bounds,
+        total: float,
         clock: Clock,
         on_end: Callable[[Outcome], None],
     ) -> None:
@@ -100,7 +89,7 @@ class Generation:
         self._provider = provider
         self._request = request
         self._user = user
-        self._bounds = bounds
+        self._total = total
         self._clock = clock
         self._on_end = on_end
         self._began = clock.time()
@@ -131,7 +120,7 @@ class Generation:
         """Generate until the end. Never raises: to cancel it is to end it."""
         try:
             with Expiry(self._clock) as expiry:
-                expiry.within("total", self._bounds.total)
+                expiry.within("total", self._total)
                 async with aclosing(self._provider.stream(self._request)) as events:
                     await self._relay(events)
             terminal = self._done()
@@ -144,7 +133,7 @@ class Generation:
             else:  # nobody cancelled this task: the provider let one of its own out
                 self._crash = error
                 terminal = self._failed("internal")
-        except _TooLarge:
+        except LogFull:
             terminal = self._failed("too_large")
         except Exception as error:
             self._crash = error
@@ -187,10 +176,7 @@ class Generation:
             if self._after_cr and piece.text[0] == "\n":
                 piece = ContinuedText(piece.text)
             self._after_cr = piece.text[-1] == "\r"
-        log = self._log
-        if log.size_bytes + size_of(piece) > self._bounds.max_log_bytes:
-            raise _TooLarge
-        log.append(piece)
+        self._log.append(piece)
         self._tokens.add(piece)
 
     def _attempt(self, attempt: Attempt) -> None:

@@ -18,7 +18,7 @@ from loguru import logger
 from providers.base import ChatRequest
 from providers.catalog import Configured
 from providers.clock import Clock, Timer
-from streamserver.generation import Bounds, Generation, Outcome
+from streamserver.generation import Generation, Outcome
 from streamserver.log.base import Log
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Start
@@ -32,7 +32,8 @@ STOP_SECONDS = 1.0
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds on streams; times in seconds. The names are those of the settings."""
 
-    bounds: Bounds
+    total: float
+    max_log_bytes: int
     max_streams: int
     max_readers_per_stream: int
     attach_seconds: float
@@ -163,13 +164,13 @@ class Supervisor:
         """
         self.check_room()
         start = Start(secrets.token_urlsafe(16), request_id, configured.name, request.model)
-        stream = Stream(MemoryLog(start), grace_seconds, self)
+        stream = Stream(MemoryLog(start, self.policy.max_log_bytes), grace_seconds, self)
         stream.generation = Generation(
             log=stream.log,
             provider=configured.provider,
             request=request,
             user=user,
-            bounds=self.policy.bounds,
+            total=self.policy.total,
             clock=self._clock,
             on_end=lambda outcome: self._end(stream, outcome),
         )

@@ -18,7 +18,7 @@ from providers.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from streamserver.generation import Bounds, Generation, Outcome
+from streamserver.generation import Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Start
 
@@ -44,14 +44,14 @@ class Run:
     """A generation, its log, and the outcomes it told of."""
 
     def __init__(self, script: Script) -> None:
-        self.log = MemoryLog(Start("s" * 22, "request", "provider", "model"))
+        self.log = MemoryLog(Start("s" * 22, "request", "provider", "model"), 10_000)
         self.outcomes: list[Outcome] = []
         self.generation = Generation(
             log=self.log,
             provider=Scripted(script),
             request=REQUEST,
             user="",
-            bounds=Bounds(total=60, max_log_bytes=10_000),
+            total=60,
             clock=LoopClock(),
             on_end=self.outcomes.append,
         )

@@ -11,7 +11,7 @@ import pytest
 from providers.base import ChatRequest, Event, Finish, Message, Text
 from providers.catalog import Configured
 from providers.resilience import Breaker
-from streamserver.generation import Bounds, Outcome
+from streamserver.generation import Outcome
 from streamserver.log.records import Failed
 from streamserver.store import MemoryStore
 from streamserver.supervisor import STOP_SECONDS, Policy, Stream, Supervisor
@@ -71,7 +71,8 @@ class Scene:
         self.outcomes: list[Outcome] = []
         self.freed = 0
         policy = Policy(
-            bounds=Bounds(total=600, max_log_bytes=10_000),
+            total=600,
+            max_log_bytes=10_000,
             max_streams=1,
             max_readers_per_stream=5,
             attach_seconds=600,

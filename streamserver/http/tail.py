@@ -63,8 +63,8 @@ class _Tail:
     async def run(self) -> None:
         """Follow the log to its end."""
         response = self._response
-        if self._is_more():
-            await response.send_batch(self._next_batch())
+        if batch := self._next_batch():
+            await response.send_batch(batch)
         else:
             response.flush_headers()
         while not response.complete:
@@ -114,27 +114,27 @@ class _Tail:
 
     def _write(self) -> _Event | None:
         """Write what is there; what keeps it from writing more, None if that is only that there is no more."""
-        while self._is_more():
-            keeps_up = self._response.write_now(self._next_batch())
+        response = self._response
+        while batch := self._next_batch():
+            keeps_up = response.write_now(batch)
             self._due = self._clock.time() + self._keepalive
-            if self._response.complete:
+            if response.complete:
                 return _Event.ENDED
             if not keeps_up:
                 return _Event.BEHIND
         return None
 
-    def _is_more(self) -> bool:
-        """Whether there is something to write."""
-        return self._offset < len(self._log) or self._log.terminal is not None
-
     def _next_batch(self) -> bytes:
-        """The bytes of the next records."""
-        log = self._log
-        if self._offset >= len(log):  # and it has ended: who is past the end gets that
-            self._offset = len(log) - 1
-        records = log.take(self._offset, BATCH_RECORDS)
-        data, count = self._encoder.encode(log.stream_id, self._offset, records)
-        self._offset += count
+        """The bytes of the next records, ``b""`` if there are none yet."""
+        log, offset = self._log, self._offset
+        records = log.take(offset, BATCH_RECORDS)
+        if not records:
+            if log.terminal is None:
+                return b""
+            offset = len(log) - 1  # who is past the end gets that
+            records = log.take(offset, 1)
+        data, count = self._encoder.encode(log.stream_id, offset, records)
+        self._offset = offset + count
         # Before the write: if it fails halfway, nothing may be written after it.
         self._response.complete = log.terminal is not None and self._offset == len(log)
         return data

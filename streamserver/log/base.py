@@ -10,6 +10,10 @@ from providers.base import Delta
 from streamserver.log.records import Record, Start, Terminal
 
 
+class LogFull(Exception):
+    """The next piece would pass ``resume.max_log_bytes``."""
+
+
 class Log(Protocol):
     """An append-only log of one generation, with one writer and any number of readers.
 
@@ -42,7 +46,10 @@ class Log(Protocol):
         ...
 
     def append(self, record: Delta) -> bool:
-        """Add a piece and wake the readers. False, and nothing added, if the log is closed."""
+        """Add a piece and wake the readers. False, and nothing added, if the log is closed.
+
+        Raises :class:`LogFull`, with nothing added; an end has room in any log.
+        """
         ...
 
     def close(self, terminal: Terminal) -> bool:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from providers.base import Delta
+from streamserver.log.base import LogFull
 from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Record, Start, Terminal, size_of
 
 
 class MemoryLog:
     """A list, and the futures of who waits for its next record. See :class:`~streamserver.log.base.Log`."""
 
-    __slots__ = ("_records", "_waiters", "size_bytes", "start", "stream_id", "terminal")
+    __slots__ = ("_max_bytes", "_records", "_waiters", "size_bytes", "start", "stream_id", "terminal")
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, max_bytes: float = math.inf) -> None:
         self.stream_id = start.stream_id
         self.start = start
         self.terminal: Terminal | None = None
         self.size_bytes = RECORD_OVERHEAD_BYTES
+        self._max_bytes = max_bytes
         self._records: list[Record] = [start]
         self._waiters: list[asyncio.Future[bool]] = []
 
@@ -28,7 +31,10 @@ class MemoryLog:
     def append(self, record: Delta) -> bool:
         if self.terminal is not None:
             return False
-        self.size_bytes += size_of(record)
+        size = self.size_bytes + size_of(record)
+        if size > self._max_bytes:
+            raise LogFull
+        self.size_bytes = size
         self._records.append(record)
         if self._waiters:
             self._wake()

@@ -12,7 +12,7 @@ from providers.catalog import Configured
 from providers.clock import LoopClock
 from providers.resilience import Breaker
 from streamserver.admission import Quota, memory_limiter
-from streamserver.generation import Bounds, Outcome
+from streamserver.generation import Outcome
 from streamserver.store import MemoryStore
 from streamserver.supervisor import Policy, Stream, Supervisor
 
@@ -42,7 +42,8 @@ async def test_a_hundred_thousand_cancelled_streams_later_the_count_is_0() -> No
     limiter = memory_limiter(clock)
     supervisor = Supervisor(
         Policy(
-            bounds=Bounds(total=600, max_log_bytes=10_000),
+            total=600,
+            max_log_bytes=10_000,
             max_streams=AT_A_TIME,
             max_readers_per_stream=5,
             attach_seconds=600,

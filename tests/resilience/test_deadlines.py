@@ -22,7 +22,7 @@ from providers.base import (
 )
 from providers.errors import Overloaded, UpstreamTimeout
 from providers.resilience import Deadlines
-from streamserver.generation import Bounds, Generation, Outcome
+from streamserver.generation import Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed, Record
 from tests.support.clock import FakeClock, settle
@@ -166,9 +166,8 @@ async def test_a_cancel_while_it_waits_closes_the_provider_and_stays_a_cancel(
 
 
 def generation(provider: Deadlines, clock: FakeClock, log: MemoryLog, ended: list[Outcome]) -> Generation:
-    bounds = Bounds(total=TOTAL, max_log_bytes=2**20)
     return Generation(
-        log=log, provider=provider, request=REQUEST, user="", bounds=bounds, clock=clock, on_end=ended.append
+        log=log, provider=provider, request=REQUEST, user="", total=TOTAL, clock=clock, on_end=ended.append
     )
 
 

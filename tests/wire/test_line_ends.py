@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.base import ChatRequest, Event, Finish, Message, Text
-from streamserver.generation import Bounds, Generation, Outcome
+from streamserver.generation import Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.wire.native import NativeEncoder
 from tests.contracts.encoder import encode_all
@@ -45,7 +45,7 @@ async def test_a_crlf_is_one_line_end_however_the_provider_cuts_it(pieces: list[
         provider=Pieces(pieces),
         request=REQUEST,
         user="",
-        bounds=Bounds(total=10, max_log_bytes=2**20),
+        total=10,
         clock=FakeClock(),
         on_end=ended.append,
     ).run()
