@@ -55,8 +55,8 @@ class _Tail:
         self._loop = asyncio.get_running_loop()
         self._due = clock.time() + keepalive
         self._timer: Timer | None = None
-        self._record: asyncio.Future[bool] | None = None
-        """Set by the log at the next record."""
+        self._subscribed = False
+        """The log will call at the next record."""
         self._event: asyncio.Future[_Event] | None = None
         """What the task sleeps on; None while it is awake, and while the reader is behind."""
 
@@ -78,51 +78,40 @@ class _Tail:
                     await response.send_batch(self._encoder.keepalive)
 
     async def _next_event(self) -> _Event:
-        self._event = self._loop.create_future()
+        self._event = event = self._loop.create_future()
         if self._timer is None:
             self._timer = self._clock.call_at(self._due, self._ring)
-        self._pump()
+        self._pump(event)
         try:
-            return await self._event
+            return await event
         finally:
             self._event = None
 
-    def _wake(self, record: asyncio.Future[bool]) -> None:
-        """There is a record, or the log cannot be followed any more."""
-        error = None if record.cancelled() else record.exception()
-        if error is None:
-            self._pump()
-        elif self._event is not None and not self._event.done():
-            self._event.set_exception(error)
-
-    def _pump(self) -> None:
-        """Write what is there, and ask to be woken at the next record."""
+    def _wake(self) -> None:
+        """The log has grown, or cannot be followed any more."""
+        self._subscribed = False
         event = self._event
-        if event is None or event.done():
-            return  # the task is awake, and will look by itself
+        if event is not None and not event.done():  # else the task is awake, and will look by itself
+            self._pump(event)
+
+    def _pump(self, event: asyncio.Future[_Event]) -> None:
+        """Write what is there, and ask to be woken at the next record; ``event`` is set if that does not do."""
+        response = self._response
         try:
-            outcome = self._write()
+            while batch := self._next_batch():
+                keeps_up = response.write_now(batch)
+                self._due = self._clock.time() + self._keepalive
+                if response.complete:
+                    event.set_result(_Event.ENDED)
+                    return
+                if not keeps_up:
+                    event.set_result(_Event.BEHIND)
+                    return
+            if not self._subscribed:
+                self._log.subscribe(self._wake)
+                self._subscribed = True
         except Exception as error:
             event.set_exception(error)
-            return
-        if outcome is not None:
-            event.set_result(outcome)
-        elif self._record is None or self._record.done():
-            self._record = self._loop.create_future()
-            self._record.add_done_callback(self._wake)
-            self._log.subscribe(self._record)
-
-    def _write(self) -> _Event | None:
-        """Write what is there; what keeps it from writing more, None if that is only that there is no more."""
-        response = self._response
-        while batch := self._next_batch():
-            keeps_up = response.write_now(batch)
-            self._due = self._clock.time() + self._keepalive
-            if response.complete:
-                return _Event.ENDED
-            if not keeps_up:
-                return _Event.BEHIND
-        return None
 
     def _next_batch(self) -> bytes:
         """The bytes of the next records, ``b""`` if there are none yet."""
@@ -155,5 +144,5 @@ class _Tail:
     def __exit__(self, *exc_info: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._record is not None:
-            self._log.unsubscribe(self._record)
+        if self._subscribed:
+            self._log.unsubscribe(self._wake)

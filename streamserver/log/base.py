@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from providers.base import Delta
@@ -61,10 +60,13 @@ class Log(Protocol):
         """Up to ``limit`` records from ``offset`` on, empty if there are none yet."""
         ...
 
-    def subscribe(self, waiter: asyncio.Future[bool]) -> None:
-        """Set ``waiter`` to True at the next append or close. To be called when :meth:`take` gave nothing."""
+    def subscribe(self, wake: Callable[[], object]) -> None:
+        """Have ``wake`` called once, by the event loop, after the next append or close.
+
+        To be called when :meth:`take` gave nothing.
+        """
         ...
 
-    def unsubscribe(self, waiter: asyncio.Future[bool]) -> None:
-        """Forget ``waiter``."""
+    def unsubscribe(self, wake: Callable[[], object]) -> None:
+        """Forget ``wake``. If the log has grown already, it may be called yet."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from providers.base import Delta
 from streamserver.log.base import LogFull
@@ -12,7 +12,7 @@ from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Record
 
 
 class MemoryLog:
-    """A list, and the futures of who waits for its next record. See :class:`~streamserver.log.base.Log`."""
+    """A list, and what wakes those who wait for its next record. See :class:`~streamserver.log.base.Log`."""
 
     __slots__ = ("_max_bytes", "_records", "_waiters", "size_bytes", "start", "stream_id", "terminal")
 
@@ -23,7 +23,7 @@ class MemoryLog:
         self.size_bytes = RECORD_OVERHEAD_BYTES
         self._max_bytes = max_bytes
         self._records: list[Record] = [start]
-        self._waiters: list[asyncio.Future[bool]] = []
+        self._waiters: list[Callable[[], object]] = []
 
     def __len__(self) -> int:
         return len(self._records)
@@ -36,8 +36,7 @@ class MemoryLog:
             raise LogFull
         self.size_bytes = size
         self._records.append(record)
-        if self._waiters:
-            self._wake()
+        self._wake()
         return True
 
     def close(self, terminal: Terminal) -> bool:
@@ -53,15 +52,16 @@ class MemoryLog:
     def take(self, offset: int, limit: int) -> Sequence[Record]:
         return self._records[offset : offset + limit]
 
-    def subscribe(self, waiter: asyncio.Future[bool]) -> None:
-        self._waiters.append(waiter)
+    def subscribe(self, wake: Callable[[], object]) -> None:
+        self._waiters.append(wake)
 
-    def unsubscribe(self, waiter: asyncio.Future[bool]) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+    def unsubscribe(self, wake: Callable[[], object]) -> None:
+        if wake in self._waiters:
+            self._waiters.remove(wake)
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(True)
+        if self._waiters:
+            call_soon = asyncio.get_running_loop().call_soon
+            for wake in self._waiters:
+                call_soon(wake)
+            self._waiters.clear()

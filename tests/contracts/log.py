@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,10 +23,6 @@ over_a_fixture = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     deadline=None,
 )
-
-
-def waiter() -> asyncio.Future[bool]:
-    return asyncio.get_running_loop().create_future()
 
 
 class LogContract:
@@ -108,51 +105,53 @@ class LogContract:
         assert log.take(len(log) - 1, 1) == [log.terminal]
 
     async def test_an_append_wakes_every_waiter_once(self, log: Log) -> None:
-        waiters = [waiter() for _ in range(3)]
-        for each in waiters:
-            log.subscribe(each)
-        assert not any(each.done() for each in waiters)
+        woken: list[int] = []
+        for number in range(3):
+            log.subscribe(partial(woken.append, number))
         log.append(Text("a"))
-        assert [each.done() and each.result() for each in waiters] == [True] * 3
-        # A future that is set twice raises InvalidStateError.
+        assert woken == [], "the writer waited for its readers"
         log.append(Text("b"))
+        await asyncio.sleep(0)
+        log.append(Text("c"))
         log.close(DONE)
+        await asyncio.sleep(0)
+        assert woken == [0, 1, 2]
 
     async def test_closing_wakes_every_waiter_once(self, log: Log) -> None:
-        waiters = [waiter() for _ in range(3)]
-        for each in waiters:
-            log.subscribe(each)
+        woken: list[int] = []
+        for number in range(3):
+            log.subscribe(partial(woken.append, number))
         log.close(DONE)
-        assert [each.done() and each.result() for each in waiters] == [True] * 3
         log.close(FAILED)
+        await asyncio.sleep(0)
+        assert woken == [0, 1, 2]
 
     async def test_the_record_is_there_when_its_waiter_wakes(self, log: Log) -> None:
-        woken, seen = waiter(), list[Record]()
-        woken.add_done_callback(lambda _: seen.extend(log.take(1, MANY)))
-        log.subscribe(woken)
+        seen = list[Record]()
+        log.subscribe(lambda: seen.extend(log.take(1, MANY)))
         log.append(Text("a"))
-        await woken
         await asyncio.sleep(0)
         assert seen == [Text("a")]
 
     async def test_a_refused_append_wakes_nobody(self, log: Log) -> None:
         log.close(DONE)
-        late = waiter()
-        log.subscribe(late)
+        late: list[int] = []
+        log.subscribe(partial(late.append, 1))
         log.append(Text("a"))
         log.close(FAILED)
-        assert not late.done()
+        await asyncio.sleep(0)
+        assert late == []
 
     async def test_a_waiter_that_was_given_up_disturbs_nobody(self, log: Log) -> None:
-        cancelled, forgotten, waiting = waiter(), waiter(), waiter()
-        for each in (cancelled, forgotten, waiting):
-            log.subscribe(each)
-        cancelled.cancel()
+        woken: list[str] = []
+        forgotten, waiting = partial(woken.append, "forgotten"), partial(woken.append, "waiting")
+        log.subscribe(forgotten)
+        log.subscribe(waiting)
         log.unsubscribe(forgotten)
-        log.unsubscribe(waiter())
+        log.unsubscribe(partial(woken.append, "never subscribed"))
         log.append(Text("a"))
-        assert waiting.result() is True
-        assert not forgotten.done()
+        await asyncio.sleep(0)
+        assert woken == ["waiting"]
         log.unsubscribe(waiting)
 
     async def test_readers_are_independent_of_each_other_and_of_the_writer(self, log: Log) -> None:
@@ -165,9 +164,9 @@ class LogContract:
                 if records:
                     seen += records
                     continue
-                wait = waiter()
-                log.subscribe(wait)
-                await wait
+                grown = asyncio.Event()
+                log.subscribe(grown.set)
+                await grown.wait()
             return seen
 
         async def write() -> None:

@@ -58,9 +58,9 @@ async def read_all(log: Log) -> list[Record]:
             if log.terminal is not None and len(records) == len(log):
                 return records
             if not taken:
-                waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-                log.subscribe(waiter)
-                await waiter
+                grown = asyncio.Event()
+                log.subscribe(grown.set)
+                await grown.wait()
 
 
 class SharedLogContract:
@@ -111,10 +111,10 @@ class SharedLogContract:
         log = await pair.near.publish()
         stream = await pair.far.found(log.stream_id)
         with stream.reading():
-            waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            stream.log.subscribe(waiter)
+            grown = asyncio.Event()
+            stream.log.subscribe(grown.set)
             log.append(Text("a"))
-            assert await asyncio.wait_for(waiter, WAIT_SECONDS)
+            await asyncio.wait_for(grown.wait(), WAIT_SECONDS)
             assert stream.log.take(1, MANY) == [Text("a")]
 
     @given(pieces=st.lists(deltas, max_size=12))

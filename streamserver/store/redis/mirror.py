@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -42,7 +44,7 @@ class Lifetimes:
 class _Copy:
     """A log, and how much of it is in Redis."""
 
-    __slots__ = ("claim", "epoch", "stored", "stream", "waiter")
+    __slots__ = ("claim", "epoch", "stored", "stream", "wake")
 
     def __init__(self, stream: Produced, claim: Claim | None, stored: int, epoch: int) -> None:
         self.stream = stream
@@ -50,7 +52,8 @@ class _Copy:
         self.stored = stored
         self.epoch = epoch
         """The connection on which ``stored`` was last known to be true."""
-        self.waiter: asyncio.Future[bool] | None = None
+        self.wake: Callable[[], None] | None = None
+        """What its log will call at the next record."""
 
 
 class Mirror:
@@ -97,8 +100,8 @@ class Mirror:
     def _drop(self, stream_id: str) -> None:
         self._behind.pop(stream_id, None)
         copy = self._copies.pop(stream_id, None)
-        if copy is not None and copy.waiter is not None:
-            copy.stream.log.unsubscribe(copy.waiter)
+        if copy is not None and copy.wake is not None:
+            copy.stream.log.unsubscribe(copy.wake)
 
     def check_all(self) -> None:
         """Redis may have lost something."""
@@ -138,12 +141,12 @@ class Mirror:
             self._mark(copy)
             return
         self._behind.pop(copy.stream.id, None)
-        if log.terminal is None and (copy.waiter is None or copy.waiter.done()):
-            copy.waiter = asyncio.get_running_loop().create_future()
-            copy.waiter.add_done_callback(lambda _: self._grown(copy))
-            log.subscribe(copy.waiter)
+        if log.terminal is None and copy.wake is None:
+            copy.wake = partial(self._grown, copy)
+            log.subscribe(copy.wake)
 
     def _grown(self, copy: _Copy) -> None:
+        copy.wake = None
         if self._copies.get(copy.stream.id) is copy:
             self._mark(copy)
 

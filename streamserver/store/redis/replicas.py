@@ -52,19 +52,16 @@ class ReplicaLog(MemoryLog):
                 return  # an entry is missing; it is asked for again
             self._add(records[len(self) - first :])
 
-    def subscribe(self, waiter: asyncio.Future[bool]) -> None:
+    def subscribe(self, wake: Callable[[], object]) -> None:
+        """Also raises :class:`~streamserver.store.base.StoreLost`, after :meth:`send_away`."""
         if self._lost and self.terminal is None:
-            waiter.set_exception(StoreLost())
-        else:
-            super().subscribe(waiter)
+            raise StoreLost
+        super().subscribe(wake)
 
     def send_away(self) -> None:
-        """Let every reader's wait end with :class:`~streamserver.store.base.StoreLost`, until :meth:`resume`."""
+        """Wake every reader, to be told :class:`~streamserver.store.base.StoreLost`, until :meth:`resume`."""
         self._lost = True
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(StoreLost())
+        self._wake()
 
     def resume(self) -> None:
         self._lost = False
@@ -131,12 +128,17 @@ class RemoteStream:
     async def _next_record(self) -> None:
         if self.ended:
             return
-        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.log.subscribe(waiter)
-        await asyncio.wait((waiter,), timeout=STOP_AGAIN_SECONDS)
-        self.log.unsubscribe(waiter)
-        if not waiter.done():
-            waiter.cancel()
+        grown = asyncio.Event()
+        try:
+            async with asyncio.timeout(STOP_AGAIN_SECONDS):
+                self.log.subscribe(grown.set)
+                await grown.wait()
+        except StoreLost:
+            await asyncio.sleep(STOP_AGAIN_SECONDS)
+        except TimeoutError:
+            pass
+        finally:
+            self.log.unsubscribe(grown.set)
 
 
 class Replicas:
