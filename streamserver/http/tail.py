@@ -78,7 +78,8 @@ class _Tail:
                     await response.send_batch(self._encoder.keepalive)
 
     async def _next_event(self) -> _Event:
-        self._event = event = self._loop.create_future()
+        event: asyncio.Future[_Event] = self._loop.create_future()
+        self._event = event
         if self._timer is None:
             self._timer = self._clock.call_at(self._due, self._ring)
         self._pump(event)
