@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 MAX_DEPTH = 200
@@ -48,10 +49,11 @@ def scalars(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 
 class DoubledKey(ValueError):
-    """An object has a key twice: which of the two was meant is anybody's guess."""
+    """An object has a key twice: which of the two was meant is anybody's guess. ``path`` leads to it:
+    ``messages[0].role``."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, path: str) -> None:
+        self.path = path
         super().__init__("a key is doubled")
 
 
@@ -61,16 +63,37 @@ def loads(data: bytes, *, unique: bool = False) -> Any:
     Raises :class:`ValueError` (of which :class:`UnicodeDecodeError` is one) or
     :class:`RecursionError` for anything else; with ``unique``, :class:`DoubledKey` for a doubled key.
     """
-    hook = _unique if unique else None
-    return scalars(json.loads(data.decode(), parse_constant=_refuse, object_pairs_hook=hook))
+    text = data.decode()
+    try:
+        return scalars(json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique if unique else None))
+    except DoubledKey:
+        path = next(_doubled(json.loads(text, object_pairs_hook=_Pairs)))
+        raise DoubledKey(path.removeprefix(".")) from None
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with all its keys."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        seen: set[str] = set()
-        raise DoubledKey(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+        raise DoubledKey("")
     return table
+
+
+def _doubled(value: Any) -> Iterator[str]:
+    """The paths of all doubled keys in ``value``. They are put together only of what is found: keys may be long."""
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for key, item in value:
+            if key in seen:
+                yield f".{key}"
+            seen.add(key)
+            yield from (f".{key}{inner}" for inner in _doubled(item))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from (f"[{number}]{inner}" for inner in _doubled(item))
 
 
 def _refuse(constant: str) -> None:

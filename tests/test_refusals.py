@@ -40,6 +40,13 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
     ("a prompt too long", json.dumps({"prompt": MARK * 600}).encode(), 422, "invalid_request", "prompt"),
     ("an unknown field", b'{"prompt": "mArKeDwOrD", "promt": 1}', 422, "invalid_request", "promt"),
     ("a doubled field", b'{"prompt": "a", "prompt": "mArKeDwOrD"}', 422, "invalid_request", "prompt"),
+    (
+        "a doubled field of a message",
+        b'{"messages": [{"role": "user", "content": "mArKeDwOrD", "role": "user"}]}',
+        422,
+        "invalid_request",
+        "messages[0].role",
+    ),
     ("an unknown provider", b'{"prompt": "a", "provider": "nobody"}', 422, "invalid_request", "provider"),
     (
         "a model that is not offered",

@@ -29,7 +29,7 @@ async def read_object(request: web.Request, max_bytes: int) -> dict[str, Any]:
     try:
         value = loads(data, unique=True)
     except DoubledKey as error:
-        raise invalid(shown(error.key), "The field is given more than once.") from None
+        raise invalid(shown(error.path), "The field is given more than once.") from None
     except UnicodeDecodeError:
         raise Problem("malformed", "The body is not UTF-8.") from None
     except (ValueError, RecursionError):

@@ -166,7 +166,7 @@ async def test_a_422_names_the_wrong_field(catalog: Catalog, body: Any, field: s
     [
         (b'{"prompt": "a", "prompt": "a"}', "prompt"),
         (b'{"prompt": "a", "\\u0070rompt": "b"}', "prompt"),
-        (b'{"messages": [{"role": "user", "role": "user", "content": "a"}]}', "role"),
+        (b'{"messages": [{"role": "user", "role": "user", "content": "a"}]}', "messages[0].role"),
         (b'{"prompt": "a", "temperature": 1e400}', "temperature"),
         (b'{"prompt": "a", "temperature": -1e400}', "temperature"),
         (b'{"prompt": "a", "grace": 1e400}', "grace"),

@@ -51,12 +51,19 @@ def test_what_is_no_json_is_refused(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "key"), [(b'{"a":1,"a":1}', "a"), (b'{"b":[{"c":1,"d":2,"c":3}]}', "c"), (b'{"x":1,"\\u0078":2}', "x")]
+    ("text", "path"),
+    [
+        (b'{"a":1,"a":1}', "a"),
+        (b'{"b":[{"c":0},{"c":1,"d":2,"c":3}]}', "b[1].c"),
+        (b'{"b":{"c":{"d":1,"d":1}},"b":1}', "b.c.d"),
+        (b'[[{"a":1,"a":1}]]', "[0][0].a"),
+        (b'{"x":1,"\\u0078":2}', "x"),
+    ],
 )
-def test_a_doubled_key_is_named(text: bytes, key: str) -> None:
+def test_a_doubled_key_is_named_by_its_path(text: bytes, path: str) -> None:
     with pytest.raises(DoubledKey) as caught:
         loads(text, unique=True)
-    assert caught.value.key == key
+    assert caught.value.path == path
     assert loads(text)
 
 
