@@ -79,6 +79,37 @@ async def test_the_documented_example_is_a_kind_when_it_is_installed(
     assert (sent.path, sent.json()["options"]) == ("/api/chat", {"num_predict": 9, "temperature": None})
 
 
+@pytest.mark.parametrize(
+    ("head", "asked", "code"),
+    [
+        ("", 2, "upstream_disconnected"),
+        ("HTTP/1.1 500 X\r\nContent-Length: 0\r\n", 2, "upstream_error"),
+        ("HTTP/1.1 200 OK\r\n", 1, "upstream_disconnected"),
+    ],
+    ids=["no answer", "500", "an answer that ends at once"],
+)
+async def test_the_example_is_asked_again_only_where_no_answer_began(
+    installed: Mapping[str, str],
+    start_server: StartServer,
+    start_upstream: StartUpstream,
+    http: aiohttp.ClientSession,
+    head: str,
+    asked: int,
+    code: str,
+) -> None:
+    async def fails(exchange: Exchange) -> None:
+        if head:
+            await exchange.send(f"{head}Connection: close\r\n\r\n")
+
+    upstream = await start_upstream(fails)
+    table = {"kind": "ollama", "model": "llama3.2", "base_url": upstream.url}
+    config = {"provider": {"default": "mine"}, "providers": {"mine": table}, "retry": {"attempts": 2, "max_wait": 0}}
+    server = await start_server(config, environ=installed)
+    events = await get_events(http, stream_url(server.url))
+    assert (events[-1].json()["code"], len(upstream.exchanges)) == (code, asked)
+    assert (await server.record())["attempts"] == asked
+
+
 async def test_the_author_of_the_example_runs_our_suite_on_it(installed: Mapping[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path)]
     command += ["-p", "no:cacheprovider", str(EXAMPLE / "test_streamserver_ollama.py")]

@@ -21,7 +21,7 @@ class Ollama:
         limits = {"num_predict": request.max_tokens, "temperature": request.temperature}
         body = msgspec.json.encode({"model": request.model, "messages": request.messages, "options": limits})
         response = await self._transport.send(HttpRequest(self._url, {"Content-Type": "application/json"}, body))
-        with closing(response):
+        with closing(response), answers.answered(response):
             if response.status != 200:
                 raise answers.by_status(response.status)
             rest = b""
