@@ -20,7 +20,7 @@ from streamserver.commands.check import check
 from streamserver.commands.keys import print_new_key
 from streamserver.commands.serve import run_server
 from streamserver.config import ConfigError, Loaded, load
-from streamserver.load.plan import add_arguments as add_load_arguments
+from streamserver.loadtest.plan import add_arguments as add_load_arguments
 
 _EPILOG = """\
 examples:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "load":
-        from streamserver.load.command import load as run_load  # a client, and what it draws with
+        from streamserver.loadtest.command import load as run_load  # a client, and what it draws with
 
         return run_load(arguments)
     if arguments.command == "keys":

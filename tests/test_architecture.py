@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import providers
+import streamserver
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -21,7 +26,7 @@ MAY_START_TASKS = {
     "streamserver/store/redis/store.py": "one for each of its jobs, from its start to its end",
     "streamserver/admission/redis.py": "one for its leases, from its start to its end",
     "streamserver/reload.py": "one that watches the file, and one for each catalog that is done with",
-    "streamserver/load/run.py": "a client's: they end with the run",
+    "streamserver/loadtest/run.py": "a client's: they end with the run",
 }
 """Who may start tasks, and which: each of these holds what it starts, and cancels it at its end."""
 
@@ -89,3 +94,9 @@ def test_these_tests_can_fail() -> None:
     assert forbidden("from streamserver import http", ("streamserver.http",)) == ["streamserver.http"]
     assert "streamserver.http.chat" in imports("from ..http import chat", "streamserver/log/memory.py")
     assert tasks_started(source) == [3, 4]
+
+
+@pytest.mark.parametrize("package", [providers, streamserver])
+def test_no_public_name_is_that_of_a_module_which_would_take_its_place(package: ModuleType) -> None:
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert not modules & set(package.__all__)

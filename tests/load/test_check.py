@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamserver.load.check import NativeCheck, OpenAICheck
-from streamserver.load.histogram import Histogram
+from streamserver.loadtest.check import NativeCheck, OpenAICheck
+from streamserver.loadtest.histogram import Histogram
 
 START = 'retry: 1000\nevent: start\nid: s:0\ndata: {"stream_id":"s"}\n\n'
 DONE = 'event: done\nid: s:4\ndata: {"finish_reason":"stop"}\n\n'

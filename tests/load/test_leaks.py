@@ -14,8 +14,8 @@ from streamserver.config import Settings
 from streamserver.generation import Generation
 from streamserver.http.core import CORE
 from streamserver.http.response import StreamResponse
-from streamserver.load.plan import Plan
-from streamserver.load.run import perform
+from streamserver.loadtest.plan import Plan
+from streamserver.loadtest.run import perform
 from streamserver.log.memory import MemoryLog
 from streamserver.runner import AppRunner, accept, listen
 from streamserver.supervisor import Stream

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from streamserver.load.plan import Plan
-from streamserver.load.result import Result
-from streamserver.load.run import perform
+from streamserver.loadtest.plan import Plan
+from streamserver.loadtest.result import Result
+from streamserver.loadtest.run import perform
 from streamserver.runner import raise_descriptor_limit
 from tests.conftest import StartServer
 from tests.load.readers import descriptors, stalled_readers, until

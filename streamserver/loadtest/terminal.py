@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from streamserver.load.plan import Plan
-from streamserver.load.result import Result
+from streamserver.loadtest.plan import Plan
+from streamserver.loadtest.result import Result
 
 
 @contextmanager

@@ -9,10 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from streamserver.load.plan import Plan
-from streamserver.load.reader import Reader, Sessions, Target, open_sessions
-from streamserver.load.result import Result, Sample
-from streamserver.load.server import Watch, echo_server, processes_behind
+from streamserver.loadtest.plan import Plan
+from streamserver.loadtest.reader import Reader, Sessions, Target, open_sessions
+from streamserver.loadtest.result import Result, Sample
+from streamserver.loadtest.server import Watch, echo_server, processes_behind
 
 SAMPLE_SECONDS = 0.5
 
@@ -20,7 +20,7 @@ SAMPLE_SECONDS = 0.5
 async def perform(plan: Plan, api_key: str | None, show: Callable[[Result], None]) -> Result:
     """Run ``plan``; ``show`` is called twice a second with the result so far.
 
-    Raises :class:`~streamserver.load.server.ServerDied`.
+    Raises :class:`~streamserver.loadtest.server.ServerDied`.
     """
     async with _server(plan) as (url, pids), open_sessions() as sessions:
         target = Target(plan, url, api_key)

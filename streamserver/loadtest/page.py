@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from html import escape
 
-from streamserver.load.histogram import Histogram
-from streamserver.load.plots import area_plot, bar_plot
-from streamserver.load.result import Result
-from streamserver.load.terminal import milliseconds, rows_of
+from streamserver.loadtest.histogram import Histogram
+from streamserver.loadtest.plots import area_plot, bar_plot
+from streamserver.loadtest.result import Result
+from streamserver.loadtest.terminal import milliseconds, rows_of
 
 BARS = 48
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import tomli_w
 
-from streamserver.load.plan import Plan
-from streamserver.load.result import Usage
+from streamserver.loadtest.plan import Plan
+from streamserver.loadtest.result import Usage
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0

@@ -12,11 +12,11 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from streamserver.load.page import page_of
-from streamserver.load.plan import plan_of
-from streamserver.load.run import perform
-from streamserver.load.server import ServerDied
-from streamserver.load.terminal import live, table_of
+from streamserver.loadtest.page import page_of
+from streamserver.loadtest.plan import plan_of
+from streamserver.loadtest.run import perform
+from streamserver.loadtest.server import ServerDied
+from streamserver.loadtest.terminal import live, table_of
 from streamserver.runner import raise_descriptor_limit
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from streamserver.load.check import Check
-from streamserver.load.histogram import Histogram
-from streamserver.load.plan import Plan
+from streamserver.loadtest.check import Check
+from streamserver.loadtest.histogram import Histogram
+from streamserver.loadtest.plan import Plan
 
 MAX_EXAMPLES = 20
 BUSY = 0.8

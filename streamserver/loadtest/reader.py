@@ -11,9 +11,9 @@ from typing import Any
 
 import aiohttp
 
-from streamserver.load.check import Check, NativeCheck, OpenAICheck
-from streamserver.load.plan import GRACE_SECONDS, Behaviour, Plan
-from streamserver.load.result import Result
+from streamserver.loadtest.check import Check, NativeCheck, OpenAICheck
+from streamserver.loadtest.plan import GRACE_SECONDS, Behaviour, Plan
+from streamserver.loadtest.result import Result
 
 STREAM_SECONDS = 180.0
 """A stream without an ending for so long has broken its promise; the server's own deadlines are shorter."""
