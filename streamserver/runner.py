@@ -13,27 +13,17 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError
-from aiohttp.web_server import Server
 from loguru import logger
 
 from streamserver.config.settings import Settings
 from streamserver.http.core import CORE
 from streamserver.http.state import REQUEST_ID, route_of
+from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, Server
 from streamserver.supervisor import Supervisor
 from streamserver.telemetry.logs import handle_loop_failure
-from streamserver.telemetry.tracebacks import log_crash
 
-MAX_LINE_BYTES = 64 * 1024
-"""The longest request line, and so the longest URL, that is accepted."""
-MAX_HEADER_BYTES = 64 * 1024
-"""The longest single header."""
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
-IDLE_SECONDS = 75.0
-"""How long a connection may wait with its next request: longer than proxies keep theirs (60 s), so that they are
-the ones to close."""
 GOODBYE_SECONDS = 0.3
 BACKLOG = 4096
 SEND_BUFFER_BYTES = 128 * 1024
@@ -43,60 +33,6 @@ COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 ACCEPTS_PER_TURN = 16
 """libuv takes one connection a turn of the loop from each descriptor it listens on. With one descriptor and a
 busy loop, readers that come together wait for seconds."""
-
-
-class _Protocol(RequestHandler):
-    """aiohttp's server protocol, its own errors answered and logged without a word of the request."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """What the parser refused, or what escaped the application."""
-        if status == 400:
-            logger.bind(event="refused", kind=type(exc).__name__).info("a request that is not HTTP, or too long")
-        elif exc is not None and not isinstance(exc, ConnectionError):
-            log_crash("a request failed outside the application", exc)
-        if request.writer.output_size > 0:
-            raise ConnectionError("the response has begun")
-        response = web.Response(status=status)
-        response.force_close()
-        return response
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The first request's headers have a deadline of their own: who sends them a byte at a time, or never, goes."""
-        super().connection_made(transport)
-        if isinstance(self._manager, _Server) and self._keepalive_handle is not None:
-            self._keepalive_handle.cancel()
-            self._next_keepalive_close_time = self._loop.time() + self._manager.headers_seconds()
-            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """The kernel, too, gives up on a reader that takes nothing (TCP_USER_TIMEOUT), often before our own timer."""
-        if isinstance(exc, TimeoutError) and isinstance(self._manager, _Server):
-            self._manager.reader_dropped()
-        super().connection_lost(exc)
-
-    def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Without the exception's message, which may quote a header."""
-        error = kwargs.get("exc_info")
-        if isinstance(error, (RequestPayloadError, HttpProcessingError)):
-            logger.bind(event="refused", kind=type(error).__name__).info("a body that is not in the coding it says")
-        elif isinstance(error, BaseException):
-            log_crash("a connection failed", error)
-
-
-class _Server(Server):
-    def headers_seconds(self) -> float:
-        """How long a connection's first headers may take. Replaced by who has settings."""
-        return IDLE_SECONDS
-
-    def reader_dropped(self) -> None:
-        """Somebody took nothing for too long. Replaced by who counts it."""
-
-    def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
 
 
 class AccessLog(AbstractAccessLogger):
@@ -136,13 +72,14 @@ class AppRunner(web.AppRunner):
             **kwargs,
         )
 
-    async def _make_server(self) -> Server:
+    async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        server.__class__ = _Server  # aiohttp has no other way to give it another protocol
-        assert isinstance(server, _Server)
+        server.__class__ = Server  # aiohttp has no other way to give it another protocol
+        assert isinstance(server, Server)
         if CORE in self.app:
             core = self.app[CORE]
             server.headers_seconds = lambda: core.settings.timeouts.headers  # type: ignore[method-assign]
+            server.send_seconds = lambda: core.settings.server.send_timeout_seconds  # type: ignore[method-assign]
             server.reader_dropped = core.metrics.reader_dropped  # type: ignore[method-assign]
         return server
 

@@ -14,7 +14,9 @@ from aiohttp.web_server import Server
 from aiohttp_sse import EventSourceResponse
 
 from streamserver.http.response import StreamResponse
-from streamserver.runner import AppRunner, _Protocol, _Server
+from streamserver.protocol import Protocol
+from streamserver.protocol import Server as OurServer
+from streamserver.runner import AppRunner
 
 USED = [
     (web.AppRunner, "_make_server"),
@@ -23,14 +25,21 @@ USED = [
     (EventSourceResponse, "_abort_transport"),
     (EventSourceResponse, "_ping"),
     (EventSourceResponse, "_restore_tcp_user_timeout"),
+    (RequestHandler, "_close"),
+    (RequestHandler, "_current_request"),
+    (RequestHandler, "_force_close"),
     (RequestHandler, "_keepalive_handle"),
     (RequestHandler, "_loop"),
     (RequestHandler, "_manager"),
+    (RequestHandler, "_messages"),
     (RequestHandler, "_next_keepalive_close_time"),
     (RequestHandler, "_process_keepalive"),
+    (RequestHandler, "_request_count"),
     (RequestHandler, "access_logger"),
     (RequestHandler, "connection_lost"),
     (RequestHandler, "connection_made"),
+    (RequestHandler, "data_received"),
+    (RequestHandler, "force_close"),
     (RequestHandler, "handle_error"),
     (RequestHandler, "log_exception"),
     (AccessLogger, "enabled"),
@@ -63,11 +72,12 @@ async def test_a_response_has_it(name: str) -> None:
     assert hasattr(EventSourceResponse(send_timeout=3.0), name), f"EventSourceResponse.{name} is gone"
 
 
-@pytest.mark.parametrize("ours", [_Protocol, _Server, AppRunner, StreamResponse])
+@pytest.mark.parametrize("ours", [Protocol, OurServer, AppRunner, StreamResponse])
 def test_nothing_private_is_used_that_is_not_listed_here(ours: type) -> None:
     nodes = [node for node in ast.walk(ast.parse(inspect.getsource(ours))) if isinstance(node, ast.Attribute)]
     private = {node.attr for node in nodes if node.attr.startswith("_") and not node.attr.startswith("__")}
     made_here = {node.attr for node in nodes if isinstance(node.ctx, ast.Store)}
+    made_here |= {name for name in vars(ours) if not any(hasattr(base, name) for base in ours.__bases__)}
     assert private - made_here <= {*(name for _, name in USED), *SERVERS, *RESPONSES}
 
 
@@ -78,12 +88,12 @@ def test_a_write_need_not_drain() -> None:
 def test_a_servers_class_can_be_ours() -> None:
     """``__class__`` is assigned: the two must have the same layout."""
     server = Server.__new__(Server)
-    server.__class__ = _Server
-    assert isinstance(server, _Server)
+    server.__class__ = OurServer
+    assert isinstance(server, OurServer)
 
 
-@pytest.mark.parametrize("name", ["handle_error", "connection_lost", "connection_made"])
+@pytest.mark.parametrize("name", ["handle_error", "connection_lost", "connection_made", "data_received"])
 def test_the_protocols_overrides_take_what_the_originals_take(name: str) -> None:
-    ours = inspect.signature(getattr(_Protocol, name)).parameters
+    ours = inspect.signature(getattr(Protocol, name)).parameters
     theirs = inspect.signature(getattr(RequestHandler, name)).parameters
     assert list(ours) == list(theirs), f"aiohttp.web_protocol.RequestHandler.{name} has changed"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -105,6 +107,66 @@ async def _closed_within(reader: asyncio.StreamReader, seconds: float) -> bool:
         return True
 
 
+LONG_HEADER = "x" * 60_000
+STREAM = f"GET /api/chat/stream?prompt=a&provider=quiet HTTP/1.1\r\n{HOST}\r\n"
+ENDLESS = {
+    "headers": (GET, "X-{number}: {long}\r\n"),
+    "headers after a request": (f"{GET}\r\n{GET}", "X-{number}: {long}\r\n"),
+    "headers behind a stream": (f"{STREAM}{GET}", "X-{number}: {long}\r\n"),
+    "requests behind a stream": (STREAM, f"{GET}X-{{number}}: {{long}}\r\n\r\n"),
+    "a trailer": (f"{CHUNKED}\r\n2\r\n{{}}\r\n0\r\n", "X-{number}: {long}\r\n"),
+    "a chunk's extension": (f"{CHUNKED}\r\n2;", "{long}"),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_what_is_no_body_is_bounded_in_all_and_not_only_by_the_line(start_server: StartServer, name: str) -> None:
+    """128 headers of 64 KiB are 15 MB in memory, and 33 such requests behind a stream half a gigabyte."""
+    server = await start_server(
+        {"providers": {"quiet": {"kind": "echo", "hang_after": 0}}, "timeouts": {"headers": 60, "body": 60}}
+    )
+    begin, line = ENDLESS[name]
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        sent = await _sent_until_cut(writer, begin, line)
+    finally:
+        writer.transport.abort()
+    assert sent < 2_000_000
+    assert server.records("refused")
+
+
+async def _sent_until_cut(writer: asyncio.StreamWriter, begin: str, line: str) -> int:
+    """How much of ``line``, again and again, is taken until the connection is cut."""
+    writer.write(begin.encode())
+    for number in range(100):
+        writer.write(line.format(number=number, long=LONG_HEADER).encode())
+        try:
+            async with asyncio.timeout(20):
+                await writer.drain()
+        except ConnectionError:
+            return number * len(LONG_HEADER)
+        await asyncio.sleep(0.01)  # what was sent is to be taken, and not only buffered
+    raise AssertionError("all of it was taken")
+
+
+async def test_ordinary_readers_who_take_nothing_are_dropped_too(start_server: StartServer) -> None:
+    """Who asks for pages and never reads them kept a connection, and what waits in it, for ever."""
+    server = await start_server({"server": {"send_timeout_seconds": 1}})
+    before = descriptors_of(server)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ("127.0.0.1", server.port))
+        async with asyncio.timeout(30):
+            while descriptors_of(server) == before:
+                await asyncio.sleep(0.01)
+            with suppress(ConnectionError):
+                await loop.sock_sendall(sock, f"GET /openapi.json HTTP/1.1\r\n{HOST}\r\n".encode() * 20_000)
+            while descriptors_of(server) > before:
+                await asyncio.sleep(0.05)
+
+
 async def test_a_connection_that_has_been_served_waits_longer_than_its_first_headers(start_server: StartServer) -> None:
     server = await start_server({"timeouts": {"headers": 0.1}})
     stream = await (await RawStream.request(server.port, "/healthz")).head()
@@ -146,6 +208,11 @@ async def test_idle_connections_cost_little_and_keep_nobody_out(
     assert each < 60
     for _, writer in idle:
         writer.close()
+
+
+def descriptors_of(server: ServerProcess) -> int:
+    """How many descriptors it has open."""
+    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
 
 
 def memory_of(server: ServerProcess) -> int:

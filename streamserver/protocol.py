@@ -1,0 +1,133 @@
+"""The HTTP protocol's edges: what aiohttp's own leaves open to a hostile peer, and says of one in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+from aiohttp import web, web_server
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from loguru import logger
+
+from streamserver.telemetry.tracebacks import log_crash
+
+MAX_LINE_BYTES = 64 * 1024
+"""The longest request line, and so the longest URL, that is accepted."""
+MAX_HEADER_BYTES = 64 * 1024
+"""The longest single header."""
+MAX_HEAD_BYTES = 128 * 1024
+"""The longest request line with all its headers; the most of them that wait behind a request; the longest trailer."""
+CHUNK_BYTES = 8
+"""So much may surround each byte of a body: a chunk of one byte has five more."""
+IDLE_SECONDS = 75.0
+"""How long a connection may wait with its next request: longer than proxies keep theirs (60 s), so that they are
+the ones to close."""
+TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+"""Linux alone has it."""
+
+
+class Protocol(RequestHandler):
+    """aiohttp's server protocol, its own errors answered and logged without a word of the request."""
+
+    __slots__ = ("_last_body", "_outside")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._last_body: StreamReader = EMPTY_PAYLOAD
+        """The body of the last request that came."""
+        self._outside = 0
+        """Bytes that came since: of that body, or of headers that are not complete."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What the parser refused, or what escaped the application."""
+        if status == 400:
+            logger.bind(event="refused", kind=type(exc).__name__).info("a request that is not HTTP, or too long")
+        elif exc is not None and not isinstance(exc, ConnectionError):
+            log_crash("a request failed outside the application", exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the response has begun")
+        response = web.Response(status=status)
+        response.force_close()
+        return response
+
+    def data_received(self, data: bytes) -> None:
+        """What a peer may send that is no body is bounded in all: aiohttp bounds a line, and takes 128 of them to a
+        request, 33 requests behind one that is being answered, and as much again after a body in chunks."""
+        if self._force_close or self._close:
+            return
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count == before:
+            self._outside += len(data)
+        else:
+            self._last_body = self._messages[-1][1]
+            self._outside = 0
+        most = MAX_HEAD_BYTES + CHUNK_BYTES * self._last_body.total_bytes
+        if self._outside > most or (len(self._messages) > 1 and self._waiting_bytes() > MAX_HEAD_BYTES):
+            self._refuse_the_rest()
+
+    def _waiting_bytes(self) -> int:
+        """What the headers take of the requests that wait for their turn."""
+        heads = [message for message, _ in self._messages if isinstance(message, RawRequestMessage)]
+        return sum(len(name) + len(value) for head in heads for name, value in head.raw_headers)
+
+    def _refuse_the_rest(self) -> None:
+        logger.bind(event="refused", kind="TooLong").info("a request that is not HTTP, or too long")
+        if self._current_request is None and self.transport is not None:
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        self.force_close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first request's headers have a deadline of their own: who sends them a byte at a time, or never, goes."""
+        super().connection_made(transport)
+        if not isinstance(self._manager, Server):
+            return
+        _bound_waiting(transport, self._manager.send_seconds())
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+            self._next_keepalive_close_time = self._loop.time() + self._manager.headers_seconds()
+            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The kernel, too, gives up on a reader that takes nothing (TCP_USER_TIMEOUT), often before our own timer."""
+        if isinstance(exc, TimeoutError) and isinstance(self._manager, Server):
+            self._manager.reader_dropped()
+        super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """Without the exception's message, which may quote a header."""
+        error = kwargs.get("exc_info")
+        if isinstance(error, (RequestPayloadError, HttpProcessingError)):
+            logger.bind(event="refused", kind=type(error).__name__).info("a body that is not in the coding it says")
+        elif isinstance(error, BaseException):
+            log_crash("a connection failed", error)
+
+
+def _bound_waiting(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Have the kernel give up on a peer that takes nothing for so long, whatever it is sent, and even while the
+    connection is being closed. A stream has a deadline of its own besides."""
+    sock = transport.get_extra_info("socket")
+    if TCP_USER_TIMEOUT is not None and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+class Server(web_server.Server):
+    def send_seconds(self) -> float:
+        """How long a peer may take nothing. Replaced by who has settings."""
+        return IDLE_SECONDS
+
+    def headers_seconds(self) -> float:
+        """How long a connection's first headers may take. Replaced by who has settings."""
+        return IDLE_SECONDS
+
+    def reader_dropped(self) -> None:
+        """Somebody took nothing for too long. Replaced by who counts it."""
+
+    def __call__(self) -> RequestHandler:
+        return Protocol(self, loop=self._loop, **self._kwargs)
