@@ -23,9 +23,9 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         "stream_id": outcome.stream_id[:6],
         "user": outcome.user or None,
         "provider": outcome.provider,
-        "model": _name(outcome.model),
+        "model": only_name(outcome.model),
         "status": "done" if isinstance(terminal, Done) else terminal.code,
-        "finish_reason": _name(terminal.finish_reason) if isinstance(terminal, Done) else None,
+        "finish_reason": only_name(terminal.finish_reason) if isinstance(terminal, Done) else None,
         "attempts": outcome.attempts,
         "ttft_ms": outcome.ttft_ms,
         "duration_ms": outcome.duration_ms,
@@ -38,7 +38,7 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _name(said: str) -> str:
+def only_name(said: str) -> str:
     """What a provider, or who asked, calls a model or a reason: a name, or whatever they liked to write there."""
     return said if _NAME.fullmatch(said) else "(not a name)"
 

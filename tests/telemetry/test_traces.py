@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from streamserver.failures import failed
+from streamserver.log.records import Done
 from streamserver.telemetry.traces import attributes_of, no_spans, spans_for, spans_to
 from tests.telemetry.test_logs import DONE, outcome
 
@@ -41,6 +42,22 @@ def test_every_ending_is_one_span_with_the_conventions_names() -> None:
 
 def test_a_whole_stream_id_is_a_secret_and_not_in_it() -> None:
     assert "0123456789abcdef" not in str(attributes_of(outcome(DONE)))
+
+
+def test_free_words_where_a_name_belongs_are_not_in_it() -> None:
+    words = "my prompt, put into model"
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    terminal = Done(words, "echo", words, None, 1.5, 20.0)
+    spans_to(provider)(outcome(terminal, asked_model=words, model=words))
+    spans_to(provider)(outcome(terminal, asked_model="m" * 129, model="m" * 129))
+    for span in exporter.get_finished_spans():
+        assert span.attributes is not None
+        said = f"{span.name} {dict(span.attributes)}"
+        assert "prompt," not in said and "m" * 129 not in said
+        assert span.name == "chat (not a name)"
+        assert span.attributes["gen_ai.request.model"] == "(not a name)"
 
 
 def test_unasked_there_are_none() -> None:
