@@ -26,7 +26,15 @@ from streamserver.telemetry.tracebacks import log_crash
 POLL_SECONDS = 0.5
 """How often the files are looked at; a change is taken when they have not changed for as long."""
 
-_AT_START = ("server.host", "server.port", "server.workers", "server.reload", "resume.store")
+AT_START = (
+    "server.host",
+    "server.port",
+    "server.workers",
+    "server.drain_seconds",
+    "server.reload",
+    "resume.store",
+)
+"""What is only read at the start; all else is in force at once."""
 _AT_START_WITH_A_SHARED_STORE = (
     "timeouts.total",
     "resume.attach_seconds",
@@ -157,7 +165,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def _changed(before: Settings, after: Settings) -> Iterator[str]:
     """Changed keys that are only read at the start."""
     shared = before.resume.store != "memory"
-    for key in _AT_START + (_AT_START_WITH_A_SHARED_STORE if shared else ()):
+    for key in AT_START + (_AT_START_WITH_A_SHARED_STORE if shared else ()):
         section, _, name = key.partition(".")
         if getattr(getattr(before, section), name) != getattr(getattr(after, section), name):
             yield key

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import tomli_w
 
+from streamserver.config import Settings
 from streamserver.http.keys import new_key
+from streamserver.reload import AT_START
 from tests.conftest import StartServer, StartUpstream
 from tests.support.client import RawStream, get_events, stream_url
 from tests.support.server import ServerProcess
@@ -18,6 +21,26 @@ from tests.support.sse import text_of
 from tests.support.upstream import Exchange, answer, chunk
 
 ECHO = {"kind": "echo", "delay_ms": 0}
+LIVE = {
+    "server": "keepalive_seconds send_timeout_seconds trusted_proxies allowed_hosts",
+    "provider": "default fallback",
+    "providers": "openai anthropic echo",
+    "limits": "max_prompt_chars max_body_bytes max_tokens max_streams max_streams_per_user max_readers_per_stream "
+    "requests_per_minute tokens_per_day",
+    "timeouts": "first_token idle total headers body",
+    "retry": "attempts max_wait",
+    "resume": "grace_seconds max_grace_seconds retention_seconds attach_seconds max_log_bytes max_total_bytes",
+    "auth": "keys_env keys_file allow_anonymous cors_origins users",
+    "log": "level format",
+}
+"""What is read anew from the settings in force, or from what is made of them again, wherever it is needed."""
+
+
+def test_every_setting_is_either_live_or_said_to_wait_for_a_restart() -> None:
+    every = {f"{section}.{key}" for section, keys in msgspec.to_builtins(Settings()).items() for key in keys}
+    live = {f"{section}.{key}" for section, keys in LIVE.items() for key in keys.split()}
+    assert live.isdisjoint(AT_START)
+    assert live | set(AT_START) == every
 
 
 async def logged(server: ServerProcess, count: int = 1) -> list[dict[str, Any]]:
@@ -96,9 +119,10 @@ async def test_a_changed_file_is_taken_without_a_signal_and_limits_and_log_chang
 ) -> None:
     config = {"provider": {"default": "echo"}, "providers": {"echo": ECHO}, "server": {"reload": True}}
     server = await start_server(config)
-    write(tmp_path, {**config, "limits": {"max_prompt_chars": 3}, "server": {"reload": True, "host": "127.0.0.2"}})
+    changed = {"reload": True, "host": "127.0.0.2", "drain_seconds": 1}
+    write(tmp_path, {**config, "limits": {"max_prompt_chars": 3}, "server": changed})
     records = await logged(server, 2)
-    assert "server.host" in records[1]["message"] and "restart" in records[1]["message"]
+    assert records[1]["message"] == "these changes wait for a restart: server.drain_seconds, server.host"
     async with http.get(stream_url(server.url, "four")) as response:
         assert response.status == 422
 
