@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from typing import NoReturn
 
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
@@ -24,7 +25,10 @@ class DrainingRunner(AppRunner):
 
     async def shutdown(self) -> None:
         core = self.app[CORE]
-        await core.supervisor.drain(core.settings.server.drain_seconds)
+        seconds = core.settings.server.drain_seconds
+        deadline = time.monotonic() + seconds
+        await core.supervisor.drain(seconds)
+        await self.until_taken(deadline - time.monotonic(), hurry=asyncio.Event())
         await super().shutdown()
 
 

@@ -25,6 +25,8 @@ from streamserver.telemetry.logs import handle_loop_failure
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
 GOODBYE_SECONDS = 0.3
+POLL_SECONDS = 0.05
+"""How often it is looked whether readers have taken what was written."""
 BACKLOG = 4096
 SEND_BUFFER_BYTES = 128 * 1024
 """What the kernel holds for a reader that takes nothing; it doubles the number. Left alone it may take 4 MiB."""
@@ -82,6 +84,35 @@ class AppRunner(web.AppRunner):
             server.send_seconds = lambda: core.settings.server.send_timeout_seconds  # type: ignore[method-assign]
             server.reader_dropped = core.metrics.reader_dropped  # type: ignore[method-assign]
         return server
+
+    async def until_taken(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Wait until readers have taken what was written to them, at most ``seconds``, or until ``hurry`` is set:
+        what is left in this process is lost with it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (  # noqa: ASYNC110  # a buffer tells nobody that it is empty
+            _untaken(_transports(self)) and loop.time() < deadline and not hurry.is_set()
+        ):
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def cleanup(self) -> None:
+        """Close everything. A reader that does not take the last of what it was sent is cut off: an event loop with
+        such a connection cannot be closed."""
+        transports = _transports(self)
+        await super().cleanup()
+        if _untaken(transports):
+            await asyncio.sleep(GOODBYE_SECONDS)
+            for transport in transports:
+                transport.abort()
+
+
+def _transports(runner: web.AppRunner) -> list[asyncio.Transport]:
+    connections = [] if runner.server is None else runner.server.connections
+    return [each.transport for each in connections if each.transport is not None]
+
+
+def _untaken(transports: list[asyncio.Transport]) -> bool:
+    return any(transport.get_write_buffer_size() for transport in transports)
 
 
 def raise_descriptor_limit(max_streams: int) -> str | None:
@@ -151,7 +182,7 @@ async def serve(
             gc.set_threshold(*COLLECTOR_THRESHOLDS)
             async with beside or nullcontext():
                 announce()
-                await _drained(app[CORE].supervisor, signals, settings.server.drain_seconds)
+                await _drained(runner, app[CORE].supervisor, signals, settings.server.drain_seconds)
         finally:
             await runner.cleanup()
             # Connections under TLS, to providers and to Redis, say goodbye after they are closed, and nothing tells
@@ -159,12 +190,15 @@ async def serve(
             await asyncio.sleep(GOODBYE_SECONDS)
 
 
-async def _drained(supervisor: Supervisor, signals: _Signals, drain_seconds: float) -> None:
-    """Wait for the first signal, and then for the streams."""
+async def _drained(runner: AppRunner, supervisor: Supervisor, signals: _Signals, drain_seconds: float) -> None:
+    """Wait for the first signal, and then for the streams and their readers."""
     if await signals.first() != signal.SIGTERM:
         drain_seconds = INTERRUPT_DRAIN_SECONDS
     logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + drain_seconds
     await supervisor.drain(drain_seconds, hurry=signals.hurry)
+    await runner.until_taken(deadline - loop.time(), signals.hurry)
 
 
 class _Signals:

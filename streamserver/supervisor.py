@@ -121,7 +121,9 @@ class Supervisor:
         self._ended: Retention[Stream] = Retention(clock, store.forget)
         self._stuck: set[asyncio.Task[None]] = set()
         """Tasks of streams that have ended, whose providers have not let go."""
+        self._readers = 0
         self._idle = asyncio.Event()
+        """Set while no stream is running, and nobody reads one that has ended."""
         self._idle.set()
         self.draining = False
 
@@ -208,11 +210,15 @@ class Supervisor:
         if stream.readers + stream.elsewhere >= self.policy.max_readers_per_stream:
             raise TooManyReaders
         stream.readers += 1
+        self._readers += 1
+        self._idle.clear()
         self._keep_company(stream)
         try:
             yield
         finally:
             stream.readers -= 1
+            self._readers -= 1
+            self._look_around()
             logger.bind(event="reader", stream_id=stream.id[:6], readers=stream.readers).debug("a reader has left")
             self._after_leaving(stream)
 
@@ -253,7 +259,8 @@ class Supervisor:
             self._give_up(stream)
 
     async def drain(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
-        """Start nothing new; give running streams ``seconds`` (or until ``hurry`` is set), then end them."""
+        """Start nothing new; give running streams, and who still reads one, ``seconds`` (or until ``hurry`` is set),
+        then end them."""
         self.draining = True
         loop = asyncio.get_running_loop()
         waits = [loop.create_task(event.wait()) for event in (self._idle, hurry) if event is not None]
@@ -291,9 +298,12 @@ class Supervisor:
         if stream.watchdog is not None:
             stream.watchdog.cancel()
         del self._running[stream.id]
-        if not self._running:
-            self._idle.set()
+        self._look_around()
         stream.held.close()
+
+    def _look_around(self) -> None:
+        if not self._running and not self._readers:
+            self._idle.set()
 
     def _leave_alone(self, stream: Stream, seconds: float) -> None:
         stream.alone = self._clock.call_at(self._clock.time() + seconds, lambda: self._cancel(stream, "cancelled"))

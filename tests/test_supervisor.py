@@ -170,6 +170,20 @@ async def test_who_stops_it_and_leaves_changes_nothing(scene: Scene) -> None:
         ended_once(scene)
 
 
+async def test_a_drain_waits_for_who_still_reads_what_has_ended(scene: Scene) -> None:
+    reading = scene.stream.reading()
+    reading.__enter__()
+    scene.provider.let_go.set()
+    await scene.stream.stop()
+    assert scene.stream.ended
+    draining = asyncio.create_task(scene.supervisor.drain(30))
+    await scene.clock.passes(29)
+    assert not draining.done()
+    reading.__exit__(None, None, None)
+    await settle()
+    assert draining.done()
+
+
 async def test_a_drain_takes_its_time_and_then_that(scene: Scene) -> None:
     with scene.stream.reading():
         scene.supervisor.launch(scene.stream)
