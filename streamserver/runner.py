@@ -31,7 +31,7 @@ BACKLOG = 4096
 SEND_BUFFER_BYTES = 128 * 1024
 """What the kernel holds for a reader that takes nothing; it doubles the number. Left alone it may take 4 MiB."""
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
-"""Python's own, (700, 10, 10), cost a fifth of a short request, and more with each finished stream that is kept."""
+"""Python's own, (700, 10, 10), cost 9 % of a short request, and more with each finished stream that is kept."""
 ACCEPTS_PER_TURN = 16
 """libuv takes one connection a turn of the loop from each descriptor it listens on. With one descriptor and a
 busy loop, readers that come together wait for seconds."""
