@@ -68,7 +68,7 @@ def create_app(
         settings=settings,
         catalog=catalog,
         supervisor=streams.Supervisor(
-            policy_for(settings), clock, store, tell(on_end, metrics.stream_ended, spans_for(environ))
+            policy_for(settings), clock, store, tell(on_end, metrics.stream_ended, spans_for(environ)), metrics.keep
         ),
         store=store,
         limiter=limiter or limiter_for(settings, clock),

@@ -24,11 +24,13 @@ T = TypeVar("T", bound=Kept)
 
 
 class Retention(Generic[T]):
-    """What has ended, the oldest first. ``on_forget`` is told the id of each that is kept no more."""
+    """What has ended, the oldest first. ``on_forget`` is told the id of each that is kept no more; ``on_size``
+    what the logs that are kept take in bytes, whenever that has changed."""
 
-    def __init__(self, clock: Clock, on_forget: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, on_forget: Callable[[str], None], on_size: Callable[[int], None]) -> None:
         self._clock = clock
         self._on_forget = on_forget
+        self._on_size = on_size
         self._kept: OrderedDict[str, T] = OrderedDict()
         self._expiries: dict[str, Timer] = {}
         self.size_bytes = 0
@@ -44,6 +46,7 @@ class Retention(Generic[T]):
         self._expiries[ended.id] = self._clock.call_at(self._clock.time() + seconds, lambda: self.forget(ended.id))
         while self.size_bytes > max_bytes:
             self.forget(next(iter(self._kept)))
+        self._on_size(self.size_bytes)
 
     def find(self, stream_id: str) -> T | None:
         return self._kept.get(stream_id)
@@ -54,6 +57,7 @@ class Retention(Generic[T]):
         if ended is not None:
             self.size_bytes -= ended.log.size_bytes
             self._expiries.pop(stream_id).cancel()
+            self._on_size(self.size_bytes)
             self._on_forget(stream_id)
 
     def close(self) -> None:
@@ -63,3 +67,4 @@ class Retention(Generic[T]):
         self._expiries.clear()
         self._kept.clear()
         self.size_bytes = 0
+        self._on_size(0)

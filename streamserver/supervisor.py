@@ -109,16 +109,24 @@ class Stream:
 class Supervisor:
     """Starts, finds, stops and forgets streams.
 
-    ``store`` is told what is kept no more; ``on_end`` is told of every stream's end, once.
+    ``store`` is told what is kept no more; ``on_end`` is told of every stream's end, once; ``on_kept`` what the logs
+    of ended streams take in bytes, whenever that has changed.
     """
 
-    def __init__(self, policy: Policy, clock: Clock, store: Store, on_end: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        clock: Clock,
+        store: Store,
+        on_end: Callable[[Outcome], None],
+        on_kept: Callable[[int], None] = lambda size_bytes: None,
+    ) -> None:
         self.policy = policy
         """For what starts from now on; may be replaced."""
         self._clock = clock
         self._on_end = on_end
         self._running: dict[str, Stream] = {}
-        self._ended: Retention[Stream] = Retention(clock, store.forget)
+        self._ended: Retention[Stream] = Retention(clock, store.forget, on_kept)
         self._stuck: set[asyncio.Task[None]] = set()
         """Tasks of streams that have ended, whose providers have not let go."""
         self._readers = 0

@@ -7,7 +7,7 @@ request: who has somebody else to ask (:class:`~providers.resilience.fallback.Fa
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal, TypeAlias
 
@@ -64,6 +64,13 @@ class Breaker:
         """In a row, until now."""
         self.times_opened = 0
         """Since the start; it only rises."""
+        self._observe: Callable[[bool], None] = _nobody
+
+    def watch(self, observer: Callable[[bool], None] | None) -> None:
+        """``observer`` is told whether the provider is left out, now and whenever that changes; whoever watched before
+        is told no more."""
+        self._observe = observer or _nobody
+        self._observe(self._open_until is not None)
 
     @property
     def state(self) -> State:
@@ -92,7 +99,9 @@ class Breaker:
 
     def answered(self) -> None:
         """A first token came: whatever was, it works now. Only a complete answer forgets its failures."""
-        self._open_until = None
+        if self._open_until is not None:
+            self._open_until = None
+            self._observe(False)
 
     def completed(self) -> None:
         """An answer was complete."""
@@ -117,6 +126,11 @@ class Breaker:
         self._open_until = self._clock.time() + seconds
         self._cool_down = min(self._cool_down * 2, LONGEST_COOL_DOWN_SECONDS)
         self.times_opened += 1
+        self._observe(True)
+
+
+def _nobody(left_out: bool) -> None:
+    """Watches no breaker."""
 
 
 class Watched:

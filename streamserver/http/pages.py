@@ -83,7 +83,5 @@ async def ready(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """``GET /metrics``: for Prometheus."""
-    core = core_of(request)
-    core.metrics.keep(core.supervisor.kept_bytes)
-    core.metrics.look_at(core.catalog)
-    return web.Response(body=core.metrics.render(), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+    text = core_of(request).metrics.render()
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})

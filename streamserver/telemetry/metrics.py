@@ -20,6 +20,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from providers.catalog import Catalog
+from providers.resilience import Breaker
 from streamserver.generation import Outcome
 from streamserver.log.records import Done
 
@@ -144,12 +145,20 @@ class Metrics:
         for limit in LIMITS:
             self._limit_hits.labels(limit)  # a rate needs a zero to begin from
         self._models: dict[str, frozenset[str]] = {}
+        self._breakers: list[Breaker] = []
 
     def know(self, catalog: Catalog) -> None:
-        """These providers and models, and those known before, are labels by their own names."""
+        """These providers and models, and those known before, are labels by their own names. Who is left out is told
+        of these alone."""
+        for breaker in self._breakers:
+            breaker.watch(None)
+        for name in self._models:
+            self._left_out.labels(name).set(0)
+        self._breakers = [each.breaker for each in catalog]
         for each in catalog:
             known = self._models.get(each.name, frozenset())
             self._models[each.name] = known | {each.model, *each.models}
+            each.breaker.watch(self._left_out.labels(each.name).set)
 
     def stream_opened(self) -> None:
         """A stream is running, until :meth:`stream_closed`."""
@@ -161,11 +170,6 @@ class Metrics:
     def keep(self, size_bytes: int) -> None:
         """So much is kept of streams that have ended."""
         self._kept.set(size_bytes)
-
-    def look_at(self, catalog: Catalog) -> None:
-        """Which providers are left out now."""
-        for each in catalog:
-            self._left_out.labels(each.name).set(each.breaker.state != "closed")
 
     def refused(self, code: str, limit: str | None) -> None:
         """A request was refused with a problem's ``code``, because of ``limit`` if it was one."""

@@ -1,0 +1,69 @@
+"""Who is left out is told of the providers that are configured now."""
+
+from __future__ import annotations
+
+from providers.catalog import Catalog, Policy, build_catalog
+from providers.errors import UpstreamUnavailable
+from providers.registry import load_registry
+from providers.resilience.breaker import FAILURES_TO_OPEN
+from providers.transport import AiohttpTransport
+from streamserver.telemetry.metrics import Metrics
+
+POLICY = Policy(first_token=1, idle=1, attempts=1, max_wait=0)
+
+
+def catalog(*names: str) -> Catalog:
+    tables = {name: {"kind": "echo"} for name in names}
+    return build_catalog(
+        tables,
+        default=names[0],
+        registry=load_registry(),
+        environ={},
+        transport=AiohttpTransport(),
+        policy=POLICY,
+    )
+
+
+def leave_out(each: Catalog, name: str) -> None:
+    configured = each.get(name)
+    assert configured is not None
+    for _ in range(FAILURES_TO_OPEN):
+        configured.breaker.failed(UpstreamUnavailable())
+
+
+def left_out(metrics: Metrics) -> dict[str, str]:
+    lines = (line for line in metrics.render().decode().splitlines() if line.startswith("streamserver_provider_left"))
+    return {line.split('"')[1]: line.rpartition(" ")[2] for line in lines}
+
+
+async def test_who_is_not_configured_any_more_is_not_left_out() -> None:
+    metrics, before, after = Metrics(), catalog("a", "b"), catalog("b")
+    metrics.know(before)
+    leave_out(before, "a")
+    leave_out(before, "b")
+    assert left_out(metrics) == {"a": "1.0", "b": "1.0"}
+    metrics.know(after)
+    assert left_out(metrics) == {"a": "0.0", "b": "0.0"}, "the new one has not failed yet"
+    await before.aclose()
+    await after.aclose()
+
+
+async def test_who_runs_on_with_an_old_configuration_says_nothing_of_the_new() -> None:
+    metrics, before, after = Metrics(), catalog("a"), catalog("a")
+    metrics.know(before)
+    metrics.know(after)
+    leave_out(before, "a")
+    assert left_out(metrics) == {"a": "0.0"}
+    leave_out(after, "a")
+    assert left_out(metrics) == {"a": "1.0"}
+    await before.aclose()
+    await after.aclose()
+
+
+async def test_who_answers_again_is_left_out_no_more() -> None:
+    metrics, only = Metrics(), catalog("a")
+    metrics.know(only)
+    leave_out(only, "a")
+    only.default.breaker.answered()
+    assert left_out(metrics) == {"a": "0.0"}
+    await only.aclose()
