@@ -8,8 +8,11 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamserver.store import MemoryStore
+from streamserver.store.base import Readable
 from streamserver.telemetry.metrics import METRICS
 from tests.conftest import StartServer, StartUpstream
+from tests.support.application import running_app
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.server import ServerProcess
 from tests.support.upstream import DONE, Exchange, chunk, usage_chunk
@@ -109,6 +112,23 @@ async def test_every_question_has_its_number(
     present = {name for name, _ in samples}
     for metric in METRICS:
         assert {metric.full_name, f"{metric.full_name}_count"} & present, metric.name
+
+
+class BrokenStore(MemoryStore):
+    """A bug of ours."""
+
+    async def find(self, stream_id: str) -> Readable | None:
+        raise ValueError
+
+
+async def test_a_bug_that_refuses_a_request_is_counted(http: aiohttp.ClientSession) -> None:
+    async with running_app(
+        {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}, store=BrokenStore()
+    ) as (core, url):
+        async with http.get(f"{url}/api/chat/streams/{'x' * 22}") as response:
+            assert response.status == 500
+            assert (await response.json())["code"] == "internal"
+        assert b'streamserver_refusals_total{code="internal"} 1.0' in core.metrics.render()
 
 
 async def test_nobody_makes_up_a_label(start_server: StartServer, http: aiohttp.ClientSession) -> None:

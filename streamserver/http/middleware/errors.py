@@ -40,6 +40,7 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         opened = request.get(OPEN_STREAM)
         if opened is not None and opened.response.prepared:
             return await end_with(opened, "internal")
+        core_of(request).metrics.refused("internal", None)
         return Problem("internal", "Something went wrong in this server. Its log has the details.").response(request_id)
 
 
