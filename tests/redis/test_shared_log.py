@@ -17,7 +17,7 @@ from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed
 from streamserver.store import MemoryStore, StoreLost, StoreUnavailable
 from streamserver.store.redis.mirror import Lifetimes, is_out_of_order
-from streamserver.store.redis.names import FENCE, log_key
+from streamserver.store.redis.names import FENCE, LEASE_SECONDS, log_key
 from streamserver.store.redis.replicas import ReplicaLog
 from streamserver.store.redis.store import RedisStore
 from tests.contracts.log import LogContract, MakeLog
@@ -142,6 +142,32 @@ class TestTroubledRedis:
         async with asyncio.timeout(10):
             await pair.far.store.back()
             assert await pair.far.store.find(log.stream_id) is not None
+
+    @pytest.mark.parametrize("setting", [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")])
+    async def test_a_redis_that_takes_nothing_for_a_while_is_nobodys_death_and_nobodys_leaving(
+        self, pair: Pair, redis: RedisProcess, setting: tuple[str, str, str]
+    ) -> None:
+        """It is full, or misses its replicas: it answers, and shows everyone's last heartbeat for ever."""
+        name, closed, open_ = setting
+        logs = [await pair.near.publish() for _ in range(3)]
+        streams = [await pair.far.found(log.stream_id) for log in logs]
+        async with AsyncExitStack() as readers:
+            for stream in streams:
+                readers.enter_context(stream.reading())
+            await until(lambda: all(pair.near.readers(log.stream_id) for log in logs))
+            await redis.configure(name, closed)
+            over = asyncio.get_running_loop().time() + 2 * LEASE_SECONDS + 1
+            while asyncio.get_running_loop().time() < over:
+                logs[0].append(Text("meanwhile "))
+                assert all(pair.near.readers(log.stream_id) == 1 for log in logs), "they read it still"
+                await asyncio.sleep(0.05)
+            await redis.configure(name, open_)
+            for log in logs:
+                log.append(Text("after"))
+                log.close(DONE)
+            for log, stream in zip(logs, streams, strict=True):
+                assert await read_all(stream.log) == list(log.take(0, MANY))
+        assert not any(stream.lost for stream in pair.near.streams.values())
 
     async def test_an_end_at_the_fence_is_taken_once_and_refuses_what_follows(
         self, pair: Pair, cable: Proxy, redis: RedisProcess, stack: AsyncExitStack

@@ -78,6 +78,11 @@ class RedisProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    async def configure(self, name: str, value: str) -> None:
+        """Change one of its settings while it runs."""
+        async with Redis.from_url(self.url) as client:
+            await client.config_set(name, value)
+
     async def keys(self) -> list[str]:
         """Every key there is."""
         async with Redis.from_url(self.url, decode_responses=True) as client:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from loguru import logger
+from redis.exceptions import ResponseError
 
 from streamserver.failures import failed
 from streamserver.log.codec import encode
@@ -62,6 +63,7 @@ class Pulse:
         self._count = 0
         self._heard_since: tuple[int, float] = (0, 0.0)
         """An epoch, and since when others can have told us something in it."""
+        self._refused = False
 
     async def run(self) -> None:
         """Beat, for ever."""
@@ -69,6 +71,7 @@ class Pulse:
             try:
                 await self._beat()
             except StoreUnavailable:
+                self._replicas.excuse_absence()
                 self._give_up_late()
             await asyncio.sleep(BEAT_SECONDS)
 
@@ -82,6 +85,10 @@ class Pulse:
             *(("GET", node_key(node)) for node in nodes),
             *(("EXISTS", log_key(stream.id)) for stream in watched),
         )
+        if isinstance(replies[0], ResponseError):
+            self._refuse_to_judge(replies[0])
+            return
+        self._refused = False
         if replies[1] == 0:
             self._link.submit(opened(self._node), ("PEXPIRE", inbox_key(self._node), PRESENCE_MS))
         now = asyncio.get_running_loop().time()
@@ -95,6 +102,16 @@ class Pulse:
         if self._count % 3 == 0:
             self._replicas.tell_all_readers()
             self._replicas.wake_all()
+
+    def _refuse_to_judge(self, refusal: ResponseError) -> None:
+        """Redis is full, or read-only. It answers, and nobody can show it that they live, tell who reads, or
+        write again what it has lost: what is seen now, and what had been seen before, says nothing."""
+        self._lives = Lives()
+        self._heard_since = (0, 0.0)
+        self._replicas.excuse_absence()
+        if not self._refused:
+            self._refused = True
+            logger.bind(event="store", kind=type(refusal).__name__).warning("the store takes nothing")
 
     def _count_audience(self, now: float) -> None:
         epoch, since = self._heard_since

@@ -241,6 +241,11 @@ class Replicas:
         elif now - stream.vanished_at > VANISHED_SECONDS:
             stream.log.close(failed("stream_expired", request_id=stream.log.start.request_id))
 
+    def excuse_absence(self) -> None:
+        """No log could be written again until now."""
+        for stream in self._streams.values():
+            stream.vanished_at = None
+
     def _made_from(self, entries: Entries) -> RemoteStream:
         _, fields = entries[0]
         about = dict(zip(fields[::2], fields[1::2], strict=True))
