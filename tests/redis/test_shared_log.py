@@ -124,6 +124,26 @@ class TestTroubledRedis:
         for log, records in zip(logs, seen, strict=True):
             assert records == list(log.take(0, MANY))
 
+    async def test_many_who_come_at_once_for_long_answers_do_not_hold_up_a_heartbeat(
+        self, pair: Pair, redis: RedisProcess, stack: AsyncExitStack
+    ) -> None:
+        """As after the restart of a node: all its readers come back elsewhere."""
+        node = await node_at(stack, redis.port)
+        logs = [await pair.near.publish() for _ in range(60)]
+        for log in logs:
+            for _ in range(20_000):
+                log.append(Text("forty characters are not much of a text "))
+            log.close(DONE)
+        await pair.near.settled()
+        coming = asyncio.gather(*(node.found(log.stream_id) for log in logs))
+        loop, longest = asyncio.get_running_loop(), 0.0
+        while not coming.done():
+            asked = loop.time()
+            await node.redis_store._link.submit(("PING",))
+            longest = max(longest, loop.time() - asked)
+        assert all(len(found.log) == len(log) for found, log in zip(await coming, logs, strict=True))
+        assert longest < LEASE_SECONDS / 6
+
     async def test_what_is_asked_while_redis_is_away_fails_and_does_not_hang(self, pair: Pair, cable: Proxy) -> None:
         log = await pair.near.publish()
         cable.refuse()

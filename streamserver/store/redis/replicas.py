@@ -20,7 +20,12 @@ from streamserver.store.redis.link import Command, Link
 from streamserver.store.redis.names import FENCE, log_key
 from streamserver.supervisor import TooManyReaders
 
-PAGE_ENTRIES = 200
+PAGE_ENTRIES = 64
+FETCHED_AT_ONCE = 100
+"""Of so many streams what is new is fetched at once."""
+FOUND_AT_ONCE = 4
+"""So many streams are fetched from their beginning at a time. When a node goes all its readers come here: were all
+their logs asked for at once, this process' heartbeat would wait behind them, and others would take it for dead."""
 STOP_SECONDS = 6.0
 """A producer ends a stream within this, or is dead and has been found so."""
 STOP_AGAIN_SECONDS = 0.2
@@ -153,6 +158,7 @@ class Replicas:
         self._streams: WeakValueDictionary[str, RemoteStream] = WeakValueDictionary()
         self._grown: set[str] = set()
         self._work = asyncio.Event()
+        self._turns = asyncio.Semaphore(FOUND_AT_ONCE)
         self.post = post
         self.max_readers = max_readers
 
@@ -165,6 +171,10 @@ class Replicas:
 
     async def find(self, stream_id: str) -> RemoteStream | None:
         """The stream as far as Redis has it. Raises :class:`StoreUnavailable`."""
+        async with self._turns:
+            return await self._find(stream_id)
+
+    async def _find(self, stream_id: str) -> RemoteStream | None:
         known = self._streams.get(stream_id)
         if known is not None:
             await self.refresh([known])
@@ -221,18 +231,25 @@ class Replicas:
 
     async def refresh(self, streams: Sequence[RemoteStream]) -> None:
         """Read on in these logs, up to where they are. Raises :class:`StoreUnavailable`."""
+        behind = list(streams)
+        while behind:
+            behind = behind[FETCHED_AT_ONCE:] + await self._fetch(behind[:FETCHED_AT_ONCE])
+
+    async def _fetch(self, streams: Sequence[RemoteStream]) -> list[RemoteStream]:
+        """Read a page of each; those that have more."""
         streams = [stream for stream in streams if not stream.ended]
-        while streams:
-            pages = await self._link.submit(*(_page(stream.id, len(stream.log)) for stream in streams))
-            more = []
-            for stream, entries in zip(streams, pages, strict=True):
-                if isinstance(entries, ResponseError):
-                    raise StoreUnavailable
-                stream.log.resume()
-                stream.log.extend(entries)
-                if len(entries) == PAGE_ENTRIES:
-                    more.append(stream)
-            streams = more
+        if not streams:
+            return []
+        pages = await self._link.submit(*(_page(stream.id, len(stream.log)) for stream in streams))
+        more = []
+        for stream, entries in zip(streams, pages, strict=True):
+            if isinstance(entries, ResponseError):
+                raise StoreUnavailable
+            stream.log.resume()
+            stream.log.extend(entries)
+            if len(entries) == PAGE_ENTRIES:
+                more.append(stream)
+        return more
 
     def check_vanished(self, stream: RemoteStream, exists: bool, now: float) -> None:
         """Its producer lives: if Redis does not have the log for long, nobody keeps it any more."""
