@@ -177,17 +177,16 @@ def _members(kind: object) -> Iterator[object]:
 
 
 def _describe(hint: object) -> str | None:
-    """The description in a field's annotation, also in that of one member of a union."""
+    """The description in a field's annotation, also in that of one member of a union; not that of a list's elements."""
     if typing.get_origin(hint) is typing.Annotated:
         for meta in typing.get_args(hint)[1:]:
             if isinstance(meta, msgspec.Meta) and meta.description:
                 return meta.description
     if typing.get_origin(hint) is typing.Literal:
         return f"one of {', '.join(map(str, typing.get_args(hint)))}"
-    for member in typing.get_args(hint):
-        if found := _describe(member):
-            return found
-    return None
+    if typing.get_origin(hint) in (list, tuple, dict):
+        return None
+    return next(filter(None, map(_describe, typing.get_args(hint))), None)
 
 
 def _find(value: Any, steps: list[str]) -> object:

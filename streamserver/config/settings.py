@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 from providers.options import VariableName
 
@@ -18,6 +19,21 @@ SecondsOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=86_400, description="s
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=2**53, description="a whole number from 1")]
 Natural: TypeAlias = Annotated[int, Meta(ge=0, le=2**53, description="a whole number from 0")]
 Names: TypeAlias = tuple[str, ...]
+HostName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"(?i)^([a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])\Z",
+        description='a host name as browsers send it, without a port: "chat.example.com"',
+    ),
+]
+Origin: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"(?i)^(?!http://[^/]*:80\Z)(?!https://[^/]*:443\Z)"
+        r"[a-z][a-z0-9+.-]*://([a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z",
+        description='an origin as browsers send it, without a path or the usual port: "https://app.example.com"',
+    ),
+]
 LogLevel: TypeAlias = Annotated[
     str,
     Meta(
@@ -29,6 +45,11 @@ LogFormat: TypeAlias = Annotated[str, Meta(pattern="^(text|json)$", description=
 Store: TypeAlias = Annotated[
     str, Meta(pattern=r"^(memory|rediss?://\S+)$", description='"memory" or an address like "redis://127.0.0.1:6379/0"')
 ]
+
+
+def _lowered(names: Names) -> Names:
+    """Browsers send hosts in lower case, whatever was typed."""
+    return tuple(map(str.lower, names))
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,8 +64,11 @@ class Server(_Section, frozen=True, kw_only=True):
     drain_seconds: SecondsOrNone = 30
     send_timeout_seconds: Seconds = 30
     trusted_proxies: Names = ()
-    allowed_hosts: Names = ()
+    allowed_hosts: tuple[HostName, ...] = ()
     reload: bool = False
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "allowed_hosts", _lowered(self.allowed_hosts))
 
 
 class Default(_Section, frozen=True, kw_only=True):
@@ -101,8 +125,11 @@ class Auth(_Section, frozen=True, kw_only=True):
     keys_env: VariableName = "STREAMSERVER_KEYS"
     keys_file: str = ""
     allow_anonymous: bool = False
-    cors_origins: Names = ()
+    cors_origins: tuple[Origin, ...] = ()
     users: dict[str, User] = {}
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "cors_origins", _lowered(self.cors_origins))
 
 
 class Log(_Section, frozen=True, kw_only=True):

@@ -62,7 +62,7 @@ def test_tables_of_providers_replace_the_default_ones(tmp_path: Path) -> None:
         ("[server]\nkeepalive_seconds = 0", "server.keepalive_seconds", "0", "more than 0"),
         ("[server]\ntrusted_proxies = 1", "server.trusted_proxies", "1", "a list"),
         ('[server]\nallowed_hosts = "a"', "server.allowed_hosts", "'a'", "a list"),
-        ("[auth]\ncors_origins = [1]", "auth.cors_origins[0]", "1", "a string"),
+        ("[auth]\ncors_origins = [1]", "auth.cors_origins[0]", "1", "an origin as browsers send it"),
         ("[timeouts]\nidle = -1", "timeouts.idle", "-1", "seconds, more than 0"),
         ("[timeouts]\nidle = nan", "timeouts.idle", "nan", "seconds, more than 0"),
         ("[timeouts]\ntotal = inf", "timeouts.total", "inf", "seconds, more than 0"),
@@ -103,6 +103,37 @@ def test_a_wrong_value_is_told_by_file_key_value_and_what_is_allowed(
     assert said.startswith(f"{tmp_path / 'my.toml'}: ")
     for part in (key, value, allowed):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "entry"),
+    [
+        *(
+            ("server", "allowed_hosts", each)
+            for each in ("a.b:80", "https://a.b", "a b", "a.b/", "*", "", "ä.b", "::1")
+        ),
+        *(("auth", "cors_origins", each) for each in ("app.example.com", "https://a.b/", "https://a.b/x", "*", "null")),
+        *(("auth", "cors_origins", each) for each in ("https://a.b:443", "http://a.b:80", "https://ä.b", "https://")),
+    ],
+)
+def test_a_host_or_an_origin_that_no_browser_sends_is_refused(
+    tmp_path: Path, section: str, key: str, entry: str
+) -> None:
+    said = refused(f"[{section}]\n{key} = ['{entry}']", tmp_path)
+    assert f"{section}.{key}[0] = {entry!r}: expected a" in said and "as browsers send it" in said
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "entry"),
+    [
+        *(("server", "allowed_hosts", each) for each in ("Chat.Example.com", "192.168.1.5", "[FD00::1]", "a_b")),
+        *(("auth", "cors_origins", each) for each in ("https://App.Example.com", "http://a.b:8080", "http://[::1]:81")),
+        *(("auth", "cors_origins", each) for each in ("chrome-extension://abcdef", "http://a.b:443")),
+    ],
+)
+def test_hosts_and_origins_are_compared_in_lower_case(tmp_path: Path, section: str, key: str, entry: str) -> None:
+    found = loaded(f"[{section}]\n{key} = ['{entry}']", tmp_path).settings
+    assert getattr(getattr(found, section), key) == (entry.lower(),)
 
 
 def test_what_is_at_the_bounds_is_right(tmp_path: Path) -> None:
