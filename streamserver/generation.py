@@ -52,11 +52,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: float | None
     duration_ms: float
     stop_ms: float | None
-    """From the decision to stop it (its last reader gone, somebody's word) to its provider's connection closed."""
+    """From the decision to stop it (its last reader gone, somebody's word) to its provider's connection closed; None
+    if it was not stopped, or is ``stuck``."""
     pieces: int
     log_bytes: int
     usage: TokenUsage | None
     detail: UpstreamDetail
+    stuck: bool = False
+    """It ended without its provider, which did not let go of its connection in time."""
     maybe_billed: bool = False
     """A request went out and got no answer: the provider may have worked on it, and charge for it."""
     crash: BaseException | None
@@ -140,10 +143,10 @@ class Generation:
             terminal = self._failed("internal")
         self.end(terminal)
 
-    def end(self, terminal: Terminal) -> None:
-        """Close the log with ``terminal``, unless it has ended already."""
+    def end(self, terminal: Terminal, *, stuck: bool = False) -> None:
+        """Close the log with ``terminal``, unless it has ended already. ``stuck``: the provider has not let go."""
         if self._log.close(terminal):
-            self._on_end(self._outcome(terminal))
+            self._on_end(self._outcome(terminal, stuck))
 
     def stopped(self) -> Failed:
         """The terminal record of a generation that was stopped."""
@@ -225,7 +228,7 @@ class Generation:
     def _elapsed_ms(self, until: float) -> float:
         return round((until - self._began) * 1000, 1)
 
-    def _outcome(self, terminal: Terminal) -> Outcome:
+    def _outcome(self, terminal: Terminal, stuck: bool) -> Outcome:
         provider, model = self._answering
         now = self._clock.time()
         return Outcome(
@@ -239,11 +242,12 @@ class Generation:
             tries=tuple(self._tries),
             ttft_ms=self._ttft_ms(),
             duration_ms=self._elapsed_ms(now),
-            stop_ms=None if self._stopped is None else (now - self._stopped) * 1000,
+            stop_ms=None if self._stopped is None or stuck else (now - self._stopped) * 1000,
             pieces=self._tokens.pieces,
             log_bytes=self._log.size_bytes,
             usage=terminal.usage,
             detail=self._detail,
+            stuck=stuck,
             maybe_billed=self._maybe_billed,
             crash=self._crash,
         )

@@ -329,18 +329,20 @@ class Supervisor:
 
     def _give_up(self, stream: Stream) -> None:
         """A provider that holds on to its connection, or to its task, does not keep its readers."""
-        if stream.task is not None and not stream.task.done():
-            self._stuck.add(stream.task)
-            stream.task.add_done_callback(self._stuck.discard)
-            start = stream.log.start
-            logger.bind(event="stuck", request_id=start.request_id, provider=start.provider).error(
-                "a provider does not let go of its stream"
-            )
-        self._end_without_provider(stream)
+        if stream.task is None or stream.task.done():
+            self._end_without_provider(stream)
+            return
+        self._stuck.add(stream.task)
+        stream.task.add_done_callback(self._stuck.discard)
+        start = stream.log.start
+        logger.bind(event="stuck", request_id=start.request_id, provider=start.provider).error(
+            "a provider does not let go of its stream"
+        )
+        self._end_without_provider(stream, stuck=True)
 
-    def _end_without_provider(self, stream: Stream) -> None:
+    def _end_without_provider(self, stream: Stream, *, stuck: bool = False) -> None:
         if stream.generation is not None:
-            stream.generation.end(stream.generation.stopped())
+            stream.generation.end(stream.generation.stopped(), stuck=stuck)
 
     def _end(self, stream: Stream, outcome: Outcome) -> None:
         stream.generation = None

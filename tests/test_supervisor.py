@@ -130,6 +130,8 @@ async def test_its_stream_is_ended_when_its_time_to_let_go_is_over(scene: Scene)
     assert scene.code is None and scene.freed == 0
     await scene.clock.passes(STOP_SECONDS * 0.02)
     ended_once(scene)
+    assert scene.outcomes[0].stuck
+    assert scene.outcomes[0].stop_ms is None, "its connection is not closed"
     scene.supervisor.discard(scene.open())  # there is room again
 
 
@@ -203,6 +205,7 @@ async def test_one_that_lets_go_in_time_ends_its_stream_itself(scene: Scene) -> 
     assert scene.provider.ended
     assert scene.stream.ended and scene.supervisor.active == 0 and scene.freed == 1
     assert len(scene.outcomes) == 1
+    assert scene.outcomes[0].stop_ms is not None and not scene.outcomes[0].stuck
     pending = scene.clock.pending
     await scene.clock.passes(STOP_SECONDS * 2)
     assert len(scene.outcomes) == 1 and pending == 1, "what is left is the timer that forgets it"

@@ -100,6 +100,12 @@ METRICS = (
         "Processes that leave a provider out for a while, because it failed again and again.",
         ("provider",),
     ),
+    Metric(
+        "counter",
+        "provider_stuck",
+        "Streams that were stopped and ended without their provider: it did not let go of its connection in a second.",
+        ("provider",),
+    ),
     Metric("counter", "log_bytes", "Bytes written into streams' logs: text, and 64 a record."),
     Metric("gauge", "kept_log_bytes", "Bytes of ended streams that are kept to be read again."),
 )
@@ -137,6 +143,7 @@ class Metrics:
         self._attempts = made["provider_attempts"]
         self._failures = made["provider_failures"]
         self._left_out = made["provider_left_out"]
+        self._stuck = made["provider_stuck"]
         self._log_bytes = made["log_bytes"]
         self._kept = made["kept_log_bytes"]
         self._active = made["active_streams"]
@@ -159,6 +166,7 @@ class Metrics:
             known = self._models.get(each.name, frozenset())
             self._models[each.name] = known | {each.model, *each.models}
             each.breaker.watch(self._left_out.labels(each.name).set)
+            self._stuck.labels(each.name)  # a rate needs a zero to begin from
 
     def stream_opened(self) -> None:
         """A stream is running, until :meth:`stream_closed`."""
@@ -191,6 +199,8 @@ class Metrics:
                 self._gap.labels(provider, model).observe(gap / 1000)
         if outcome.stop_ms is not None:
             self._cancel.observe(outcome.stop_ms / 1000)
+        if outcome.stuck:
+            self._stuck.labels(provider).inc()
         if outcome.usage is not None:
             source = "estimate" if outcome.usage.estimated else "provider"
             self._tokens.labels(provider, model, "prompt", source).inc(outcome.usage.prompt_tokens)

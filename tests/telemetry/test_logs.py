@@ -65,6 +65,7 @@ def outcome(terminal: Terminal, **changes: Any) -> Outcome:
 
 DONE = Done("stop", "echo", "m", None, 1.5, 20.0)
 FAILED = Failed("rate_limited", "Try again.", True, None, "r-1", None)
+CANCELLED = Failed("cancelled", "Stopped.", False, None, "r-1", None)
 
 
 @pytest.mark.parametrize("form", FORMATS)
