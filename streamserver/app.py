@@ -62,13 +62,14 @@ def create_app(
     clock = clock or LoopClock()
     store = store or store_for(settings)
     metrics = Metrics()
+    spans = spans_for(environ)
     catalog = catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ)
     metrics.know(catalog)
     core = Core(
         settings=settings,
         catalog=catalog,
         supervisor=streams.Supervisor(
-            policy_for(settings), clock, store, tell(on_end, metrics.stream_ended, spans_for(environ)), metrics.keep
+            policy_for(settings), clock, store, tell(on_end, metrics.stream_ended, spans.write), metrics.keep
         ),
         store=store,
         limiter=limiter or limiter_for(settings, clock),
@@ -82,6 +83,7 @@ def create_app(
     fitness.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
+    app.cleanup_ctx.append(spans.open)  # the first to open is the last to end
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_end_streams)
     add_routes(app)

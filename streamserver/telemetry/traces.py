@@ -5,9 +5,12 @@ Nothing anybody said is in it, no key, and no whole stream id.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streamserver.generation import Outcome
@@ -15,33 +18,85 @@ from streamserver.log.records import Done
 from streamserver.telemetry.record import only_name
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.sdk.trace import TracerProvider
 
 Observer: TypeAlias = Callable[[Outcome], None]
+
+LAST_SECONDS = 5.0
+"""How long the end of the server waits for the last spans to be taken."""
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-def no_spans(outcome: Outcome) -> None:
+class NoSpans:
     """Where nobody wants spans."""
 
+    def write(self, outcome: Outcome) -> None:
+        """The span of a stream that has ended."""
 
-def spans_for(environ: Mapping[str, str] = os.environ) -> Observer:
+    async def open(self, app: object) -> AsyncIterator[None]:
+        """Write spans while the application runs: one of its cleanup contexts."""
+        yield
+
+
+class Spans(NoSpans):
+    """Spans to the provider that ``make`` makes.
+
+    It is made when the application starts, not before: it has a thread, which a process that forks must not have. What
+    it has not sent when the application ends it sends then: a worker's process ends without Python's own exit.
+    """
+
+    def __init__(self, make: Callable[[], TracerProvider]) -> None:
+        self._make = make
+        self._write: Observer = super().write
+
+    def write(self, outcome: Outcome) -> None:
+        self._write(outcome)
+
+    async def open(self, app: object) -> AsyncIterator[None]:
+        provider = self._make()
+        self._write = spans_to(provider)
+        yield
+        await _shut_down(provider)
+
+
+async def _shut_down(provider: TracerProvider) -> None:
+    loop = asyncio.get_running_loop()
+    sent = asyncio.Event()
+
+    def send() -> None:
+        try:
+            provider.shutdown()
+        finally:
+            with suppress(RuntimeError):  # the event loop did not wait so long
+                loop.call_soon_threadsafe(sent.set)
+
+    # Not one of the event loop's own threads: it waits for those as it closes, however long they take.
+    threading.Thread(target=send, name="last-spans", daemon=True).start()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_SECONDS):
+            await sent.wait()
+
+
+def spans_for(environ: Mapping[str, str] = os.environ) -> NoSpans:
     """Spans to where OpenTelemetry's own variables say; none if they say nothing, or ``[otel]`` is not installed."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(environ.get(name) for name in _ENDPOINTS):
-        return no_spans
+        return NoSpans()
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        return no_spans
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME", "streamserver")})
-    )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return spans_to(provider)
+        return NoSpans()
+
+    def make() -> TracerProvider:
+        resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME", "streamserver")})
+        provider = TracerProvider(resource=resource)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        return provider
+
+    return Spans(make)
 
 
 def spans_to(provider: TracerProvider) -> Observer:

@@ -10,11 +10,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.conftest import StartServer, StartUpstream
 from tests.redis.conftest import StartNode
 from tests.redis.test_nodes import STREAMS
 from tests.support.client import get_events, post_events, stream_url
+from tests.support.redis import RedisProcess
 from tests.support.server import ServerProcess
 from tests.support.sse import text_of
+from tests.support.upstream import Exchange
 
 
 def workers_of(server: ServerProcess) -> set[int]:
@@ -131,3 +134,21 @@ async def test_all_of_them_reload(start_node: StartNode) -> None:
         while len(server.records("reload")) < 3:
             await asyncio.sleep(0.02)
     assert {record["level"] for record in server.records("reload")} == {"INFO"}
+
+
+async def test_a_workers_last_spans_are_sent_before_it_ends(
+    start_server: StartServer, redis: RedisProcess, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    async def take(exchange: Exchange) -> None:
+        await exchange.answer(200, b"", content_type="application/x-protobuf")
+
+    collector = await start_upstream(take)
+    server = await start_server(
+        {"server": {"workers": 2}, "resume": {"store": redis.url}},
+        environ={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "600000"},
+    )
+    events = await get_events(http, stream_url(server.url))
+    assert collector.exchanges == []
+    server.terminate()
+    assert await server.wait() == 0
+    assert events[0].json()["stream_id"][:6].encode() in b"".join(each.body for each in collector.exchanges)

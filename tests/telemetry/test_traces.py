@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
+import aiohttp
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from streamserver import create_app, settings
 from streamserver.failures import failed
 from streamserver.log.records import Done
-from streamserver.telemetry.traces import attributes_of, no_spans, spans_for, spans_to
+from streamserver.telemetry import traces
+from streamserver.telemetry.traces import NoSpans, attributes_of, spans_for, spans_to
+from tests.conftest import StartUpstream
+from tests.support.application import running_app
+from tests.support.client import get_events, stream_url
+from tests.support.upstream import Exchange
 from tests.telemetry.test_logs import DONE, outcome
+
+
+async def take(exchange: Exchange) -> None:
+    await exchange.answer(200, b"", content_type="application/x-protobuf")
 
 
 def test_every_ending_is_one_span_with_the_conventions_names() -> None:
@@ -61,5 +76,47 @@ def test_free_words_where_a_name_belongs_are_not_in_it() -> None:
 
 
 def test_unasked_there_are_none() -> None:
-    assert spans_for({}) is no_spans
-    assert spans_for({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}) is no_spans
+    assert type(spans_for({})) is NoSpans
+    disabled = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}
+    assert type(spans_for(disabled)) is NoSpans
+
+
+async def test_the_last_spans_are_sent_as_the_application_ends(
+    start_upstream: StartUpstream, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector = await start_upstream(take)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    async with running_app({"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}) as (_, url):
+        events = await get_events(http, stream_url(url))
+        assert collector.exchanges == [], "they go in batches"
+    (exchange,) = collector.exchanges
+    assert exchange.path == "/v1/traces"
+    assert events[0].json()["stream_id"][:6].encode() in exchange.body
+
+
+async def test_a_collector_that_does_not_answer_keeps_nobody(
+    start_upstream: StartUpstream, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def hang(exchange: Exchange) -> None:
+        asked.set()
+        await exchange.until_closed(60)
+
+    collector = await start_upstream(hang)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    monkeypatch.setattr(traces, "LAST_SECONDS", 0.2)
+    async with asyncio.timeout(8):  # it would wait 10 s for its answer
+        async with running_app({"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}) as (_, url):
+            await get_events(http, stream_url(url))
+        await asked.wait()
+
+
+def test_an_application_that_does_not_run_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that keeps the workers makes one, and forks."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    before = set(threading.enumerate())
+    create_app(settings({"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}))
+    assert set(threading.enumerate()) == before
