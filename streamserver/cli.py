@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
     load_again = partial(load, vars(arguments).get("config"), registry=registry, overrides=_overrides(arguments))
     loaded = load_again()
     if arguments.command == "check":
-        return check(loaded)
+        return check(loaded, registry)
     if arguments.command == "providers":
         return _providers(loaded, registry, probe=arguments.probe)
     return run_server(loaded, registry, load_again)
@@ -138,4 +138,4 @@ def _providers(loaded: Loaded, registry: Registry, *, probe: bool) -> int:
     try:
         return show_providers(loaded.settings, registry, probe=probe)
     except Invalid as error:
-        raise CommandError(f"{loaded.source}: {error}") from None
+        raise CommandError(loaded.blame(error)) from None

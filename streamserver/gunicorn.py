@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from typing import NoReturn
@@ -12,11 +11,11 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from providers.registry import load_registry
 from providers.validation import Invalid
-from streamserver.app import create_app, keys_for
-from streamserver.config import ConfigError, Settings, load
+from streamserver.app import create_app
+from streamserver.config import ConfigError, load
 from streamserver.http.core import CORE
-from streamserver.http.keys import KeysError
 from streamserver.runner import AppRunner, raise_descriptor_limit
+from streamserver.start import check_start
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 
 
@@ -40,22 +39,14 @@ async def app() -> AppRunner:
     try:
         registry = load_registry()
         loaded = load(None, registry=registry)
-        _refuse_open_server(loaded.settings)
+        check_start(loaded, host=None)
         set_up_logs(loaded.settings.log)
         runner = DrainingRunner(create_app(loaded.settings, registry=registry))
-    except (ConfigError, KeysError, Invalid) as error:
+    except (ConfigError, Invalid) as error:
         _halt(str(error))
     raise_descriptor_limit(loaded.settings.limits.max_streams)
     asyncio.get_running_loop().set_exception_handler(handle_loop_failure)
     return runner
-
-
-def _refuse_open_server(settings: Settings) -> None:
-    """Nobody can know here whether gunicorn listens beyond this machine."""
-    if not keys_for(settings, os.environ) and not settings.auth.allow_anonymous:
-        _halt(
-            f"under gunicorn set {settings.auth.keys_env}=name:key, or auth.allow_anonymous = true if anyone may use it"
-        )
 
 
 def _halt(why: str) -> NoReturn:

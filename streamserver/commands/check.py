@@ -5,16 +5,22 @@ from __future__ import annotations
 import msgspec
 import tomli_w
 
-from streamserver.commands.base import keys_of
+from providers.registry import Registry
 from streamserver.config import Loaded
 from streamserver.config.load import without_secrets
+from streamserver.start import check_start, warnings_of
 
 
-def check(loaded: Loaded) -> int:
-    """Print the configuration, which has been checked as it was loaded, as TOML; the exit status."""
-    keys = keys_of(loaded.settings)
+def check(loaded: Loaded, registry: Registry) -> int:
+    """Print the configuration, which has been checked as it was loaded, as TOML; the exit status.
+
+    Raises :class:`~streamserver.config.ConfigError` where a start would be refused for it.
+    """
+    keys = check_start(loaded, host=loaded.settings.server.host)
     print(f"# {loaded.source} is valid. In force, with the environment and the command line:\n")
     print(tomli_w.dumps(without_secrets(msgspec.to_builtins(loaded.settings))), end="")
     who = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
     print(f"\n# API keys: {who}")
+    for warning in warnings_of(loaded.settings, registry, keys):
+        print(f"# warning: {warning}")
     return 0

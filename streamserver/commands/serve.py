@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -22,12 +21,13 @@ from providers.transport import AiohttpTransport
 from providers.validation import Invalid
 from streamserver import __version__
 from streamserver.app import catalog_for, create_app, keys_for, policy_for
-from streamserver.commands.base import CommandError, keys_of
+from streamserver.commands.base import CommandError
 from streamserver.config import Loaded, Settings
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys
 from streamserver.reload import Parts, Reloader
 from streamserver.runner import listen, raise_descriptor_limit, serve
+from streamserver.start import check_start, warnings_of
 from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.metrics import share_between_processes
 from streamserver.workers import Workers
@@ -36,11 +36,10 @@ from streamserver.workers import Workers
 def run_server(loaded: Loaded, registry: Registry, load_again: Callable[[], Loaded]) -> int:
     """Serve until a signal ends it; the exit status. ``load_again`` reads the configuration anew.
 
-    Raises :class:`CommandError` for a start that cannot be.
+    Raises :class:`CommandError`, or :class:`~streamserver.config.ConfigError`, for a start that cannot be.
     """
     settings = loaded.settings
-    keys = keys_of(settings)
-    _refuse_open_server(settings, keys)
+    keys = check_start(loaded, host=settings.server.host)
     set_up_logs(settings.log)
     with TemporaryDirectory(prefix="streamserver-metrics-") as folder:
         if settings.server.workers > 1:
@@ -53,7 +52,7 @@ def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Call
     try:
         app = create_app(settings, registry=registry)
     except Invalid as error:
-        raise CommandError(f"{loaded.source}: {error}") from None
+        raise CommandError(loaded.blame(error)) from None
     with _listen(settings) as sock:
         return _serve_on(sock, app, loaded, registry, keys, load_again)
 
@@ -67,7 +66,9 @@ def _serve_on(
     load_again: Callable[[], Loaded],
 ) -> int:
     settings = loaded.settings
-    warnings = _warnings(settings, registry, keys)
+    warnings = warnings_of(settings, registry, keys)
+    if too_few_files := raise_descriptor_limit(settings.limits.max_streams):
+        warnings.append(too_few_files)
     for name, why in registry.broken.items():
         logger.bind(event="plugin", plugin=name, error=why).warning("a plug-in cannot be loaded")
 
@@ -103,38 +104,6 @@ def _parts(settings: Settings, registry: Registry, clock: Clock) -> Parts:
     keys = keys_for(settings, os.environ)
     transport = AiohttpTransport()
     return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, policy_for(settings))
-
-
-def _refuse_open_server(settings: Settings, keys: Keys) -> None:
-    """An open server beyond this machine spends its owner's money for anyone."""
-    if keys or settings.auth.allow_anonymous or _is_loopback(settings.server.host):
-        return
-    raise CommandError(
-        f"without API keys it listens on loopback only, and server.host is {settings.server.host}: "
-        f"set {settings.auth.keys_env}=name:key, or auth.allow_anonymous = true if anyone may use it"
-    )
-
-
-def _warnings(settings: Settings, registry: Registry, keys: Keys) -> list[str]:
-    """What may be meant, and is worth a line at the start."""
-    warnings = [f"plug-in {name}: {error}" for name, error in registry.broken.items()]
-    if too_few_files := raise_descriptor_limit(settings.limits.max_streams):
-        warnings.append(too_few_files)
-    if not keys:
-        warnings.append(
-            "there are no API keys: a proxy or a tunnel on this host makes the server public, and anyone spends "
-            f"your money; set {settings.auth.keys_env}=name:key"
-        )
-    nobody = sorted(settings.auth.users.keys() - keys.names)
-    return [*warnings, *(f"[auth.users.{name}] is in force for nobody: no key has that name" for name in nobody)]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return True  # not a host at all, as listening on it will say
-    return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found)
 
 
 def _listen(settings: Settings) -> socket.socket:

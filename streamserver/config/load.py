@@ -31,10 +31,17 @@ class ConfigError(ValueError):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A checked configuration, and where it came from (for people: a path, or "built-in defaults")."""
+    """A checked configuration, and where it came from (for people: a path, or "built-in defaults").
+
+    ``origins`` are the keys that something else set, and what: a variable, or the command line."""
 
     settings: Settings
     source: str
+    origins: Mapping[str, str]
+
+    def blame(self, error: Invalid) -> str:
+        """What is wrong, in one line that names who set it, and quotes no secret."""
+        return _blamed(error, self.source, self.origins)
 
 
 def load(
@@ -56,9 +63,9 @@ def load(
         for key, value in (overrides or {}).items():
             _set(table, key.split("."), value)
             origins[key] = "command line"
-        return Loaded(_checked(table, registry), source)
+        return Loaded(_checked(table, registry), source, origins)
     except Invalid as error:
-        raise ConfigError(f"{_origin(error.key, origins) or source}: {_without_secret(error)}") from None
+        raise ConfigError(_blamed(error, source, origins)) from None
 
 
 def settings(tables: Mapping[str, Any], *, registry: Registry | None = None) -> Settings:
@@ -140,6 +147,10 @@ def _set(table: dict[str, Any], steps: list[str], value: Any) -> None:
             raise Invalid(".".join(steps), f"there is no such key: {'.'.join(steps[:number])} is not a table")
         table = inner
     table[steps[-1]] = value
+
+
+def _blamed(error: Invalid, source: str, origins: Mapping[str, str]) -> str:
+    return f"{_origin(error.key, origins) or source}: {_without_secret(error)}"
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str | None:

@@ -149,6 +149,37 @@ def test_keys_that_cannot_be_read_are_one_line_without_a_word_of_them(
     assert "secret" not in out + err
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("STREAMSERVER_SERVER__HOST", "0.0.0.0", "without API keys it listens on loopback only, and server.host is"),
+        ("STREAMSERVER_RESUME__STORE", "redis://h:none/0", "STREAMSERVER_RESUME__STORE: resume.store: is no address"),
+        ("STREAMSERVER_AUTH__KEYS_FILE", "nowhere", "nowhere: cannot be read"),
+    ],
+)
+def test_check_refuses_what_the_start_would_be_refused_for_in_the_same_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    checked = run("check", capsys=capsys)
+    assert checked == run("--port", "0", capsys=capsys)
+    assert checked[:2] == (2, "")
+    assert checked[2].startswith(f"streamserver: {said}")
+
+
+def test_check_warns_of_what_the_start_warns_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text("[auth.users.anna]\nmax_tokens = 5\n")
+    nobody = "# warning: [auth.users.anna] is in force for nobody: no key has that name\n"
+    _, out, _ = run("check", capsys=capsys)
+    assert out.endswith(nobody) and "# warning: there are no API keys" in out
+    monkeypatch.setenv("STREAMSERVER_KEYS", "ann:a,ben:b")
+    assert run("check", capsys=capsys)[1].endswith(f"# API keys: ann, ben\n{nobody}")
+    monkeypatch.setenv("STREAMSERVER_KEYS", "anna:a")
+    assert "warning" not in run("check", capsys=capsys)[1]
+
+
 @pytest.mark.parametrize("arguments", [("--no-such-flag",), ("no-such-command",), ("--port", "http")])
 def test_a_wrong_command_line_is_status_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     status, out, err = run(*arguments, capsys=capsys)
