@@ -27,9 +27,12 @@ _OBJECT: _Json = {"type": "object"}
 
 
 def describe(settings: Settings, routes: Iterable[tuple[str, str, Any]], *, with_keys: bool) -> _Json:
-    """The description of ``routes`` (method, path, handler) under ``settings``. Pages of the demo are left out."""
+    """The description of ``routes`` (method, path, handler) under ``settings``. Pages of the demo are left out,
+    and ``with_keys`` the providers' names: anyone may read this, and only who has a key may know them."""
     _, components = msgspec.json.schema_components(_MODELS, ref_template="#/components/schemas/{name}")
     _bound(components, settings)
+    if not with_keys:
+        components["ChatFields"]["properties"]["provider"]["anyOf"][0]["enum"] = list(settings.providers)
     paths: dict[str, _Json] = {}
     for method, path, handler in routes:
         if path in ("/", "/openapi.json") or path.startswith("/{name"):
@@ -78,7 +81,6 @@ def _bound(components: dict[str, _Json], settings: Settings) -> None:
     fields["grace"]["anyOf"][0]["maximum"] = settings.resume.max_grace_seconds
     for name in ("prompt", "system"):
         fields[name]["anyOf"][0]["maxLength"] = settings.limits.max_prompt_chars
-    fields["provider"]["anyOf"][0]["enum"] = list(settings.providers)
     components["ChatFields"]["oneOf"] = [
         {"required": [name], "properties": {name: {"type": kind, minimum: 1}}}
         for name, kind, minimum in (("prompt", "string", "minLength"), ("messages", "array", "minItems"))

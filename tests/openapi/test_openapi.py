@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -38,13 +39,18 @@ async def test_it_has_every_route_every_field_and_the_limits_in_force(
     assert set(body["properties"]) == set(ChatFields.__struct_fields__)
     assert body["properties"]["max_tokens"]["anyOf"][0]["maximum"] == 77
     assert body["properties"]["prompt"]["anyOf"][0]["maxLength"] == 99
+    assert body["properties"]["provider"]["anyOf"][0]["enum"] == ["echo"]
     refused = {code for item in document["paths"].values() for each in item.values() for code in each["responses"]}
     assert {str(status) for status in STATUS.values()} - {"401"} <= refused, "every status of a problem, but keys'"
 
 
 async def test_with_keys_it_says_which_need_one(start_server: StartServer, http: aiohttp.ClientSession) -> None:
-    server = await start_server(environ={"STREAMSERVER_KEYS": "anna:key"})
-    paths = (await described(http, server.url))["paths"]
+    server = await start_server(
+        {"providers": {"hidden-from-strangers": {"kind": "echo"}}}, environ={"STREAMSERVER_KEYS": "anna:key"}
+    )
+    document = await described(http, server.url)
+    assert "hidden-from-strangers" not in json.dumps(document), "it needs no key itself"
+    paths = document["paths"]
     assert paths["/api/providers"]["get"]["security"] and "401" in paths["/api/chat/stream"]["get"]["responses"]
     assert "security" not in paths["/healthz"]["get"]
     assert "security" not in paths["/api/chat/streams/{stream_id}"]["get"]
