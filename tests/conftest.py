@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from hypothesis import settings
 
-from tests.support.programs import program
+from tests.support.programs import REDIS_SERVERS, found, program
 from tests.support.server import ServerProcess, running_server
 from tests.support.upstream import Script, Upstream, running_upstream
 
@@ -29,12 +29,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, instead of skipping, where a program from outside PyPI is missing",
     )
+    parser.addoption("--redis-server", metavar="PROGRAM", help="run what needs a Redis over this server, and no other")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What a test marked ``each_redis`` proves it proves over each server that speaks Redis."""
+    if metafunc.definition.get_closest_marker("each_redis") and "redis_program" in metafunc.fixturenames:
+        only = metafunc.config.getoption("--redis-server")
+        metafunc.parametrize("redis_program", [only] if only else REDIS_SERVERS, indirect=True)
 
 
 @pytest.fixture
 def find_program(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """The path of a program by its name; skips, or fails, where it is missing."""
     return lambda name: program(name, request)
+
+
+@pytest.fixture
+def redis_program(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> str:
+    """The server that a test which needs a Redis runs over: any that is here, if it does not say which."""
+    there = (name for name in REDIS_SERVERS if found(name))
+    default = request.config.getoption("--redis-server") or next(there, REDIS_SERVERS[0])
+    return find_program(getattr(request, "param", default))
 
 
 @pytest.fixture

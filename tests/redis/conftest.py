@@ -1,4 +1,4 @@
-"""Fixtures: a Redis, and nodes that share it."""
+"""Fixtures: a Redis, nodes that share it, and a provider that they ask."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StartServer
+from tests.conftest import StartServer, StartUpstream
 from tests.support.client import RawStream
 from tests.support.redis import RedisProcess, running_redis
 from tests.support.server import ServerProcess
+from tests.support.upstream import Tap, Upstream
 
 StartRedis = Callable[..., Awaitable[RedisProcess]]
 StartNode = Callable[..., Awaitable[ServerProcess]]
 
 
 @pytest.fixture
-async def start_redis(tmp_path: Path, find_program: Callable[[str], str]) -> AsyncIterator[StartRedis]:
+async def start_redis(tmp_path: Path, redis_program: str) -> AsyncIterator[StartRedis]:
     """``await start_redis(*options)``: a :class:`RedisProcess`."""
     async with AsyncExitStack() as stack:
         count = 0
 
-        async def start(*options: str, ping: str | None = None) -> RedisProcess:
+        async def start(*options: str, program: str = redis_program, ping: str | None = None) -> RedisProcess:
             nonlocal count
             count += 1
-            folder = tmp_path / f"redis{count}"
-            context = running_redis(find_program("redis-server"), folder, *options, ping=ping)
+            context = running_redis(program, tmp_path / f"redis{count}", *options, ping=ping)
             return await stack.enter_async_context(context)
 
         yield start
@@ -48,6 +48,18 @@ async def start_node(start_server: StartServer, redis: RedisProcess) -> StartNod
         return server
 
     return start
+
+
+@pytest.fixture
+def tap() -> Tap:
+    return Tap()
+
+
+@pytest.fixture
+async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
+    """A provider that answers what ``tap`` is told."""
+    found: Upstream = await start_upstream(tap.script)
+    return found
 
 
 @pytest.fixture(autouse=True)

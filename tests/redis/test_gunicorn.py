@@ -14,26 +14,15 @@ import aiohttp
 import pytest
 import tomli_w
 
-from tests.conftest import StartUpstream, openai_at
-from tests.redis.test_nodes import STREAMS, Tap
+from tests.conftest import openai_at
+from tests.redis.asking import STREAMS
 from tests.support.client import RawStream, get_events, stream_url
 from tests.support.redis import RedisProcess, free_port
 from tests.support.server import clean_environ
 from tests.support.sse import text_of
-from tests.support.upstream import Upstream
+from tests.support.upstream import Tap, Upstream
 
 pytest.importorskip("gunicorn")
-
-
-@pytest.fixture
-def tap() -> Tap:
-    return Tap()
-
-
-@pytest.fixture
-async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
-    found: Upstream = await start_upstream(tap.script)
-    return found
 
 
 @asynccontextmanager

@@ -15,6 +15,8 @@ from tests.redis.conftest import StartNode
 from tests.support.client import RawStream, stream_url
 from tests.support.redis import RedisProcess
 
+pytestmark = pytest.mark.each_redis
+
 QUOTA = Quota(max_streams=2, requests_per_minute=1000, tokens_per_day=100)
 
 

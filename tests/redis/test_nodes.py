@@ -3,68 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from tests.conftest import StartUpstream, openai_at
+from tests.conftest import openai_at
+from tests.redis.asking import BODY, STREAMS, attach, create, two
 from tests.redis.conftest import StartNode
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.redis import RedisProcess
-from tests.support.server import ServerProcess
 from tests.support.sse import parse, text_of
-from tests.support.upstream import DONE, Exchange, Upstream, answer, chunk
+from tests.support.upstream import Tap, Upstream, answer
 
-STREAMS = "/api/chat/streams"
-BODY = {"prompt": "hello big world"}
-
-
-class Tap:
-    """A provider that sends a piece each time the test says so."""
-
-    def __init__(self) -> None:
-        self.pieces: asyncio.Queue[str | None] = asyncio.Queue()
-
-    def __call__(self, *pieces: str | None) -> None:
-        for piece in pieces:
-            self.pieces.put_nowait(piece)
-
-    async def script(self, exchange: Exchange) -> None:
-        await exchange.start_stream()
-        while (piece := await self.pieces.get()) is not None:
-            await exchange.send(chunk(piece))
-        await exchange.send(chunk(finish="stop") + DONE)
-
-
-@pytest.fixture
-def tap() -> Tap:
-    return Tap()
-
-
-@pytest.fixture
-async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
-    found: Upstream = await start_upstream(tap.script)
-    return found
-
-
-async def two(start_node: StartNode, upstream: Upstream, **resume: Any) -> tuple[ServerProcess, ServerProcess]:
-    first, second = await asyncio.gather(*(start_node(openai_at(upstream), **resume) for _ in range(2)))
-    return first, second
-
-
-async def create(
-    http: aiohttp.ClientSession, server: ServerProcess, body: Any = BODY, *, status: int = 201, **options: Any
-) -> str:
-    async with http.post(server.url + STREAMS, json=body, **options) as response:
-        assert response.status == status, await response.text()
-        return str((await response.json())["stream_id"])
-
-
-async def attach(server: ServerProcess, stream_id: str, position: int | None = None) -> RawStream:
-    headers = {} if position is None else {"Last-Event-ID": f"{stream_id}:{position}"}
-    return await (await RawStream.request(server.port, f"{STREAMS}/{stream_id}", headers=headers)).head()
+pytestmark = pytest.mark.each_redis
 
 
 async def test_a_stream_is_read_live_and_resumed_on_another_node(

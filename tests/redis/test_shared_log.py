@@ -68,6 +68,7 @@ class TestMemory(SharedLogContract):
         return Pair(node, node)
 
 
+@pytest.mark.each_redis
 class TestRedis(SharedLogContract):
     @pytest.fixture
     async def pair(self, redis: RedisProcess, stack: AsyncExitStack) -> Pair:
@@ -189,6 +190,7 @@ class TestTroubledRedis:
                 assert await read_all(stream.log) == list(log.take(0, MANY))
         assert not any(stream.lost for stream in pair.near.streams.values())
 
+    @pytest.mark.each_redis
     async def test_an_end_at_the_fence_is_taken_once_and_refuses_what_follows(
         self, pair: Pair, cable: Proxy, redis: RedisProcess, stack: AsyncExitStack
     ) -> None:

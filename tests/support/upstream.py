@@ -252,3 +252,20 @@ def one_and_later_two(more: asyncio.Event) -> Script:
         await exchange.send(chunk("two") + chunk(finish="stop"))
 
     return script
+
+
+class Tap:
+    """A provider that sends a piece each time the test says so."""
+
+    def __init__(self) -> None:
+        self.pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def __call__(self, *pieces: str | None) -> None:
+        for piece in pieces:
+            self.pieces.put_nowait(piece)
+
+    async def script(self, exchange: Exchange) -> None:
+        await exchange.start_stream()
+        while (piece := await self.pieces.get()) is not None:
+            await exchange.send(chunk(piece))
+        await exchange.send(chunk(finish="stop") + DONE)
