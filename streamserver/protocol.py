@@ -13,6 +13,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from loguru import logger
 
+from streamserver.http.state import OPEN_STREAM
 from streamserver.telemetry.tracebacks import log_crash
 
 MAX_LINE_BYTES = 64 * 1024
@@ -93,6 +94,15 @@ class Protocol(RequestHandler):
             self._keepalive_handle.cancel()
             self._next_keepalive_close_time = self._loop.time() + self._manager.headers_seconds()
             self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
+    def _pause_transport_reading(self) -> None:
+        """Too much has come behind the request in hand. If that is answered with a stream, the connection is cut:
+        while nobody reads from it, nobody sees that the reader leaves."""
+        request = self._current_request
+        if request is not None and OPEN_STREAM in request and self.transport is not None:
+            self.transport.abort()
+        else:
+            super()._pause_transport_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The kernel, too, gives up on a reader that takes nothing (TCP_USER_TIMEOUT), often before our own timer."""

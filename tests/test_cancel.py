@@ -242,3 +242,40 @@ async def test_a_body_that_nobody_reads_hides_no_leaving(
     stream.close()
     await exchange.until_closed()
     assert (await server.record())["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["with it", "later"])
+@pytest.mark.parametrize("behind", ["many requests", "a large body"])
+async def test_what_is_sent_behind_a_stream_hides_no_leaving(
+    start_server: StartServer, start_upstream: StartUpstream, behind: str, together: bool
+) -> None:
+    """aiohttp stops reading from a connection that has sent much ahead."""
+    upstream = await start_upstream(silent)
+    server = await start_server({**openai_at(upstream), "timeouts": {"first_token": 60, "idle": 60}})
+    stream = await RawStream.request(server.port, TARGET)
+    if not together:
+        await (await stream.head()).events(1)
+        await upstream.exchange()
+    host = f"Host: 127.0.0.1:{server.port}\r\n"
+    if behind == "many requests":
+        stream.writer.write(f"GET /healthz HTTP/1.1\r\n{host}\r\n".encode() * 100)
+    else:
+        size = 900_000
+        head = f"POST /api/chat/streams HTTP/1.1\r\n{host}Content-Length: {size}\r\n\r\n"
+        stream.writer.write(head.encode() + b" " * size)
+    stream.writer.write_eof()
+    record = await server.record(seconds=10)  # the first ping, at which anything is noticed, comes after 15 s
+    assert record["status"] == "cancelled"
+    await upstream.all_closed()
+    stream.close()
+
+
+async def test_a_few_requests_behind_a_stream_are_answered_after_it(start_server: StartServer) -> None:
+    server = await start_server()
+    stream = await RawStream.request(server.port, TARGET)
+    stream.writer.write(f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode() * 5)
+    assert (await (await stream.head()).events())[-1].type == "done"
+    for _ in range(5):
+        assert (await stream.head()).status == 200
+        await stream.reader.readexactly(int(stream.headers["content-length"]))
+    stream.close()

@@ -33,6 +33,7 @@ USED = [
     (RequestHandler, "_manager"),
     (RequestHandler, "_messages"),
     (RequestHandler, "_next_keepalive_close_time"),
+    (RequestHandler, "_pause_transport_reading"),
     (RequestHandler, "_process_keepalive"),
     (RequestHandler, "_request_count"),
     (RequestHandler, "access_logger"),

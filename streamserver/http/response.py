@@ -47,6 +47,8 @@ class StreamResponse(EventSourceResponse):
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the reader has gone")
+        if not transport.is_reading():
+            raise ConnectionResetError("so much was sent behind the request that nobody would see the reader leave")
         writer = await super().prepare(request)
         self._transport = transport
         self._framed = bool(getattr(writer, "chunked", False))
