@@ -24,7 +24,7 @@ MAY_START_TASKS = {
     "streamserver/supervisor.py": "a task for each generation",
     "providers/testing.py": "the contract suite, which is no part of a server",
     "streamserver/store/redis/store.py": "one for each of its jobs, from its start to its end",
-    "streamserver/admission/redis.py": "one for its leases, from its start to its end",
+    "streamserver/admission/redis.py": "one for its connection, one for its leases, from its start to its end",
     "streamserver/reload.py": "one that watches the file, and one for each catalog that is done with",
     "streamserver/loadtest/run.py": "a client's: they end with the run",
 }

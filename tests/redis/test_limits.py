@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import aiohttp
 import pytest
+from loguru import logger
 
 from streamserver.admission import LimitReached, Quota
 from streamserver.admission.redis import RedisLimiter
 from streamserver.store.base import StoreUnavailable
+from streamserver.store.redis.link import Command, Link, Replies
 from tests.redis.conftest import StartNode
 from tests.support.client import RawStream, stream_url
 from tests.support.redis import RedisProcess
@@ -18,6 +22,18 @@ from tests.support.redis import RedisProcess
 pytestmark = pytest.mark.each_redis
 
 QUOTA = Quota(max_streams=2, requests_per_minute=1000, tokens_per_day=100)
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What is logged of the limits, and of crashes."""
+    found: list[str] = []
+    sink = logger.add(
+        lambda message: found.append(message.record["message"]),
+        filter=lambda record: record["extra"].get("event") in ("limits", "crash"),
+    )
+    yield found
+    logger.remove(sink)
 
 
 async def admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = QUOTA) -> str:
@@ -28,16 +44,17 @@ async def admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = QUOTA)
     return "admitted"
 
 
-async def until_admitted(limiter: RedisLimiter, held: ExitStack) -> None:
+async def until_admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = QUOTA) -> None:
     async with asyncio.timeout(20):
-        while await admitted(limiter, held) != "admitted":
+        while await admitted(limiter, held, quota) != "admitted":
             await asyncio.sleep(0.02)
 
 
 async def test_the_slots_of_a_dead_node_come_back_by_themselves(redis: RedisProcess) -> None:
     alive = RedisLimiter(redis.url, lease_seconds=0.6, renew_seconds=0.1)
-    dead = RedisLimiter(redis.url, lease_seconds=0.6, renew_seconds=0.1)
-    await alive.start()  # the other is as if it had died at once: nothing renews, nothing is given back
+    dead = RedisLimiter(redis.url, lease_seconds=0.6, renew_seconds=60)  # as if it had died: nothing renews
+    await alive.start()
+    await dead.start()
     with ExitStack() as lost, ExitStack() as held:
         await dead.admit("anna", QUOTA, lost)
         await alive.admit("anna", QUOTA, held)
@@ -110,6 +127,109 @@ async def test_without_redis_nothing_is_admitted_and_nothing_is_lost(redis: Redi
     await limiter.aclose()
 
 
+async def test_any_number_of_starts_at_once_are_admitted_over_one_connection(redis: RedisProcess) -> None:
+    limiter = RedisLimiter(redis.url)
+    await limiter.start()
+    quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
+    with ExitStack() as held:
+        results = await asyncio.gather(*(admitted(limiter, held, quota) for _ in range(501)))
+        assert sorted(results) == ["admitted"] * 500 + ["streams"]
+        assert await redis.connections() == 2, "its own and the one that asks"
+    await limiter.aclose()
+
+
+async def test_a_restart_of_redis_costs_nobody_a_refusal(redis: RedisProcess) -> None:
+    limiter = RedisLimiter(redis.url)
+    await limiter.start()
+    quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
+    with ExitStack() as held:
+        for _ in range(3):
+            await asyncio.gather(*(limiter.admit("anna", quota, held) for _ in range(20)))
+            await redis.kill()
+            await redis.start()
+        await limiter.admit("anna", quota, held)
+    await limiter.aclose()
+
+
+def lose_answers(monkeypatch: pytest.MonkeyPatch, link: Link) -> None:
+    """Of what is sent Redis does all, and the answer to every other is lost."""
+    submit, lose = link.submit, itertools.cycle([True, False])
+
+    def submit_and_lose(*commands: Command) -> asyncio.Future[Replies]:
+        answered = submit(*commands)
+        if not next(lose):
+            return answered
+        lost: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
+        answered.add_done_callback(lambda _: lost.set_exception(StoreUnavailable()))
+        return lost
+
+    monkeypatch.setattr(link, "submit", submit_and_lose)
+
+
+async def test_what_is_asked_again_because_its_answer_was_lost_counts_once(
+    redis: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = RedisLimiter(redis.url, renew_seconds=0.05)
+    await limiter.start()
+    await limiter._line.until_up()
+    lose_answers(monkeypatch, limiter._line._link)
+    quota = Quota(max_streams=1, requests_per_minute=3, tokens_per_day=0)
+    for _ in range(3):
+        with ExitStack() as held:
+            await until_admitted(limiter, held, quota)
+    with ExitStack() as held:
+        assert await admitted(limiter, held, quota) == "requests"
+    for _ in range(10):
+        limiter.charge("anna", QUOTA, 2)
+    async with asyncio.timeout(20):
+        while limiter._redis_counters._added or limiter._redis_counters._writing:
+            await asyncio.sleep(0.01)
+    storage = limiter._redis_counters.storage
+    (key,) = (key for key in await redis.keys() if key.endswith("/day"))
+    monkeypatch.undo()
+    assert await storage.get(key.removeprefix("streamserver:limits:")) == 20
+    await limiter.aclose()
+
+
+async def test_starts_refused_while_redis_is_away_leave_nothing_behind_and_are_told_once(
+    redis: RedisProcess, told: list[str]
+) -> None:
+    limiter = RedisLimiter(redis.url, renew_seconds=0.05)
+    await limiter.start()
+    with ExitStack() as held:
+        await limiter.admit("anna", QUOTA, held)
+        await redis.kill()
+        for _ in range(2000):
+            with pytest.raises(StoreUnavailable):
+                await limiter.admit("anna", QUOTA, held)
+            limiter.charge("anna", QUOTA, 1)
+        assert len(limiter._redis_slots._given_back) <= 1, "what was under way when it went"
+        assert len(limiter._redis_counters._added) <= 1
+    assert told == ["the store cannot be reached"]
+    await limiter.aclose()
+
+
+async def test_what_redis_refuses_is_told_once_and_given_back_when_it_takes_it(
+    redis: RedisProcess, told: list[str]
+) -> None:
+    limiter = RedisLimiter(redis.url, renew_seconds=0.05)
+    await limiter.start()
+    with ExitStack() as held:
+        await limiter.admit("anna", QUOTA, held)
+        await redis.configure("min-replicas-to-write", "1")
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable):
+                await limiter.admit("anna", QUOTA, held)
+    assert limiter._redis_slots._given_back
+    await redis.configure("min-replicas-to-write", "0")
+    async with asyncio.timeout(20):
+        while limiter._redis_slots._given_back:
+            await asyncio.sleep(0.01)
+    assert [key for key in await redis.keys() if ":slots:" in key] == []
+    assert told == ["the store refuses the limits"]
+    await limiter.aclose()
+
+
 async def test_a_users_limits_are_one_over_two_nodes(start_node: StartNode, http: aiohttp.ClientSession) -> None:
     config = {
         "providers": {"echo": {"kind": "echo", "hang_after": 1}},
@@ -139,3 +259,4 @@ async def test_a_users_limits_are_one_over_two_nodes(start_node: StartNode, http
     async with http.get(stream_url(one.url)) as response:
         assert response.status == 429
         assert response.headers["RateLimit-Policy"].startswith('"requests";q=5')
+    assert await redis.connections() == 2 * 3 + 1, "as docs/deployment.md says, and the one that asks"

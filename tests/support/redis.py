@@ -83,6 +83,11 @@ class RedisProcess:
         async with Redis.from_url(self.url) as client:
             await client.config_set(name, value)
 
+    async def connections(self) -> int:
+        """How many there are, this one among them."""
+        async with Redis.from_url(self.url) as client:
+            return len(await client.client_list())
+
     async def keys(self) -> list[str]:
         """Every key there is."""
         async with Redis.from_url(self.url, decode_responses=True) as client:

@@ -77,9 +77,11 @@ class Link:
     which epoch a command is. ``on_up`` is called at the beginning of each, with whether Redis had been restarted.
     """
 
-    def __init__(self, dialer: Dialer, on_up: Callable[[bool], None]) -> None:
+    def __init__(self, dialer: Dialer, on_up: Callable[[bool], None], *, event: str = "store") -> None:
+        """``event`` is what its records are called in the log."""
         self._dialer = dialer
         self._on_up = on_up
+        self._log = logger.bind(event=event)
         self._queue: list[tuple[Sequence[Command], asyncio.Future[Replies]]] = []
         self._work = asyncio.Event()
         self._is_up = asyncio.Event()
@@ -153,7 +155,7 @@ class Link:
         self.down_since = None
         self._is_up.set()
         if self._told:
-            logger.bind(event="store", restarted=restarted).info("the store is back")
+            self._log.bind(restarted=restarted).info("the store is back")
         self._told = False
         self._on_up(restarted)
 
@@ -169,7 +171,7 @@ class Link:
         """Say so once, not at every try. The message may name the address, never a password."""
         if not self._told:
             self._told = True
-            logger.bind(event="store", kind=type(error).__name__).warning("the store cannot be reached")
+            self._log.bind(kind=type(error).__name__).warning("the store cannot be reached")
 
 
 def _seen(future: asyncio.Future[Replies]) -> None:
