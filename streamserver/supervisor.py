@@ -22,6 +22,7 @@ from streamserver.generation import Generation, Outcome
 from streamserver.log.base import Log
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Start
+from streamserver.refusals import Draining, TooManyReaders, TooManyStreams
 from streamserver.retention import Retention
 from streamserver.store.base import Store
 
@@ -39,22 +40,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     attach_seconds: float
     retention_seconds: float
     max_total_bytes: int
-
-
-class Refused(Exception):
-    """A stream or a reader too many. The class says which."""
-
-
-class TooManyStreams(Refused):
-    """``max_streams`` are running."""
-
-
-class TooManyReaders(Refused):
-    """``max_readers_per_stream`` are reading this one."""
-
-
-class Draining(Refused):
-    """The server is shutting down and starts nothing new."""
 
 
 class Stream:

@@ -19,7 +19,18 @@ FILES = {
     for package in ("providers", "streamserver")
     for path in (ROOT / package).rglob("*.py")
 }
-CORE = ("generation", "supervisor", "failures", "estimate", "log", "wire", "store")
+CORE = (
+    "generation",
+    "supervisor",
+    "refusals",
+    "retention",
+    "failures",
+    "estimate",
+    "log",
+    "wire",
+    "store",
+    "admission",
+)
 MAY_START_TASKS = {
     "streamserver/supervisor.py": "a task for each generation",
     "providers/testing.py": "the contract suite, which is no part of a server",

@@ -14,8 +14,9 @@ from streamserver.http.core import Core, core_of
 from streamserver.http.problems import Problem
 from streamserver.http.quotas import quota_of, refusal, user_of
 from streamserver.http.state import KEY_NAME, REQUEST_ID
+from streamserver.refusals import Draining, TooManyStreams
 from streamserver.store.base import StoreUnavailable
-from streamserver.supervisor import Draining, Stream, TooManyStreams
+from streamserver.supervisor import Stream
 
 RETRY_SECONDS = 1.0
 """When to come again after a refusal that may soon have passed."""

@@ -19,8 +19,8 @@ from streamserver.http.state import DEADLINE, OPEN_STREAM, REQUEST_ID, OpenStrea
 from streamserver.http.tail import follow
 from streamserver.log.base import Log
 from streamserver.log.records import has_number
+from streamserver.refusals import TooManyReaders
 from streamserver.store.base import AWAY_SECONDS, Readable, StoreLost, StoreUnavailable
-from streamserver.supervisor import TooManyReaders
 from streamserver.wire.base import Encoder
 
 HARD_END_SECONDS = 5.0

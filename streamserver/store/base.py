@@ -54,7 +54,7 @@ class Readable(Protocol):
     def reading(self) -> AbstractContextManager[None]:
         """Count a reader for as long as the block runs.
 
-        Raises :class:`~streamserver.supervisor.TooManyReaders`.
+        Raises :class:`~streamserver.refusals.TooManyReaders`.
         """
         ...
 

@@ -14,11 +14,11 @@ from streamserver.failures import failed
 from streamserver.log.codec import decode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Record, Start
+from streamserver.refusals import TooManyReaders
 from streamserver.store.base import StoreLost, StoreUnavailable
 from streamserver.store.redis.inbox import Message, Readers, Stop
 from streamserver.store.redis.link import Command, Link
 from streamserver.store.redis.names import FENCE, log_key
-from streamserver.supervisor import TooManyReaders
 
 PAGE_ENTRIES = 64
 FETCHED_AT_ONCE = 100
