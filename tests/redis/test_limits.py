@@ -230,7 +230,9 @@ async def test_what_redis_refuses_is_told_once_and_given_back_when_it_takes_it(
     await limiter.aclose()
 
 
-async def test_a_users_limits_are_one_over_two_nodes(start_node: StartNode, http: aiohttp.ClientSession) -> None:
+async def test_a_users_limits_are_one_over_two_nodes(
+    redis: RedisProcess, start_node: StartNode, http: aiohttp.ClientSession
+) -> None:
     config = {
         "providers": {"echo": {"kind": "echo", "hang_after": 1}},
         "limits": {"max_streams_per_user": 2, "requests_per_minute": 5},
