@@ -48,7 +48,7 @@ class Protocol(RequestHandler):
     ) -> web.StreamResponse:
         """What the parser refused, or what escaped the application."""
         if status == 400:
-            logger.bind(event="refused", kind=type(exc).__name__).info("a request that is not HTTP, or too long")
+            logger.bind(event="refused", error_type=type(exc).__name__).info("a request that is not HTTP, or too long")
         elif exc is not None and not isinstance(exc, ConnectionError):
             log_crash("a request failed outside the application", exc)
         if request.writer.output_size > 0:
@@ -79,7 +79,7 @@ class Protocol(RequestHandler):
         return sum(len(name) + len(value) for head in heads for name, value in head.raw_headers)
 
     def _refuse_the_rest(self) -> None:
-        logger.bind(event="refused", kind="TooLong").info("a request that is not HTTP, or too long")
+        logger.bind(event="refused", error_type="TooLong").info("a request that is not HTTP, or too long")
         if self._current_request is None and self.transport is not None:
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         self.force_close()
@@ -114,7 +114,9 @@ class Protocol(RequestHandler):
         """Without the exception's message, which may quote a header."""
         error = kwargs.get("exc_info")
         if isinstance(error, (RequestPayloadError, HttpProcessingError)):
-            logger.bind(event="refused", kind=type(error).__name__).info("a body that is not in the coding it says")
+            logger.bind(event="refused", error_type=type(error).__name__).info(
+                "a body that is not in the coding it says"
+            )
         elif isinstance(error, BaseException):
             log_crash("a connection failed", error)
 

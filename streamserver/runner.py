@@ -49,7 +49,7 @@ class AccessLog(AbstractAccessLogger):
             request_id=request.get(REQUEST_ID),
             method=request.method if request.method.isascii() else "?",
             route=route_of(request),
-            status=response.status,
+            http_status=response.status,
             bytes=response.body_length,
             duration_ms=round(time * 1000, 1),
         ).log(level, "request")

@@ -128,7 +128,7 @@ class Workers:
         if self._deadline is not None:
             self._status = self._status or abs(status)
             return
-        logger.bind(event="worker", status=status).error("a worker died; another one is started")
+        logger.bind(event="worker", exit_status=status).error("a worker died; another one is started")
         if self._serving < self._count:  # it cannot even start
             self._status = 1
             self._deadline = time.monotonic() + LATE_SECONDS

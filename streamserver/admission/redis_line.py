@@ -67,7 +67,7 @@ class Line:
         refused = [reply for reply in replies if isinstance(reply, ResponseError)]
         if refused and not self._told:
             self._told = True
-            logger.bind(event="limits", kind=type(refused[0]).__name__).warning("the store refuses the limits")
+            logger.bind(event="limits", error_type=type(refused[0]).__name__).warning("the store refuses the limits")
         return not refused
 
     def _rise(self) -> None:

@@ -70,7 +70,7 @@ def _serve_on(
     if too_few_files := raise_descriptor_limit(settings.limits.max_streams):
         warnings.append(too_few_files)
     for name, why in registry.broken.items():
-        logger.bind(event="plugin", plugin=name, error=why).warning("a plug-in cannot be loaded")
+        logger.bind(event="plugin", plugin=name, reason=why).warning("a plug-in cannot be loaded")
 
     def announce() -> None:
         _announce(app, sock, loaded, warnings)

@@ -29,3 +29,9 @@ def test_the_dashboard_asks_only_for_what_there_is_and_for_all_of_it() -> None:
     assert names <= there
     for metric in METRICS:
         assert any(name.startswith(metric.full_name) for name in names), f"{metric.full_name} is on no panel"
+
+
+def test_the_dashboard_adds_nodes_up() -> None:
+    dashboard = json.loads((DOCS / "grafana.json").read_text("utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    assert [query for query in asked if not re.match(r"(histogram_quantile\([0-9.]+, )?sum\b", query)] == []

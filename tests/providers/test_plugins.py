@@ -149,4 +149,4 @@ async def test_a_plugin_that_fails_to_import_is_named_with_its_error_and_stops_n
     assert text_of(await get_events(http, stream_url(server.url))) == "hello big world"
     records = server.records("plugin")
     assert [record["plugin"] for record in records] == ["broken"]
-    assert "no_such_module_anywhere" in records[0]["error"]
+    assert "no_such_module_anywhere" in records[0]["reason"]

@@ -171,7 +171,7 @@ class Link:
         """Say so once, not at every try. The message may name the address, never a password."""
         if not self._told:
             self._told = True
-            self._log.bind(kind=type(error).__name__).warning("the store cannot be reached")
+            self._log.bind(error_type=type(error).__name__).warning("the store cannot be reached")
 
 
 def _seen(future: asyncio.Future[Replies]) -> None:

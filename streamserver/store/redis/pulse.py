@@ -111,7 +111,7 @@ class Pulse:
         self._replicas.excuse_absence()
         if not self._refused:
             self._refused = True
-            logger.bind(event="store", kind=type(refusal).__name__).warning("the store takes nothing")
+            logger.bind(event="store", error_type=type(refusal).__name__).warning("the store takes nothing")
 
     def _count_audience(self, now: float) -> None:
         epoch, since = self._heard_since

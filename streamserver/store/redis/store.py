@@ -181,7 +181,7 @@ async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> 
 def _check(replies: Replies) -> None:
     for reply in replies:
         if isinstance(reply, ResponseError):
-            logger.bind(event="store", kind=type(reply).__name__).warning("the store refused a command")
+            logger.bind(event="store", error_type=type(reply).__name__).warning("the store refused a command")
             raise StoreUnavailable
 
 

@@ -1,0 +1,116 @@
+"""What is logged: one table of the events, from which the documentation is checked, and one of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A row of the table. ``fields`` are those that it may have beside ``time``, ``level`` and ``message``."""
+
+    name: str
+    fields: tuple[str, ...]
+    when: str
+
+
+EVENTS = (
+    Event(
+        "request",
+        ("request_id", "method", "route", "http_status", "bytes", "duration_ms"),
+        "a request was answered: at DEBUG, at INFO if it was refused; its route's template, never its URL",
+    ),
+    Event("refused", ("error_type",), "something that is not HTTP, or too long"),
+    Event(
+        "reader",
+        ("stream_id", "readers"),
+        "a reader has left a stream, which so many still read; at DEBUG",
+    ),
+    Event(
+        "crash",
+        ("request_id", "provider", "route", "job", "traceback"),
+        "a bug here, or in a plug-in: the request id leads from the client's error to this",
+    ),
+    Event(
+        "stuck",
+        ("request_id", "provider"),
+        "a provider did not let go of its stream in a second; its readers had their ending all the same",
+    ),
+    Event("plugin", ("plugin", "reason"), "a plug-in could not be loaded, and why"),
+    Event(
+        "start",
+        ("url",),
+        "the server serves, and standard output, where it says so, cannot be written",
+    ),
+    Event(
+        "reload",
+        ("default",),
+        "another configuration is in force, or is not, and why; what of it waits for a restart",
+    ),
+    Event("drain", ("streams", "seconds"), "the server is shutting down, and its streams have so long to end"),
+    Event("worker", ("exit_status",), "one of several workers died"),
+    Event(
+        "store",
+        ("restarted", "error_type"),
+        "Redis cannot be reached, is back, or refused a command; what did not reach it before the end",
+    ),
+    Event("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
+    Event("producer_lost", ("streams",), "another node is gone; so many of its streams were ended from here"),
+    Event("fenced", ("stream_id",), "another node took this one for dead, and ended its stream"),
+    Event("misconfigured", (), "the application is run in a way that breaks its promises"),
+    Event("warning", ("place",), "a library warns; its category and place, not its words"),
+    Event(
+        "log",
+        ("logger", "traceback"),
+        "a library's own record, from Python's logging, its exceptions without their messages",
+    ),
+)
+"""Every event but ``stream``, whose record is the wire contract's (:mod:`streamserver.telemetry.record`)."""
+
+TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "event": str,
+    "time": str,
+    "level": str,
+    "message": str,
+    "request_id": str,
+    "stream_id": str,
+    "user": str,
+    "provider": str,
+    "model": str,
+    "status": str,
+    "finish_reason": str,
+    "attempts": int,
+    "ttft_ms": (int, float),
+    "duration_ms": (int, float),
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "total_tokens": int,
+    "estimated": bool,
+    "maybe_billed": bool,
+    "upstream_status": int,
+    "upstream_reason": str,
+    "upstream_type": str,
+    "upstream_code": str,
+    "upstream_param": str,
+    "upstream_request_id": str,
+    "method": str,
+    "route": str,
+    "http_status": int,
+    "bytes": int,
+    "error_type": str,
+    "readers": int,
+    "job": str,
+    "traceback": str,
+    "plugin": str,
+    "reason": str,
+    "url": str,
+    "default": str,
+    "streams": int,
+    "seconds": (int, float),
+    "exit_status": int,
+    "restarted": bool,
+    "place": str,
+    "logger": str,
+}
+"""Field → its one type, in whatever event it is (or null): an index of JSON records takes no other."""
