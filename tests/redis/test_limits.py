@@ -6,13 +6,16 @@ import asyncio
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import aiohttp
 import pytest
 from loguru import logger
+from redis.asyncio import Redis
 
 from streamserver.admission import LimitReached, Quota
 from streamserver.admission.redis import RedisLimiter
+from streamserver.admission.redis_names import PREFIX
 from streamserver.store.base import StoreUnavailable
 from streamserver.store.redis.link import Command, Link, Replies
 from tests.redis.conftest import StartNode
@@ -50,9 +53,22 @@ async def until_admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = 
             await asyncio.sleep(0.02)
 
 
+async def last_lease(redis: RedisProcess) -> float:
+    """When the last of anna's slots lapses, in Redis' own milliseconds."""
+    async with Redis.from_url(redis.url) as client:
+        slots: Any = await client.zrevrange(f"{PREFIX}:slots:anna", 0, 0, withscores=True)
+        return float(slots[0][1])
+
+
+async def redis_time(redis: RedisProcess) -> float:
+    async with Redis.from_url(redis.url) as client:
+        seconds, micros = await client.time()
+        return float(seconds * 1000 + micros / 1000)
+
+
 async def test_the_slots_of_a_dead_node_come_back_by_themselves(redis: RedisProcess) -> None:
-    alive = RedisLimiter(redis.url, lease_seconds=0.6, renew_seconds=0.1)
-    dead = RedisLimiter(redis.url, lease_seconds=0.6, renew_seconds=60)  # as if it had died: nothing renews
+    alive = RedisLimiter(redis.url, lease_seconds=2, renew_seconds=0.1)
+    dead = RedisLimiter(redis.url, lease_seconds=2, renew_seconds=60)  # as if it had died: nothing renews
     await alive.start()
     await dead.start()
     with ExitStack() as lost, ExitStack() as held:
@@ -60,9 +76,12 @@ async def test_the_slots_of_a_dead_node_come_back_by_themselves(redis: RedisProc
         await alive.admit("anna", QUOTA, held)
         assert await admitted(alive, held) == "streams"
         await until_admitted(alive, held)
-        for _ in range(10):
-            await asyncio.sleep(0.1)
-            assert await admitted(alive, held) == "streams", "what a living node holds stays taken, renewed"
+        assert await admitted(alive, held) == "streams"
+        lapses = await last_lease(redis)  # as it is now; it is renewed
+        while await redis_time(redis) <= lapses:
+            assert await admitted(alive, held) == "streams", "what a living node holds stays taken"
+            await asyncio.sleep(0.02)
+        assert await admitted(alive, held) == "streams"
     assert await admitted(alive, held) == "admitted", "given back before the next is taken"
     held.close()
     await alive.aclose()

@@ -8,15 +8,17 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from tests.conftest import openai_at
-from tests.redis.asking import BODY, STREAMS, attach, create, two
-from tests.redis.conftest import StartNode
+from tests.conftest import StartServer, openai_at
+from tests.redis.asking import BODY, STREAMS, attach, create, two, until_stored
+from tests.redis.conftest import StartNode, StartRedis
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.redis import RedisProcess
 from tests.support.sse import parse, text_of
-from tests.support.upstream import Tap, Upstream, answer
+from tests.support.upstream import Exchange, Tap, Upstream, answer
 
 pytestmark = pytest.mark.each_redis
+
+PROMPT = {"prompt": "violet-elephant"}
 
 
 async def test_a_stream_is_read_live_and_resumed_on_another_node(
@@ -69,16 +71,23 @@ async def test_a_stream_is_stopped_from_any_node(
         assert response.status == 404
 
 
+async def silent(exchange: Exchange) -> None:
+    await exchange.start_stream()
+    await exchange.closed.wait()
+
+
 async def test_a_reader_on_another_node_keeps_a_stream_and_its_leaving_ends_it(
     start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
 ) -> None:
-    producer, other = await two(start_node, upstream, attach_seconds=2)
+    producer, other = await two(start_node, upstream, attach_seconds=3)
     stream_id = await create(http, producer)
     far, near = await attach(other, stream_id), await attach(producer, stream_id)
     tap("hello ")
     await far.events(2), await near.events(2)
     near.close()
-    await asyncio.sleep(3)  # past the attach deadline: nothing may happen
+    upstream.script = silent
+    unread = await create(http, producer)  # later, and so its deadline is
+    assert (await producer.record(unread))["status"] == "cancelled"
     tap("big ")
     assert text_of(await far.events(1)) == "big "
     far.close()
@@ -154,16 +163,37 @@ async def test_without_retention_a_reader_elsewhere_still_gets_the_end(
 
 
 async def test_no_prompt_and_no_key_is_in_redis(
-    start_node: StartNode, upstream: Upstream, redis: RedisProcess, http: aiohttp.ClientSession, tap: Tap
+    start_server: StartServer, start_redis: StartRedis, upstream: Upstream, http: aiohttp.ClientSession, tap: Tap
 ) -> None:
-    server = await start_node(openai_at(upstream))
-    secret = "violet-elephant"
-    tap("hello ", "world", None)
-    await post_events(http, server.url, {"prompt": secret}, headers={"Idempotency-Key": "secret-key-0001"})
+    redis = await start_redis("--rdbcompression", "no")  # a word in what is compressed is not found
+    config = {**openai_at(upstream), "resume": {"store": redis.url}, "limits": {"tokens_per_day": 1_000_000}}
+    server = await start_server(config, environ={"STREAMSERVER_KEYS": "anna:orange-giraffe"})
+    headers = {"Idempotency-Key": "secret-key-0001", "X-API-Key": "orange-giraffe"}
+    running = await RawStream.request(server.port, STREAMS[:-1], method="POST", body=PROMPT, headers=headers)
+    await running.head()
+    tap("hello ", "world")
+    await running.events(3)
+    await until_stored(redis, running.headers["x-stream-id"], 3)
+    found = await everything_in(redis)
+    assert b":slots:" in found, "it runs, and its user's limits are counted"
+    tap(None)
+    await running.events()
+    running.close()
+    async with asyncio.timeout(20):
+        while b":LIMITER/" not in (after := await everything_in(redis)):
+            await asyncio.sleep(0.01)
+    found += after
+    assert b"hello" in found and b"world" in found and b"anna" in found, "what is there is found"
+    for secret in (b"violet-elephant", b"secret-key", b"orange-giraffe"):
+        assert secret not in found
+
+
+async def everything_in(redis: RedisProcess) -> bytes:
+    """Every key that does not expire at this moment, and what it holds."""
     found = b""
     async with Redis.from_url(redis.url) as client:
         for name in await redis.keys():
-            found += name.encode() + (await client.dump(name) or b"")
-            assert await client.pttl(name) > 0, f"{name} stays for ever"
-    assert b"hello" in found or b"world" in found, "the answer is there"
-    assert secret.encode() not in found and b"secret-key" not in found
+            value = await client.dump(name)
+            assert value is None or await client.pttl(name) != -1, f"{name} stays for ever"
+            found += name.encode() + (value or b"")
+    return found

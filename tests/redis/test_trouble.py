@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import StartServer, openai_at
-from tests.redis.asking import BODY, STREAMS, attach, create, two
+from tests.redis.asking import BODY, STREAMS, attach, create, two, until_stored
 from tests.redis.conftest import StartNode, StartRedis
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.proxy import Proxy, running_proxy
@@ -80,16 +80,16 @@ async def test_readers_of_a_killed_node_get_what_there_was_and_one_end_within_th
 
 
 async def test_who_comes_back_after_the_node_was_killed_is_told_within_three_seconds(
-    start_node: StartNode, upstream: Upstream, tap: Tap, http: aiohttp.ClientSession
+    start_node: StartNode, upstream: Upstream, tap: Tap, redis: RedisProcess
 ) -> None:
     producer, other = await two(start_node, upstream, grace_seconds=30)
     near = await RawStream.request(producer.port, stream_url("", grace=30))
     await near.head()
     tap("hello ")
     await near.events(2)
-    await asyncio.sleep(0.1)  # the copy goes out behind the reader's back
-    producer.process.kill()
     stream_id = near.headers["x-stream-id"]
+    await until_stored(redis, stream_id, 2)
+    producer.process.kill()
     near.close()
     began = time.monotonic()
     far = [await attach(other, stream_id, 0) for _ in range(3)]

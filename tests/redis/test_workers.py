@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tomllib
 from pathlib import Path
 
 import aiohttp
 import pytest
+import tomli_w
 
 from tests.conftest import StartServer, StartUpstream
 from tests.redis.asking import STREAMS
 from tests.redis.conftest import StartNode
-from tests.support.client import get_events, post_events, stream_url
+from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.redis import RedisProcess
 from tests.support.server import ServerProcess
 from tests.support.sse import text_of
@@ -86,16 +88,13 @@ async def test_a_worker_that_dies_is_replaced_and_its_readers_are_told(
 async def test_all_of_them_stop_cleanly(start_node: StartNode, number: signal.Signals) -> None:
     server = await start(start_node)
     workers = workers_of(server)
-    sessions = [aiohttp.ClientSession() for _ in range(6)]
-    streams = [asyncio.ensure_future(get_events(http, stream_url(server.url, "a b c d e f g"))) for http in sessions]
-    async with asyncio.timeout(20):
-        while len(server.records()) == 0:
-            await asyncio.sleep(0.01)
+    streams = [await RawStream.request(server.port, stream_url("", "a b c d e f g")) for _ in range(6)]
+    for stream in streams:
+        assert (await stream.head()).status == 200
     server.send(number)
-    for events in await asyncio.gather(*streams, return_exceptions=True):
-        assert isinstance(events, list) and events[-1].type == "done"
-    for http in sessions:
-        await http.close()
+    for stream in streams:
+        assert (await stream.events())[-1].type == "done"
+        stream.close()
     assert await server.wait() == 0
     await gone(workers)
 
@@ -127,13 +126,31 @@ async def test_any_of_them_shows_the_metrics_of_all(start_node: StartNode) -> No
                     shown = await response.text()
 
 
-async def test_all_of_them_reload(start_node: StartNode) -> None:
+async def test_all_of_them_reload(start_node: StartNode, tmp_path: Path) -> None:
     server = await start(start_node)
-    server.process.send_signal(signal.SIGHUP)
+    workers = workers_of(server)
+    assert [await asked_alone(server, pid, workers) for pid in workers] == [200] * 3
+    path = tmp_path / "server1" / "config.toml"
+    config = tomllib.loads(path.read_text())
+    path.write_text(tomli_w.dumps({**config, "limits": {**config["limits"], "max_prompt_chars": 3}}))
+    server.send(signal.SIGHUP)
     async with asyncio.timeout(20):
         while len(server.records("reload")) < 3:
             await asyncio.sleep(0.02)
     assert {record["level"] for record in server.records("reload")} == {"INFO"}
+    assert [await asked_alone(server, pid, workers) for pid in workers] == [422] * 3
+
+
+async def asked_alone(server: ServerProcess, pid: int, workers: set[int]) -> int:
+    """The status of an answer of that worker: the others stand still meanwhile, and take no connection."""
+    for other in workers - {pid}:
+        os.kill(other, signal.SIGSTOP)
+    try:
+        async with aiohttp.ClientSession() as http, http.get(stream_url(server.url, "four")) as response:
+            return response.status
+    finally:
+        for other in workers - {pid}:
+            os.kill(other, signal.SIGCONT)
 
 
 async def test_a_workers_last_spans_are_sent_before_it_ends(

@@ -168,10 +168,12 @@ async def test_ordinary_readers_who_take_nothing_are_dropped_too(start_server: S
 
 
 async def test_a_connection_that_has_been_served_waits_longer_than_its_first_headers(start_server: StartServer) -> None:
-    server = await start_server({"timeouts": {"headers": 0.1}})
+    server = await start_server({"timeouts": {"headers": 1}})
     stream = await (await RawStream.request(server.port, "/healthz")).head()
     await stream.reader.readexactly(int(stream.headers["content-length"]))
-    assert not await _closed_within(stream.reader, 0.5)
+    later, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    assert await _closed_within(later, 20), "who sends nothing"
+    writer.close()
     stream.writer.write(f"{GET}\r\n".encode())
     assert (await stream.head()).status == 200
     stream.close()
