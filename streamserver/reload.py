@@ -72,14 +72,14 @@ class Reloader:
     @asynccontextmanager
     async def active(self) -> AsyncIterator[None]:
         """Reload at every SIGHUP, and with ``server.reload`` at every change of the files, for as long as the block
-        runs. At its end what was replaced is closed, whoever still uses it."""
+        runs; at none after it. At its end what was replaced is closed, whoever still uses it."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._asked.set)
         task = loop.create_task(self._run(self._core.settings.server.reload), name="reload")
         try:
             yield
         finally:
-            loop.remove_signal_handler(signal.SIGHUP)
+            loop.add_signal_handler(signal.SIGHUP, _ignore)  # without a handler it would end the process
             for each in (task, *self._closing):
                 each.cancel()
             await asyncio.gather(task, *self._closing, return_exceptions=True)
@@ -142,6 +142,10 @@ class Reloader:
 
     def _signature(self) -> list[tuple[int, int] | None]:
         return [_stamp(Path(name)) for name in (self._source, self._core.settings.auth.keys_file) if name]
+
+
+def _ignore() -> None:
+    pass
 
 
 async def _close(old: Catalog) -> None:

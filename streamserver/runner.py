@@ -7,7 +7,7 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -22,6 +22,7 @@ from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES
 from streamserver.supervisor import Supervisor
 from streamserver.telemetry.logs import handle_loop_failure
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
 GOODBYE_SECONDS = 0.3
@@ -162,17 +163,19 @@ async def serve(
     *,
     announce: Callable[[], None],
     beside: AbstractAsyncContextManager[None] | None = None,
+    hurry: Collection[signal.Signals] = STOPS,
 ) -> None:
     """Serve ``app`` on ``sock`` until SIGTERM or SIGINT, and then until its streams have ended.
 
     While it drains it still listens: new streams are refused with a 503, attaching and stopping work.
-    A second signal shortens the drain; every stream is ended properly even then. ``beside`` is entered while it serves.
+    A second signal, if it is one of ``hurry``, shortens the drain; every stream is ended properly even then. ``beside``
+    is entered while it serves.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(handle_loop_failure)
     runner = AppRunner(app)
     # The signals are ours until the last stream has had its ending written: a third one must not cut it short.
-    with _Signals(loop) as signals:
+    with _Signals(loop, hurry) as signals:
         try:
             await runner.setup()
             await accept(runner, sock)
@@ -202,20 +205,25 @@ async def _drained(runner: AppRunner, supervisor: Supervisor, signals: _Signals,
 
 
 class _Signals:
-    """SIGTERM and SIGINT, for as long as the block runs; after it the process is about to exit, and ignores them."""
+    """SIGTERM and SIGINT, for as long as the block runs; after it the process is about to exit, and ignores them.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    So it does with SIGHUP, before it serves and after, lest endings that are being written are cut short.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hurry: Collection[signal.Signals]) -> None:
         self._loop = loop
         self._first: asyncio.Future[signal.Signals] = loop.create_future()
+        self._hurry = hurry
+        self._ours = {*STOPS, *hurry, signal.SIGHUP}
         self.hurry = asyncio.Event()
 
     def __enter__(self) -> _Signals:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._ours:
             self._loop.add_signal_handler(number, self._receive, number)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._ours:
             self._loop.remove_signal_handler(number)
             # All is done but the exit: one more signal must not turn its status into a failure.
             signal.signal(number, signal.SIG_IGN)
@@ -225,7 +233,7 @@ class _Signals:
         return await self._first
 
     def _receive(self, number: signal.Signals) -> None:
-        if self._first.done():
-            self._loop.call_later(INTERRUPT_DRAIN_SECONDS, self.hurry.set)
-        else:
+        if number in STOPS and not self._first.done():
             self._first.set_result(number)
+        elif number in self._hurry:
+            self._loop.call_later(INTERRUPT_DRAIN_SECONDS, self.hurry.set)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from loguru import logger
 
+from streamserver.runner import STOPS
 from streamserver.telemetry.tracebacks import log_crash
 
 RESTART_SECONDS = 1.0
@@ -18,15 +19,19 @@ RESTART_SECONDS = 1.0
 LATE_SECONDS = 15.0
 """How much longer than its drain a worker may take to end."""
 
-_STOPS = (signal.SIGTERM, signal.SIGINT)
-_HEARD = {*_STOPS, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1}
+HURRY = signal.SIGUSR2
+"""What shortens a worker's drain. A second SIGTERM does not: who stops every process of a service, as systemd does,
+sends each of them one, and the process that keeps the workers passes on its own."""
+
+_HEARD = {*STOPS, HURRY, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1}
 
 
 class Workers:
     """Forks ``count`` processes that run ``work``, starts another for one that dies, and ends when all have.
 
     ``work`` is given what it has to call, in its event loop, once it serves; it returns an exit status. A SIGTERM,
-    SIGINT or SIGHUP goes on to every worker. If this process dies, its workers end as after a SIGTERM.
+    SIGINT or SIGHUP goes on to every worker, a second SIGTERM or SIGINT as :data:`HURRY`. If this process dies, its
+    workers end as after a SIGTERM.
     """
 
     def __init__(self, count: int, work: Callable[[Callable[[], None]], int], *, drain_seconds: float) -> None:
@@ -107,7 +112,10 @@ class Workers:
             self._serving += len(os.read(self._ready, 1024))
             if before < self._count <= self._serving:
                 announce()
-        elif number in _STOPS:
+        elif number in STOPS:
+            if self._deadline is not None:
+                self._send(HURRY)
+                return
             self._due.clear()
             self._deadline = time.monotonic() + self._drain_seconds + LATE_SECONDS
             self._send(number)

@@ -257,7 +257,7 @@ async def test_however_many_signals_come_the_streams_end_properly(
     for number in range(2000):
         if server.process.returncode is not None:
             break
-        server.send(signal.SIGINT if number % 2 else signal.SIGTERM)
+        server.send((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[number % 3])
         await asyncio.sleep(0.01)
     for stream in streams:
         assert [event.json()["code"] for event in await stream.events()] == ["shutting_down"]

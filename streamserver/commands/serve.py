@@ -6,9 +6,10 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from signal import Signals
 from tempfile import TemporaryDirectory
 
 import uvloop
@@ -26,11 +27,11 @@ from streamserver.config import Loaded, Settings
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys
 from streamserver.reload import Parts, Reloader
-from streamserver.runner import listen, raise_descriptor_limit, serve
+from streamserver.runner import STOPS, listen, raise_descriptor_limit, serve
 from streamserver.start import check_start, warnings_of
 from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.metrics import share_between_processes
-from streamserver.workers import Workers
+from streamserver.workers import HURRY, Workers
 
 
 def run_server(loaded: Loaded, registry: Registry, load_again: Callable[[], Loaded]) -> int:
@@ -75,13 +76,13 @@ def _serve_on(
     def announce() -> None:
         _announce(app, sock, loaded, warnings)
 
-    def work(app: web.Application, ready: Callable[[], None]) -> int:
+    def work(app: web.Application, ready: Callable[[], None], hurry: Collection[Signals] = STOPS) -> int:
         reloader = Reloader(
             app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
         )
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         try:
-            runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active()))
+            runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active(), hurry=hurry))
         finally:
             # All has been said and closed by now. What uvloop cannot close is a connection whose other side is slow to
             # say goodbye: no reason to end as a failure.
@@ -94,7 +95,7 @@ def _serve_on(
     # Each worker makes its own application: no two of them may be the same node.
     workers = Workers(
         settings.server.workers,
-        lambda ready: work(create_app(settings, registry=registry), ready),
+        lambda ready: work(create_app(settings, registry=registry), ready, hurry=(HURRY,)),
         drain_seconds=settings.server.drain_seconds,
     )
     return workers.run(announce)

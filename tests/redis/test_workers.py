@@ -99,6 +99,50 @@ async def test_all_of_them_stop_cleanly(start_node: StartNode, number: signal.Si
     await gone(workers)
 
 
+async def reading(server: ServerProcess, words: int) -> list[RawStream]:
+    """Streams that run for a while, on any of the workers."""
+    target = stream_url("", " ".join(map(str, range(words))))
+    streams = [await (await RawStream.request(server.port, target)).head() for _ in range(6)]
+    for stream in streams:
+        await stream.events(2)
+    return streams
+
+
+async def until_draining(server: ServerProcess, count: int = 3) -> None:
+    async with asyncio.timeout(20):
+        while len(server.records("drain")) < count:
+            await asyncio.sleep(0.01)
+
+
+async def ends(streams: list[RawStream]) -> set[str]:
+    found = {(await stream.events())[-1] for stream in streams}
+    for stream in streams:
+        stream.close()
+    return {end.json().get("code", end.type) for end in found}
+
+
+async def test_who_stops_every_process_of_them_gives_them_their_whole_drain(start_node: StartNode) -> None:
+    """So does systemd: a worker has the signal from it, and once more from the process that keeps it."""
+    server = await start(start_node)
+    streams = await reading(server, words=200)
+    server.terminate()
+    await until_draining(server)
+    for pid in workers_of(server):
+        os.kill(pid, signal.SIGTERM)
+    assert await ends(streams) == {"done"}
+    assert await server.wait() == 0
+
+
+async def test_a_second_signal_shortens_their_drain(start_node: StartNode) -> None:
+    server = await start(start_node)
+    streams = await reading(server, words=900)
+    server.terminate()
+    await until_draining(server)
+    server.terminate()
+    assert await ends(streams) == {"shutting_down"}
+    assert await server.wait() == 0
+
+
 async def test_workers_end_with_the_process_that_keeps_them(start_node: StartNode) -> None:
     server = await start(start_node)
     workers = workers_of(server)
