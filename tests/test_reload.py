@@ -16,7 +16,7 @@ from streamserver.http.keys import new_key
 from streamserver.reload import AT_START
 from tests.conftest import StartServer, StartUpstream
 from tests.support.client import RawStream, get_events, stream_url
-from tests.support.server import ServerProcess
+from tests.support.server import DRAIN_SECONDS, ServerProcess
 from tests.support.sse import text_of
 from tests.support.upstream import Exchange, answer, chunk
 
@@ -51,7 +51,8 @@ async def logged(server: ServerProcess, count: int = 1) -> list[dict[str, Any]]:
 
 
 def write(folder: Path, config: dict[str, Any] | str) -> None:
-    text = config if isinstance(config, str) else tomli_w.dumps({"log": {"format": "json"}, **config})
+    same = {"log": {"format": "json"}, "server": {"drain_seconds": DRAIN_SECONDS}}  # else it says what waits for a restart
+    text = config if isinstance(config, str) else tomli_w.dumps({**same, **config})
     (folder / "server1" / "config.toml").write_text(text, "utf-8")
 
 
