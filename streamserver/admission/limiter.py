@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
-from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.aio.storage.base import Storage
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 from limits.errors import StorageError
+from limits.limits import safe_string
 
 from providers.clock import Clock
 from streamserver.admission.slots import MemorySlots, Slots
@@ -56,6 +57,10 @@ class Counters(Protocol):
         """Count ``amount`` more. Never fails, never waits."""
         ...
 
+    def take_back(self, key: str) -> object:
+        """Take the last entry of a window out of it. Never fails, never waits."""
+        ...
+
 
 class Limiter:
     """Admits streams, and is told what they used."""
@@ -92,6 +97,10 @@ class Limiter:
                 raise StoreUnavailable from error
             held.push(taken.pop_all())
 
+    def take_back(self, user: str) -> None:
+        """The last start of ``user`` that counted was none: it found another's stream. Never fails, never waits."""
+        self._counters.take_back(_starts_item(1).key_for(user))
+
     def charge(self, user: str, quota: Quota, tokens: int) -> None:
         """``user`` has used ``tokens``. Never fails, never waits."""
         if quota.tokens_per_day and tokens > 0:
@@ -118,6 +127,7 @@ class MemoryCounters:
         self.storage = MemoryStorage(clock)
         self.now = clock.time
         self.add = self.storage.add
+        self.take_back = self.storage.take_back
 
 
 def memory_limiter(clock: Clock) -> Limiter:
@@ -125,12 +135,21 @@ def memory_limiter(clock: Clock) -> Limiter:
     return Limiter(MemorySlots(), MemoryCounters(clock))
 
 
-# A key in the storage holds the amount as well: a limit that is changed starts anew.
-@lru_cache
-def _starts_item(most: int) -> RateLimitItemPerMinute:
-    return RateLimitItemPerMinute(most)
+class _Starts(RateLimitItemPerMinute):
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        return _key_for(self, *identifiers)
 
 
-@lru_cache
-def _tokens_item(most: int) -> RateLimitItemPerDay:
-    return RateLimitItemPerDay(most)
+class _Tokens(RateLimitItemPerDay):
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        return _key_for(self, *identifiers)
+
+
+def _key_for(item: RateLimitItem, *identifiers: bytes | str | int | float) -> str:
+    """Without the amount, which the library's own has in it: who has used up a limit is not given all of it anew
+    because it was changed."""
+    return "/".join((item.namespace, *map(safe_string, identifiers), item.GRANULARITY.name))
+
+
+_starts_item = lru_cache(_Starts)
+_tokens_item = lru_cache(_Tokens)

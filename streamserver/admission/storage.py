@@ -63,10 +63,19 @@ class MemoryStorage(Storage, MovingWindowSupport):
         self._windows.move_to_end(key)
         return True
 
+    def take_back(self, key: str) -> None:
+        """The last hit was none."""
+        hits = self._windows.get(key)
+        if hits:
+            hits.pop()
+            if not hits:
+                del self._windows[key]
+
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         now = self._clock.time()
         hits = self._window(key, now - expiry)
-        return (hits[0] if hits else now), len(hits)
+        # The limit may have been lowered: the hit that makes room for another when it goes.
+        return (hits[max(0, len(hits) - limit)] if hits else now), len(hits)
 
     async def clear(self, key: str) -> None:
         self._counts.pop(key, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from streamserver.http.chat import Asked
 from streamserver.http.core import Core, core_of
-from streamserver.http.opening import RETRY_SECONDS, open_stream, store_unavailable
+from streamserver.http.opening import RETRY_SECONDS, account_of, open_stream, store_unavailable
 from streamserver.http.problems import Problem, invalid
 from streamserver.http.state import KEY_NAME
 from streamserver.log.base import Log
@@ -20,6 +21,7 @@ from streamserver.supervisor import Stream
 
 _KEY = re.compile(r"[\x21-\x7e]{8,128}")
 _MOST_TRIES = 5
+_PAUSES_SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -53,9 +55,15 @@ async def start(request: web.Request, asked: Asked, key: str | None, body: bytes
         for _ in range(_MOST_TRIES):
             if claim is not None and (found := await _found(core, claim)) is not None:
                 return Started(found, None)
-            stream = await open_stream(request, asked)
+            try:
+                stream = await open_stream(request, asked)
+            except Problem as refused:
+                if refused.limit is None or claim is None or (found := await _soon_found(core, claim)) is None:
+                    raise
+                return Started(found, None)
             if await _published(core, stream, claim):
                 return Started(stream, stream)
+            core.limiter.take_back(account_of(request))  # it was no start
     except StoreUnavailable:
         raise store_unavailable() from None
     raise Problem("overloaded", "Too many requests with this idempotency key at once.", retry_after=RETRY_SECONDS)
@@ -79,6 +87,16 @@ async def _found(core: Core, claim: Claim) -> Readable | None:
         return None
     _check_same(claim, claimed)
     return stream
+
+
+async def _soon_found(core: Core, claim: Claim) -> Readable | None:
+    """The same, for who reached a limit: the first one with the key, at another node, may be what takes up its user's
+    last place, and about to make itself known."""
+    for pause in (0, *_PAUSES_SECONDS):
+        await asyncio.sleep(pause)
+        if (found := await _found(core, claim)) is not None:
+            return found
+    return None
 
 
 def _check_same(claim: Claim, claimed: Claimed) -> None:

@@ -75,6 +75,7 @@ class FaultyCounters(MemoryCounters):
         super().__init__(clock)
         self.storage: Any = FaultyStorage(clock, faults)
         self.add = self.storage.add
+        self.take_back = self.storage.take_back
 
 
 def test_the_storage_is_one_of_the_library() -> None:
@@ -155,6 +156,42 @@ async def test_starts_are_counted_over_a_sliding_minute_and_retry_after_is_exact
     clock.advance(0.2)
     assert await start() is None
     assert await start() == pytest.approx(9.9)
+
+
+async def test_a_start_that_is_taken_back_was_none() -> None:
+    limiter = memory_limiter(FakeClock())
+    quota = Quota(max_streams=99, requests_per_minute=2, tokens_per_day=0)
+    limiter.take_back("anna")
+    with ExitStack() as held:
+        for _ in range(2):
+            await limiter.admit("anna", quota, held)
+        for _ in range(2):
+            limiter.take_back("anna")
+        for _ in range(2):
+            await limiter.admit("anna", quota, held)
+        with pytest.raises(LimitReached):
+            await limiter.admit("anna", quota, held)
+
+
+async def test_a_limit_that_is_changed_goes_on_from_what_was_used() -> None:
+    clock = FakeClock()
+    limiter = memory_limiter(clock)
+    with ExitStack() as held:
+        for starts, tokens in ((4, 100), (3, 99), (2, 98)):
+            quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
+            for _ in range(4 if starts == 4 else 0):
+                await limiter.admit("anna", quota, held)
+                clock.advance(10)
+            with pytest.raises(LimitReached) as refused:
+                await limiter.admit("anna", quota, held)
+            assert refused.value.limit == "requests"
+            assert refused.value.retry_after == pytest.approx(20 + 10 * (4 - starts)), "when there is room again"
+            quota = Quota(max_streams=99, requests_per_minute=99, tokens_per_day=tokens)
+            if starts == 4:
+                limiter.charge("anna", quota, tokens)
+            with pytest.raises(LimitReached) as refused:
+                await limiter.admit("anna", quota, held)
+            assert refused.value.limit == "tokens"
 
 
 async def test_tokens_are_counted_over_a_day_from_the_first() -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from loguru import logger
 from redis.asyncio import Redis
@@ -247,6 +248,52 @@ async def test_what_redis_refuses_is_told_once_and_given_back_when_it_takes_it(
     assert [key for key in await redis.keys() if ":slots:" in key] == []
     assert told == ["the store refuses the limits"]
     await limiter.aclose()
+
+
+async def test_a_limit_that_is_changed_goes_on_from_what_was_used(redis: RedisProcess) -> None:
+    limiter = RedisLimiter(redis.url)
+    await limiter.start()
+    with ExitStack() as held:
+        for starts in (3, 2, 4):
+            quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
+            for _ in range(3 if starts == 3 else 0):
+                await limiter.admit("anna", quota, held)
+            if starts == 4:
+                await limiter.admit("anna", quota, held)
+            with pytest.raises(LimitReached) as refused:
+                await limiter.admit("anna", quota, held)
+            assert refused.value.limit == "requests"
+            assert 40 < refused.value.retry_after <= 60
+            limiter.take_back("anna")
+            limiter.take_back("anna")
+            for _ in range(2):
+                await limiter.admit("anna", msgspec.structs.replace(quota, requests_per_minute=9), held)
+    await limiter.aclose()
+
+
+@pytest.mark.parametrize("at_a_time", [1, 100])
+async def test_requests_with_one_key_at_once_are_one_start_at_any_node(
+    start_node: StartNode, http: aiohttp.ClientSession, at_a_time: int
+) -> None:
+    rounds = 8
+    config = {"limits": {"max_streams_per_user": at_a_time, "requests_per_minute": rounds}}
+    nodes = [await start_node(config), await start_node(config)]
+
+    async def ask(url: str, key: str) -> tuple[int, str | None]:
+        headers = {"Idempotency-Key": key}
+        async with http.post(f"{url}/api/chat/stream", json={"prompt": "a b", "grace": 5}, headers=headers) as response:
+            await response.read()
+            return response.status, response.headers.get("X-Stream-ID")
+
+    for number in range(rounds):
+        answers = await asyncio.gather(*(ask(node.url, f"the-key-{number}") for node in nodes * 2))
+        assert len(set(answers)) == 1, answers
+        assert answers[0][0] == 200
+        async with asyncio.timeout(20):
+            while sum(len(node.records()) for node in nodes) < number + 1:
+                await asyncio.sleep(0.01)
+    for node in nodes:
+        assert (await ask(node.url, "another-key"))[0] == 429, "each was one start"
 
 
 async def test_a_users_limits_are_one_over_two_nodes(
