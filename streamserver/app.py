@@ -24,6 +24,7 @@ from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
 from streamserver.http.middleware import MIDDLEWARE
 from streamserver.http.middleware.browsers import allow_origin
 from streamserver.http.middleware.request_id import name_response
+from streamserver.http.problems import STATUS
 from streamserver.http.routes import add_routes
 from streamserver.store import MemoryStore, Store
 from streamserver.telemetry.metrics import Metrics
@@ -61,7 +62,7 @@ def create_app(
     settings = settings or Settings()
     clock = clock or LoopClock()
     store = store or store_for(settings)
-    metrics = Metrics()
+    metrics = Metrics(refusals=STATUS)
     spans = spans_for(environ)
     catalog = catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ)
     metrics.know(catalog)

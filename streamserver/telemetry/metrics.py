@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,9 +124,9 @@ def share_between_processes(folder: Path) -> None:
 
 
 class Metrics:
-    """The metrics of one application, in a registry of its own."""
+    """The metrics of one application, in a registry of its own. ``refusals`` are the codes of all there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
         self._shared = os.environ.get(FOLDER_VARIABLE)
         if not self._shared:
@@ -151,6 +152,8 @@ class Metrics:
         self.reader_dropped = made["dropped_readers"].inc
         for limit in LIMITS:
             self._limit_hits.labels(limit)  # a rate needs a zero to begin from
+        for code in refusals:
+            self._refusals.labels(code)
         self._models: dict[str, frozenset[str]] = {}
         self._breakers: list[Breaker] = []
 

@@ -125,6 +125,7 @@ async def test_a_bug_that_refuses_a_request_is_counted(http: aiohttp.ClientSessi
     async with running_app(
         {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}, store=BrokenStore()
     ) as (core, url):
+        assert b'streamserver_refusals_total{code="internal"} 0.0' in core.metrics.render(), "a rate begins from it"
         async with http.get(f"{url}/api/chat/streams/{'x' * 22}") as response:
             assert response.status == 500
             assert (await response.json())["code"] == "internal"
