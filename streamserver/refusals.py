@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias, get_args
+
+UserLimit: TypeAlias = Literal["requests", "streams", "tokens"]
+"""What a user may have only so many of: starts a minute, streams at a time, tokens a day."""
+LimitName: TypeAlias = Literal[UserLimit, "readers", "max_streams"]
+LIMITS: tuple[LimitName, ...] = get_args(LimitName)
+"""What may be reached, by the names that refusals and metrics give it."""
+
 
 class Refused(Exception):
     """A stream or a reader too many. The class says which."""

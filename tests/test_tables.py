@@ -10,8 +10,12 @@ import pytest
 
 from providers.echo import EchoOptions
 from providers.errors import BY_CODE, Deadline, ProviderError, UpstreamTimeout
+from streamserver.admission import LimitReached
 from streamserver.failures import FAILURES, failed, failed_with
 from streamserver.http.problems import STATUS, Problem, invalid
+from streamserver.http.quotas import refusal
+from streamserver.refusals import LIMITS, UserLimit
+from streamserver.telemetry.metrics import METRICS
 from tests.support.contract import ECHO_OPTIONS, PROBLEM_STATUS, STREAM_CODES
 
 
@@ -89,3 +93,14 @@ def test_a_422_names_its_field() -> None:
 
 def test_an_echo_table_may_have_what_the_contract_names() -> None:
     assert set(ECHO_OPTIONS) <= {field.encode_name for field in msgspec.structs.fields(EchoOptions)}
+
+
+@pytest.mark.parametrize("limit", get_args(UserLimit))
+def test_every_limit_of_a_user_has_its_words_and_is_counted_by_its_name(limit: UserLimit) -> None:
+    problem = refusal(LimitReached(limit, 7, 60, 3))
+    assert problem.limit == limit
+    assert "7" in problem.detail
+    assert problem.headers["RateLimit-Policy"].startswith(f'"{limit}";q=7;qu=')
+    (metric,) = (metric for metric in METRICS if metric.name == "limit_hits")
+    assert metric.help.endswith(f": {', '.join(LIMITS)}.")
+    assert limit in LIMITS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import lru_cache
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
@@ -16,9 +16,9 @@ from limits.limits import safe_string
 from providers.clock import Clock
 from streamserver.admission.slots import MemorySlots, Slots
 from streamserver.admission.storage import MemoryStorage
+from streamserver.refusals import UserLimit
 from streamserver.store.base import StoreUnavailable
 
-LimitName: TypeAlias = Literal["requests", "streams", "tokens"]
 MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
 
@@ -35,7 +35,7 @@ class LimitReached(Exception):
     """A user has used up ``limit``: ``quota`` of it per ``window`` seconds (0: at a time).
     ``retry_after`` (seconds) is when there is some again; 1 where nobody can know."""
 
-    def __init__(self, limit: LimitName, quota: int, window: int, retry_after: float) -> None:
+    def __init__(self, limit: UserLimit, quota: int, window: int, retry_after: float) -> None:
         self.limit = limit
         self.quota = quota
         self.window = window

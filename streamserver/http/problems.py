@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
+from streamserver.refusals import LimitName
+
 STATUS: Mapping[str, int] = {
     "malformed": 400,
     "unauthorized": 401,
@@ -54,7 +56,7 @@ class Problem(Exception):
         *,
         field: str | None = None,
         retry_after: float | None = None,
-        limit: str | None = None,
+        limit: LimitName | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.code = code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -11,16 +12,17 @@ from streamserver.config.settings import Settings, User
 from streamserver.http.core import core_of
 from streamserver.http.problems import Problem
 from streamserver.http.state import KEY_NAME
+from streamserver.refusals import UserLimit
 
 ANYBODY = User()
 """Who has no table of their own in the settings."""
 
-_SAID = {
+_SAID: Mapping[UserLimit, str] = {
     "requests": "You may start {quota} streams a minute.",
     "streams": "You may have {quota} streams at a time.",
     "tokens": "You may use {quota} tokens a day, and have.",
 }
-_UNITS = {"requests": "requests", "streams": "concurrent-requests", "tokens": "tokens"}
+_UNITS: Mapping[UserLimit, str] = {"requests": "requests", "streams": "concurrent-requests", "tokens": "tokens"}
 
 
 def user_of(request: web.Request) -> User:

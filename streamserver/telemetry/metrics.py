@@ -24,14 +24,12 @@ from providers.catalog import Catalog
 from providers.resilience import Breaker
 from streamserver.generation import Outcome
 from streamserver.log.records import Done
+from streamserver.refusals import LIMITS, LimitName
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 """The label of whatever a request or a provider made up: labels are a bounded set."""
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-
-LIMITS = ("requests", "streams", "tokens", "readers", "max_streams")
-"""What may be reached, by the names that refusals give it."""
 
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60)
 _GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5)
@@ -89,7 +87,7 @@ METRICS = (
     Metric(
         "counter",
         "limit_hits",
-        "Requests refused for a limit. limit: requests, streams, tokens, readers, max_streams.",
+        f"Requests refused for a limit. limit: {', '.join(LIMITS)}.",
         ("limit",),
     ),
     Metric("counter", "refusals", "Requests refused before a stream, by the problem's code.", ("code",)),
@@ -182,7 +180,7 @@ class Metrics:
         """So much is kept of streams that have ended."""
         self._kept.set(size_bytes)
 
-    def refused(self, code: str, limit: str | None) -> None:
+    def refused(self, code: str, limit: LimitName | None) -> None:
         """A request was refused with a problem's ``code``, because of ``limit`` if it was one."""
         self._refusals.labels(code).inc()
         if limit is not None:
