@@ -51,7 +51,8 @@ async def logged(server: ServerProcess, count: int = 1) -> list[dict[str, Any]]:
 
 
 def write(folder: Path, config: dict[str, Any] | str) -> None:
-    same = {"log": {"format": "json"}, "server": {"drain_seconds": DRAIN_SECONDS}}  # else it says what waits for a restart
+    # Without these it would say what waits for a restart.
+    same = {"log": {"format": "json"}, "server": {"drain_seconds": DRAIN_SECONDS}}
     text = config if isinstance(config, str) else tomli_w.dumps({**same, **config})
     (folder / "server1" / "config.toml").write_text(text, "utf-8")
 
