@@ -98,11 +98,12 @@ async def test_the_last_spans_are_sent_as_the_application_ends(
 async def test_a_collector_that_does_not_answer_keeps_nobody(
     start_upstream: StartUpstream, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = asyncio.Event()
+    asked, enough = asyncio.Event(), asyncio.Event()
 
     async def hang(exchange: Exchange) -> None:
         asked.set()
-        await exchange.until_closed(60)
+        await enough.wait()
+        await take(exchange)
 
     collector = await start_upstream(hang)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
@@ -112,6 +113,11 @@ async def test_a_collector_that_does_not_answer_keeps_nobody(
         async with running_app({"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}) as (_, url):
             await get_events(http, stream_url(url))
         await asked.wait()
+    enough.set()
+    for thread in threading.enumerate():  # it must say nothing into other tests
+        if thread.name == "last-spans":
+            await asyncio.to_thread(thread.join, 20)
+            assert not thread.is_alive()
 
 
 def test_an_application_that_does_not_run_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
