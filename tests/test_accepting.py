@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 import uvloop
 from aiohttp import web
 
-from streamserver.runner import AppRunner, accept, listen
+from streamserver.runner import SEND_BUFFER_BYTES, AppRunner, accept, listen
 
 TOGETHER = 64
 TURNS = 20
@@ -35,3 +35,12 @@ def test_readers_that_come_together_do_not_wait_a_turn_of_the_loop_for_each_othe
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         assert loop.run(scenario()) == TOGETHER
+
+
+def test_the_kernel_holds_a_bounded_amount_for_a_reader_that_takes_nothing() -> None:
+    with listen("127.0.0.1", 0) as sock, closing(socket.create_connection(sock.getsockname())):
+        sock.setblocking(True)
+        connection, _ = sock.accept()
+        with connection:
+            # Linux doubles what it is told, for its own records.
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER_BYTES

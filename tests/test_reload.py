@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
+import pytest
 import tomli_w
 
-from streamserver.config import Settings
+from providers.clock import LoopClock
+from providers.registry import load_registry
+from providers.transport import AiohttpTransport
+from streamserver import settings
+from streamserver.admission import Limiter, Quota
+from streamserver.admission.limiter import MemoryCounters
+from streamserver.admission.slots import MemorySlots
+from streamserver.app import catalog_for, keys_for, policy_for
+from streamserver.config import Loaded, Settings
+from streamserver.http.core import Core
 from streamserver.http.keys import new_key
-from streamserver.reload import AT_START
+from streamserver.reload import AT_START, Parts, Reloader
 from tests.conftest import StartServer, StartUpstream
+from tests.support.application import running_app
 from tests.support.client import RawStream, get_events, stream_url
+from tests.support.clock import FakeClock
 from tests.support.server import DRAIN_SECONDS, ServerProcess
-from tests.support.sse import text_of
+from tests.support.sse import parse, text_of
 from tests.support.upstream import Exchange, answer, chunk
 
 ECHO = {"kind": "echo", "delay_ms": 0}
@@ -148,3 +162,80 @@ async def test_keys_change_with_their_file_and_never_vanish(
     keys.write_text("# all gone\n")
     assert "no API keys any more" in (await logged(server, 2))[-1]["message"]
     assert (await status(first), await status(second)) == (401, 200)
+
+
+async def reload_with(core: Core, tables: dict[str, Any]) -> None:
+    """Put ``tables`` in force in the test's own process."""
+    loaded = Loaded(settings(tables), "config.toml", {})
+
+    def build(settings: Settings) -> Parts:
+        catalog = catalog_for(settings, load_registry(), AiohttpTransport(), core.clock, {})
+        return Parts(catalog, keys_for(settings, {}), policy_for(settings))
+
+    assert await Reloader(core, loaded, load=lambda: loaded, build=build).reload()
+
+
+@pytest.fixture
+def keep_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is the process', which is not the application's here."""
+    monkeypatch.setattr("streamserver.reload.set_up_logs", lambda _: None)
+
+
+@pytest.mark.usefixtures("keep_logs")
+async def test_the_bounds_of_what_starts_from_now_on_are_the_new_ones(http: aiohttp.ClientSession) -> None:
+    clock = FakeClock()
+    quiet = {"provider": {"default": "quiet"}, "providers": {"quiet": {"kind": "echo", "hang_after": 1}}}
+    patient = {**quiet, "timeouts": {"first_token": 100, "idle": 100, "total": 100}, "limits": {"max_streams": 1}}
+    async with running_app({**quiet, "timeouts": {"total": 10}}, clock=clock, environ={}) as (core, url):
+        await reload_with(core, patient)
+        running = await (await RawStream.request(int(url.rpartition(":")[2]), stream_url(""))).head()
+        await running.events(2)
+        async with http.get(stream_url(url)) as response:
+            assert (response.status, (await response.json())["code"]) == (503, "overloaded")
+        for _ in range(100):
+            await clock.passes(1)
+        (end,) = (event for event in await running.events() if event.type != "ping")
+        running.close()
+    assert end.json()["code"] == "timeout"
+    assert end.offset == "2", "it is the generation that has ended, and not before it had to"
+
+
+class SlowToAdmit(Limiter):
+    """Limits that say yes when the test does."""
+
+    def __init__(self) -> None:
+        clock = LoopClock()
+        super().__init__(MemorySlots(), MemoryCounters(clock))
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+
+    async def admit(self, user: str, quota: Quota, held: ExitStack) -> None:
+        self.asked.set()
+        await self.answer.wait()
+        await super().admit(user, quota, held)
+
+
+@pytest.mark.usefixtures("keep_logs")
+@pytest.mark.parametrize("kept", [True, False])
+async def test_who_waits_while_providers_change_gets_the_new_one_or_is_asked_to_come_again(
+    http: aiohttp.ClientSession, kept: bool
+) -> None:
+    limiter = SlowToAdmit()
+    both = {"provider": {"default": "echo"}, "providers": {"echo": ECHO, "other": ECHO}}
+    new = {"echo": ECHO, "other": {**ECHO, "tokens": 1}} if kept else {"echo": ECHO}
+    async with running_app(both, limiter=limiter, environ={}) as (core, url):
+
+        async def ask() -> tuple[int, str]:
+            body = {"prompt": "hello world", "provider": "other"}
+            async with http.post(f"{url}/api/chat/stream", json=body) as response:
+                return response.status, await response.text()
+
+        asking = asyncio.get_running_loop().create_task(ask())
+        await limiter.asked.wait()
+        await reload_with(core, {**both, "providers": new})
+        limiter.answer.set()
+        status, answer = await asking
+        if kept:
+            assert (status, text_of(parse(answer.encode()))) == (200, "hello")
+        else:
+            assert (status, json.loads(answer)["code"]) == (503, "overloaded")

@@ -188,6 +188,29 @@ async def test_a_refused_request_claims_no_key(start_server: StartServer, http: 
     assert text_of(await post_events(http, server.url, BODY, headers=KEY)) == BODY["prompt"]
 
 
+class Remembering(MemoryStore):
+    """A store that shows what it is told of a key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claims: list[Claim] = []
+
+    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
+        assert claim is not None
+        self.claims.append(claim)
+        return await super().publish(stream, claim)
+
+
+async def test_what_is_kept_of_a_request_tells_nobody_that_two_asked_the_same(http: aiohttp.ClientSession) -> None:
+    store = Remembering()
+    async with running_app({"provider": {"default": "echo"}}, store=store, environ={}) as (_, url):
+        for key in ("order-0001", "order-0002"):
+            await post_events(http, url, BODY, headers={"Idempotency-Key": key})
+    first, second = store.claims
+    assert first.key != second.key
+    assert first.fingerprint != second.fingerprint, "who reads the store could guess the prompt, and see that it is"
+
+
 class SlowToSay(MemoryStore):
     """A store whose first answer is slow to come, while everybody else sees what was written."""
 

@@ -149,7 +149,9 @@ async def _sent_until_cut(writer: asyncio.StreamWriter, begin: str, line: str) -
     raise AssertionError("all of it was taken")
 
 
-async def test_ordinary_readers_who_take_nothing_are_dropped_too(start_server: StartServer) -> None:
+async def test_ordinary_readers_who_take_nothing_are_dropped_too_and_counted(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     """Who asks for pages and never reads them kept a connection, and what waits in it, for ever."""
     server = await start_server({"server": {"send_timeout_seconds": 1}})
     before = descriptors_of(server)
@@ -165,6 +167,14 @@ async def test_ordinary_readers_who_take_nothing_are_dropped_too(start_server: S
                 await loop.sock_sendall(sock, f"GET /openapi.json HTTP/1.1\r\n{HOST}\r\n".encode() * 20_000)
             while descriptors_of(server) > before:
                 await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while "streamserver_dropped_readers_total 1.0" not in await metrics_of(http, server):
+            await asyncio.sleep(0.05)
+
+
+async def metrics_of(http: aiohttp.ClientSession, server: ServerProcess) -> str:
+    async with http.get(f"{server.url}/metrics") as response:
+        return await response.text()
 
 
 async def test_a_connection_that_has_been_served_waits_longer_than_its_first_headers(start_server: StartServer) -> None:
