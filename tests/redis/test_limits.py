@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 from loguru import logger
 from redis.asyncio import Redis
 
-from streamserver.admission import LimitReached, Quota
+from streamserver.admission import LimitReached, Quota, redis_slots
 from streamserver.admission.redis import RedisLimiter
+from streamserver.admission.redis_counters import window_key
 from streamserver.admission.redis_names import PREFIX
 from streamserver.store.base import StoreUnavailable
 from streamserver.store.redis.link import Command, Link, Replies
@@ -268,6 +270,42 @@ async def test_a_limit_that_is_changed_goes_on_from_what_was_used(redis: RedisPr
             limiter.take_back("anna")
             for _ in range(2):
                 await limiter.admit("anna", msgspec.structs.replace(quota, requests_per_minute=9), held)
+    await limiter.aclose()
+
+
+async def test_retry_after_is_when_the_start_goes_that_makes_room(redis: RedisProcess) -> None:
+    limiter = RedisLimiter(redis.url)
+    await limiter.start()
+    now_ms = time.time() * 1000
+    for ago in (50, 30, 10):
+        await limiter._line.ask(("ZADD", window_key("LIMITER/anna/minute"), str(now_ms - ago * 1000), f"{ago}"))
+    with ExitStack() as held:
+        for starts, retry_after in ((3, 10), (2, 30), (1, 50)):
+            quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
+            with pytest.raises(LimitReached) as refused:
+                await limiter.admit("anna", quota, held)
+            assert retry_after - 5 < refused.value.retry_after <= retry_after + 0.1
+    await limiter.aclose()
+
+
+async def test_many_that_end_while_redis_is_away_are_given_back_when_it_is_back(
+    redis: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_slots, "MOST_AT_ONCE", 2)
+    limiter = RedisLimiter(redis.url)
+    await limiter.start()
+    quota = Quota(max_streams=99, requests_per_minute=99, tokens_per_day=0)
+    with ExitStack() as held:
+        for _ in range(5):
+            await limiter.admit("anna", quota, held)
+        await redis.kill()
+        with pytest.raises(StoreUnavailable):
+            await limiter.admit("anna", quota, held)
+    assert len(limiter._redis_slots._given_back) == 6
+    await redis.start()
+    async with asyncio.timeout(20):
+        while limiter._redis_slots._given_back:
+            await asyncio.sleep(0.01)
     await limiter.aclose()
 
 
