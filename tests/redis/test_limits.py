@@ -292,7 +292,7 @@ async def test_many_that_end_while_redis_is_away_are_given_back_when_it_is_back(
     redis: RedisProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_slots, "MOST_AT_ONCE", 2)
-    limiter = RedisLimiter(redis.url)
+    limiter = RedisLimiter(redis.url, renew_seconds=60)
     await limiter.start()
     quota = Quota(max_streams=99, requests_per_minute=99, tokens_per_day=0)
     with ExitStack() as held:
