@@ -116,8 +116,10 @@ class Reloader:
                 if now == self._seen or not settled:
                     continue  # not changed, or changing still
             self._asked.clear()
-            self._seen = before = self._signature()
+            seen = self._signature()
             await self.reload()
+            # There may be another file to look at now, which was read a moment ago.
+            self._seen = before = {name: seen.get(name, stamp) for name, stamp in self._signature().items()}
 
     def _check_keys(self, settings: Settings, keys: Keys) -> None:
         """A file that was emptied by mistake must not open the server to everyone."""
@@ -140,8 +142,8 @@ class Reloader:
         if waiting:
             logger.bind(event="reload").warning("these changes wait for a restart: {}", ", ".join(waiting))
 
-    def _signature(self) -> list[tuple[int, int] | None]:
-        return [_stamp(Path(name)) for name in (self._source, self._core.settings.auth.keys_file) if name]
+    def _signature(self) -> dict[str, tuple[int, int] | None]:
+        return {name: _stamp(Path(name)) for name in (self._source, self._core.settings.auth.keys_file) if name}
 
 
 def _ignore() -> None:

@@ -17,13 +17,13 @@ import tomli_w
 from providers.clock import LoopClock
 from providers.registry import load_registry
 from providers.transport import AiohttpTransport
-from streamserver import settings
+from streamserver import create_app, load, reload, settings
 from streamserver.admission import Limiter, Quota
 from streamserver.admission.limiter import MemoryCounters
 from streamserver.admission.slots import MemorySlots
 from streamserver.app import catalog_for, keys_for, policy_for
 from streamserver.config import Loaded, Settings
-from streamserver.http.core import Core
+from streamserver.http.core import CORE, Core
 from streamserver.http.keys import new_key
 from streamserver.reload import AT_START, Parts, Reloader
 from tests.conftest import StartServer, StartUpstream
@@ -141,6 +141,59 @@ async def test_a_changed_file_is_taken_without_a_signal_and_limits_and_log_chang
     assert records[1]["message"] == "these changes wait for a restart: server.drain_seconds, server.host"
     async with http.get(stream_url(server.url, "four")) as response:
         assert response.status == 422
+
+
+async def test_another_file_of_keys_is_read_once_and_looked_at_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, first, second = (tmp_path / name for name in ("config.toml", "first", "second"))
+    for path in (first, second):
+        path.write_text(new_key("anna")[1])
+    echo = "[provider]\ndefault = 'echo'\n[providers.echo]\nkind = 'echo'\n"
+    config.write_text(f"{echo}[auth]\nkeys_file = '{first}'\n[server]\nreload = true\n")
+    registry = load_registry([])
+    loads = looks = 0
+
+    def load_again() -> Loaded:
+        nonlocal loads
+        loads += 1
+        return load(str(config), registry=registry, environ={})
+
+    def look(path: Path) -> tuple[int, int] | None:
+        nonlocal looks
+        looks += 1
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+
+    def build(settings: Settings) -> Parts:
+        catalog = catalog_for(settings, registry, AiohttpTransport(), LoopClock(), {})
+        return Parts(catalog, keys_for(settings, {}), policy_for(settings))
+
+    async def until_looked() -> None:
+        """Long enough to see a change, and that it has settled."""
+        enough = looks + 12
+        async with asyncio.timeout(20):
+            while looks < enough:
+                await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(reload, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(reload, "_stamp", look)
+    monkeypatch.setattr(reload, "set_up_logs", lambda _: None)
+    loaded = load_again()
+    app = create_app(loaded.settings, registry=registry, environ={})
+    async with Reloader(app[CORE], loaded, load=load_again, build=build).active():
+        await until_looked()
+        assert loads == 1
+        config.write_text(config.read_text().replace(str(first), str(second)))
+        for _ in range(3):
+            await until_looked()
+        assert loads == 2
+        second.write_text(new_key("ben")[1])
+        async with asyncio.timeout(20):
+            while app[CORE].keys.names != {"ben"}:
+                await asyncio.sleep(0.001)
+        assert loads == 3
+    await app[CORE].catalog.aclose()
 
 
 async def test_keys_change_with_their_file_and_never_vanish(
