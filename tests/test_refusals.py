@@ -123,6 +123,8 @@ async def test_bad_queries_get_the_contracts_error(start_server: StartServer, ht
         ({"Idempotency-Key": "short"}, 422, "invalid_request", "Idempotency-Key"),
         ({"X-Stream-Grace": "soon"}, 422, "invalid_request", "X-Stream-Grace"),
         ({"X-Stream-Grace": "61"}, 422, "invalid_request", "X-Stream-Grace"),
+        ({"X-Stream-Grace": "-1"}, 422, "invalid_request", "X-Stream-Grace"),
+        ({"X-Stream-Grace": "١"}, 422, "invalid_request", "X-Stream-Grace"),
         ({"Sec-Purpose": "prefetch"}, 403, "forbidden", None),
         ({"Sec-Purpose": "prefetch;prerender"}, 403, "forbidden", None),
         ({"Sec-Fetch-Site": "cross-site"}, 403, "forbidden", None),

@@ -34,7 +34,7 @@ class ChatFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     system: str | None = None
     provider: str | None = None
     model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, description="a whole number from 1")] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2, description="a number from 0 to 2")] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -73,10 +73,15 @@ def fields_of_query(query: Mapping[str, str]) -> ChatFields:
     for name in ("max_tokens", "temperature", "grace"):
         text = values.get(name)
         if text is not None:
-            if not text.isascii() or not _NUMBER.fullmatch(text):
+            if not is_number(text):
                 raise invalid(name, f"{name} is not a number.")
             values[name] = int(text) if text.lstrip("-").isdigit() else float(text)
     return _convert(values)
+
+
+def is_number(text: str) -> bool:
+    """Whether a query's or a header's value is a number, in decimal."""
+    return text.isascii() and _NUMBER.fullmatch(text) is not None
 
 
 async def fields_of_body(request: web.Request, max_bytes: int) -> ChatFields:

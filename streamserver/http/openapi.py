@@ -13,16 +13,18 @@ from providers.base import Reasoning, ToolCall
 from streamserver.config.settings import Settings
 from streamserver.http.chat import QUERY_FIELDS, ChatFields
 from streamserver.http.core import core_of
+from streamserver.http.position import POSITION
 from streamserver.http.problems import STATUS, ProblemBody
+from streamserver.http.starting import KEY
 from streamserver.log.records import Done, Failed, Start
 
 _Json = dict[str, Any]
 _MODELS = (ChatFields, ProblemBody, Start, Done, Failed, Reasoning, ToolCall)
-_POSITION = r"^([A-Za-z0-9_-]{1,128}:([0-9]{1,15}|end))?$"
-_KEY = r"^[\x21-\x7e]{8,128}$"
 _STREAM_ID = {"name": "stream_id", "in": "path", "required": True, "schema": {"type": "string"}}
-_FOR_STARTS = ("malformed", "unauthorized", "forbidden", "invalid_request", "rate_limited", "overloaded")
-_FOR_BODIES = ("request_timeout", "body_too_large", "unsupported_media_type")
+_FOR_ALL = ("forbidden", "method_not_allowed", "internal")
+_FOR_QUERIES = ("malformed", "invalid_request")
+_FOR_BODIES = ("request_timeout", "body_too_large")
+_FOR_STARTS = (*_FOR_QUERIES, *_FOR_BODIES, "rate_limited", "overloaded", "shutting_down", "store_unavailable")
 _OBJECT: _Json = {"type": "object"}
 
 
@@ -81,9 +83,10 @@ def _bound(components: dict[str, _Json], settings: Settings) -> None:
     fields["grace"]["anyOf"][0]["maximum"] = settings.resume.max_grace_seconds
     for name in ("prompt", "system"):
         fields[name]["anyOf"][0]["maxLength"] = settings.limits.max_prompt_chars
+    prompt, messages = _filled("string"), {"type": "array", "contains": _SAYS_SOMETHING}
     components["ChatFields"]["oneOf"] = [
-        {"required": [name], "properties": {name: {"type": kind, minimum: 1}}}
-        for name, kind, minimum in (("prompt", "string", "minLength"), ("messages", "array", "minItems"))
+        {"required": ["prompt"], "properties": {"prompt": prompt, "messages": {"type": "null"}}},
+        {"required": ["messages"], "properties": {"messages": messages, "prompt": {"type": "null"}}},
     ]
     part = {
         "type": "object",
@@ -95,47 +98,64 @@ def _bound(components: dict[str, _Json], settings: Settings) -> None:
     components["Message"]["properties"]["content"]["anyOf"][1]["items"] = part
 
 
+def _filled(kind: str) -> _Json:
+    return {"type": kind, {"string": "minLength", "array": "minItems"}[kind]: 1}
+
+
+def _with(name: str, schema: _Json) -> _Json:
+    return {"type": "object", "required": [name], "properties": {name: schema}}
+
+
+_SAYS_SOMETHING: _Json = {
+    "anyOf": [
+        _with("content", _filled("string")),
+        _with(
+            "content",
+            {
+                "type": "array",
+                "contains": {
+                    "anyOf": [{"properties": {"type": {"not": {"const": "text"}}}}, _with("text", _filled("string"))]
+                },
+            },
+        ),
+        _with("tool_calls", _filled("array")),
+        _with("refusal", _filled("string")),
+    ]
+}
+"""At least one of the messages has to."""
+
+
 def _operation(method: str, path: str, components: Mapping[str, _Json]) -> _Json:
+    grace = components["ChatFields"]["properties"]["grace"]["anyOf"][0]
+    starting = [_IDEMPOTENCY["header"], {"name": "X-Stream-Grace", "in": "header", "schema": grace}]
     match method, path:
         case "GET", "/api/chat/stream":
-            return _starting([*_query(components), _IDEMPOTENCY["query"]], body=False)
+            parameters = [*_query(components), _IDEMPOTENCY["query"], *starting, *_ATTACHING]
+            return {"parameters": parameters, "responses": {**_STREAM, **_refused(*_FOR_STARTS)}}
         case "POST", "/api/chat/stream":
-            return _starting([], body=True)
+            return {"parameters": [*starting, *_ATTACHING], **_BODY, "responses": {**_STREAM, **_REFUSED_BODY}}
         case "POST", "/api/chat/streams":
             made = {"headers": {"Location": {"schema": {"type": "string"}}}, **_content("application/json", _OBJECT)}
             answers = {"201": {"description": "Started.", **made}, "200": {"description": "Started before.", **made}}
-            return {**_starting([], body=True), "responses": {**answers, **_refused(*_FOR_STARTS, *_FOR_BODIES)}}
+            return {"parameters": starting, **_BODY, "responses": {**answers, **_REFUSED_BODY}}
         case "GET", "/api/chat/streams/{stream_id}":
-            responses = {
-                **_STREAM,
-                **_refused("malformed", "not_found", "invalid_request", "rate_limited", "forbidden"),
-            }
-            return {"parameters": [_STREAM_ID, _LAST_EVENT_ID, _LAST_EVENT_ID_HEADER], "responses": responses}
+            refused = _refused(*_FOR_QUERIES, *_FOR_BODIES, "not_found", "rate_limited")
+            return {"parameters": [_STREAM_ID, *_ATTACHING], "responses": {**_STREAM, **refused}}
         case "DELETE", "/api/chat/streams/{stream_id}":
-            stopped = {"204": {"description": "It has ended."}}
-            return {
-                "parameters": [_STREAM_ID],
-                "responses": {**stopped, **_refused("not_found", "forbidden", "store_unavailable")},
-            }
-        case _, "/metrics":
-            return {"responses": {"200": {"description": "OK", **_content("text/plain", {"type": "string"})}}}
-        case _, "/readyz":
+            refused = _refused(*_FOR_QUERIES, "not_found", "store_unavailable")
+            return {"parameters": [_STREAM_ID], "responses": {"204": {"description": "It has ended."}, **refused}}
+        case "GET", "/api/providers":
+            return {"responses": {**_OK, **_refused(*_FOR_QUERIES)}}
+        case "GET", "/metrics":
+            shown = {"200": {"description": "OK", **_content("text/plain", {"type": "string"})}}
+            return {"responses": {**shown, **_refused()}}
+        case "GET", "/readyz":
             draining = {"503": {"description": "Draining.", **_content("application/json", _OBJECT)}}
-            return {"responses": {"200": {"description": "OK", **_content("application/json", _OBJECT)}, **draining}}
+            return {"responses": {**_OK, **_refused(), **draining}}
+        case "GET", "/healthz":
+            return {"responses": {**_OK, **_refused()}}
         case _:
-            return {"responses": {"200": {"description": "OK", **_content("application/json", _OBJECT)}}}
-
-
-def _starting(query: list[_Json], *, body: bool) -> _Json:
-    codes = (*_FOR_STARTS, *(_FOR_BODIES if body else ()))
-    operation: _Json = {
-        "parameters": [*query, _IDEMPOTENCY["header"], _GRACE],
-        "responses": {**_STREAM, **_refused(*codes)},
-    }
-    if body:
-        fields = {"$ref": "#/components/schemas/ChatFields"}
-        operation["requestBody"] = {"required": True, **_content("application/json", fields)}
-    return operation
+            raise LookupError(f"nobody has described {method} {path}")
 
 
 def _query(components: Mapping[str, _Json]) -> Iterable[_Json]:
@@ -149,24 +169,39 @@ def _query(components: Mapping[str, _Json]) -> Iterable[_Json]:
 
 
 def _parameter(name: str, where: str, pattern: str, description: str) -> _Json:
-    schema = {"type": "string", "pattern": pattern}
+    schema = {"type": "string", "pattern": f"^({pattern})$"}
     return {"name": name, "in": where, "schema": schema, "description": description}
-
-
-_LAST_EVENT_ID = _parameter("last_event_id", "query", _POSITION, "The last event's id: attach, generate nothing.")
-_LAST_EVENT_ID_HEADER = _parameter("Last-Event-ID", "header", _POSITION, "As last_event_id, and before it.")
-_IDEMPOTENCY = {
-    "query": _parameter("idempotency_key", "query", _KEY, "As the header Idempotency-Key."),
-    "header": _parameter("Idempotency-Key", "header", _KEY, "The same again is the stream that the first one started."),
-}
-_GRACE = _parameter(
-    "X-Stream-Grace", "header", r"^[0-9]{1,9}(\.[0-9]{1,9})?$", "Seconds to go on without a reader, if not in the body."
-)
 
 
 def _content(kind: str, schema: _Json) -> _Json:
     return {"content": {kind: {"schema": schema}}}
 
+
+def _refused(*codes: str) -> _Json:
+    """The refusals that there are of an operation: these, and those of all."""
+    by_status: dict[str, list[str]] = {}
+    for code in (*codes, *_FOR_ALL):
+        by_status.setdefault(str(STATUS[code]), []).append(f"`{code}`")
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        status: {"description": ", ".join(names), **_content("application/problem+json", schema)}
+        for status, names in by_status.items()
+    }
+
+
+_OK: _Json = {"200": {"description": "OK", **_content("application/json", _OBJECT)}}
+_BODY: _Json = {
+    "requestBody": {"required": True, **_content("application/json", {"$ref": "#/components/schemas/ChatFields"})}
+}
+_REFUSED_BODY = _refused(*_FOR_STARTS, "unsupported_media_type")
+_ATTACHING = [
+    _parameter("last_event_id", "query", f"({POSITION})?", "The last event's id: attach, generate nothing."),
+    _parameter("Last-Event-ID", "header", f"({POSITION})?", "As last_event_id, and before it."),
+]
+_IDEMPOTENCY = {
+    "query": _parameter("idempotency_key", "query", KEY, "As the header Idempotency-Key."),
+    "header": _parameter("Idempotency-Key", "header", KEY, "The same again is the stream that the first one started."),
+}
 
 _EVENT: _Json = {
     "type": "object",
@@ -186,14 +221,3 @@ _STREAM = {
     },
     "204": {"description": "The position is the end."},
 }
-
-
-def _refused(*codes: str) -> _Json:
-    by_status: dict[str, list[str]] = {}
-    for code in (*codes, "method_not_allowed", "internal"):
-        by_status.setdefault(str(STATUS[code]), []).append(f"`{code}`")
-    schema = {"$ref": "#/components/schemas/ProblemBody"}
-    return {
-        status: {"description": ", ".join(names), **_content("application/problem+json", schema)}
-        for status, names in by_status.items()
-    }

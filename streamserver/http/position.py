@@ -12,8 +12,9 @@ from streamserver.http.problems import Problem
 MAX_OFFSET = 2**48
 """No log is so long; a position past it is past the end of any."""
 
-_STREAM_ID = r"[A-Za-z0-9_-]{1,128}"
-_POSITION = re.compile(rf"({_STREAM_ID}):([0-9]{{1,100}}|end)")
+POSITION = r"([A-Za-z0-9_-]{1,128}):([0-9]{1,100}|end)"
+"""The pattern of an event's id."""
+_POSITION = re.compile(POSITION)
 
 
 class Position(msgspec.Struct, frozen=True):

@@ -19,7 +19,9 @@ from streamserver.log.records import Failed
 from streamserver.store.base import Claim, Claimed, Readable, StoreUnavailable
 from streamserver.supervisor import Stream
 
-_KEY = re.compile(r"[\x21-\x7e]{8,128}")
+KEY = r"[\x21-\x7e]{8,128}"
+"""The pattern of an idempotency key."""
+_KEY = re.compile(KEY)
 _MOST_TRIES = 5
 _PAUSES_SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32)
 

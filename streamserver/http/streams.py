@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +10,16 @@ import msgspec
 from aiohttp import web
 
 from streamserver.http.body import discard_body
-from streamserver.http.chat import QUERY_FIELDS, Asked, ChatFields, fields_of_body, fields_of_query, read_query, resolve
+from streamserver.http.chat import (
+    QUERY_FIELDS,
+    Asked,
+    ChatFields,
+    fields_of_body,
+    fields_of_query,
+    is_number,
+    read_query,
+    resolve,
+)
 from streamserver.http.core import core_of
 from streamserver.http.opening import store_unavailable
 from streamserver.http.position import position_of
@@ -26,7 +34,6 @@ from streamserver.wire.native import NativeEncoder
 _NATIVE = NativeEncoder()
 _POSITION = frozenset({"last_event_id"})
 _START_BY_QUERY = QUERY_FIELDS | _POSITION | {"idempotency_key"}
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 async def get_stream(request: web.Request) -> web.StreamResponse:
@@ -144,7 +151,7 @@ def _grace_header(request: web.Request) -> float | None:
     if text is None:
         return None
     most = core_of(request).settings.resume.max_grace_seconds
-    if not _SECONDS.fullmatch(text) or float(text) > most:
+    if not is_number(text) or not 0 <= float(text) <= most:
         raise invalid("X-Stream-Grace", f"X-Stream-Grace is a number of seconds, at most {most:g}.")
     return float(text)
 

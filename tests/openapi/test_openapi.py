@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from streamserver.config import Settings
 from streamserver.http.chat import ChatFields
+from streamserver.http.openapi import describe
 from streamserver.http.problems import STATUS
 from streamserver.http.routes import ROUTES
 from tests.conftest import StartServer
+
+HERE = Path(__file__).parent
 
 
 async def described(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
@@ -44,6 +48,33 @@ async def test_it_has_every_route_every_field_and_the_limits_in_force(
     assert {str(status) for status in STATUS.values()} - {"401"} <= refused, "every status of a problem, but keys'"
 
 
+def test_every_operation_that_takes_a_position_says_so() -> None:
+    paths = describe(Settings(), ROUTES, with_keys=False)["paths"]
+    for path, method in (("stream", "get"), ("stream", "post"), ("streams/{stream_id}", "get")):
+        parameters = paths[f"/api/chat/{path}"][method]["parameters"]
+        found = {(each["in"], each["name"]): each["schema"] for each in parameters}
+        for name in (("query", "last_event_id"), ("header", "Last-Event-ID")):
+            for text in ("", "abc:end", "abc:" + "9" * 100):
+                assert re.search(found[name]["pattern"], text), "what the server takes"
+            assert not re.search(found[name]["pattern"], "abc:" + "9" * 101)
+
+
+def test_every_operation_says_how_it_may_be_refused() -> None:
+    paths = describe(Settings(), ROUTES, with_keys=True)["paths"]
+    for path, item in paths.items():
+        for method, operation in item.items():
+            assert {"403", "405", "500"} <= set(operation["responses"]), (path, method)
+    assert {"400", "401", "422"} <= set(paths["/api/providers"]["get"]["responses"])
+    assert "401" in paths["/metrics"]["get"]["responses"]
+    said = paths["/api/chat/stream"]["get"]["responses"]["503"]["description"]
+    assert said == "`overloaded`, `shutting_down`, `store_unavailable`"
+
+
+def test_a_route_that_nobody_has_described_is_noticed() -> None:
+    with pytest.raises(LookupError, match="/api/new"):
+        describe(Settings(), [*ROUTES, ("GET", "/api/new", ROUTES[0][2])], with_keys=False)
+
+
 async def test_with_keys_it_says_which_need_one(start_server: StartServer, http: aiohttp.ClientSession) -> None:
     server = await start_server(
         {"providers": {"hidden-from-strangers": {"kind": "echo"}}}, environ={"STREAMSERVER_KEYS": "anna:key"}
@@ -57,17 +88,15 @@ async def test_with_keys_it_says_which_need_one(start_server: StartServer, http:
 
 
 async def test_schemathesis_finds_nothing(start_server: StartServer, tmp_path: Path) -> None:
-    """A short run; the whole one is ``st run`` without ``--max-examples``."""
-    program = Path(sys.executable).with_name("st")
-    found = str(program) if program.exists() else shutil.which("schemathesis")
-    if found is None:
-        pytest.skip("needs schemathesis: pip install schemathesis")
+    """A short run, the same each time; the whole one is ``st run`` without ``--max-examples`` and ``--seed``."""
+    program = (sys.executable, "-c", "import schemathesis.cli; schemathesis.cli.schemathesis()")
     server = await start_server({"resume": {"attach_seconds": 0.1, "retention_seconds": 5}})
     process = await asyncio.create_subprocess_exec(
-        *(found, "--config-file", str(Path(__file__).with_name("schemathesis.toml")), "run"),
-        *(f"{server.url}/openapi.json", "--max-examples", "5", "--continue-on-failure", "--no-color"),
+        *(*program, "--config-file", str(HERE / "schemathesis.toml"), "run"),
+        *(f"{server.url}/openapi.json", "--max-examples", "5", "--seed", "1"),
+        *("--continue-on-failure", "--no-color"),
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": ""},
+        env={**os.environ, "PYTHONPATH": "", "SCHEMATHESIS_HOOKS": str(HERE / "exceptions.py")},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
