@@ -16,7 +16,8 @@ _VOCABULARY = frozenset(
         *("refusal", "required", "strict", "string", "text", "title", "type"),
     )
 )
-"""Keys and types of the API and of JSON Schema: a caller's own words are text, these are not."""
+"""Keys and types of the API and of JSON Schema. Unlike a caller's own words, each counts as one character:
+it is not theirs to word, but to repeat ten thousand times."""
 
 
 def texts(
@@ -27,7 +28,8 @@ def texts(
     """Every text of a request, tools and tool calls too, without what its images and files are made of."""
     for message in messages:
         yield from _texts_of(message)
-    yield from _strings(tools)
+    for tool in tools or ():
+        yield from _strings(tool)
     if isinstance(tool_choice, dict):
         yield from _strings(tool_choice)
 
@@ -42,25 +44,44 @@ def said(message: Message) -> str:
 def _texts_of(message: Message) -> Iterator[str]:
     yield message.name or ""
     yield message.refusal or ""
+    yield message.tool_call_id or ""
     if isinstance(message.content, list):
         for part in message.content:
-            yield from _strings({key: value for key, value in part.items() if key not in _BINARY_KEYS})
+            yield from _texts_of_part(part)
     else:
         yield message.content or ""
-    yield from _strings(message.tool_calls)
+    for call in message.tool_calls or ():
+        yield from _strings(call)
+
+
+def _texts_of_part(part: dict[str, Any]) -> Iterator[str]:
+    """A part's own frame is not text: the same words are as long in one part as in a string."""
+    for key, value in part.items():
+        if key in _BINARY_KEYS:
+            continue
+        if key not in _VOCABULARY:
+            yield key
+        if key != "type" or not isinstance(value, str) or value not in _VOCABULARY:
+            yield from _strings(value)
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every string in a JSON value, its keys too, but for the API's own words."""
+    """What a JSON value is written with: its strings, keys and numbers, and a sign for each list and object in it."""
     match value:
         case str():
             yield value
         case list():
+            yield "["
             for item in value:
                 yield from _strings(item)
         case dict():
+            yield "{"
             for key, item in value.items():
-                if key not in _VOCABULARY:
-                    yield key
-                if key != "type" or not isinstance(item, str) or item not in _VOCABULARY:
-                    yield from _strings(item)
+                yield _abridged(key)
+                yield from (_abridged(item),) if key == "type" and isinstance(item, str) else _strings(item)
+        case bool() | int() | float():
+            yield str(value)
+
+
+def _abridged(word: str) -> str:
+    return word[:1] if word in _VOCABULARY else word

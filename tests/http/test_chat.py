@@ -39,14 +39,19 @@ def catalog() -> Catalog:
     return catalog_for(SETTINGS, load_registry([]), TRANSPORT, LoopClock(), {})
 
 
-async def ask_by_body(catalog: Catalog, body: bytes, content_type: str | None = "application/json") -> Asked:
+WIDE = Settings(limits=Limits(max_prompt_chars=10_000), providers=SETTINGS.providers)
+
+
+async def ask_by_body(
+    catalog: Catalog, body: bytes, content_type: str | None = "application/json", settings: Settings = SETTINGS
+) -> Asked:
     payload = StreamReader(BaseProtocol(loop=None), limit=2**24)  # type: ignore[arg-type]
     payload.feed_data(body)
     payload.feed_eof()
     headers = {} if content_type is None else {"Content-Type": content_type}
     request = make_mocked_request("POST", "/api/chat/stream", headers=headers, payload=payload)
-    fields = await fields_of_body(request, SETTINGS.limits.max_body_bytes)
-    return resolve(fields, SETTINGS, catalog, ANYONE, grace=None)
+    fields = await fields_of_body(request, settings.limits.max_body_bytes)
+    return resolve(fields, settings, catalog, ANYONE, grace=None)
 
 
 async def ask(catalog: Catalog, **body: Any) -> ChatRequest:
@@ -88,6 +93,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"prompt": "x", "tools": [function("f", parameters={"properties": {"file": {"description": LONG}}})]}, "prompt"),
     ({"prompt": "x", "tools": [{"type": LONG}]}, "prompt"),
     ({"prompt": "x", "tool_choice": function(LONG)}, "prompt"),
+    ({"prompt": "x", "tools": [function("f", parameters={"default": [10**50, 10**50]})]}, "prompt"),
+    ({"prompt": "x", "tools": [function("f", parameters={"enum": [True] * 30})]}, "prompt"),
+    ({"prompt": "x", "tools": [function("f", parameters={"anyOf": [{"type": "string"}] * 60})]}, "prompt"),
+    ({"prompt": "x", "tools": [function("f", parameters={"enum": [[]] * 101})]}, "prompt"),
     ({"messages": []}, "messages"),
     ({"messages": {}}, "messages"),
     ({"messages": "hi"}, "messages"),
@@ -99,6 +108,8 @@ WRONG: list[tuple[Any, str]] = [
     ({**user(""), "tools": [function("f")]}, "messages"),
     (user(LONG), "messages"),
     (user("x", name=LONG), "messages"),
+    ({"messages": [{"role": "tool", "content": "x", "tool_call_id": LONG}]}, "messages"),
+    (user([{"type": "text", "text": "x", "more": {"type": ["string"] * 30}}]), "messages"),
     (user([{"type": "text", "text": "x" * 60}, {"type": "text", "text": "x" * 60}]), "messages"),
     ({"messages": [{"role": "user", "content": "x" * 60}, {"role": "assistant", "content": "x" * 60}]}, "messages"),
     (
@@ -198,7 +209,7 @@ async def test_what_is_no_json_object_is_malformed(catalog: Catalog, body: bytes
 async def test_no_depth_is_anything_but_answered_or_refused(catalog: Catalog, depth: int) -> None:
     body = b'{"prompt": "a", "provider": "echo", "tools": [' + b'{"items":' * depth + b"1" + b"}" * depth + b"]}"
     try:
-        asked = await ask_by_body(catalog, body)
+        asked = await ask_by_body(catalog, body, settings=WIDE)
     except Problem as problem:
         assert problem.code in ("malformed", "invalid_request")
         assert depth > MAX_DEPTH - 10
