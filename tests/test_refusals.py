@@ -129,6 +129,11 @@ async def test_bad_queries_get_the_contracts_error(start_server: StartServer, ht
         ({"Sec-Purpose": "prefetch;prerender"}, 403, "forbidden", None),
         ({"Sec-Fetch-Site": "cross-site"}, 403, "forbidden", None),
         ({"Sec-Fetch-Site": "same-site", "Origin": "null"}, 403, "forbidden", None),
+        # Over plain HTTP to another machine browsers do not say the site.
+        ({"Origin": "http://evil.example"}, 403, "forbidden", None),
+        ({"Origin": "http://127.0.0.1.evil.example"}, 403, "forbidden", None),
+        ({"Origin": "null"}, 403, "forbidden", None),
+        ({"Origin": ""}, 403, "forbidden", None),
     ],
 )
 async def test_bad_headers_get_the_contracts_error(
@@ -177,6 +182,33 @@ async def test_a_foreign_host_is_refused_on_loopback(start_server: StartServer, 
     writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
     assert b" 200 " in await reader.readline(), "a client without a Host is no browser"
     writer.close()
+
+
+async def test_a_page_of_the_servers_own_is_let_in_where_browsers_do_not_say_the_site(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server(
+        {"server": {"allowed_hosts": ["my.name"]}, "auth": {"cors_origins": ["https://app.example"]}}
+    )
+    for host, origin in (
+        ("my.name:8080", "http://my.name:8080"),
+        ("my.name", "http://my.name:8080"),  # as nginx's $host has it
+        ("MY.name", "https://my.NAME"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("my.name", "https://app.example"),
+    ):
+        async with http.get(stream_url(server.url), headers={"Host": host, "Origin": origin}) as response:
+            assert response.status == 200, (host, origin)
+
+
+async def test_loopback_is_loopback_on_a_socket_for_both_protocols(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    """Who listens on ``[::]`` sees 127.0.0.1 as ``::ffff:127.0.0.1``."""
+    server = await start_server({"auth": {"allow_anonymous": True}}, arguments=("--host", "::"))
+    for host, status in (("evil.example", 403), ("localhost", 200)):
+        async with http.get(f"http://127.0.0.1:{server.port}/healthz", headers={"Host": host}) as response:
+            assert response.status == status, host
 
 
 async def test_an_unsupported_media_type_is_refused(start_server: StartServer, http: aiohttp.ClientSession) -> None:

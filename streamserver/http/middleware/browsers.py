@@ -32,8 +32,7 @@ async def guard_browsers(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return _preflight(request, settings)
-    site = request.headers.get("Sec-Fetch-Site", "none").lower()
-    if site not in ("same-origin", "none") and _origin(request) not in settings.auth.cors_origins:
+    if _is_cross_site(request) and _origin(request) not in settings.auth.cors_origins:
         raise Problem("forbidden", "Requests from other sites are refused; auth.cors_origins allows some.")
     return await handler(request)
 
@@ -61,6 +60,23 @@ def _preflight(request: web.Request, settings: Settings) -> web.Response:
     )
 
 
+def _is_cross_site(request: web.Request) -> bool:
+    """Whether a page of another site sends this, as far as a browser says so.
+
+    ``Sec-Fetch-Site`` goes only to addresses that the browser takes for safe: ``https``, and this machine. To any other
+    an ``EventSource``, or a ``fetch`` with a body, says its ``Origin``, which is compared by name alone: what
+    a proxy passes on as ``Host`` may lack the port.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site.lower() not in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    name = _name_in(origin.partition("://")[2])
+    return not name or name != _name_in(request.headers.get("Host", ""))
+
+
 def _origin(request: web.Request) -> str:
     """The request's origin; ``null``, which any page can be, is none."""
     origin = request.headers.get("Origin", "")
@@ -73,16 +89,22 @@ def _host_is_ours(request: web.Request, settings: Settings) -> bool:
     A rebound name is always a name, and always sent: an address, or no Host at all, is no attack.
     """
     address = request.transport.get_extra_info("sockname") if request.transport else None
-    host = request.headers.get("Host", "").lower()
+    host = request.headers.get("Host", "")
     if not host or not isinstance(address, tuple) or not _is_loopback(address[0].partition("%")[0]):
         return True
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    name = _name_in(host)
     return name == "localhost" or name in settings.server.allowed_hosts or _is_loopback(name.strip("[]"))
+
+
+def _name_in(host: str) -> str:
+    """``host`` without its port."""
+    return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
 
 
 @lru_cache(maxsize=256)
 def _is_loopback(text: str) -> bool:
     try:
-        return ipaddress.ip_address(text).is_loopback
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
