@@ -61,13 +61,14 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "keys":
         return print_new_key(arguments.name)
     registry = load_registry()
-    load_again = partial(load, vars(arguments).get("config"), registry=registry, overrides=_overrides(arguments))
-    loaded = load_again()
+    load_from = partial(load, registry=registry, overrides=_overrides(arguments))
+    loaded = load_from(vars(arguments).get("config"))
     if arguments.command == "check":
         return check(loaded, registry)
     if arguments.command == "providers":
         return _providers(loaded, registry, probe=arguments.probe)
-    return run_server(loaded, registry, load_again)
+    # The file that was found is the one to be read again: where it is gone, that is an error and not the defaults.
+    return run_server(loaded, registry, lambda: load_from(loaded.path))
 
 
 def _have_standard_streams() -> None:

@@ -62,7 +62,8 @@ class Reloader:
         self, core: Core, loaded: Loaded, *, load: Callable[[], Loaded], build: Callable[[Settings], Parts]
     ) -> None:
         self._core = core
-        self._source = loaded.source
+        self._path = loaded.path
+        self._may_be_empty = _is_empty(loaded.path)
         self._load = load
         self._build = build
         self._seen = self._signature()
@@ -101,6 +102,8 @@ class Reloader:
         return True
 
     def _make(self) -> tuple[Settings, Parts]:
+        if _is_empty(self._path) and not self._may_be_empty:
+            raise ConfigError(f"{self._path}: is empty")  # whoever writes it has only begun
         settings = self._load().settings
         return settings, self._build(settings)
 
@@ -143,7 +146,7 @@ class Reloader:
             logger.bind(event="reload").warning("these changes wait for a restart: {}", ", ".join(waiting))
 
     def _signature(self) -> dict[str, tuple[int, int] | None]:
-        return {name: _stamp(Path(name)) for name in (self._source, self._core.settings.auth.keys_file) if name}
+        return {name: _stamp(Path(name)) for name in (self._path, self._core.settings.auth.keys_file) if name}
 
 
 def _ignore() -> None:
@@ -158,6 +161,11 @@ async def _close(old: Catalog) -> None:
             await old.aclose()
         except Exception as error:
             log_crash("providers could not be closed", error)
+
+
+def _is_empty(path: str | None) -> bool:
+    found = _stamp(Path(path)) if path else None
+    return found is not None and found[1] == 0
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

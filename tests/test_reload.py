@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,15 @@ import pytest
 import tomli_w
 
 from providers.clock import LoopClock
-from providers.registry import load_registry
+from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport
 from streamserver import create_app, load, reload, settings
 from streamserver.admission import Limiter, Quota
 from streamserver.admission.limiter import MemoryCounters
 from streamserver.admission.slots import MemorySlots
 from streamserver.app import catalog_for, keys_for, policy_for
-from streamserver.config import Loaded, Settings
+from streamserver.cli import main
+from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.core import CORE, Core
 from streamserver.http.keys import new_key
 from streamserver.reload import AT_START, Parts, Reloader
@@ -292,3 +294,36 @@ async def test_who_waits_while_providers_change_gets_the_new_one_or_is_asked_to_
             assert (status, text_of(parse(answer.encode()))) == (200, "hello")
         else:
             assert (status, json.loads(answer)["code"]) == (503, "overloaded")
+
+
+async def test_a_file_that_is_emptied_or_gone_changes_nothing(start_server: StartServer, tmp_path: Path) -> None:
+    """What writes it may have only begun; and the built-in defaults know no limits of anybody."""
+    server = await start_server({"server": {"reload": True}})
+    write(tmp_path, "")
+    (found,) = await logged(server)
+    assert "nothing changed" in found["message"] and "is empty" in found["message"]
+    (tmp_path / "server1" / "config.toml").unlink()
+    _, found = await logged(server, 2)
+    assert "nothing changed" in found["message"] and "no such file" in found["message"]
+
+
+def test_the_file_that_it_began_with_is_the_one_that_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found in the current folder, and deleted: the defaults are no reload of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STREAMSERVER_CONFIG", raising=False)
+    path = tmp_path / "config.toml"
+    path.write_text('[provider]\ndefault = "echo"\n[providers.echo]\nkind = "echo"\n', "utf-8")
+    again: list[Callable[[], Loaded]] = []
+
+    def run_server(loaded: Loaded, registry: Registry, load_again: Callable[[], Loaded]) -> int:
+        again.append(load_again)
+        return 0
+
+    monkeypatch.setattr("streamserver.cli.run_server", run_server)
+    assert main([]) == 0
+    assert again[0]().settings.provider.default == "echo"
+    path.unlink()
+    with pytest.raises(ConfigError, match="no such file"):
+        again[0]()

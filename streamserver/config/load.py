@@ -38,6 +38,8 @@ class Loaded(msgspec.Struct, frozen=True):
     settings: Settings
     source: str
     origins: Mapping[str, str]
+    path: str | None = None
+    """The file that was read, None for the defaults."""
 
     def blame(self, error: Invalid) -> str:
         """What is wrong, in one line that names who set it, and quotes no secret."""
@@ -56,14 +58,15 @@ def load(
 
     Raises :class:`ConfigError`.
     """
-    source, table = _read(path, environ)
+    found, table = _read(path, environ)
+    source = found or "built-in defaults"
     origins: dict[str, str] = {}
     try:
         _apply_environment(table, environ, origins)
         for key, value in (overrides or {}).items():
             _set(table, key.split("."), value)
             origins[key] = "command line"
-        return Loaded(_checked(table, registry), source, origins)
+        return Loaded(_checked(table, registry), source, origins, found)
     except Invalid as error:
         raise ConfigError(_blamed(error, source, origins)) from None
 
@@ -88,12 +91,12 @@ def _checked(tables: dict[str, Any], registry: Registry) -> Settings:
     return converted
 
 
-def _read(path: str | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+def _read(path: str | None, environ: Mapping[str, str]) -> tuple[str | None, dict[str, Any]]:
     chosen = path or environ.get(CONFIG_VARIABLE)
     if not chosen and Path("config.toml").is_file():
         chosen = "config.toml"
     if not chosen:
-        return "built-in defaults", tomllib.loads(default_config())
+        return None, tomllib.loads(default_config())
     try:
         return chosen, tomllib.loads(Path(chosen).read_text("utf-8-sig"))
     except FileNotFoundError:
