@@ -146,6 +146,10 @@ class AiohttpResponse:
 
     async def read(self) -> bytes:
         body = self._body
+        if data := body.take():
+            # Of an answer that comes compressed there is always more, and nobody else would have a turn.
+            await asyncio.sleep(0)
+            return data
         while not (data := body.take()):
             if (error := body.exception()) is not None:
                 raise self._broken(error) from error
