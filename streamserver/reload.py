@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -35,13 +36,14 @@ AT_START = (
     "resume.store",
 )
 """What is only read at the start; all else is in force at once."""
-_AT_START_WITH_A_SHARED_STORE = (
+_IN_THE_STORE = (
     "timeouts.total",
     "resume.attach_seconds",
     "resume.max_grace_seconds",
     "resume.retention_seconds",
     "limits.max_readers_per_stream",
 )
+"""What a shared store, which is made at the start, has its own copy of."""
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -131,7 +133,8 @@ class Reloader:
 
     def _put_in_force(self, settings: Settings, parts: Parts) -> None:
         core = self._core
-        waiting = sorted(_changed(core.settings, settings))
+        waiting = _changed(AT_START, core.settings, settings)
+        halfway = [] if core.settings.resume.store == "memory" else _changed(_IN_THE_STORE, core.settings, settings)
         old = core.catalog
         core.settings, core.catalog, core.keys = settings, parts.catalog, parts.keys
         core.longest_seconds = max(core.longest_seconds, settings.timeouts.total)
@@ -144,6 +147,12 @@ class Reloader:
         logger.bind(event="reload", default=parts.catalog.default.name).info("the configuration was reloaded")
         if waiting:
             logger.bind(event="reload").warning("these changes wait for a restart: {}", ", ".join(waiting))
+        if halfway:
+            logger.bind(event="reload").warning(
+                "these changes are in force for streams of this process, and for what the shared store keeps and for "
+                "other nodes' streams only after a restart: {}",
+                ", ".join(halfway),
+            )
 
     def _signature(self) -> dict[str, tuple[int, int] | None]:
         return {name: _stamp(Path(name)) for name in (self._path, self._core.settings.auth.keys_file) if name}
@@ -176,10 +185,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _changed(before: Settings, after: Settings) -> Iterator[str]:
-    """Changed keys that are only read at the start."""
-    shared = before.resume.store != "memory"
-    for key in AT_START + (_AT_START_WITH_A_SHARED_STORE if shared else ()):
-        section, _, name = key.partition(".")
-        if getattr(getattr(before, section), name) != getattr(getattr(after, section), name):
-            yield key
+def _changed(keys: Sequence[str], before: Settings, after: Settings) -> list[str]:
+    """Those of ``keys`` that have another value now, in order."""
+    return sorted(key for key in keys if attrgetter(key)(before) != attrgetter(key)(after))

@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 import pytest
 import tomli_w
+from loguru import logger
 
 from providers.clock import LoopClock
 from providers.registry import Registry, load_registry
@@ -28,6 +29,7 @@ from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.core import CORE, Core
 from streamserver.http.keys import new_key
 from streamserver.reload import AT_START, Parts, Reloader
+from streamserver.store import MemoryStore
 from tests.conftest import StartServer, StartUpstream
 from tests.support.application import running_app
 from tests.support.client import RawStream, get_events, stream_url
@@ -327,3 +329,24 @@ def test_the_file_that_it_began_with_is_the_one_that_is_read_again(
     path.unlink()
     with pytest.raises(ConfigError, match="no such file"):
         again[0]()
+
+
+@pytest.mark.usefixtures("keep_logs")
+@pytest.mark.parametrize("store", ["memory", "redis://127.0.0.1:1/0"])
+async def test_what_a_shared_store_takes_only_after_a_restart_is_said_to_be_in_force_here(store: str) -> None:
+    tables = {"provider": {"default": "echo"}, "providers": {"echo": ECHO}, "resume": {"store": store}}
+    changed = {**tables, "timeouts": {"total": 60}, "resume": {"store": store, "retention_seconds": 7}}
+    said: list[str] = []
+    limiter = Limiter(MemorySlots(), MemoryCounters(FakeClock()))
+    async with running_app(tables, store=MemoryStore(), limiter=limiter, environ={}) as (core, _):
+        sink = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
+        try:
+            await reload_with(core, changed)
+        finally:
+            logger.remove(sink)
+        assert core.supervisor.policy.total == 60
+    shared = [
+        "these changes are in force for streams of this process, and for what the shared store keeps and for "
+        "other nodes' streams only after a restart: resume.retention_seconds, timeouts.total"
+    ]
+    assert said == ([] if store == "memory" else shared)
