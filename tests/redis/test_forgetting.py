@@ -1,0 +1,159 @@
+"""What a Redis that forgets, and messages that are lost, do not change; and what nobody leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, ExitStack
+from typing import TypeVar
+
+import pytest
+from redis.asyncio import Redis
+
+from providers.base import Text
+from streamserver.log.memory import MemoryLog
+from streamserver.refusals import TooManyReaders
+from streamserver.store.base import Claim, Claimed, StoreUnavailable
+from streamserver.store.redis.inbox import Message, Stop, opened, posted
+from streamserver.store.redis.names import inbox_key
+from tests.contracts.shared_log import MANY, read_all, until
+from tests.redis.test_shared_log import RedisNode, node_at
+from tests.support.proxy import running_proxy
+from tests.support.records import DONE
+from tests.support.redis import RedisProcess
+
+pytestmark = pytest.mark.each_redis
+
+T = TypeVar("T")
+MOST_MESSAGES = 10_000
+TRIMMED_BY = 200
+"""Redis removes whole nodes of a stream's tree, of a hundred entries each."""
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def near(redis: RedisProcess, stack: AsyncExitStack) -> RedisNode:
+    return await node_at(stack, redis.port)
+
+
+@pytest.fixture
+async def far(redis: RedisProcess, stack: AsyncExitStack) -> RedisNode:
+    return await node_at(stack, redis.port)
+
+
+async def turns_of(node: RedisNode) -> None:
+    """Wait until Redis has answered ``node`` what it has asked, and asks then."""
+    for _ in range(5):
+        await node.redis_store._link.submit(("PING",))
+
+
+async def not_yet(node: RedisNode, asking: Awaitable[T]) -> asyncio.Future[T]:
+    """Have ``node`` ask, and see that what Redis has says nothing to it."""
+    asked = asyncio.ensure_future(asking)
+    await asyncio.sleep(0)
+    await turns_of(node)
+    assert not asked.done(), "an answer that nobody could know"
+    return asked
+
+
+async def test_what_a_restarted_redis_lacks_may_yet_be_written_again(
+    redis: RedisProcess, stack: AsyncExitStack, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamserver.store.redis.store.SETTLE_SECONDS", 30)
+    cable = await stack.enter_async_context(running_proxy(redis.port))
+    cut_off = await node_at(stack, cable.port)
+    log = await cut_off.publish(Claim("key", "print"))
+    log.append(Text("hello"))
+    log.close(DONE)
+    await cut_off.settled()
+    cable.refuse()
+    epoch = far.redis_store._link.epoch
+    await redis.kill()
+    await redis.start()
+    await until(lambda: far.redis_store._link.epoch > epoch)
+    found = await not_yet(far, far.store.find(log.stream_id))
+    recalled = await not_yet(far, far.store.recall("key"))
+    cable.accept()
+    async with asyncio.timeout(20):
+        stream = await found
+        assert stream is not None and await read_all(stream.log) == list(log.take(0, MANY))
+        assert await recalled == Claimed(log.stream_id, "print")
+
+
+async def test_a_message_about_what_has_grown_may_be_lost(near: RedisNode, far: RedisNode) -> None:
+    log = await near.publish()
+    stream = await far.found(log.stream_id)
+    with stream.reading():
+        await until(lambda: near.readers(log.stream_id) == 1)
+        far.redis_store._inbox._receive = lambda _: None
+        log.append(Text("hello"))
+        await until(lambda: len(stream.log) == 2)
+
+
+async def test_a_message_about_who_reads_may_be_lost(near: RedisNode, far: RedisNode) -> None:
+    lost: list[Message] = []
+    inbox = near.redis_store._inbox
+    receive, inbox._receive = inbox._receive, lost.append
+    log = await near.publish()
+    with (await far.found(log.stream_id)).reading():
+        await until(lambda: bool(lost))
+        assert near.readers(log.stream_id) == 0
+        inbox._receive = receive
+        await until(lambda: near.readers(log.stream_id) == 1)
+
+
+async def test_what_was_meant_for_a_connection_that_is_gone_is_not_sent(near: RedisNode, redis: RedisProcess) -> None:
+    link = near.redis_store._link
+    with pytest.raises(StoreUnavailable):
+        await link.submit(("SET", "streamserver:late", "1"), epoch=link.epoch - 1)
+    await link.submit(("SET", "streamserver:in-time", "1"), epoch=link.epoch)
+    keys = await redis.keys()
+    assert "streamserver:in-time" in keys and "streamserver:late" not in keys
+
+
+async def test_readers_of_another_nodes_stream_are_bounded(near: RedisNode, far: RedisNode) -> None:
+    stream = await far.found((await near.publish()).stream_id)
+    with ExitStack() as readers:
+        for _ in range(20):
+            readers.enter_context(stream.reading())
+        with pytest.raises(TooManyReaders), stream.reading():
+            pass
+        assert stream.readers == 20  # type: ignore[attr-defined]
+
+
+async def test_a_stream_that_this_process_does_not_know_any_more_is_not_its_own(
+    near: RedisNode, far: RedisNode
+) -> None:
+    """Nobody will write its end: who found it here would wait for ever."""
+    log = await near.publish()
+    del near.streams[log.stream_id]
+    assert await far.store.find(log.stream_id) is not None
+    assert await near.store.find(log.stream_id) is None
+
+
+async def test_who_comes_too_late_for_a_key_leaves_no_log_behind(
+    near: RedisNode, far: RedisNode, redis: RedisProcess
+) -> None:
+    first = await near.publish(Claim("key", "print"))
+    second = MemoryLog(far.start())
+    assert await far.try_publish(second, Claim("key", "print")) == Claimed(first.stream_id, "print")
+    async with asyncio.timeout(20):
+        while [key for key in await redis.keys() if ":log:" in key] != [f"streamserver:log:{first.stream_id}"]:
+            await asyncio.sleep(0.02)
+
+
+async def test_an_inbox_that_nobody_reads_is_bounded(near: RedisNode, redis: RedisProcess) -> None:
+    link = near.redis_store._link
+    async with Redis.from_url(redis.url) as client:
+        await link.submit(opened("dead"))
+        await link.submit(*(posted("dead", Stop("x")) for _ in range(MOST_MESSAGES + 2 * TRIMMED_BY)))
+        assert MOST_MESSAGES <= await client.xlen(inbox_key("dead")) <= MOST_MESSAGES + TRIMMED_BY
+        for _ in range(2 * TRIMMED_BY):
+            await client.xadd(inbox_key("dead"), {"m": ""})
+        await link.submit(opened("dead"))
+        assert await client.xlen(inbox_key("dead")) <= MOST_MESSAGES + TRIMMED_BY
