@@ -62,6 +62,12 @@ async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
     return found
 
 
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
 @pytest.fixture(autouse=True)
 async def close_readers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Close what a test that failed has left open."""

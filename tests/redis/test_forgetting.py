@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack, ExitStack
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from streamserver.store.base import Claim, Claimed, StoreUnavailable
 from streamserver.store.redis.inbox import Message, Stop, opened, posted
 from streamserver.store.redis.names import inbox_key
 from tests.contracts.shared_log import MANY, read_all, until
-from tests.redis.test_shared_log import RedisNode, node_at
+from tests.redis.stores import RedisNode, node_at
 from tests.support.proxy import running_proxy
 from tests.support.records import DONE
 from tests.support.redis import RedisProcess
@@ -28,12 +28,6 @@ T = TypeVar("T")
 MOST_MESSAGES = 10_000
 TRIMMED_BY = 200
 """Redis removes whole nodes of a stream's tree, of a hundred entries each."""
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

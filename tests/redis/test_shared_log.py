@@ -16,39 +16,17 @@ from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed
 from streamserver.store import MemoryStore, StoreLost, StoreUnavailable
-from streamserver.store.redis.mirror import Lifetimes, is_out_of_order
+from streamserver.store.redis.mirror import is_out_of_order
 from streamserver.store.redis.names import FENCE, LEASE_SECONDS, log_key
 from streamserver.store.redis.replicas import ReplicaLog
 from streamserver.store.redis.store import RedisStore
 from tests.contracts.log import LogContract, MakeLog
 from tests.contracts.shared_log import MANY, Pair, SharedLogContract, read_all, until
+from tests.redis.stores import node_at
 from tests.support.nodes import Node
 from tests.support.proxy import Proxy, running_proxy
 from tests.support.records import DONE, START
 from tests.support.redis import RedisProcess
-
-
-class RedisNode(Node):
-    def __init__(self, url: str) -> None:
-        self.redis_store = RedisStore(url, lifetimes=Lifetimes(running=60, ended=60), max_readers=20)
-        super().__init__(self.redis_store)
-
-    async def settled(self) -> None:
-        async with asyncio.timeout(20):
-            await self.redis_store._mirror.until_done()
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-async def node_at(stack: AsyncExitStack, port: int) -> RedisNode:
-    node = RedisNode(f"redis://127.0.0.1:{port}/0")
-    await node.begin()
-    stack.push_async_callback(node.store.aclose)
-    return node
 
 
 class TestReplicaLog(LogContract):
