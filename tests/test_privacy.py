@@ -154,3 +154,12 @@ async def test_the_record_has_the_contracts_fields(
     assert 0 <= record["ttft_ms"] <= record["duration_ms"]
     assert len(server.records()) == 1, "one record a stream"
     assert stream_id not in server.log, "who has the whole id may read the stream"
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/api/chat/stream?prompt=hello", "/api/chat/stream"])
+async def test_no_answer_says_which_versions_it_runs_on(
+    start_server: StartServer, http: aiohttp.ClientSession, path: str
+) -> None:
+    server = await start_server()
+    async with http.get(f"{server.url}{path}") as response:
+        assert response.headers["Server"] == "streamserver"

@@ -22,7 +22,11 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the id on every answer, streams included: their headers leave before a middleware sees them."""
+    """Put the id on every answer, streams included: their headers leave before a middleware sees them.
+
+    And our own name in place of aiohttp's, which tells everybody what to look up weaknesses of.
+    """
+    response.headers["Server"] = "streamserver"
     request_id = request.get(REQUEST_ID)
     if request_id is not None:
         response.headers["X-Request-ID"] = request_id
