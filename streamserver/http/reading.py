@@ -42,10 +42,15 @@ async def answer(request: web.Request, started: Started, encoder: Encoder) -> we
         except Problem:
             core.supervisor.launch(stream)  # those who found it by its key, and took every place, wait for it
             raise
-        opened = await _open(request, core, stream, encoder)
-        # The reader has `start` before the provider is asked.
-        data, offset = encoder.encode(stream.id, 0, stream.log.take(0, 1))
-        await opened.response.send_batch(data)
+        try:
+            opened = await _open(request, core, stream, encoder)
+            # The reader has `start` before the provider is asked.
+            data, offset = encoder.encode(stream.id, 0, stream.log.take(0, 1))
+            await opened.response.send_batch(data)
+        except BaseException:
+            if started.has_key:
+                core.supervisor.launch(stream)  # the reader has gone; with its key it may come back, within its grace
+            raise
         core.supervisor.launch(stream)
         return await _follow(core, opened, stream.log, offset)
 

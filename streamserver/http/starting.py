@@ -27,10 +27,12 @@ _PAUSES_SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A stream to answer with. ``new`` is it if this request started it: it must be launched."""
+    """A stream to answer with. ``new`` is it if this request started it: it must be launched. ``has_key``: others
+    may find it."""
 
     stream: Readable
     new: Stream | None
+    has_key: bool
 
 
 def key_of(request: web.Request, in_query: str | None) -> str | None:
@@ -56,15 +58,15 @@ async def start(request: web.Request, asked: Asked, key: str | None, body: bytes
     try:
         for _ in range(_MOST_TRIES):
             if claim is not None and (found := await _found(core, claim)) is not None:
-                return Started(found, None)
+                return Started(found, None, has_key=True)
             try:
                 stream = await open_stream(request, asked)
             except Problem as refused:
                 if refused.limit is None or claim is None or (found := await _soon_found(core, claim)) is None:
                     raise
-                return Started(found, None)
+                return Started(found, None, has_key=True)
             if await _published(core, stream, claim):
-                return Started(stream, stream)
+                return Started(stream, stream, has_key=claim is not None)
             core.limiter.take_back(account_of(request))  # it was no start
     except StoreUnavailable:
         raise store_unavailable() from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
 
-from streamserver.store import MemoryStore
-from streamserver.store.base import Claim, Claimed, Produced
+from streamserver.store import Claim, Claimed, MemoryStore
+from streamserver.store.base import Produced
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.application import running_app
 from tests.support.client import RawStream, get_events, post_events, stream_url
@@ -177,6 +178,40 @@ async def test_the_stream_goes_on_when_the_first_of_two_readers_leaves(
     proceed.set()
     events += await streams[1].events()
     streams[1].close()
+    assert text_of(events) == "hello world" and events[-1].type == "done"
+    assert len(upstream.exchanges) == 1
+
+
+class Deaf(MemoryStore):
+    """It publishes slowly, and swallows a cancellation meanwhile: some clients of a database do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.publishing = asyncio.Event()
+
+    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
+        claimed = await super().publish(stream, claim)
+        self.publishing.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return claimed
+
+
+async def test_a_client_that_is_cut_before_the_start_comes_back_with_its_key_within_its_grace(
+    start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(answer("hello ", "world"))
+    store = Deaf()
+    async with running_app(openai_at(upstream), store=store) as (core, url):
+        body = {**BODY, "grace": 30}
+        port = int(url.rpartition(":")[2])
+        cut = await RawStream.request(port, "/api/chat/stream", method="POST", body=body, headers=KEY)
+        await store.publishing.wait()
+        cut.close()
+        async with asyncio.timeout(20):
+            while core.supervisor.active:
+                await asyncio.sleep(0.01)
+        events = await post_events(http, url, body, headers=KEY)
     assert text_of(events) == "hello world" and events[-1].type == "done"
     assert len(upstream.exchanges) == 1
 
