@@ -15,13 +15,14 @@ from streamserver.failures import failed
 from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed
-from streamserver.store import MemoryStore, StoreLost, StoreUnavailable
+from streamserver.store import Claim, MemoryStore, StoreLost, StoreUnavailable
+from streamserver.store.redis.link import Command, Replies
 from streamserver.store.redis.mirror import is_out_of_order
-from streamserver.store.redis.names import FENCE, LEASE_SECONDS, log_key
+from streamserver.store.redis.names import FENCE, LEASE_SECONDS, LINGER_SECONDS, log_key
 from streamserver.store.redis.replicas import ReplicaLog
 from streamserver.store.redis.store import RedisStore
 from tests.contracts.log import LogContract, MakeLog
-from tests.contracts.shared_log import MANY, Pair, SharedLogContract, read_all, until
+from tests.contracts.shared_log import MANY, Pair, SharedLogContract, read_all, until, until_gone
 from tests.redis.stores import node_at
 from tests.support.nodes import Node
 from tests.support.proxy import Proxy, running_proxy
@@ -197,6 +198,56 @@ class TestTroubledRedis:
             pair.near.forget(log.stream_id)
             last = (await read_all(stream.log))[-1]
         assert isinstance(last, Failed) and last.code == "stream_expired"
+
+    @pytest.mark.parametrize("how", ["away", "read-only"])
+    async def test_a_log_that_its_producer_forgets_while_redis_takes_nothing_is_gone_afterwards(
+        self, pair: Pair, cable: Proxy, redis: RedisProcess, stack: AsyncExitStack, how: str
+    ) -> None:
+        """Its end never got there: who finds what there is would wait for it for ever."""
+        node = await node_at(stack, redis.port)
+        log = await pair.near.publish()
+        stream = await node.found(log.stream_id)
+        with stream.reading():
+            if how == "away":
+                cable.refuse()
+            else:
+                await redis.configure("min-replicas-to-write", "1")
+            log.close(DONE)
+            pair.near.forget(log.stream_id)
+            await asyncio.sleep(LINGER_SECONDS)  # for as long it may still be written
+            cable.accept()
+            await redis.configure("min-replicas-to-write", "0")
+            last = (await read_all(stream.log))[-1]
+        assert isinstance(last, Failed) and last.code == "stream_expired"
+        assert log_key(log.stream_id) not in await redis.keys()
+        store = pair.near.store
+        assert isinstance(store, RedisStore) and len(store._errands) == 0
+
+    async def test_who_finds_a_stream_whose_start_is_given_up_is_told_to_try_again(
+        self, pair: Pair, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It had its key already; its client was cut before anybody was told its id."""
+        assert isinstance(pair.near.store, RedisStore)
+        link, log, loop = pair.near.store._link, MemoryLog(pair.near.start()), asyncio.get_running_loop()
+        submit = link.submit
+
+        def unanswered(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
+            answer = submit(*commands, epoch=epoch)
+            if commands[0][1] != log_key(log.stream_id):
+                return answer
+            monkeypatch.undo()
+            return loop.create_future()
+
+        monkeypatch.setattr(link, "submit", unanswered)
+        starting = loop.create_task(pair.near.try_publish(log, Claim("key", "print")))
+        while await pair.far.store.recall("key") is None:
+            await asyncio.sleep(0)
+        stream = await pair.far.found(log.stream_id)
+        with stream.reading():
+            starting.cancel()
+            last = (await read_all(stream.log))[-1]
+        assert isinstance(last, Failed) and last.retryable and len(stream.log) == 2
+        await until_gone(pair.near.store.find, log.stream_id)
 
     async def test_what_is_read_no_more_is_kept_no_more(self, pair: Pair) -> None:
         for _ in range(200):

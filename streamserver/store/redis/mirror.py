@@ -95,7 +95,6 @@ class Mirror:
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._drop, stream_id)
         else:
             self._drop(stream_id)
-        self._link.submit(("PEXPIRE", log_key(stream_id), round(LINGER_SECONDS * 1000)))
 
     def _drop(self, stream_id: str) -> None:
         self._behind.pop(stream_id, None)

@@ -10,12 +10,15 @@ from typing import Any
 from loguru import logger
 from redis.exceptions import ResponseError
 
+from streamserver.failures import failed
+from streamserver.log.codec import encode
 from streamserver.store.base import Claim, Claimed, Local, Produced, Readable, StoreUnavailable
 from streamserver.store.redis.audience import Audience
+from streamserver.store.redis.errands import Errands
 from streamserver.store.redis.inbox import Grown, Inbox, Message, Readers, Stop, posted
-from streamserver.store.redis.link import Dialer, Link, Replies
+from streamserver.store.redis.link import Command, Dialer, Link, Replies
 from streamserver.store.redis.mirror import Lifetimes, Mirror
-from streamserver.store.redis.names import claim_key, inbox_key, log_key, node_key
+from streamserver.store.redis.names import FENCE, LINGER_SECONDS, claim_key, inbox_key, log_key, node_key
 from streamserver.store.redis.pulse import Pulse
 from streamserver.store.redis.replicas import Replicas
 from streamserver.telemetry.tracebacks import log_crash
@@ -42,8 +45,7 @@ class RedisStore:
         self._replicas = Replicas(self._link, self._node, self._post, max_readers)
         self._inbox = Inbox(self._dialer, self._node, self._receive)
         self._settled_at = 0.0
-        self._abandoned: set[str] = set()
-        """Streams that may have become known, though nobody will ever generate them."""
+        self._errands = Errands(self._link)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, local: Local) -> None:
@@ -74,10 +76,10 @@ class RedisStore:
             replies = await self._link.submit(*commands)
             _check(replies)
         except BaseException:
-            self._abandon(stream.id)
+            self._abandon(stream)
             raise
         if claim is not None and (claimed := _claimed(replies[-1])) != Claimed(stream.id, claim.fingerprint):
-            self._abandon(stream.id)
+            self._abandon(stream)
             if claimed is None:  # set, and gone at once: Redis drops keys
                 raise StoreUnavailable
             return claimed
@@ -103,6 +105,7 @@ class RedisStore:
 
     def forget(self, stream_id: str) -> None:
         self._mirror.forget(stream_id)
+        self._errands.send(stream_id, _expiry(log_key(stream_id)))
 
     async def back(self) -> None:
         await self._link.until_up()
@@ -116,6 +119,7 @@ class RedisStore:
                 await self._link.submit(("DEL", node_key(self._node), inbox_key(self._node)))
         except (TimeoutError, StoreUnavailable):
             logger.bind(event="store").warning("ended before everything had reached the store")
+        self._errands.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -142,9 +146,7 @@ class RedisStore:
             self._settled_at = asyncio.get_running_loop().time() + SETTLE_SECONDS
         self._mirror.check_all()
         self._replicas.wake_all()
-        abandoned, self._abandoned = self._abandoned, set()
-        for stream_id in abandoned:
-            self._abandon(stream_id)
+        self._errands.send_again()
 
     async def _unsettled(self) -> bool:
         """True, after a moment, if Redis may yet learn what it does not have."""
@@ -153,11 +155,11 @@ class RedisStore:
         await asyncio.sleep(0.1)
         return True
 
-    def _abandon(self, stream_id: str) -> None:
-        if self._link.up:
-            self._link.submit(("DEL", log_key(stream_id)))
-        else:
-            self._abandoned.add(stream_id)
+    def _abandon(self, stream: Produced) -> None:
+        """It may have become known, and been found by its key, though nobody will ever generate it: who reads it
+        is told to try again."""
+        key, last = log_key(stream.id), failed("producer_lost", request_id=stream.log.start.request_id)
+        self._errands.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expiry(key))
 
     def _keep(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._spawn(name, _for_ever(name, job))
@@ -176,6 +178,11 @@ async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> 
         except Exception as error:
             log_crash("a job of the store failed", error, job=name)
             await asyncio.sleep(1)
+
+
+def _expiry(key: str) -> Command:
+    """The command that leaves a log to its last readers."""
+    return ("PEXPIRE", key, round(LINGER_SECONDS * 1000))
 
 
 def _check(replies: Replies) -> None:
