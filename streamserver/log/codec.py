@@ -27,6 +27,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 
+class Unreadable(ValueError):
+    """No records that are known here: of another version's writer, perhaps."""
+
+
 def encode(records: Sequence[Record]) -> bytes:
     """The bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
     rows = [(_TAGS[type(record)], *msgspec.structs.astuple(record)) for record in records]
@@ -37,8 +41,11 @@ def encode(records: Sequence[Record]) -> bytes:
 
 
 def decode(data: bytes) -> list[Record]:
-    """What :func:`encode` made ``data`` from."""
-    return [_record(*row) for row in _decode(data)]
+    """What :func:`encode` made ``data`` from. Raises :class:`Unreadable`."""
+    try:
+        return [_record(*row) for row in _decode(data)]
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise Unreadable from error
 
 
 def _record(tag: str, *fields: Any) -> Record:

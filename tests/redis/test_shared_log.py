@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from providers.base import Text
@@ -249,6 +250,63 @@ class TestTroubledRedis:
         assert isinstance(last, Failed) and last.retryable and len(stream.log) == 2
         await until_gone(pair.near.store.find, log.stream_id)
 
+    @pytest.mark.parametrize("spoiled", ["entry", "key"])
+    async def test_a_log_that_cannot_be_read_keeps_no_other_from_being_read(
+        self, pair: Pair, redis: RedisProcess, monkeypatch: pytest.MonkeyPatch, spoiled: str
+    ) -> None:
+        """An entry by a later version, as during an upgrade node by node; a key that somebody else has taken."""
+        logs = [await pair.near.publish() for _ in range(5)]
+        async with AsyncExitStack() as readers, Redis.from_url(redis.url) as client:
+            streams = [await pair.far.found(log.stream_id) for log in logs]
+            for stream in streams:
+                readers.enter_context(stream.reading())
+            key = log_key(logs.pop(0).stream_id)
+            streams.pop(0)
+            if spoiled == "entry":
+                await client.xadd(key, {"r": b"\x91\x92\xa1z\x01"}, id="2-0")
+            else:
+                await client.set(key, "taken")
+            asked = [count_batches(node, monkeypatch) for node in (pair.near, pair.far)]
+            pair.near.streams[key.rpartition(":")[2]].log.append(Text("never arrives"))
+            for number in range(100):
+                for log in logs:
+                    log.append(Text(f"{number} "))
+                await asyncio.sleep(0.01)
+            for log in logs[1:]:
+                log.close(DONE)
+            await streams[0].stop()
+            for log, stream in zip(logs, streams, strict=True):
+                assert await read_all(stream.log) == list(log.take(0, MANY))
+        assert max(map(len, asked)) < 1500, "nobody asks again and again"
+
+    async def test_a_message_that_cannot_be_read_keeps_no_other_from_being_read(
+        self, pair: Pair, redis: RedisProcess
+    ) -> None:
+        log = await pair.near.publish()
+        inboxes = [key for key in await redis.keys() if ":inbox:" in key]
+        async with Redis.from_url(redis.url) as client:
+            for key in inboxes:
+                await client.xadd(key, {"m": b"\xff", "more": "fields"})
+                await client.xadd(key, {"m": b"\x81\xa4type\xa5Later"})
+        stream = await pair.far.found(log.stream_id)
+        with stream.reading():
+            await until(lambda: pair.near.readers(log.stream_id) == 1)
+            await stream.stop()
+
+    async def test_messages_that_have_been_read_are_kept_no_more(self, pair: Pair, redis: RedisProcess) -> None:
+        log = await pair.near.publish()
+        stream = await pair.far.found(log.stream_id)
+        with stream.reading():
+            await until(lambda: pair.near.readers(log.stream_id) == 1)
+            for number in range(300):
+                log.append(Text(f"{number} "))
+                await asyncio.sleep(0.002)
+            log.close(DONE)
+            await read_all(stream.log)
+        async with Redis.from_url(redis.url) as client, asyncio.timeout(20):
+            while max([await client.xlen(key) for key in await redis.keys() if ":inbox:" in key]) > 5:
+                await asyncio.sleep(0.05)
+
     async def test_what_is_read_no_more_is_kept_no_more(self, pair: Pair) -> None:
         for _ in range(200):
             log = await pair.near.publish()
@@ -279,3 +337,17 @@ async def test_readers_are_sent_away_from_a_log_that_cannot_go_on_and_may_come_b
 
 def _lost() -> bytes:
     return encode([failed("producer_lost", request_id="request-1")])
+
+
+def count_batches(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much the node asks of Redis from now on: the number of commands of each time."""
+    assert isinstance(node.store, RedisStore)
+    counts: list[int] = []
+    submit = node.store._link.submit
+
+    def counted(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
+        counts.append(len(commands))
+        return submit(*commands, epoch=epoch)
+
+    monkeypatch.setattr(node.store._link, "submit", counted)
+    return counts

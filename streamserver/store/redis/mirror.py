@@ -156,11 +156,15 @@ class Mirror:
         if not copies:
             return
         commands: list[Command] = [("XREVRANGE", log_key(copy.stream.id), "+", "-", "COUNT", 1) for copy in copies]
+        refused = False
         for copy, reply in zip(copies, await self._link.submit(*commands, epoch=epoch), strict=True):
             if isinstance(reply, ResponseError):
-                raise StoreUnavailable
+                refused = True
+                continue
             copy.epoch = epoch
             self._learn(copy, reply)
+        if refused:
+            await asyncio.sleep(REFUSED_SECONDS)
 
     def _learn(self, copy: _Copy, last: list[tuple[bytes, list[bytes]]]) -> None:
         if last and last[0][0] == FENCE:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
+from loguru import logger
 from redis.exceptions import ResponseError
 
 from streamserver.failures import failed
-from streamserver.log.codec import decode
+from streamserver.log.codec import Unreadable, decode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.refusals import TooManyReaders
@@ -39,14 +40,18 @@ Post: TypeAlias = Callable[[str, Message], None]
 class ReplicaLog(MemoryLog):
     """A copy of a log, whose readers can be sent away when it cannot be told how it goes on."""
 
-    __slots__ = ("_lost",)
+    __slots__ = ("lost",)
 
     def __init__(self, start: Start) -> None:
         super().__init__(start)
-        self._lost = False
+        self.lost = False
+        """Its readers are sent away."""
 
     def extend(self, entries: Entries) -> None:
-        """Take over entries as they are in Redis, whatever of them is here already."""
+        """Take over entries as they are in Redis, whatever of them is here already.
+
+        Raises :class:`~streamserver.log.codec.Unreadable`.
+        """
         for entry_id, fields in entries:
             records = decode(fields[1])
             if entry_id == FENCE:
@@ -59,17 +64,17 @@ class ReplicaLog(MemoryLog):
 
     def subscribe(self, wake: Callable[[], object]) -> None:
         """Also raises :class:`~streamserver.store.base.StoreLost`, after :meth:`send_away`."""
-        if self._lost and self.terminal is None:
+        if self.lost and self.terminal is None:
             raise StoreLost
         super().subscribe(wake)
 
     def send_away(self) -> None:
         """Wake every reader, to be told :class:`~streamserver.store.base.StoreLost`, until :meth:`resume`."""
-        self._lost = True
+        self.lost = True
         self._wake()
 
     def resume(self) -> None:
-        self._lost = False
+        self.lost = False
 
     def _add(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -186,7 +191,10 @@ class Replicas:
             return None
         known = self._streams.get(stream_id)  # another request may have been faster
         if known is None:
-            known = self._streams[stream_id] = self._made_from(entries)
+            try:
+                known = self._streams[stream_id] = self._made_from(entries)
+            except Unreadable:
+                raise StoreUnavailable from None
         await self.refresh([known])
         return None if known.node == self._node and not known.ended else known
 
@@ -236,7 +244,7 @@ class Replicas:
             behind = behind[FETCHED_AT_ONCE:] + await self._fetch(behind[:FETCHED_AT_ONCE])
 
     async def _fetch(self, streams: Sequence[RemoteStream]) -> list[RemoteStream]:
-        """Read a page of each; those that have more."""
+        """Read a page of each; those that have more. One that cannot be read keeps no other from it."""
         streams = [stream for stream in streams if not stream.ended]
         if not streams:
             return []
@@ -244,12 +252,23 @@ class Replicas:
         more = []
         for stream, entries in zip(streams, pages, strict=True):
             if isinstance(entries, ResponseError):
-                raise StoreUnavailable
-            stream.log.resume()
-            stream.log.extend(entries)
-            if len(entries) == PAGE_ENTRIES:
+                continue  # the pulse has it asked for again
+            before = len(stream.log)
+            self._extend(stream, entries)
+            if len(entries) == PAGE_ENTRIES and len(stream.log) > before:
                 more.append(stream)
         return more
+
+    def _extend(self, stream: RemoteStream, entries: Entries) -> None:
+        """Its readers are sent away from what cannot be read: another node may know how."""
+        try:
+            stream.log.extend(entries)
+        except Unreadable:
+            if not stream.log.lost:
+                logger.bind(event="store", stream_id=stream.id[:6]).error("a log of another node cannot be read")
+            stream.log.send_away()
+        else:
+            stream.log.resume()
 
     def check_vanished(self, stream: RemoteStream, exists: bool, now: float) -> None:
         """Its producer lives: if Redis does not have the log for long, nobody keeps it any more."""
@@ -266,8 +285,9 @@ class Replicas:
     def _made_from(self, entries: Entries) -> RemoteStream:
         _, fields = entries[0]
         about = dict(zip(fields[::2], fields[1::2], strict=True))
-        start = decode(about[b"r"])[0]
-        assert isinstance(start, Start)
+        start = decode(about.get(b"r", b""))[0]
+        if not isinstance(start, Start) or not {b"n", b"g"} <= about.keys():
+            raise Unreadable
         log = ReplicaLog(start)
         log.extend(entries)
         return RemoteStream(log, about[b"n"].decode(), float(about[b"g"]), self)
