@@ -15,7 +15,7 @@ from typing import Any
 from providers.registry import Registry, load_registry
 from providers.validation import Invalid
 from streamserver import __version__
-from streamserver.commands.base import CommandError
+from streamserver.commands.base import CommandError, give_up_output
 from streamserver.commands.check import check
 from streamserver.commands.keys import print_new_key
 from streamserver.commands.serve import run_server
@@ -36,8 +36,11 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``; the exit status."""
     _have_standard_streams()
+    command = None
     try:
-        status = _run(_parser().parse_args(argv))
+        arguments = _parser().parse_args(argv)
+        command = arguments.command
+        status = _run(arguments)
         sys.stdout.flush()
     except (ConfigError, CommandError) as error:
         print(f"streamserver: {error}", file=sys.stderr)
@@ -45,10 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+        if error.errno not in (errno.EPIPE, errno.ENOSPC) or command in (None, "serve"):
             raise
-        # A pipe that nobody reads, a full disk: nothing more is tried, at the exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # What only prints prints to a pipe that nobody reads, or a full disk.
+        give_up_output()
         return 1
     return status
 

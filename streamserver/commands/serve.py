@@ -6,8 +6,8 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import Signals
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from providers.transport import AiohttpTransport
 from providers.validation import Invalid
 from streamserver import __version__
 from streamserver.app import catalog_for, create_app, keys_for, policy_for
-from streamserver.commands.base import CommandError
+from streamserver.commands.base import CommandError, give_up_output
 from streamserver.config import Loaded, Settings
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys
@@ -42,10 +42,23 @@ def run_server(loaded: Loaded, registry: Registry, load_again: Callable[[], Load
     settings = loaded.settings
     keys = check_start(loaded, host=settings.server.host)
     set_up_logs(settings.log)
-    with TemporaryDirectory(prefix="streamserver-metrics-") as folder:
-        if settings.server.workers > 1:
-            share_between_processes(Path(folder))
+    with _metrics_of(settings.server.workers):
         return _serve_with(loaded, registry, keys, load_again)
+
+
+@contextmanager
+def _metrics_of(workers: int) -> Iterator[None]:
+    """Where several workers count together. One needs no file."""
+    with ExitStack() as stack:
+        if workers > 1:
+            try:
+                folder = stack.enter_context(TemporaryDirectory(prefix="streamserver-metrics-"))
+            except OSError as error:
+                raise CommandError(
+                    f"several workers need a folder for temporary files, and none can be made: {error.strerror}"
+                ) from None
+            share_between_processes(Path(folder))
+        yield
 
 
 def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Callable[[], Loaded]) -> int:
@@ -140,4 +153,5 @@ def _announce(app: web.Application, sock: socket.socket, loaded: Loaded, warning
     try:
         print("\n".join(lines), flush=True)
     except OSError as error:  # whoever started it does not listen, which is no reason not to serve
+        give_up_output()
         logger.bind(event="start", url=url).info("serves; standard output cannot be written: {}", error.strerror)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -235,6 +236,46 @@ def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_full_disk_is_not_taken_for_an_output_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("streamserver.cli.run_server", full)
+    with pytest.raises(OSError, match="No space left"):
+        main(["--provider", "echo"])
+
+
+def without_temporary_files(*arguments: str) -> tuple[str, ...]:
+    """The program, where no folder for temporary files can be made."""
+    program = "import sys, tempfile; tempfile.tempdir = '/no/such'; from streamserver.cli import main; sys.exit(main())"
+    return (sys.executable, "-c", program, "--provider", "echo", "--port", "0", *arguments)
+
+
+def test_one_process_needs_no_folder_for_temporary_files(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        without_temporary_files(), cwd=tmp_path, env=clean_environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None and b"serves on" in process.stdout.readline()
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+def test_several_workers_without_one_are_refused_in_one_line(tmp_path: Path) -> None:
+    several = {"STREAMSERVER_SERVER__WORKERS": "2", "STREAMSERVER_RESUME__STORE": "redis://127.0.0.1:1/0"}
+    done = subprocess.run(
+        without_temporary_files(), cwd=tmp_path, env={**clean_environ(), **several}, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "streamserver: several workers need a folder for temporary files, and none can be made: "
+        "No such file or directory\n"
+    )
+
+
 def test_help_is_printed_whatever_the_terminal_can_show(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streamserver", "--help"],
@@ -254,7 +295,7 @@ def test_a_host_that_is_none_is_said_in_one_line(tmp_path: Path, host: str) -> N
     assert "there is no host" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("closed", [">&- ", "<&- >&- 2>&- "])
+@pytest.mark.parametrize("closed", [">&- ", "<&- >&- 2>&- ", ">/dev/full "])
 def test_a_server_needs_no_standard_streams(tmp_path: Path, closed: str, unused_tcp_port: int) -> None:
     command = f"exec {sys.executable} -m streamserver --provider echo --port {unused_tcp_port} {closed}"
     with subprocess.Popen(["bash", "-c", command], cwd=tmp_path, env=clean_environ()) as process:
