@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import struct
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from loguru import logger
 
@@ -23,7 +26,8 @@ HURRY = signal.SIGUSR2
 """What shortens a worker's drain. A second SIGTERM does not: who stops every process of a service, as systemd does,
 sends each of them one, and the process that keeps the workers passes on its own."""
 
-_HEARD = {*STOPS, HURRY, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1}
+_HEARD = {*STOPS, HURRY, signal.SIGCHLD, signal.SIGHUP}
+_PID = struct.Struct("=q")
 
 
 class Workers:
@@ -44,22 +48,29 @@ class Workers:
         """When to start another."""
         self._deadline: float | None = None
         """When the workers must have ended."""
-        self._serving = 0
+        self._serving: set[int] = set()
+        """Those of the workers that have come to serve."""
+        self._announced = False
         self._status = 0
         self._ready, self._say_ready = os.pipe()
         self._lifeline, self._hold_lifeline = os.pipe()
-        os.set_blocking(self._ready, False)
+        self._signals, self._signalled = os.pipe()
+        for end in (self._ready, self._signals, self._signalled):
+            os.set_blocking(end, False)
 
     def run(self, announce: Callable[[], None]) -> int:
         """Keep the workers until a signal ends them. ``announce`` is called when all of them serve for the first
         time. The exit status: 0 if all ended properly."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+        for number in _HEARD:
+            signal.signal(number, _leave_to_the_pipe)
         self._due = [time.monotonic()] * self._count
         while self._due or self._started:
             self._start_due()
-            heard = signal.sigtimedwait(_HEARD, 0.2 if self._due or self._deadline else 5.0)
-            if heard is not None:
-                self._take(signal.Signals(heard.si_signo), announce)
+            select.select((self._ready, self._signals), (), (), 0.2 if self._due or self._deadline else 5.0)
+            self._note_serving(announce)
+            for heard in _read(self._signals):
+                self._take(signal.Signals(heard))
             self._reap()
             if self._deadline is not None and time.monotonic() > self._deadline:
                 self._send(signal.SIGKILL)
@@ -74,17 +85,23 @@ class Workers:
     def _start(self) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        # What comes for the worker before it serves waits for its own handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         pid = os.fork()
         if not pid:
             self._be_worker()
         self._started[pid] = time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
 
     def _be_worker(self) -> None:
         """Never returns: a worker must not go on with what its parent was doing."""
         status = 1
         try:
-            os.close(self._hold_lifeline)
-            os.close(self._ready)
+            signal.set_wakeup_fd(-1)
+            for number in _HEARD:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            for end in (self._hold_lifeline, self._ready, self._signals, self._signalled):
+                os.close(end)
             status = self._work(self._serves)
         except BaseException as error:
             log_crash("a worker failed", error)
@@ -103,16 +120,17 @@ class Workers:
             os.kill(os.getpid(), signal.SIGTERM)
 
         loop.add_reader(self._lifeline, end)
-        os.write(self._say_ready, b".")
-        os.kill(os.getppid(), signal.SIGUSR1)
+        with suppress(BrokenPipeError):  # nobody keeps it any more, as the lifeline says
+            os.write(self._say_ready, _PID.pack(os.getpid()))
 
-    def _take(self, number: signal.Signals, announce: Callable[[], None]) -> None:
-        if number == signal.SIGUSR1:
-            before = self._serving
-            self._serving += len(os.read(self._ready, 1024))
-            if before < self._count <= self._serving:
-                announce()
-        elif number in STOPS:
+    def _note_serving(self, announce: Callable[[], None]) -> None:
+        self._serving.update(pid for (pid,) in _PID.iter_unpack(_read(self._ready)))
+        if not self._announced and len(self._serving) == self._count:
+            self._announced = True
+            announce()
+
+    def _take(self, number: signal.Signals) -> None:
+        if number in STOPS:
             if self._deadline is not None:
                 self._send(HURRY)
                 return
@@ -130,17 +148,31 @@ class Workers:
         for pid in list(self._started):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                self._buried(self._started.pop(pid), os.waitstatus_to_exitcode(status))
+                self._bury(pid, os.waitstatus_to_exitcode(status))
 
-    def _buried(self, started: float, status: int) -> None:
+    def _bury(self, pid: int, status: int) -> None:
+        started, served = self._started.pop(pid), pid in self._serving
+        self._serving.discard(pid)
+        log = logger.bind(event="worker", exit_status=status)
         if self._deadline is not None:
             self._status = self._status or abs(status)
-            return
-        logger.bind(event="worker", exit_status=status).error("a worker died; another one is started")
-        if self._serving < self._count:  # it cannot even start
+        elif served or self._announced:
+            log.error("a worker died; another one is started")
+            self._due.append(max(time.monotonic(), started + RESTART_SECONDS))
+        else:
+            log.error("a worker died before it served: the server cannot start, and ends")
             self._status = 1
             self._deadline = time.monotonic() + LATE_SECONDS
             self._due.clear()
             self._send(signal.SIGTERM)
-            return
-        self._due.append(max(time.monotonic(), started + RESTART_SECONDS))
+
+
+def _leave_to_the_pipe(*_: object) -> None:
+    """A signal's number is in the pipe by then; its default would end the process."""
+
+
+def _read(pipe: int) -> bytes:
+    """What is there; a write of so little is never torn."""
+    with suppress(BlockingIOError):
+        return os.read(pipe, 4096)
+    return b""

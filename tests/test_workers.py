@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import signal
+import subprocess
 import sys
+from pathlib import Path
+
+from streamserver import workers
+from tests.support.server import clean_environ
 
 STUBBORN = """
 import asyncio, signal, sys, time
@@ -39,3 +45,75 @@ async def test_a_worker_that_does_not_end_by_its_deadline_is_killed() -> None:
             keeper.kill()
         await keeper.wait()
         keeper._transport.close()  # type: ignore[attr-defined]
+
+
+KEEPER = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from streamserver.workers import Workers
+
+def work(ready):
+    return asyncio.run(play(ready))
+
+async def play(ready):
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    role = sys.argv[1 + take_number()]
+    if role == "fails":
+        raise RuntimeError
+    if role == "late":
+        async with asyncio.timeout(40):
+            while not Path("replaced").exists():
+                await asyncio.sleep(0.01)
+    ready()
+    if role == "dies":
+        return 3
+    if role == "replaces":
+        Path("replaced").touch()
+    await ended.wait()
+    return 0
+
+def take_number():
+    for number in range(100):
+        try:
+            os.close(os.open(str(number), os.O_CREAT | os.O_EXCL))
+            return number
+        except FileExistsError:
+            pass
+
+sys.exit(Workers(2, work, drain_seconds=5).run(lambda: print("all serve", flush=True)))
+"""
+
+
+def keeper(folder: Path, *roles: str) -> subprocess.Popen[str]:
+    """Two workers, and those that replace them: each of the next of the ``roles``."""
+    return subprocess.Popen(
+        [sys.executable, "-c", KEEPER, *roles],
+        cwd=folder, env=clean_environ(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_worker_that_cannot_start_ends_the_server_which_says_so(tmp_path: Path) -> None:
+    with keeper(tmp_path, "serves", "fails") as process:
+        said, log = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "")
+    assert log.count("a worker died before it served: the server cannot start, and ends") == 1
+    assert "another one is started" not in log
+
+
+def test_one_that_dies_while_another_still_starts_is_replaced(tmp_path: Path) -> None:
+    with keeper(tmp_path, "dies", "late", "replaces") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "all serve\n"
+        process.send_signal(signal.SIGTERM)
+        said, log = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    assert log.count("a worker died; another one is started") == 1
+    assert "cannot start" not in log
+
+
+def test_it_needs_nothing_that_a_posix_system_may_lack() -> None:
+    """macOS has no ``sigtimedwait``; and the parent of an orphan is whoever takes it in, process 1 perhaps."""
+    tree = ast.parse(Path(workers.__file__).read_text("utf-8"))
+    called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not called & {"sigtimedwait", "sigwaitinfo", "signalfd", "getppid", "prctl", "epoll"}
