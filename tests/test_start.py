@@ -149,6 +149,13 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
         third = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a", headers=position)).head()
         assert third.status == 200, "by a position as well"
         third.close()
+        for doubled in (
+            f"last_event_id={position['Last-Event-ID']}&last_event_id=x",
+            f"last_event_id={position['Last-Event-ID']}&y=1",
+        ):
+            # The first of two is no position to the handler: it is none to who lets in.
+            async with http.get(f"{server.url}/api/chat/stream?prompt=a&{doubled}") as response:
+                assert response.status == 401, doubled
         async with http.delete(server.url + path) as response:
             assert response.status == 204, "and stop"
         stream.close()

@@ -81,8 +81,8 @@ class Limiter:
         """Count a start of ``user``. Closing ``held`` gives back what it occupies.
 
         If this raises, or is cancelled, nothing is occupied. A start that is refused for another
-        limit does not count as one. Raises :class:`LimitReached`, or
-        :class:`~streamserver.store.base.StoreUnavailable`.
+        limit of the user does not count as one; one that the server then refuses for itself does.
+        Raises :class:`LimitReached`, or :class:`~streamserver.store.base.StoreUnavailable`.
         """
         release = await self.slots.take(user, quota.max_streams)
         if release is None:

@@ -11,7 +11,8 @@ Release: TypeAlias = Callable[[], None]
 class Slots(Protocol):
     """Counts of what each user has running.
 
-    Guarantees: never more than ``most`` at a time; a slot that was taken is free again once its
+    Guarantees: never more than ``most`` at a time, as long as leases can be renewed (one that lapsed while Redis was
+    away may be taken again while its stream still runs); a slot that was taken is free again once its
     release was called, or its process has died; a cancelled :meth:`take` has taken nothing.
     """
 

@@ -16,7 +16,8 @@ from streamserver.telemetry.metrics import Metrics
 
 
 class Core(msgspec.Struct):
-    """The collaborators of the HTTP edge. ``settings`` and ``catalog`` may be replaced while it runs."""
+    """The collaborators of the HTTP edge. ``settings``, ``catalog``, ``keys``, ``longest_seconds`` and the
+    supervisor's policy are replaced by a reload."""
 
     settings: Settings
     catalog: Catalog

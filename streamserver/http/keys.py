@@ -92,5 +92,6 @@ def presented_key(request: web.Request) -> str | None:
 
 
 def hash_of(key: str) -> bytes:
-    """What is kept of a key. A plain hash is enough: a key is no password, it has 256 random bits."""
+    """What is kept of a key. A plain hash is enough: a key of :func:`new_key` has 256 random bits. One in the
+    environment has what somebody typed, but its hash is held in memory only."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from streamserver.http.chat import QUERY_FIELDS, read_query
 from streamserver.http.core import core_of
 from streamserver.http.keys import presented_key
 from streamserver.http.paths import is_private
@@ -14,6 +15,7 @@ from streamserver.http.state import KEY_NAME, route_of
 
 _STREAM = "/api/chat/streams/{stream_id}"
 _ONE_SHOT = "/api/chat/stream"
+_QUERY = QUERY_FIELDS | {"idempotency_key", "last_event_id"}
 
 
 @web.middleware
@@ -46,6 +48,7 @@ def _names_a_stream(request: web.Request) -> bool:
 
 def _has_position(request: web.Request) -> bool:
     try:
-        return position_of(request, request.query.get("last_event_id")) is not None
+        # Read as the handler will: what one takes for a position the other must not take for something else.
+        return position_of(request, read_query(request, _QUERY).get("last_event_id")) is not None
     except Problem:
         return False
