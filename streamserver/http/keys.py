@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_NAMES = "a name is 1 to 64 of A-Z a-z 0-9 . _ @ -"
 _LINE = re.compile(rf"({_NAME.pattern}):sha256:([0-9a-f]{{64}})")
 
 
@@ -53,6 +54,8 @@ def parse_keys(text: str) -> Keys:
         name, separator, key = entry.partition(":")
         if not separator or not name.strip() or not key.strip():
             raise KeysError(f"entry {number} is not of the form name:key")
+        if not _NAME.fullmatch(name.strip()):
+            raise KeysError(f"entry {number}: {_NAMES}")
         if name.strip() in keys:
             raise KeysError(f"entry {number} has a name that is there already")
         keys[name.strip()] = key.strip()
@@ -78,7 +81,7 @@ def parse_keys_file(text: str) -> Keys:
 def new_key(name: str) -> tuple[str, str]:
     """A new key for ``name``, and its line for the file. Raises :class:`KeysError` for a name that cannot be one."""
     if not _NAME.fullmatch(name):
-        raise KeysError("a name is 1 to 64 of A-Z a-z 0-9 . _ @ -")
+        raise KeysError(_NAMES)
     key = f"sk-{secrets.token_urlsafe(32)}"
     return key, f"{name}:sha256:{hash_of(key).hex()}"
 
