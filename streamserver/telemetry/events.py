@@ -52,7 +52,7 @@ EVENTS = (
     Event("worker", ("exit_status",), "one of several workers died"),
     Event(
         "store",
-        ("restarted", "error_type"),
+        ("restarted", "error_type", "stream_id"),
         "Redis cannot be reached, is back, or refused a command; what did not reach it before the end",
     ),
     Event("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
