@@ -8,6 +8,7 @@ import enum
 from providers.clock import Clock, Timer
 from streamserver.http.response import StreamResponse
 from streamserver.log.base import Log
+from streamserver.log.records import has_number
 from streamserver.wire.base import Encoder
 
 BATCH_RECORDS = 1024
@@ -21,7 +22,7 @@ async def follow(
 
     What is there goes out in one write; when nothing is, it waits for the next record, and after
     each ``keepalive`` seconds of that writes the encoder's keepalive. A reader whose offset is
-    past the end of a log that has ended gets its terminal record.
+    past the end of a log that has ended gets its terminal record; one that has had it gets nothing more.
     """
     with _Tail(log, offset, response, encoder, clock, keepalive) as tail:
         await tail.run()
@@ -108,7 +109,9 @@ class _Tail:
                 if not keeps_up:
                     event.set_result(_Event.BEHIND)
                     return
-            if not self._subscribed:
+            if response.complete:
+                event.set_result(_Event.ENDED)
+            elif not self._subscribed:
                 self._log.subscribe(self._wake)
                 self._subscribed = True
         except Exception as error:
@@ -120,6 +123,9 @@ class _Tail:
         records = log.take(offset, BATCH_RECORDS)
         if not records:
             if log.terminal is None:
+                return b""
+            if offset == len(log) and has_number(log.terminal):
+                self._response.complete = True  # it came with the terminal event, before the log had that here
                 return b""
             offset = len(log) - 1  # who is past the end gets that
             records = log.take(offset, 1)

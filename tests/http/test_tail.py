@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from providers.base import Text
+from streamserver.failures import failed
 from streamserver.http.response import StreamResponse
 from streamserver.http.tail import follow
 from streamserver.log.memory import MemoryLog
@@ -188,6 +189,29 @@ async def test_a_reader_past_a_log_that_ends_before_its_place_gets_the_ending(
     await task
     events = parse(b"".join(response.writes))
     assert [event.type for event in events] == ["ping", "done"]
+
+
+async def test_a_reader_that_has_the_ending_before_the_log_has_it_here_gets_no_second_one(
+    log: MemoryLog, response: Response, clock: FakeClock
+) -> None:
+    """It has it from the node that generated; this one's copy came later."""
+    log.append(Text("a"))
+    task = following(log, response, clock, 3)
+    await settle()
+    log.close(DONE)
+    await task
+    assert response.writes == [] and response.complete
+
+
+async def test_a_reader_further_than_the_producer_is_known_to_have_come_gets_its_ending(
+    log: MemoryLog, response: Response, clock: FakeClock
+) -> None:
+    log.append(Text("a"))
+    task = following(log, response, clock, 3)
+    await settle()
+    log.close(failed("producer_lost", request_id="request-1"))
+    await task
+    assert [event.type for event in parse(b"".join(response.writes))] == ["error"]
 
 
 async def test_a_stalled_reader_delays_no_other(log: MemoryLog, clock: FakeClock) -> None:
