@@ -155,6 +155,8 @@ def test_keys_that_cannot_be_read_are_one_line_without_a_word_of_them(
     [
         ("STREAMSERVER_SERVER__HOST", "0.0.0.0", "without API keys it listens on loopback only, and server.host is"),
         ("STREAMSERVER_RESUME__STORE", "redis://h:none/0", "STREAMSERVER_RESUME__STORE: resume.store: is no address"),
+        ("STREAMSERVER_RESUME__STORE", "redis://h:1/two", "STREAMSERVER_RESUME__STORE: resume.store: is no address"),
+        ("STREAMSERVER_RESUME__STORE", "redis://h:1/0?a=b", "STREAMSERVER_RESUME__STORE: resume.store: is no address"),
         ("STREAMSERVER_AUTH__KEYS_FILE", "nowhere", "nowhere: cannot be read"),
     ],
 )

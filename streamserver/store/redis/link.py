@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from loguru import logger
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
@@ -13,6 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from streamserver.store.base import StoreUnavailable
 
+_DATABASE = re.compile("(/[0-9]*)?")
 REPLY_SECONDS = 2.0
 """Redis answers within this, or is away."""
 RECONNECT_SECONDS = 0.2
@@ -31,6 +34,12 @@ class Dialer:
 
     def __init__(self, url: str) -> None:
         self._pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, driver_info=None)
+        if not _DATABASE.fullmatch(urlsplit(url).path):
+            raise ValueError("no number of a database")  # the library would take the first one
+        try:
+            self._pool.make_connection()  # type: ignore[no-untyped-call]
+        except TypeError:
+            raise ValueError("an option that there is not") from None
 
     async def connect(self) -> tuple[AbstractConnection, str]:
         """A connection that has answered, and the run of Redis that it is to: another one after a restart."""
