@@ -67,22 +67,11 @@ class Protocol(RequestHandler):
         if self._request_count == before:
             self._outside += len(data)
         else:
-            message, body = self._messages[-1]
-            if not isinstance(message, RawRequestMessage):
-                self._break_off(self._last_body)
-            self._last_body = body
+            self._last_body = self._messages[-1][1]
             self._outside = 0
         most = MAX_HEAD_BYTES + CHUNK_BYTES * self._last_body.total_bytes
         if self._outside > most or (len(self._messages) > 1 and self._waiting_bytes() > MAX_HEAD_BYTES):
             self._refuse_the_rest()
-
-    def _break_off(self, body: StreamReader) -> None:
-        """What came is no HTTP. aiohttp queues its answer behind the request in hand; if it is the body of that which
-        broke off, who reads it would wait for the rest."""
-        if self._current_request is not None and not body.is_eof() and body.exception() is None:
-            self._messages.pop()
-            body.set_exception(RequestPayloadError("the body breaks off"))
-            self.close()  # once that is answered
 
     def _waiting_bytes(self) -> int:
         """What the headers take of the requests that wait for their turn."""
