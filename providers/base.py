@@ -69,6 +69,11 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
     name: str | None
     arguments: str
 
+    @property
+    def text(self) -> str:
+        """All that is text in it."""
+        return f"{self.id or ''}{self.name or ''}{self.arguments}"
+
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens counted by the provider so far. None: not said. May come several times, rising."""
@@ -106,6 +111,11 @@ class AttemptFailed(msgspec.Struct, frozen=True):
 
     error: ProviderError
 
+
+DELTAS = (Text, Reasoning, ToolCall)
+"""The pieces of an answer."""
+TOKENS = (*DELTAS, Finish)
+"""What ends the wait for a first token; an answer may be empty."""
 
 Delta: TypeAlias = Text | Reasoning | ToolCall
 Event: TypeAlias = Delta | Usage | Finish | Attempt | AttemptFailed

@@ -14,7 +14,7 @@ from providers.base import Provider
 from providers.clock import Clock, LoopClock
 from providers.options import ApiOptions, Context, Options
 from providers.registry import Registry, UnknownKind
-from providers.resilience import Breaker, Candidate, Deadlines, Fallback, Retry, Watched
+from providers.resilience import Breaker, Candidate, Dependable, Fallback, Retry
 from providers.transport import Transport
 from providers.validation import Invalid, check_address, check_json, convert
 
@@ -147,15 +147,7 @@ def _check_names(key: str, names: Iterable[str], tables: Mapping[str, object]) -
 def _configure(options: Options, context: Context, registry: Registry, policy: Policy, clock: Clock) -> Configured:
     kind = registry.kind(options.kind)
     breaker = Breaker(clock)
-    asked = Retry(
-        kind.create(options, context),
-        name=context.name,
-        attempts=policy.attempts,
-        max_wait=policy.max_wait,
-        first_token=policy.first_token,
-        clock=clock,
-    )
-    timely = Deadlines(asked, first_token=policy.first_token, idle=policy.idle, clock=clock)
+    retry = Retry(attempts=policy.attempts, max_wait=policy.max_wait, first_token=policy.first_token, clock=clock)
     return Configured(
         name=context.name,
         kind=options.kind,
@@ -163,7 +155,15 @@ def _configure(options: Options, context: Context, registry: Registry, policy: P
         models=options.models,
         any_model=kind.any_model,
         reason=context.missing,
-        provider=Watched(timely, breaker),
+        provider=Dependable(
+            kind.create(options, context),
+            name=context.name,
+            first_token=policy.first_token,
+            idle=policy.idle,
+            retry=retry,
+            breaker=breaker,
+            clock=clock,
+        ),
         breaker=breaker,
     )
 

@@ -1,8 +1,9 @@
-"""Wrappers that make a provider dependable. Each wraps a provider and is a provider."""
+"""What makes a provider dependable. Both :class:`Dependable` and :class:`Fallback` wrap providers and are providers."""
 
-from providers.resilience.breaker import Breaker, Watched
-from providers.resilience.deadlines import Deadlines, Expiry
+from providers.resilience.breaker import Breaker
+from providers.resilience.dependable import Dependable
+from providers.resilience.expiry import Expiry
 from providers.resilience.fallback import Candidate, Fallback
 from providers.resilience.retry import Retry
 
-__all__ = ["Breaker", "Candidate", "Deadlines", "Expiry", "Fallback", "Retry", "Watched"]
+__all__ = ["Breaker", "Candidate", "Dependable", "Expiry", "Fallback", "Retry"]

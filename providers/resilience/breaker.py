@@ -1,17 +1,15 @@
 """Leaving out a provider that fails again and again, and trying it again after a while.
 
-A :class:`Breaker` remembers how a provider did; :class:`Watched` tells it. Neither ever refuses a
-request: who has somebody else to ask (:class:`~providers.resilience.fallback.Fallback`) looks at
-:attr:`Breaker.ready` first.
+A :class:`Breaker` remembers how a provider did, and never refuses a request: who has somebody else to ask
+(:class:`~providers.resilience.fallback.Fallback`) looks at :attr:`Breaker.ready` first.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
-from providers.base import ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
 from providers.clock import Clock
 from providers.errors import (
     Overloaded,
@@ -90,12 +88,19 @@ class Breaker:
             return None
         return max(0.0, self._open_until - self._clock.time())
 
-    def asked(self) -> bool:
-        """A request goes to the provider. True if it is the one that tries it, to be said to :meth:`ended`."""
-        if self.state != "half_open" or self._trying:
-            return False
-        self._trying = True
-        return True
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """A request goes to the provider, for as long as the block runs. What it fails with counts."""
+        tries = self.state == "half_open" and not self._trying
+        self._trying = self._trying or tries
+        try:
+            yield
+        except ProviderError as error:
+            self.failed(error)
+            raise
+        finally:
+            if tries:
+                self._trying = False
 
     def answered(self) -> None:
         """A first token came: whatever was, it works now. Only a complete answer forgets its failures."""
@@ -116,11 +121,6 @@ class Breaker:
             if self.state != "open" and self.failures >= FAILURES_TO_OPEN:
                 self._open(error.retry_after or 0.0)
 
-    def ended(self, trying: bool) -> None:
-        """The request is over, however it went."""
-        if trying:
-            self._trying = False
-
     def _open(self, retry_after: float) -> None:
         seconds = max(self._cool_down, min(retry_after, LONGEST_COOL_DOWN_SECONDS))
         self._open_until = self._clock.time() + seconds
@@ -131,33 +131,3 @@ class Breaker:
 
 def _nobody(left_out: bool) -> None:
     """Watches no breaker."""
-
-
-class Watched:
-    """A provider whose ``breaker`` hears how it does."""
-
-    def __init__(self, provider: Provider, breaker: Breaker) -> None:
-        self._provider = provider
-        self._breaker = breaker
-
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        breaker = self._breaker
-        trying = breaker.asked()
-        silent = True
-        try:
-            async with aclosing(self._provider.stream(request)) as events:
-                async for event in events:
-                    if silent and isinstance(event, (Text, Reasoning, ToolCall, Finish)):
-                        silent = False
-                        breaker.answered()
-                    if isinstance(event, Finish):
-                        breaker.completed()
-                    yield event
-        except ProviderError as error:
-            breaker.failed(error)
-            raise
-        finally:
-            breaker.ended(trying)
-
-    async def aclose(self) -> None:
-        await self._provider.aclose()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 
+import msgspec
 import tenacity
 
-from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
+from providers.base import TOKENS, Attempt, AttemptFailed, ChatRequest, Event, Provider
 from providers.clock import Clock, LoopClock
 from providers.errors import (
     Overloaded,
@@ -28,8 +28,15 @@ FIRST_WAIT_SECONDS = 0.5
 """The longest first wait; it doubles with every further one."""
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """A provider's: everything up to its first token or its end, and the rest, which is the receiver's to close."""
+
+    head: list[Event]
+    rest: AsyncGenerator[Event, None]
+
+
 class Retry:
-    """A provider, known as ``name``, that is asked up to ``attempts`` times.
+    """Asks a provider up to ``attempts`` times.
 
     Between tries it waits at random up to 0.5 s, 1 s, 2 s … (full jitter: many streams that
     failed together do not come back together), at most ``max_wait`` seconds; or as long as the
@@ -39,29 +46,31 @@ class Retry:
 
     def __init__(
         self,
-        provider: Provider,
         *,
-        name: str,
         attempts: int,
         max_wait: float,
         first_token: float,
         clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._provider = provider
-        self._name = name
         self._attempts = attempts
         self._max_wait = max_wait
         self._first_token = first_token
         self._clock = clock or LoopClock()
         self._sleep = sleep
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+    async def ask(
+        self, provider: Provider, name: str, request: ChatRequest
+    ) -> AsyncGenerator[Attempt | AttemptFailed | Answer, None]:
+        """Ask ``provider``, known as ``name``: each try, what it failed with if another follows, and last the answer.
+
+        Raises what the last try failed with.
+        """
         deadline = self._clock.time() + self._first_token
-        yield Attempt(self._name, request.model)
+        yield Attempt(name, request.model)
         failure: ProviderError | None = None
         try:
-            head, events = await self._ask(request)
+            answer = await _ask(provider, request)
         except ProviderError as error:
             failure = error.with_traceback(None)
         if failure is not None:
@@ -73,12 +82,12 @@ class Retry:
                     if again:
                         yield AttemptFailed(failure.with_traceback(None))
                         await self._sleep(attempt.retry_state.upcoming_sleep)
-                        yield Attempt(self._name, request.model)
+                        yield Attempt(name, request.model)
                     with attempt:
                         if not again:
                             raise failure
                         try:
-                            head, events = await self._ask(request)
+                            answer = await _ask(provider, request)
                         except ProviderError as error:
                             failure = error.with_traceback(None)
                             raise failure from None
@@ -89,25 +98,7 @@ class Retry:
             finally:
                 attempt.retry_state.outcome = None
                 del failure, retrying, attempt
-        async with aclosing(events):
-            for event in head:
-                yield event
-            async for event in events:
-                yield event
-
-    async def _ask(self, request: ChatRequest) -> tuple[list[Event], AsyncGenerator[Event, None]]:
-        """Ask once: everything up to the first token or the end, and the rest. What fails before it is closed."""
-        events = self._provider.stream(request)
-        head: list[Event] = []
-        try:
-            async for event in events:
-                head.append(event)
-                if isinstance(event, (Text, Reasoning, ToolCall, Finish)):
-                    break
-        except BaseException:
-            await events.aclose()
-            raise
-        return head, events
+        yield answer
 
     def _retrying(self, deadline: float) -> tenacity.AsyncRetrying:
         return tenacity.AsyncRetrying(
@@ -117,9 +108,6 @@ class Retry:
             sleep=_not_yet,
             reraise=True,
         )
-
-    async def aclose(self) -> None:
-        await self._provider.aclose()
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = _error(state)
@@ -134,6 +122,21 @@ class Retry:
             or state.upcoming_sleep > self._max_wait
             or self._clock.time() + state.upcoming_sleep >= deadline
         )
+
+
+async def _ask(provider: Provider, request: ChatRequest) -> Answer:
+    """Ask once. What fails before its first token is closed."""
+    events = provider.stream(request)
+    head: list[Event] = []
+    try:
+        async for event in events:
+            head.append(event)
+            if isinstance(event, TOKENS):
+                break
+    except BaseException:
+        await events.aclose()
+        raise
+    return Answer(head, events)
 
 
 async def _not_yet(seconds: float) -> None:

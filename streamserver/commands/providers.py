@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Cell
 
-from providers.base import ChatRequest, Finish, Message, Reasoning, Text, ToolCall
+from providers.base import TOKENS, ChatRequest, Message
 from providers.catalog import Catalog, Configured
 from providers.clock import LoopClock
 from providers.errors import ProviderError
@@ -77,7 +77,7 @@ async def _probe(configured: Configured) -> Probed:
     try:
         async with aclosing(configured.provider.stream(request)) as events:
             async for event in events:
-                if isinstance(event, (Text, Reasoning, ToolCall, Finish)):
+                if isinstance(event, TOKENS):
                     break
     except ProviderError as error:
         return Probed(f"{error.code}: {error.message}", ok=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from providers.base import ChatRequest, Event, Finish, Text
+from providers.base import ChatRequest, Event, Finish, Provider, Text
+from providers.clock import Clock, LoopClock
 from providers.errors import ProviderError
+from providers.resilience import Breaker, Dependable, Retry
 
 
 @dataclass
@@ -44,3 +46,28 @@ def answering(text: str) -> Scripted:
 
 def failing(*errors: ProviderError) -> Scripted:
     return Scripted([[error] for error in errors])
+
+
+def dependable(
+    provider: Provider,
+    *,
+    name: str = "x",
+    clock: Clock | None = None,
+    breaker: Breaker | None = None,
+    first_token: float = 30,
+    idle: float = 10,
+    attempts: int = 1,
+    max_wait: float = 8,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Dependable:
+    """``provider``, made dependable as the catalog makes it."""
+    clock = clock or LoopClock()
+    return Dependable(
+        provider,
+        name=name,
+        first_token=first_token,
+        idle=idle,
+        retry=Retry(attempts=attempts, max_wait=max_wait, first_token=first_token, clock=clock, sleep=sleep),
+        breaker=breaker or Breaker(clock),
+        clock=clock,
+    )

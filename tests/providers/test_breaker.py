@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from providers.base import Finish, Text
+from providers.base import Attempt, Finish, Text
 from providers.errors import (
     BY_CODE,
     ContentFilter,
@@ -25,17 +25,16 @@ from providers.resilience.breaker import (
     FIRST_COOL_DOWN_SECONDS,
     LONGEST_COOL_DOWN_SECONDS,
     Breaker,
-    Watched,
 )
 from tests.providers.asking import ask, request
-from tests.providers.fakes import Scripted, answering, failing
+from tests.providers.fakes import Scripted, answering, dependable, failing
 from tests.support.clock import FakeClock
 
 
 async def fail(breaker: Breaker, error: ProviderError | None = None, times: int = 1) -> None:
     for _ in range(times):
         with contextlib.suppress(ProviderError):
-            await ask(Watched(failing(error or UpstreamError()), breaker))
+            await ask(dependable(failing(error or UpstreamError()), breaker=breaker))
 
 
 async def test_it_opens_after_so_many_failures_in_a_row_and_no_sooner() -> None:
@@ -51,13 +50,13 @@ async def test_a_complete_answer_forgets_failures() -> None:
     breaker = Breaker(FakeClock())
     for _ in range(3):
         await fail(breaker, times=FAILURES_TO_OPEN - 1)
-        await ask(Watched(answering("ok"), breaker))
+        await ask(dependable(answering("ok"), breaker=breaker))
     assert (breaker.state, breaker.failures) == ("closed", 0)
 
 
 async def test_a_provider_that_always_breaks_off_is_left_out_too() -> None:
     breaker = Breaker(FakeClock())
-    broken = Watched(Scripted([[Text("half an"), UpstreamError()]]), breaker)
+    broken = dependable(Scripted([[Text("half an"), UpstreamError()]]), breaker=breaker)
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(UpstreamError):
             await ask(broken)
@@ -84,15 +83,15 @@ async def test_after_the_cool_down_one_request_tries_it_and_its_success_closes_i
     assert not breaker.ready
     clock.advance(0.1)
     assert (breaker.state, breaker.ready) == ("half_open", True)
-    events = Watched(answering("ok"), breaker).stream(request())
+    events = dependable(answering("ok"), breaker=breaker).stream(request())
     assert breaker.ready, "nothing was asked yet"
-    hanging = asyncio.get_running_loop().create_task(ask(Watched(Scripted([[None]]), breaker)))
+    hanging = asyncio.get_running_loop().create_task(ask(dependable(Scripted([[None]]), breaker=breaker)))
     await asyncio.sleep(0)
     assert not breaker.ready, "one try at a time"
     hanging.cancel()
     await asyncio.wait((hanging,))
     assert breaker.ready, "a try without a verdict leaves it to the next"
-    assert await anext(events) == Text("ok")
+    assert [await anext(events), await anext(events)] == [Attempt("x", "m"), Text("ok")]
     assert (breaker.state, breaker.ready) == ("closed", True)
     await events.aclose()
     assert breaker.failures == FAILURES_TO_OPEN, "half an answer forgets nothing"
@@ -111,7 +110,7 @@ async def test_each_failed_try_doubles_the_cool_down_up_to_the_longest() -> None
     assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
     assert breaker.times_opened == 9
     clock.advance(LONGEST_COOL_DOWN_SECONDS)
-    await ask(Watched(answering("ok"), breaker))
+    await ask(dependable(answering("ok"), breaker=breaker))
     await fail(breaker, times=FAILURES_TO_OPEN)
     assert breaker.retry_in == FIRST_COOL_DOWN_SECONDS
 
@@ -131,9 +130,9 @@ async def test_it_is_left_out_for_as_long_as_it_said(retry_after: float, seconds
 
 async def test_watching_changes_nothing() -> None:
     provider = answering("ok")
-    watched = Watched(provider, Breaker(FakeClock()))
-    assert await ask(watched) == [Text("ok"), Finish("stop")]
+    watched = dependable(provider)
+    assert await ask(watched) == [Attempt("x", "m"), Text("ok"), Finish("stop")]
     with pytest.raises(Overloaded):
-        await ask(Watched(failing(Overloaded()), Breaker(FakeClock())))
+        await ask(dependable(failing(Overloaded())))
     await watched.aclose()
     assert provider.closed

@@ -16,11 +16,11 @@ from providers.clock import LoopClock
 from providers.errors import Overloaded, UpstreamError
 from providers.options import Context
 from providers.registry import Kind, load_registry
-from providers.resilience import Breaker, Candidate, Deadlines, Fallback, Retry, Watched
+from providers.resilience import Breaker, Candidate, Fallback
 from providers.testing import Behaviour, HttpProviderContract, ProviderContract, Situation
 from providers.transport import AiohttpTransport
 from tests.providers.asking import build
-from tests.providers.fakes import Scripted, failing
+from tests.providers.fakes import Scripted, dependable, failing
 from tests.support.upstream import DONE, chunk, usage_chunk
 
 REGISTRY = load_registry(plugins=())
@@ -104,9 +104,9 @@ def _wrapped(options: Any, context: Context) -> Provider:
     openai = REGISTRY.kind("openai").create(options, context)
     candidates = []
     for provider in (failing(Overloaded()), openai):
-        retry = Retry(provider, name="x", attempts=1, max_wait=0, first_token=60, clock=clock)
-        watched = Watched(Deadlines(retry, first_token=60, idle=60, clock=clock), breaker := Breaker(clock))
-        candidates.append(Candidate("model", watched, breaker))
+        breaker = Breaker(clock)
+        wrapped = dependable(provider, clock=clock, breaker=breaker, first_token=60, idle=60)
+        candidates.append(Candidate("model", wrapped, breaker))
     return _Silenced(Fallback(candidates[0], candidates[1:]))
 
 

@@ -20,9 +20,9 @@ from providers.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from providers.resilience import Breaker, Candidate, Deadlines, Fallback, Retry, Watched
+from providers.resilience import Breaker, Candidate, Fallback
 from tests.providers.asking import ask, request
-from tests.providers.fakes import Scripted, answering, failing
+from tests.providers.fakes import Scripted, answering, dependable, failing
 from tests.support.clock import FakeClock
 
 
@@ -37,11 +37,9 @@ class Setting:
         self.fallback = Fallback(first, others)
 
     def _candidate(self, number: int) -> Candidate:
-        retry = Retry(
-            self.providers[number], name=f"p{number}", attempts=1, max_wait=0, first_token=10, clock=self.clock
-        )
-        timely = Deadlines(retry, first_token=10, idle=5, clock=self.clock)
-        return Candidate(f"m{number}", Watched(timely, self.breakers[number]), self.breakers[number])
+        provider, breaker = self.providers[number], self.breakers[number]
+        wrapped = dependable(provider, name=f"p{number}", clock=self.clock, breaker=breaker, first_token=10, idle=5)
+        return Candidate(f"m{number}", wrapped, breaker)
 
     @property
     def asked(self) -> list[list[str]]:

@@ -21,15 +21,17 @@ from providers.base import (
     Usage,
 )
 from providers.errors import Overloaded, UpstreamTimeout
-from providers.resilience import Deadlines
+from providers.resilience import Dependable
 from streamserver.generation import Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed, Record
+from tests.providers.fakes import dependable
 from tests.support.clock import FakeClock, settle
 from tests.support.records import START
 
 REQUEST = ChatRequest(messages=[Message(role="user", content="hi")], model="m", max_tokens=10)
 FIRST_TOKEN, IDLE, TOTAL = 30.0, 10.0, 120.0
+ATTEMPT = Attempt("x", "m")
 
 
 class Scripted:
@@ -65,11 +67,11 @@ def provider() -> Scripted:
     return Scripted()
 
 
-def guarded(provider: Scripted, clock: FakeClock) -> Deadlines:
-    return Deadlines(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock)
+def guarded(provider: Scripted, clock: FakeClock) -> Dependable:
+    return dependable(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock)
 
 
-async def collect(provider: Deadlines, seen: list[Event]) -> None:
+async def collect(provider: Dependable, seen: list[Event]) -> None:
     async with aclosing(provider.stream(REQUEST)) as events:
         async for event in events:
             seen.append(event)
@@ -107,7 +109,7 @@ async def test_what_is_no_token_puts_off_no_deadline(provider: Scripted, clock: 
     for _ in range(6):
         provider.say(noise)
         await clock.passes(FIRST_TOKEN / 6)
-    assert seen == [noise] * 6
+    assert seen == [ATTEMPT], "what comes before a token is told with it"
     with pytest.raises(UpstreamTimeout, match="first_token"):
         await task
 
@@ -120,7 +122,7 @@ async def test_a_slow_answer_that_goes_on_is_not_cut(provider: Scripted, clock: 
         await clock.passes(IDLE - 0.5)
     provider.say(Finish("stop"), None)
     await task
-    assert len(seen) == 51
+    assert len(seen) == 1 + 51
     assert clock.pending == 0
 
 
@@ -138,7 +140,7 @@ async def test_many_tokens_cost_one_timer_a_period(provider: Scripted, clock: Fa
 async def test_a_consumer_that_takes_its_time_is_not_cancelled(provider: Scripted, clock: FakeClock) -> None:
     provider.say(Text("a"), Text("b"))
     async with aclosing(guarded(provider, clock).stream(REQUEST)) as events:
-        assert await anext(events) == Text("a")
+        assert [await anext(events), await anext(events)] == [ATTEMPT, Text("a")]
         clock.advance(IDLE * 3)
         await settle()
         with pytest.raises(UpstreamTimeout, match="idle"):
@@ -148,7 +150,7 @@ async def test_a_consumer_that_takes_its_time_is_not_cancelled(provider: Scripte
 async def test_to_close_it_closes_the_provider(provider: Scripted, clock: FakeClock) -> None:
     provider.say(Text("a"))
     async with aclosing(guarded(provider, clock).stream(REQUEST)) as events:
-        await anext(events)
+        assert [await anext(events), await anext(events)] == [ATTEMPT, Text("a")]
     assert provider.closed
     assert clock.pending == 0
 
@@ -165,7 +167,7 @@ async def test_a_cancel_while_it_waits_closes_the_provider_and_stays_a_cancel(
     assert clock.pending == 0
 
 
-def generation(provider: Deadlines, clock: FakeClock, log: MemoryLog, ended: list[Outcome]) -> Generation:
+def generation(provider: Dependable, clock: FakeClock, log: MemoryLog, ended: list[Outcome]) -> Generation:
     return Generation(
         log=log, provider=provider, request=REQUEST, user="", total=TOTAL, clock=clock, on_end=ended.append
     )

@@ -194,8 +194,7 @@ async def test_while_suspended_nobody_is_cancelled_and_the_deadline_is_told_at_t
         expiry.suspended = True
         clock.advance(5)
         await settle()  # whoever runs meanwhile goes on undisturbed
-        expiry.suspended = False
-        expiry.check()
+        expiry.resume()
 
 
 async def test_a_deadline_noted_while_suspended_swallows_no_cancel_from_outside(clock: FakeClock) -> None:

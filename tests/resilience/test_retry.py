@@ -26,9 +26,8 @@ from providers.errors import (
     UpstreamError,
     UpstreamUnavailable,
 )
-from providers.resilience import Retry
 from tests.providers.asking import ask, request, text_in
-from tests.providers.fakes import Scripted
+from tests.providers.fakes import Scripted, dependable
 from tests.support.clock import FakeClock, settle
 
 FINISH = Finish("stop")
@@ -57,9 +56,7 @@ class Bench:
         clock = FakeClock()
         self.waits = Waits(clock)
         self.scripted = Scripted(list(scripts))
-        self.provider = Retry(
-            self.scripted, name="x", attempts=attempts, max_wait=max_wait, first_token=30, clock=clock, sleep=self.waits
-        )
+        self.provider = dependable(self.scripted, attempts=attempts, max_wait=max_wait, clock=clock, sleep=self.waits)
 
     @property
     def asked(self) -> int:
@@ -173,7 +170,7 @@ async def test_who_leaves_while_it_waits_ends_the_wait_at_once() -> None:
         await asyncio.get_running_loop().create_future()
 
     scripted = Scripted([[RateLimited()]])
-    provider = Retry(scripted, name="x", attempts=3, max_wait=8, first_token=30, clock=FakeClock(), sleep=sleep)
+    provider = dependable(scripted, attempts=3, clock=FakeClock(), sleep=sleep)
     events: list[Event] = []
 
     async def listen() -> None:
@@ -222,7 +219,7 @@ async def test_a_bug_in_a_provider_is_not_asked_again() -> None:
 
     broken = Broken()
     with pytest.raises(KeyError):
-        await ask(Retry(broken, name="x", attempts=3, max_wait=8, first_token=30))
+        await ask(dependable(broken, attempts=3))
     assert broken.asked == 1
 
 
@@ -244,7 +241,7 @@ class WatchedRequest(ChatRequest, frozen=True, kw_only=True, weakref=True):
 async def test_a_failed_request_is_held_by_nothing_when_it_is_over() -> None:
     """Its exception holds its frames, and those the prompt."""
     clock = FakeClock()
-    provider = Retry(Failing(), name="x", attempts=2, max_wait=0, first_token=30, clock=clock, sleep=Waits(clock))
+    provider = dependable(Failing(), attempts=2, max_wait=0, clock=clock, sleep=Waits(clock))
     asked = WatchedRequest(messages=[Message(role="user", content="secret")], model="m", max_tokens=1)
     watched = weakref.ref(asked)
     gc.disable()

@@ -1,4 +1,4 @@
-"""Deadlines: first token, between tokens, and in all.
+"""A deadline that moves.
 
 A timer per token would cost more than the token. So each :class:`Expiry` has one
 timer and one moving deadline: moving it later is a single assignment, and only when
@@ -8,12 +8,9 @@ the timer fires does it look whether it fired too early.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from types import TracebackType
 
-from providers.base import ChatRequest, Event, Finish, Provider, Reasoning, Text, ToolCall
-from providers.clock import Clock, LoopClock, Timer
+from providers.clock import Clock, Timer
 from providers.errors import Deadline, UpstreamTimeout
 
 
@@ -32,6 +29,7 @@ class Expiry:
         "_name",
         "_seconds",
         "_task",
+        "_time",
         "_timer",
         "_timer_due",
         "_when",
@@ -40,13 +38,14 @@ class Expiry:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._time = clock.time
         self._timer: Timer | None = None
         self._timer_due = 0.0
         self._when = 0.0
         self._name: Deadline = "total"
         self._seconds = 0.0
-        self._expired = False
         self._cancelled = False
+        self._expired = False
         self.suspended = False
         """True while the guarded block is a generator that has yielded: then whoever runs is
         not ours to cancel, and the deadline is only noted."""
@@ -55,12 +54,17 @@ class Expiry:
         """Set or move the deadline: ``seconds`` from now, called ``name`` in the error."""
         self._name = name
         self._seconds = seconds
-        self._when = when = self._clock.time() + seconds
+        self._when = when = self._time() + seconds
         if self._timer is None or when < self._timer_due:
             self._arm(when)
 
-    def check(self) -> None:
-        """Raise if the deadline passed while :attr:`suspended`."""
+    def again(self) -> None:
+        """Move the deadline later: as many seconds from now as it was given last."""
+        self._when = self._time() + self._seconds
+
+    def resume(self) -> None:
+        """No longer :attr:`suspended`. Raises :class:`UpstreamTimeout` if the deadline passed meanwhile."""
+        self.suspended = False
         if self._expired:
             raise UpstreamTimeout(self._name, self._seconds)
 
@@ -72,7 +76,7 @@ class Expiry:
 
     def _fire(self) -> None:
         self._timer = None
-        if self._clock.time() < self._when:
+        if self._time() < self._when:
             self._arm(self._when)
             return
         self._expired = True
@@ -99,33 +103,3 @@ class Expiry:
         only_ours = self._task.uncancel() <= self._before
         if only_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise UpstreamTimeout(self._name, self._seconds) from None
-
-
-class Deadlines:
-    """A provider whose first token and whose every next one must come in time.
-
-    Text, reasoning and tool calls count as tokens; a provider's pings, usage and
-    headers do not, so that a server which only keeps the line open is found out.
-    """
-
-    def __init__(self, provider: Provider, *, first_token: float, idle: float, clock: Clock | None = None) -> None:
-        self._provider = provider
-        self._first_token = first_token
-        self._idle = idle
-        self._clock = clock or LoopClock()
-
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        idle = self._idle
-        with Expiry(self._clock) as expiry:
-            expiry.within("first_token", self._first_token)
-            async with aclosing(self._provider.stream(request)) as events:
-                async for event in events:
-                    if isinstance(event, (Text, Reasoning, ToolCall, Finish)):
-                        expiry.within("idle", idle)
-                    expiry.suspended = True
-                    yield event
-                    expiry.suspended = False
-                    expiry.check()
-
-    async def aclose(self) -> None:
-        await self._provider.aclose()

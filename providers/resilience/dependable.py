@@ -1,0 +1,77 @@
+"""A provider whose tokens come in time, that is asked again where that may help, and remembered by how it did."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from providers.base import DELTAS, TOKENS, ChatRequest, Event, Finish, Provider
+from providers.clock import Clock, LoopClock
+from providers.resilience.breaker import Breaker
+from providers.resilience.expiry import Expiry
+from providers.resilience.retry import Answer, Retry
+
+
+class Dependable:
+    """``provider``, known as ``name``, within its deadlines and with its retries, under the eyes of its ``breaker``.
+
+    The first token must come within ``first_token`` seconds, the retries included, and every next one within
+    ``idle``. Text, reasoning, tool calls and the end count; a provider's pings, usage and headers do not, so that a
+    server which only keeps the line open is found out.
+
+    All three in one generator: a token that comes alone passes through each cold, and three in a row cost it as much
+    as the reading of its JSON.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        name: str,
+        first_token: float,
+        idle: float,
+        retry: Retry,
+        breaker: Breaker,
+        clock: Clock | None = None,
+    ) -> None:
+        self._provider = provider
+        self._name = name
+        self._first_token = first_token
+        self._idle = idle
+        self._retry = retry
+        self._breaker = breaker
+        self._clock = clock or LoopClock()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        breaker = self._breaker
+        with breaker.asked(), Expiry(self._clock) as expiry:
+            expiry.within("first_token", self._first_token)
+            async with aclosing(self._retry.ask(self._provider, self._name, request)) as asking:
+                async for told in asking:
+                    if isinstance(told, Answer):
+                        break
+                    expiry.suspended = True
+                    yield told
+                    expiry.resume()
+            assert isinstance(told, Answer), "it is the last that is told"
+            async with aclosing(told.rest) as events:
+                for event in told.head:
+                    if isinstance(event, TOKENS):
+                        expiry.within("idle", self._idle)
+                        breaker.answered()
+                    if isinstance(event, Finish):
+                        breaker.completed()
+                    expiry.suspended = True
+                    yield event
+                    expiry.resume()
+                async for event in events:
+                    if isinstance(event, DELTAS):
+                        expiry.again()
+                    elif isinstance(event, Finish):
+                        breaker.completed()
+                    expiry.suspended = True
+                    yield event
+                    expiry.resume()
+
+    async def aclose(self) -> None:
+        await self._provider.aclose()
