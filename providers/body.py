@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
@@ -35,11 +36,14 @@ class Body(StreamReader):
         assert isinstance(reader, Body)
         return reader
 
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """What is there, now and later: the list itself."""
+        return self._buffer
+
     def take(self) -> bytes:
-        """All that is there; ``b""`` if nothing is."""
+        """All that is there, which is something."""
         pieces = self._buffer
-        if not pieces:
-            return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._size = 0
@@ -47,22 +51,27 @@ class Body(StreamReader):
             self._protocol.resume_reading()
         return data
 
-    def change(self) -> asyncio.Future[None]:
-        """Done at the next piece, the end or a failure. For one who waits, when there is nothing to take."""
+    def change(self) -> asyncio.Future[None] | None:
+        """Done at the next piece, the end or a failure; None if it has ended or failed. For one who waits, when there
+        is nothing to take."""
+        if self._eof or self._exception is not None:
+            return None
         self._waiter = waiter = self._loop.create_future()
         return waiter
 
     def feed_data(self, data: bytes, size: int = 0) -> bool:
-        if data:
-            self._buffer.append(data)
+        if not data:
+            return False
+        self._buffer.append(data)
+        waiter = self._waiter
+        if waiter is None:
             self._size += PIECE_OVERHEAD_BYTES + len(data)
-            waiter = self._waiter
-            if waiter is not None:
-                self._waiter = None
-                if not waiter.done():
-                    waiter.set_result(None)
-            elif self._size > self._high_water:
+            if self._size > self._high_water:
                 self._protocol.pause_reading()
+        else:  # the first piece, for somebody who waits
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
         return False
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:

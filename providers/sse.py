@@ -16,6 +16,8 @@ from providers.errors import nonsense, not_a_stream
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is refused: memory is bounded whatever a provider sends."""
 
+# As numbers: for bytes in bytes, Python first makes and forgets an exception.
+LF, CR = 0x0A, 0x0D
 _BOM = b"\xef\xbb\xbf"
 _FIELD = re.compile(rb"^(data|event|id|retry)?:", re.MULTILINE)
 
@@ -28,7 +30,7 @@ class SSEDecoder:
     blank line when the stream ends is dropped, as the standard has it.
     """
 
-    __slots__ = ("_after_cr", "_begun", "_fruitful", "_pending", "_size")
+    __slots__ = ("_after_cr", "_at_event", "_begun", "_fruitful", "_pending", "_size")
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
@@ -36,25 +38,39 @@ class SSEDecoder:
         self._after_cr = False
         self._begun = False
         self._fruitful = False
+        self._at_event = False
+        """An event has been found, and the next byte begins another."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The payloads that ``chunk`` completes, in order.
 
         Raises :class:`~providers.errors.UpstreamError` when an event passes :data:`MAX_EVENT_BYTES`.
         """
-        if self._is_one_event(chunk):
-            self._fruitful = True
-            return [chunk[6:-2]]
+        if self._at_event and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
+            payload = chunk[6:-2]
+            if LF not in payload and CR not in payload:
+                return [payload]  # a token that comes alone: one whole event of one line, and nothing else is here
+        payloads = self._split(chunk)
+        self._at_event = self._fruitful and not self._pending and not self._after_cr
+        return payloads
+
+    def end(self) -> None:
+        """The stream has ended. Raises :class:`~providers.errors.UpstreamError` if it never was one."""
+        rest = b"".join(self._pending).strip()
+        if rest and not self._fruitful and not _FIELD.search(rest):
+            raise not_a_stream()
+
+    def _split(self, chunk: bytes) -> list[bytes]:
         if not self._begun:
             chunk = self._begin(chunk)
-        if b"\r" in chunk or self._after_cr:
+        if self._after_cr or CR in chunk:
             chunk = self._unify(chunk)
         if not chunk:
             return []
 
         pending = self._pending
         # The blank line may straddle the cut: then its first LF ends what is pending.
-        straddles = bool(pending) and chunk[0] == 0x0A and pending[-1][-1] == 0x0A
+        straddles = bool(pending) and chunk[0] == LF and pending[-1][-1] == LF
         if not straddles and b"\n\n" not in chunk:
             pending.append(chunk)
             self._size += len(chunk)
@@ -73,30 +89,12 @@ class SSEDecoder:
             pending.append(rest)
         payloads = []
         for block in blocks:
-            plain = block.startswith(b"data: ") and b"\n" not in block
+            plain = block.startswith(b"data: ") and LF not in block
             payload = block[6:] if plain else _data(block)
             if payload is not None:
                 payloads.append(payload)
         self._fruitful = self._fruitful or bool(payloads)
         return payloads
-
-    def end(self) -> None:
-        """The stream has ended. Raises :class:`~providers.errors.UpstreamError` if it never was one."""
-        rest = b"".join(self._pending).strip()
-        if rest and not self._fruitful and not _FIELD.search(rest):
-            raise not_a_stream()
-
-    def _is_one_event(self, chunk: bytes) -> bool:
-        """A token that comes alone: one whole event of one line, and nothing else here."""
-        return (
-            chunk.startswith(b"data: ")
-            and chunk.endswith(b"\n\n")
-            and chunk.find(b"\n") == len(chunk) - 2
-            and b"\r" not in chunk
-            and self._begun
-            and not self._pending
-            and not self._after_cr
-        )
 
     def _begin(self, chunk: bytes) -> bytes:
         """Take off a byte order mark, which may itself be cut."""
@@ -116,7 +114,7 @@ class SSEDecoder:
             self._after_cr = False
         if not chunk:
             return b""
-        self._after_cr = chunk[-1] == 0x0D
+        self._after_cr = chunk[-1] == CR
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 

@@ -146,19 +146,25 @@ class AiohttpResponse:
 
     async def read(self) -> bytes:
         body = self._body
-        if data := body.take():
+        pieces = body.pieces
+        if pieces:
             # Of an answer that comes compressed there is always more, and nobody else would have a turn.
             await asyncio.sleep(0)
-            return data
-        while not (data := body.take()):
-            if (error := body.exception()) is not None:
-                raise self._broken(error) from error
-            if body.is_eof():
-                if self._until_close and self._was_reset():
-                    raise disconnected("reset")
-                return b""
-            await body.change()
-        return data
+        while not pieces:
+            change = body.change()
+            if change is None:
+                return self._end()
+            await change
+        return body.take()
+
+    def _end(self) -> bytes:
+        """The body has ended, or failed."""
+        error = self._body.exception()
+        if error is not None:
+            raise self._broken(error) from error
+        if self._until_close and self._was_reset():
+            raise disconnected("reset")
+        return b""
 
     def close(self) -> None:
         self._forget()

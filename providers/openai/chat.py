@@ -5,15 +5,16 @@ Source: OpenAI's API reference, "Chat completions", and what the servers that co
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Reasoning, Text, ToolCall, Usage
-from providers.errors import disconnected
+from providers.errors import ProviderError, disconnected
 from providers.openai import errors
-from providers.openai.chunks import CHUNK, Delta
+from providers.openai.chunks import CHUNK, Chunk, Delta, ToolCallDelta
 from providers.openai.options import SharedOptions
 
 PATH = "chat/completions"
@@ -64,20 +65,19 @@ class ChatReader:
             self.complete = True
             return ()
         chunk = read_payload(payload, CHUNK)
-        if chunk.error:
-            raise errors.from_stream(chunk.error)
-        if chunk.object == "error":
-            raise errors.from_stream({"message": chunk.message, "type": chunk.type, "code": chunk.code})
+        if chunk.error or chunk.object == "error":
+            raise _failure(chunk)
         if chunk.model:
             self._model = chunk.model
         # A list, and functions that add to it: three generators would cost as much as reading the JSON.
         events: list[Event] = []
         for choice in chunk.choices or ():
-            if not choice.index:
-                if choice.delta is not None:
-                    _add_delta(choice.delta, events)
-                if choice.finish_reason:
-                    self._finish_reason = choice.finish_reason
+            if choice.index:
+                continue
+            if choice.delta is not None:
+                _add_delta(choice.delta, events)
+            if choice.finish_reason:
+                self._finish_reason = choice.finish_reason
         if chunk.usage is not None:
             events.append(Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens))
         return events
@@ -90,26 +90,34 @@ class ChatReader:
         return Finish(reason, self._model)
 
 
+def _failure(chunk: Chunk) -> ProviderError:
+    """What a chunk means that tells of an error, or is one."""
+    return errors.from_stream(chunk.error or {"message": chunk.message, "type": chunk.type, "code": chunk.code})
+
+
 def _add_delta(delta: Delta, events: list[Event]) -> None:
     reasoning = delta.reasoning_content or delta.reasoning
     if reasoning:
         events.append(Reasoning(reasoning))
     # A refusal is what the model says instead of an answer.
     content = delta.content or delta.refusal
-    if isinstance(content, list):
-        events.extend(_parts(content))
-    elif content:
-        events.append(Text(content))
-    for position, call in enumerate(delta.tool_calls or ()):
-        function = call.function
-        events.append(
-            ToolCall(
-                position if call.index is None else call.index,
-                call.id,
-                function.name if function else None,
-                (function.arguments if function else None) or "",
-            )
-        )
+    if content:
+        if isinstance(content, str):
+            events.append(Text(content))
+        else:
+            events.extend(_parts(content))
+    if delta.tool_calls:
+        events.extend(map(_tool_call, delta.tool_calls, itertools.count()))
+
+
+def _tool_call(call: ToolCallDelta, position: int) -> ToolCall:
+    function = call.function
+    return ToolCall(
+        position if call.index is None else call.index,
+        call.id,
+        function.name if function else None,
+        (function.arguments if function else None) or "",
+    )
 
 
 def _parts(parts: list[Any]) -> Iterator[Event]:
