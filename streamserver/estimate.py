@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-from providers.base import ChatRequest, Delta, ToolCall, Usage
+from providers.base import DELTAS, ChatRequest, ToolCall, Usage
 from providers.texts import texts
+from streamserver.log.base import Log
 from streamserver.log.records import TokenUsage
 
 CHARS_PER_TOKEN = 4
@@ -14,29 +15,28 @@ CHARS_PER_TOKEN = 4
 
 
 class TokenCount:
-    """Tokens of one stream: the provider's numbers, and ours for what it leaves out.
+    """Tokens of one stream: the provider's numbers, and ours for what it leaves out, read off its log at the end.
 
     Our number for the answer is one token a piece, or one per four characters if that is
     more: servers send a token a piece, or several. The provider's numbers only rise, however
     often it gives them, and are exact unless pieces came after them.
     """
 
-    __slots__ = ("_chars", "_completion", "_prompt", "_request", "_stale", "pieces")
+    __slots__ = ("_completion", "_log", "_prompt", "_reported_at", "_request")
 
-    def __init__(self, request: ChatRequest) -> None:
+    def __init__(self, request: ChatRequest, log: Log) -> None:
         self._request = request
-        self._chars = 0
-        self.pieces = 0
-        """How many were added."""
+        self._log = log
         self._prompt: int | None = None
         self._completion: int | None = None
-        self._stale = True
+        self._reported_at: int | None = None
+        """How many pieces there were when the provider last counted."""
 
-    def add(self, piece: Delta) -> None:
-        """Count a piece of the answer."""
-        self.pieces += 1
-        self._chars += len(piece.arguments) if isinstance(piece, ToolCall) else len(piece.text)
-        self._stale = True
+    @property
+    def pieces(self) -> int:
+        """How many pieces the answer has."""
+        ends = 1 if self._log.terminal is None else 2
+        return len(self._log) - ends
 
     def report(self, usage: Usage) -> None:
         """Take the provider's own numbers."""
@@ -44,16 +44,21 @@ class TokenCount:
             self._prompt = max(self._prompt or 0, usage.prompt_tokens)
         if _is_count(usage.completion_tokens):
             self._completion = max(self._completion or 0, usage.completion_tokens)
-            self._stale = False
+            self._reported_at = self.pieces
 
     def total(self) -> TokenUsage:
         """Everything until now."""
-        exact = self._prompt is not None and self._completion is not None and not self._stale
+        stale = self._reported_at != self.pieces
+        exact = self._prompt is not None and self._completion is not None and not stale
         prompt = self._prompt if self._prompt is not None else _tokens_in(self._request)
         completion = self._completion or 0
-        if self._stale:
-            completion = max(completion, self.pieces, math.ceil(self._chars / CHARS_PER_TOKEN))
+        if stale:
+            completion = max(completion, self.pieces, math.ceil(self._chars() / CHARS_PER_TOKEN))
         return TokenUsage(prompt, completion, prompt + completion, estimated=not exact)
+
+    def _chars(self) -> int:
+        pieces = (record for record in self._log.take(0, len(self._log)) if isinstance(record, DELTAS))
+        return sum(len(piece.arguments if isinstance(piece, ToolCall) else piece.text) for piece in pieces)
 
 
 def _is_count(said: int | None) -> TypeGuard[int]:

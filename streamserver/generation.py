@@ -98,7 +98,7 @@ class Generation:
         self._began = clock.time()
         self._first_token: float | None = None
         self._after_cr = False
-        self._tokens = TokenCount(request)
+        self._tokens = TokenCount(request, log)
         self._tries: list[Try] = []
         self._sent = False
         """Of the tries that failed, one reached its provider."""
@@ -172,15 +172,20 @@ class Generation:
                     assert_never(event)
 
     def _piece(self, piece: Delta) -> None:
-        self._silent = False
         if self._first_token is None:
             self._first_token = self._clock.time()
-        if isinstance(piece, Text) and piece.text:
-            if self._after_cr and piece.text[0] == "\n":
-                piece = ContinuedText(piece.text)
-            self._after_cr = piece.text[-1] == "\r"
+            self._silent = False
+        if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
+            piece = self._marked(piece)
         self._log.append(piece)
-        self._tokens.add(piece)
+
+    def _marked(self, piece: Text) -> Text:
+        """``piece``, or, if it goes on in the middle of a CRLF, the same as a :class:`ContinuedText`."""
+        if not piece.text:
+            return piece
+        goes_on = self._after_cr and piece.text[0] == "\n"
+        self._after_cr = piece.text[-1] == "\r"
+        return ContinuedText(piece.text) if goes_on else piece
 
     def _attempt(self, attempt: Attempt) -> None:
         self._tries.append(Try(attempt.provider))

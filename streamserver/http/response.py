@@ -50,7 +50,14 @@ class StreamResponse(EventSourceResponse):
         if not transport.is_reading():
             raise ConnectionResetError("so much was sent behind the request that nobody would see the reader leave")
         writer = await super().prepare(request)
-        self._transport = transport
+        assert writer is not None
+        self._transport, self._writer = transport, writer
+        # What each token needs is looked up once.
+        self._is_closing, self._write, self._buffered = (
+            transport.is_closing,
+            transport.write,
+            transport.get_write_buffer_size,
+        )
         self._framed = bool(getattr(writer, "chunked", False))
         return writer
 
@@ -66,15 +73,13 @@ class StreamResponse(EventSourceResponse):
 
         Raises :class:`ConnectionResetError` if the reader has gone.
         """
-        writer, transport = self._payload_writer, self._transport
-        assert writer is not None and transport is not None
-        if transport.is_closing():
+        if self._is_closing():
             raise ConnectionResetError("the reader has gone")
         # aiohttp's own write is a coroutine of four calls; this is what it does with a chunk.
         frame = b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data
-        writer.output_size += len(frame)
-        transport.write(frame)
-        return transport.get_write_buffer_size() <= BUFFER_BYTES
+        self._writer.output_size += len(frame)
+        self._write(frame)
+        return self._buffered() <= BUFFER_BYTES
 
     async def send_batch(self, data: bytes) -> None:
         """Write ``data``, the headers before it if they are still here. Waits only for a reader that is far behind.

@@ -54,8 +54,11 @@ class _Tail:
         self._clock = clock
         self._keepalive = keepalive
         self._loop = asyncio.get_running_loop()
+        self._time = clock.time
         self._due = clock.time() + keepalive
         self._timer: Timer | None = None
+        self._caught_up = False
+        """There was no more than the last batch."""
         self._subscribed = False
         """The log will call at the next record."""
         self._event: asyncio.Future[_Event] | None = None
@@ -83,37 +86,37 @@ class _Tail:
         self._event = event
         if self._timer is None:
             self._timer = self._clock.call_at(self._due, self._ring)
-        self._pump(event)
+        if not self._subscribed:
+            self._pump()
         try:
             return await event
         finally:
             self._event = None
 
-    def _wake(self) -> None:
-        """The log has grown, or cannot be followed any more."""
+    def _pump(self) -> None:
+        """Write what is there, and ask to be called again when the log has grown, or cannot be followed any more.
+        If that does not do, the task is woken."""
         self._subscribed = False
         event = self._event
-        if event is not None and not event.done():  # else the task is awake, and will look by itself
-            self._pump(event)
-
-    def _pump(self, event: asyncio.Future[_Event]) -> None:
-        """Write what is there, and ask to be woken at the next record; ``event`` is set if that does not do."""
+        if event is None or event.done():
+            return  # the task is awake, and will look by itself
         response = self._response
         try:
-            while batch := self._next_batch():
-                keeps_up = response.write_now(batch)
-                self._due = self._clock.time() + self._keepalive
+            while True:
+                keeps_up = True
+                if batch := self._next_batch():
+                    keeps_up = response.write_now(batch)
+                    self._due = self._time() + self._keepalive
                 if response.complete:
                     event.set_result(_Event.ENDED)
                     return
                 if not keeps_up:
                     event.set_result(_Event.BEHIND)
                     return
-            if response.complete:
-                event.set_result(_Event.ENDED)
-            elif not self._subscribed:
-                self._log.subscribe(self._wake)
-                self._subscribed = True
+                if self._caught_up:
+                    self._log.subscribe(self._pump)
+                    self._subscribed = True
+                    return
         except Exception as error:
             event.set_exception(error)
 
@@ -123,6 +126,7 @@ class _Tail:
         records = log.take(offset, BATCH_RECORDS)
         if not records:
             if log.terminal is None:
+                self._caught_up = True
                 return b""
             if offset == len(log) and has_number(log.terminal):
                 self._response.complete = True  # it came with the terminal event, before the log had that here
@@ -131,8 +135,10 @@ class _Tail:
             records = log.take(offset, 1)
         data, count = self._encoder.encode(log.stream_id, offset, records)
         self._offset = offset + count
-        # Before the write: if it fails halfway, nothing may be written after it.
-        self._response.complete = log.terminal is not None and self._offset == len(log)
+        self._caught_up = count == len(records) < BATCH_RECORDS
+        if log.terminal is not None:
+            # Before the write: if it fails halfway, nothing may be written after it.
+            self._response.complete = self._offset == len(log)
         return data
 
     def _ring(self) -> None:
@@ -152,4 +158,4 @@ class _Tail:
         if self._timer is not None:
             self._timer.cancel()
         if self._subscribed:
-            self._log.unsubscribe(self._wake)
+            self._log.unsubscribe(self._pump)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 
 from providers.base import Delta
 from streamserver.log.base import LogFull
-from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Record, Start, Terminal, size_of
+from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Record, Start, Terminal
 
 
 class MemoryLog:
     """A list, and what wakes those who wait for its next record. See :class:`~streamserver.log.base.Log`."""
 
-    __slots__ = ("_max_bytes", "_records", "_waiters", "size_bytes", "start", "stream_id", "terminal")
+    __slots__ = ("_call_soon", "_max_bytes", "_records", "_waiters", "size_bytes", "start", "stream_id", "terminal")
 
     def __init__(self, start: Start, max_bytes: float = math.inf) -> None:
         self.stream_id = start.stream_id
@@ -24,6 +24,8 @@ class MemoryLog:
         self._max_bytes = max_bytes
         self._records: list[Record] = [start]
         self._waiters: list[Callable[[], object]] = []
+        self._call_soon: Callable[[Callable[[], object]], object] | None = None
+        """The event loop's. To ask which loop runs is a system call, in Python before 3.12."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -31,12 +33,15 @@ class MemoryLog:
     def append(self, record: Delta) -> bool:
         if self.terminal is not None:
             return False
-        size = self.size_bytes + size_of(record)
+        text = record.text
+        text_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        size = self.size_bytes + RECORD_OVERHEAD_BYTES + text_bytes
         if size > self._max_bytes:
             raise LogFull
         self.size_bytes = size
         self._records.append(record)
-        self._wake()
+        if self._waiters:
+            self._wake()
         return True
 
     def close(self, terminal: Terminal) -> bool:
@@ -46,7 +51,8 @@ class MemoryLog:
         self.terminal = terminal
         self.size_bytes += RECORD_OVERHEAD_BYTES
         self._records.append(terminal)
-        self._wake()
+        if self._waiters:
+            self._wake()
         return True
 
     def take(self, offset: int, limit: int) -> Sequence[Record]:
@@ -60,8 +66,9 @@ class MemoryLog:
             self._waiters.remove(wake)
 
     def _wake(self) -> None:
-        if self._waiters:
-            call_soon = asyncio.get_running_loop().call_soon
-            for wake in self._waiters:
-                call_soon(wake)
-            self._waiters.clear()
+        call_soon = self._call_soon
+        if call_soon is None:
+            call_soon = self._call_soon = asyncio.get_running_loop().call_soon
+        for wake in self._waiters:
+            call_soon(wake)
+        self._waiters.clear()

@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from providers.base import Delta, Text, ToolCall
+from providers.base import Delta, Text
 
 RECORD_OVERHEAD_BYTES = 64
-"""What a record counts for in ``resume.max_log_bytes``, besides its text."""
+"""What a record counts for in ``resume.max_log_bytes``, besides its text in UTF-8."""
 
 
 class TokenUsage(msgspec.Struct, frozen=True):
@@ -75,13 +75,3 @@ Record: TypeAlias = Start | Delta | Terminal
 def has_number(terminal: Terminal) -> bool:
     """Whether the producer wrote this end itself, so that its offset is the same for everyone."""
     return isinstance(terminal, Done) or terminal.code not in NOT_BY_PRODUCER
-
-
-def size_of(record: Delta) -> int:
-    """What a piece counts for in ``resume.max_log_bytes``: its text in UTF-8, and the overhead."""
-    text = _text_of(record) if isinstance(record, ToolCall) else record.text
-    return RECORD_OVERHEAD_BYTES + (len(text) if text.isascii() else len(text.encode("utf-8", "replace")))
-
-
-def _text_of(call: ToolCall) -> str:
-    return f"{call.id or ''}{call.name or ''}{call.arguments}"

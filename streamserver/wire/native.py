@@ -13,7 +13,7 @@ import msgspec
 
 from providers.base import Reasoning, Text, ToolCall
 from providers.jsontext import scalar, scalars
-from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, has_number
+from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, Terminal, has_number
 from streamserver.wire.base import MAX_BATCH_BYTES
 
 RETRY_MS = 1000
@@ -30,11 +30,11 @@ class NativeEncoder:
 
     def encode(self, stream_id: str, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         if len(records) == 1:
-            return _bytes(_block(f"{stream_id}:{offset}", records[0])), 1
+            return _block(f"{stream_id}:{offset}", records[0]), 1
         parts: list[bytes] = []
         size = 0
         for number, record in enumerate(records, start=offset):
-            block = _bytes(_block(f"{stream_id}:{number}", record))
+            block = _block(f"{stream_id}:{number}", record)
             parts.append(block)
             size += len(block)
             if size >= MAX_BATCH_BYTES:
@@ -42,17 +42,27 @@ class NativeEncoder:
         return b"".join(parts), len(parts)
 
     def encode_last(self, stream_id: str, failed: Failed) -> bytes:
-        return _bytes(_block(f"{stream_id}:end", failed))
+        return _block(f"{stream_id}:end", failed)
 
 
-def _block(event_id: str, record: Record) -> str:
+def _block(event_id: str, record: Record) -> bytes:
+    if isinstance(record, Text):
+        text = record.text
+        if isinstance(record, ContinuedText):
+            text = text[1:]
+        if "\n" in text or "\r" in text:
+            text = _LINE_END.sub("\ndata: ", text)
+        block = f"id: {event_id}\ndata: {text}\n\n"
+    else:
+        block = _other_block(event_id, record)
+    try:
+        return block.encode()
+    except UnicodeEncodeError:  # a provider let half of a surrogate pair through
+        return scalar(block).encode()
+
+
+def _other_block(event_id: str, record: Reasoning | ToolCall | Start | Terminal) -> str:
     match record:
-        case Text(text):
-            if isinstance(record, ContinuedText):
-                text = text[1:]
-            if "\n" in text or "\r" in text:
-                text = _LINE_END.sub("\ndata: ", text)
-            return f"id: {event_id}\ndata: {text}\n\n"
         case Reasoning():
             return _json_block("reasoning", event_id, record)
         case ToolCall():
@@ -75,10 +85,3 @@ def _json_block(event: str, event_id: str, record: Record) -> str:
     except UnicodeEncodeError:
         data = _to_json(scalars(msgspec.to_builtins(record)))
     return f"event: {event}\nid: {event_id}\ndata: {data.decode()}\n\n"
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # a provider let half of a surrogate pair through
-        return scalar(text).encode()

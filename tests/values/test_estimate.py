@@ -9,17 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.base import ChatRequest, Message, Reasoning, Text, ToolCall, Usage
+from providers.base import ChatRequest, Delta, Message, Reasoning, Text, ToolCall, Usage
 from streamserver.estimate import TokenCount
+from streamserver.log.memory import MemoryLog
+from tests.support.records import DONE, START
 
 
-def counting(*content: str) -> TokenCount:
-    messages = [Message(role="user", content=text) for text in content or ("12345678",)]
-    return TokenCount(ChatRequest(messages=messages, model="m", max_tokens=9))
+class Counting:
+    """The tokens of a stream, and its log."""
+
+    def __init__(self, request: ChatRequest) -> None:
+        self.log = MemoryLog(START)
+        self.tokens = TokenCount(request, self.log)
+        self.report = self.tokens.report
+
+    def add(self, piece: Delta) -> None:
+        self.log.append(piece)
 
 
-def numbers(count: TokenCount) -> tuple[int, int, bool]:
-    total = count.total()
+def asked(*messages: Message, **fields: Any) -> ChatRequest:
+    return ChatRequest(messages=messages, model="m", max_tokens=9, **fields)
+
+
+def counting(*content: str) -> Counting:
+    return Counting(asked(*(Message(role="user", content=text) for text in content or ("12345678",))))
+
+
+def numbers(count: Counting) -> tuple[int, int, bool]:
+    total = count.tokens.total()
     assert total.total_tokens == total.prompt_tokens + total.completion_tokens
     return total.prompt_tokens, total.completion_tokens, total.estimated
 
@@ -45,7 +62,7 @@ def test_a_prompt_of_parts_counts_by_its_text_and_no_prompt_is_free() -> None:
     image: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:" + "A" * 4000}}
     parts = [{"type": "text", "text": "x" * 40}, image]
     messages = [Message(role="user", content=parts), Message(role="assistant", tool_calls=[])]
-    assert numbers(TokenCount(ChatRequest(messages=messages, model="m", max_tokens=9))) == (10, 0, True)
+    assert numbers(Counting(asked(*messages))) == (10, 0, True)
     assert numbers(counting("")) == (1, 0, True)
 
 
@@ -54,9 +71,9 @@ def test_tools_and_tool_calls_count_as_they_do_for_the_limit() -> None:
     tool = {"type": "function", "function": {"name": "f" * 8, "description": "d" * 8}}
     choice = {"type": "function", "function": {"name": "f" * 8}}
     messages = [Message(role="assistant", tool_calls=[call], refusal="r" * 8, name="n" * 8)]
-    request = ChatRequest(messages=messages, model="m", max_tokens=9, tools=[tool], tool_choice=choice)
+    request = asked(*messages, tools=[tool], tool_choice=choice)
     own_words, frames = 8 * 8, 8 + 7 + 6
-    assert numbers(TokenCount(request)) == (math.ceil((own_words + frames) / 4), 0, True)
+    assert numbers(Counting(request)) == (math.ceil((own_words + frames) / 4), 0, True)
 
 
 def test_numbers_that_pieces_came_after_are_a_lower_bound() -> None:
@@ -113,3 +130,13 @@ def test_whatever_is_said_the_answers_count_is_at_least_the_providers_and_ends_e
 def test_characters_are_counted_and_not_bytes(text: str) -> None:
     count = counting(text)
     assert numbers(count)[0] == max(1, -(-len(text) // 4))
+    count.add(Text("\U0001f600" * 8))
+    assert numbers(count)[1] == 2
+
+
+def test_the_end_is_no_piece() -> None:
+    count = counting()
+    count.add(Text("a"))
+    count.report(Usage(70, 90))
+    count.log.close(DONE)
+    assert (count.tokens.pieces, numbers(count)) == (1, (70, 90, False))
