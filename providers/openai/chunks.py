@@ -43,12 +43,14 @@ class TokenUsage(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct):
+    """In the order in which servers send them, which is how msgspec looks for them."""
+
+    object: str | None = None
+    """``error`` if the chunk itself is what others have under that name, as vLLM sends it."""
     model: str | None = None
     choices: list[Choice] | None = None
     usage: TokenUsage | None = None
     error: Any = None
-    object: str | None = None
-    """``error`` if the chunk itself is what others have under that name, as vLLM sends it."""
     message: Any = None
     type: Any = None
     code: Any = None

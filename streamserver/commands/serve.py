@@ -12,7 +12,6 @@ from pathlib import Path
 from signal import Signals
 from tempfile import TemporaryDirectory
 
-import uvloop
 from aiohttp import web
 from loguru import logger
 
@@ -26,6 +25,7 @@ from streamserver.commands.base import CommandError, give_up_output
 from streamserver.config import Loaded, Settings
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys
+from streamserver.loop import EventLoop
 from streamserver.reload import Parts, Reloader
 from streamserver.runner import STOPS, listen, raise_descriptor_limit, serve
 from streamserver.start import check_start, warnings_of
@@ -93,7 +93,7 @@ def _serve_on(
         reloader = Reloader(
             app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
         )
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        runner = asyncio.Runner(loop_factory=EventLoop)
         try:
             runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active(), hurry=hurry))
         finally:

@@ -121,6 +121,21 @@ def share_between_processes(folder: Path) -> None:
     values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
 
 
+class _ByLabels:
+    """A labelled metric's children, found by their labels in one look: prometheus_client checks the labels each time,
+    under a lock, which cost as much as to count. All labels are bounded sets."""
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+        self._children: dict[tuple[str, ...], Any] = {}
+
+    def labels(self, *labels: str) -> Any:
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._metric.labels(*labels)
+        return child
+
+
 class Metrics:
     """The metrics of one application, in a registry of its own. ``refusals`` are the codes of all there are."""
 
@@ -131,6 +146,7 @@ class Metrics:
             ProcessCollector(registry=self._registry)
             PlatformCollector(registry=self._registry)
         made = {metric.name: _make(metric, self._registry) for metric in METRICS}
+        made |= {metric.name: _ByLabels(made[metric.name]) for metric in METRICS if metric.labels}
         self._streams = made["streams"]
         self._ttft = made["ttft_seconds"]
         self._gap = made["inter_token_seconds"]

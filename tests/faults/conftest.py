@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import pytest_asyncio
-import uvloop
 
+from streamserver.loop import EventLoop
 from tests.faults.lab import Lab, laboratory
 
 pytest.register_assert_rewrite("tests.faults.check")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop}
+    return {"server": EventLoop}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,0 +1,46 @@
+"""The event loop that the server runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from streamserver.loop import EventLoop
+from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.client import get_events, stream_url
+from tests.support.upstream import DONE, Exchange, chunk
+
+
+async def answers(exchange: Exchange) -> None:
+    await exchange.start_stream()
+    for part in (chunk("a"), chunk(finish="stop"), DONE):
+        await exchange.send(part)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux says which threads a process has")
+async def test_a_connection_to_an_address_is_looked_up_by_no_thread(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    """The threads that look names up are four; hanging ones must not keep others from connecting."""
+    upstream = await start_upstream(answers)
+    server = await start_server(openai_at(upstream))
+    threads = Path(f"/proc/{server.process.pid}/task")
+    before = len(list(threads.iterdir()))
+    events = await get_events(http, stream_url(server.url))
+    assert events[-1].type == "done"
+    assert len(list(threads.iterdir())) == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_names_and_addresses_are_found_for_streams(host: str) -> None:
+    async def look_up() -> None:
+        found = await asyncio.get_running_loop().getaddrinfo(host, 80, family=socket.AF_INET)
+        assert ("127.0.0.1", 80) in [address for *_, address in found]
+        assert {kind for _, kind, *_ in found} == {socket.SOCK_STREAM}
+
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
+        runner.run(look_up())
