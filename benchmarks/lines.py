@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.client import Load, Result, percentile
-from benchmarks.processes import Process, open_streams, run_load, upstream_report
+from benchmarks.processes import Counts, Process, open_streams, run_load, upstream_report
 from benchmarks.spec import Answer
 
 Figures = dict[str, float]
@@ -54,6 +54,8 @@ class Line:
     extra: bool = False
     """Run only when it is asked for by name, or with ``all``."""
     ours_only: bool = False
+    counted: bool = False
+    """Its byte code is counted."""
     patient: bool = False
     """With a send timeout so long that a stalled reader stays."""
 
@@ -219,6 +221,26 @@ def growth(bench: Bench, server: Process) -> Figures:
     return figures
 
 
+def code(bench: Bench, server: Process) -> Figures:
+    """The byte code of a token that comes alone, and of a request, by the difference of two answers' lengths."""
+    count = bench.size.of(20)
+
+    def counts(tokens: int) -> Counts:
+        load = _load(bench, server, Answer(tokens, 20_000), streams=count, concurrency=1)
+        return server.counts(lambda: _run(bench, server, load))
+
+    few, many = (counts(tokens) for tokens in ALONE)
+    added = ALONE[1] - ALONE[0]
+    instructions = (many.instructions - few.instructions) / count / added
+    calls = (many.calls - few.calls) / count / added
+    return {
+        "instructions/token": instructions,
+        "calls/token": calls,
+        "instructions/request": few.instructions / count - ALONE[0] * instructions,
+        "calls/request": few.calls / count - ALONE[0] * calls,
+    }
+
+
 def pile(bench: Bench, server: Process) -> Figures:
     """The cost of a request while finished streams are kept to be read again."""
     figures: Figures = {}
@@ -251,6 +273,7 @@ def _until_idle(server: Process) -> None:
             return
 
 
+ALONE = (5, 25)
 GROWTH = (10, 100, 1000, 10_000, 100_000)
 STALLING = Answer(300, token_bytes=1024)
 """More than kernel and server hold for a reader."""
@@ -269,6 +292,7 @@ LINES = (
     Line("open5000", "5,000 opened at once, of echo", opened(5000), extra=True, ours_only=True),
     Line("open10000", "10,000 opened at once, of echo", opened(10_000), extra=True, ours_only=True),
     Line("proxied", "9,000 opened at once, of an upstream", proxied, extra=True),
+    Line("code", "byte code, tokens that come alone", code, extra=True, ours_only=True, counted=True),
     Line("growth", "a longer answer", growth, extra=True),
     Line("pile", "finished streams kept", pile, extra=True, ours_only=True),
     Line("stalled", "200 streams beside stalled readers", stalled, extra=True, patient=True),
@@ -283,6 +307,7 @@ def models(size: Size) -> list[str]:
         Answer(1),
         Answer(5),
         *map(Answer, GROWTH),
+        *(Answer(tokens, 20_000) for tokens in ALONE),
         Answer(60, 1_000_000),
         Answer(60, 10_000_000),
         Answer(size.of(200, 20), 20_000),

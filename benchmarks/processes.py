@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import tomli_w
@@ -22,16 +23,43 @@ from benchmarks.client import Load, Result
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
+COUNTING_SECONDS = 0.2
+"""For a signal to arrive, and for what follows an answer: its record."""
 MAX_STREAMS = 20_000
 """And as many readers of one user."""
+
+
+class Counts(NamedTuple):
+    """Byte code instructions, and calls, generators that go on among them."""
+
+    instructions: int
+    calls: int
 
 
 class Process:
     """A process that serves on ``port``."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], report: Path | None = None) -> None:
         self.process = process
         self.port = 0
+        self._report = report
+
+    def counts(self, work: Callable[[], object]) -> Counts:
+        """What the process executes while ``work`` is done; of one that was started to be counted."""
+        assert self._report is not None, "it is not counted"
+        self._report.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        time.sleep(COUNTING_SECONDS)
+        work()
+        time.sleep(COUNTING_SECONDS)
+        self.process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._report.exists():
+            if time.monotonic() > deadline:
+                raise RuntimeError("the server does not tell what it counted")
+            time.sleep(0.05)
+        functions = json.loads(self._report.read_text("utf-8"))
+        return Counts(sum(count for _, count, _ in functions), sum(calls for *_, calls in functions))
 
     def cpu_seconds(self) -> float:
         """The CPU time of all its threads, to the nanosecond: the process's own CPU clock.
@@ -52,7 +80,9 @@ class Process:
 
 
 @contextmanager
-def _running(arguments: list[str], port: str, errors: Path, tree: Path = ROOT) -> Iterator[Process]:
+def _running(
+    arguments: list[str], port: str, errors: Path, tree: Path = ROOT, report: Path | None = None
+) -> Iterator[Process]:
     """Run ``python …`` on the sources in ``tree``; ``port`` is the pattern that finds it in what is printed."""
     hidden = ("OPENAI_", "ANTHROPIC_", "STREAMSERVER_")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
@@ -69,7 +99,7 @@ def _running(arguments: list[str], port: str, errors: Path, tree: Path = ROOT) -
     impatience = threading.Timer(START_SECONDS, process.kill)
     impatience.start()
     try:
-        started = Process(process)
+        started = Process(process, report)
         said = ""
         while not (found := re.search(port, said)):
             line = process.stdout.readline()
@@ -107,8 +137,10 @@ def running_server(
     *,
     tree: Path = ROOT,
     config: Mapping[str, Any] | None = None,
+    counted: bool = False,
 ) -> Iterator[Process]:
-    """``streamserver`` from the sources in ``tree``, by its default configuration but for the limits and ``config``."""
+    """``streamserver`` from the sources in ``tree``, by its default configuration but for the limits and ``config``.
+    ``counted``: its byte code can be counted."""
     tables: dict[str, Any] = {
         "provider": {"default": "upstream"},
         "providers": {
@@ -132,8 +164,10 @@ def running_server(
         tables[name] = {**tables.get(name, {}), **table}
     path = folder / f"config-{time.monotonic_ns()}.toml"
     path.write_text(tomli_w.dumps(tables), "utf-8")
-    arguments = ["-m", "streamserver", "--config", str(path), "--port", "0"]
-    with _running(arguments, r"http://127\.0\.0\.1:(\d+)", folder / "server.log", tree) as process:
+    report = path.with_suffix(".counts") if counted else None
+    program = ["-m", "streamserver"] if report is None else [str(ROOT / "benchmarks" / "counted.py"), str(report)]
+    arguments = [*program, "--config", str(path), "--port", "0"]
+    with _running(arguments, r"http://127\.0\.0\.1:(\d+)", folder / "server.log", tree, report) as process:
         yield process
 
 

@@ -103,7 +103,7 @@ def _server(
     if target == NAIVE:
         return running_naive(folder, upstream)
     config = {"server": {"send_timeout_seconds": 600}} if line.patient else {}
-    return running_server(folder, upstream, models(size), tree=trees[target], config=config)
+    return running_server(folder, upstream, models(size), tree=trees[target], config=config, counted=line.counted)
 
 
 @contextmanager

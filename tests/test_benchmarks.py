@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
     "lines",
     [
         pytest.param(("flooded", "half", "memory"), id="beside the yardstick"),
-        pytest.param(("--no-naive", "gone", "open1000", "growth", "pile", "stalled"), id="alone"),
+        pytest.param(("--no-naive", "gone", "open1000", "code", "growth", "pile", "stalled"), id="alone"),
     ],
 )
 async def test_a_moment_of_each_benchmark_gives_figures(lines: tuple[str, ...]) -> None:
