@@ -137,12 +137,15 @@ def _as_json(record: Any) -> str:
 
 
 def _as_text(record: Any) -> str:
-    extra = {name: _plain(value) for name, value in record["extra"].items() if name != "event" and value is not None}
-    traceback = extra.pop("traceback", None)
-    line = f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3]
-    line += f" {record['level'].name:<8} {record['message']}"
-    line = printable(line + "".join(f" {name}={value}" for name, value in extra.items()))
-    return f"{line}\n{traceback}\n" if traceback else f"{line}\n"
+    parts = [f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3], f"{record['level'].name:<8}", record["message"]]
+    traceback = None
+    for name, value in record["extra"].items():
+        if name == "traceback":
+            traceback = value
+        elif name != "event" and value is not None:
+            parts.append(f"{name}={value if isinstance(value, (str, int, float)) else _plain(value)}")
+    line = printable(scalar(" ".join(parts)))
+    return f"{line}\n{_plain(traceback)}\n" if traceback else f"{line}\n"
 
 
 def _plain(value: object) -> object:
