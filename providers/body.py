@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import EmptyStreamReader
 
 PIECE_OVERHEAD_BYTES = 64
 """What a piece counts for before reading is paused, besides its bytes: it may have only one."""
@@ -28,10 +29,11 @@ class Body(StreamReader):
 
         All answers without a body share one reader of aiohttp's; each gets a body of its own that is at its end.
         """
-        if type(reader) is not StreamReader:
+        if isinstance(reader, EmptyStreamReader):
             loop = asyncio.get_running_loop()
             reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
             reader.feed_eof()
+        assert type(reader) is StreamReader, f"aiohttp's reader is a {type(reader).__name__}, which cannot be replaced"
         reader.__class__ = cls
         assert isinstance(reader, Body)
         return reader
@@ -56,6 +58,7 @@ class Body(StreamReader):
         is nothing to take."""
         if self._eof or self._exception is not None:
             return None
+        assert self._waiter is None or self._waiter.done(), "two read one body"
         self._waiter = waiter = self._loop.create_future()
         return waiter
 

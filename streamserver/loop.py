@@ -27,6 +27,8 @@ class EventLoop(uvloop.Loop):
         flags: int = 0,
     ) -> list[tuple[Any, ...]]:
         """As :meth:`asyncio.loop.getaddrinfo`; of an unnamed type, what there is for streams."""
-        return await super().getaddrinfo(
-            host, port, family=family, type=type or socket.SOCK_STREAM, proto=proto, flags=flags
-        )
+        # Of an address with a scope (fe80::1%eth0) uvloop, where it needs no thread, loses the scope.
+        scoped = host is not None and "%" in host
+        if not type and proto in (0, socket.IPPROTO_TCP) and not scoped:
+            type = socket.SOCK_STREAM  # noqa: A001
+        return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)

@@ -44,3 +44,26 @@ def test_names_and_addresses_are_found_for_streams(host: str) -> None:
 
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         runner.run(look_up())
+
+
+def test_an_address_keeps_its_scope() -> None:
+    """A provider in the same network segment may have no other, nor may its name."""
+    index, interface = socket.if_nameindex()[0]
+
+    async def look_up() -> None:
+        ((*_, address),) = await asyncio.get_running_loop().getaddrinfo(
+            f"fe80::1%{interface}", 80, family=socket.AF_INET6, proto=socket.IPPROTO_TCP
+        )
+        assert address == ("fe80::1", 80, 0, index)
+
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
+        runner.run(look_up())
+
+
+def test_who_asks_for_another_protocol_gets_that() -> None:
+    async def look_up() -> None:
+        found = await asyncio.get_running_loop().getaddrinfo("localhost", 80, proto=socket.IPPROTO_UDP)
+        assert {kind for _, kind, *_ in found} == {socket.SOCK_DGRAM}
+
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
+        runner.run(look_up())

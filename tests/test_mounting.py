@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from loguru import logger
 
 from streamserver import create_app, settings
@@ -25,14 +26,17 @@ EXAMPLE = Path(__file__).parents[1] / "docs/examples/embedded.py"
 ON_PORT = """
 import functools, runpy, sys
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 web.run_app = functools.partial(web.run_app, host="127.0.0.1", port=int(sys.argv[2]))
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 
 @asynccontextmanager
-async def mounted(port: int, *, handler_cancellation: bool = True, **options: Any) -> AsyncIterator[str]:
-    app = web.Application()
+async def mounted(
+    port: int, *, handler_cancellation: bool = True, middlewares: Sequence[Middleware] = (), **options: Any
+) -> AsyncIterator[str]:
+    app = web.Application(middlewares=middlewares)
     app.add_subapp("/llm/", create_app(settings({"provider": {"default": "echo"}}), environ={}))
     options = {"access_log": None, **options}
     runner = web.AppRunner(app, handler_cancellation=handler_cancellation, **options)
@@ -54,6 +58,26 @@ async def test_it_serves_below_a_path(http: aiohttp.ClientSession, unused_tcp_po
         assert text_of(events) == "a b"
         async with http.get(f"{url}/nothing") as response:
             assert (await response.json(content_type="application/problem+json"))["code"] == "not_found"
+
+
+async def test_a_middleware_of_the_applications_may_end_the_answer(unused_tcp_port: int) -> None:
+    @web.middleware
+    async def ends(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        await response.write_eof()
+        return response
+
+    async with (
+        mounted(unused_tcp_port, middlewares=[ends]) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as http,
+    ):
+        connections = set()
+        for _ in range(2):
+            async with http.get(stream_url(url)) as response:
+                assert response.connection is not None
+                connections.add(response.connection.protocol)
+                assert (await response.text()).count("event: done") == 1
+        assert len(connections) == 1, "the connection was cut behind an answer"
 
 
 @pytest.mark.parametrize(

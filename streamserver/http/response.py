@@ -50,7 +50,8 @@ class StreamResponse(EventSourceResponse):
         if not transport.is_reading():
             raise ConnectionResetError("so much was sent behind the request that nobody would see the reader leave")
         writer = await super().prepare(request)
-        assert writer is not None
+        if writer is None:
+            return None  # aiohttp prepares each response that a handler returns; this one has been ended already
         self._transport, self._writer = transport, writer
         # What each token needs is looked up once.
         self._is_closing, self._write, self._buffered = (
@@ -116,6 +117,7 @@ class StreamResponse(EventSourceResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body; a reader that does not take the last of it is cut off like any other."""
+        self._is_closing = _nothing_follows
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size():
             await self.drained()  # returns at once unless the transport has paused writing
@@ -130,3 +132,8 @@ class StreamResponse(EventSourceResponse):
 
     async def _ping(self) -> None:
         """Nothing: its comment ends in a blank line, which popular clients take for an empty event."""
+
+
+def _nothing_follows() -> bool:
+    """A body has ended: what was written after it would be read as the next response's."""
+    return True
