@@ -71,7 +71,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """All that is text in it."""
+        """All that is text in it, for its size alone: the answer is in :attr:`arguments`."""
         return f"{self.id or ''}{self.name or ''}{self.arguments}"
 
 

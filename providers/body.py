@@ -40,11 +40,11 @@ class Body(StreamReader):
 
     @property
     def pieces(self) -> Sequence[bytes]:
-        """What is there, now and later: the list itself."""
+        """aiohttp's own buffer, not a copy: it fills and empties under whoever holds it."""
         return self._buffer
 
     def take(self) -> bytes:
-        """All that is there, which is something."""
+        """All that is there. To be called when :attr:`pieces` is not empty."""
         pieces = self._buffer
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
@@ -71,7 +71,7 @@ class Body(StreamReader):
             self._size += PIECE_OVERHEAD_BYTES + len(data)
             if self._size > self._high_water:
                 self._protocol.pause_reading()
-        else:  # the first piece, for somebody who waits
+        else:  # somebody waits, who takes it in the next turn: it is not counted
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)

@@ -147,7 +147,7 @@ def _check_names(key: str, names: Iterable[str], tables: Mapping[str, object]) -
 def _configure(options: Options, context: Context, registry: Registry, policy: Policy, clock: Clock) -> Configured:
     kind = registry.kind(options.kind)
     breaker = Breaker(clock)
-    retry = Retry(attempts=policy.attempts, max_wait=policy.max_wait, first_token=policy.first_token, clock=clock)
+    retry = Retry(attempts=policy.attempts, max_wait=policy.max_wait, clock=clock)
     return Configured(
         name=context.name,
         kind=options.kind,

@@ -17,7 +17,7 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is refused: memory is bounded whatever a provider sends."""
 
 # As numbers: for bytes in bytes, Python first makes and forgets an exception.
-LF, CR = 0x0A, 0x0D
+_LF, _CR = 0x0A, 0x0D
 _BOM = b"\xef\xbb\xbf"
 _FIELD = re.compile(rb"^(data|event|id|retry)?:", re.MULTILINE)
 
@@ -48,7 +48,7 @@ class SSEDecoder:
         """
         if self._at_event and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
             payload = chunk[6:-2]
-            if LF not in payload and CR not in payload:
+            if _LF not in payload and _CR not in payload:
                 return [payload]  # a token that comes alone: one whole event of one line, and nothing else is here
         payloads = self._split(chunk)
         self._at_event = self._fruitful and not self._pending and not self._after_cr
@@ -63,14 +63,14 @@ class SSEDecoder:
     def _split(self, chunk: bytes) -> list[bytes]:
         if not self._begun:
             chunk = self._begin(chunk)
-        if self._after_cr or CR in chunk:
+        if self._after_cr or _CR in chunk:
             chunk = self._unify(chunk)
         if not chunk:
             return []
 
         pending = self._pending
         # The blank line may straddle the cut: then its first LF ends what is pending.
-        straddles = bool(pending) and chunk[0] == LF and pending[-1][-1] == LF
+        straddles = bool(pending) and chunk[0] == _LF and pending[-1][-1] == _LF
         if not straddles and b"\n\n" not in chunk:
             pending.append(chunk)
             self._size += len(chunk)
@@ -89,7 +89,7 @@ class SSEDecoder:
             pending.append(rest)
         payloads = []
         for block in blocks:
-            plain = block.startswith(b"data: ") and LF not in block
+            plain = block.startswith(b"data: ") and _LF not in block
             payload = block[6:] if plain else _data(block)
             if payload is not None:
                 payloads.append(payload)
@@ -114,7 +114,7 @@ class SSEDecoder:
             self._after_cr = False
         if not chunk:
             return b""
-        self._after_cr = chunk[-1] == CR
+        self._after_cr = chunk[-1] == _CR
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 

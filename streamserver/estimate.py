@@ -15,7 +15,7 @@ CHARS_PER_TOKEN = 4
 
 
 class TokenCount:
-    """Tokens of one stream: the provider's numbers, and ours for what it leaves out, read off its log at the end.
+    """Tokens of one stream: the provider's numbers, and ours for what it leaves out, read off its log when asked for.
 
     Our number for the answer is one token a piece, or one per four characters if that is
     more: servers send a token a piece, or several. The provider's numbers only rise, however
@@ -35,8 +35,8 @@ class TokenCount:
     @property
     def pieces(self) -> int:
         """How many pieces the answer has."""
-        ends = 1 if self._log.terminal is None else 2
-        return len(self._log) - ends
+        around = 1 if self._log.terminal is None else 2  # the start, and the end if it is there
+        return len(self._log) - around
 
     def report(self, usage: Usage) -> None:
         """Take the provider's own numbers."""
@@ -57,6 +57,7 @@ class TokenCount:
         return TokenUsage(prompt, completion, prompt + completion, estimated=not exact)
 
     def _chars(self) -> int:
+        """One pass over the log, 0.1 µs a piece; not made where the provider has counted."""
         pieces = (record for record in self._log.take(0, len(self._log)) if isinstance(record, DELTAS))
         return sum(len(piece.arguments if isinstance(piece, ToolCall) else piece.text) for piece in pieces)
 

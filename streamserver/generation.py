@@ -174,12 +174,12 @@ class Generation:
     def _piece(self, piece: Delta) -> None:
         if self._first_token is None:
             self._first_token = self._clock.time()
-            self._silent = False
+            self._silent = False  # once is enough: after a first token nobody is asked again
         if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
-            piece = self._marked(piece)
+            piece = self._continued(piece)
         self._log.append(piece)
 
-    def _marked(self, piece: Text) -> Text:
+    def _continued(self, piece: Text) -> Text:
         """``piece``, or, if it goes on in the middle of a CRLF, the same as a :class:`ContinuedText`."""
         if not piece.text:
             return piece

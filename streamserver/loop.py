@@ -1,4 +1,4 @@
-"""The event loop that the server runs on."""
+"""The event loop of ``streamserver serve``."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import asyncio
 import socket
 from contextlib import ExitStack, closing
 
-import uvloop
 from aiohttp import web
 
+from streamserver.loop import EventLoop
 from streamserver.runner import SEND_BUFFER_BYTES, AppRunner, accept, listen
 
 TOGETHER = 64
@@ -33,7 +33,7 @@ def test_readers_that_come_together_do_not_wait_a_turn_of_the_loop_for_each_othe
         finally:
             await runner.cleanup()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+    with asyncio.Runner(loop_factory=EventLoop) as loop:
         assert loop.run(scenario()) == TOGETHER
 
 

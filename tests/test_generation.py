@@ -203,3 +203,16 @@ async def test_a_try_that_failed_has_failed_also_while_the_next_one_is_waited_fo
     assert (outcome.usage is not None) is asked
     assert outcome.maybe_billed is maybe_billed
     assert [tried.code for tried in outcome.tries] == [error.code]
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+async def test_what_broke_off_without_a_word_may_be_billed(tokens: int) -> None:
+    async def breaks_off() -> AsyncGenerator[Event, None]:
+        yield Attempt("provider", "model")
+        for _ in range(tokens):
+            yield Text("half")
+        raise UpstreamDisconnected
+
+    run = Run(breaks_off)
+    await run.ending()
+    assert run.outcomes[0].maybe_billed is (tokens == 0)

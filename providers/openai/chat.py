@@ -5,7 +5,6 @@ Source: OpenAI's API reference, "Chat completions", and what the servers that co
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -107,7 +106,7 @@ def _add_delta(delta: Delta, events: list[Event]) -> None:
         else:
             events.extend(_parts(content))
     if delta.tool_calls:
-        events.extend(map(_tool_call, delta.tool_calls, itertools.count()))
+        events += [_tool_call(call, position) for position, call in enumerate(delta.tool_calls)]
 
 
 def _tool_call(call: ToolCallDelta, position: int) -> ToolCall:

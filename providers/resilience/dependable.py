@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from providers.base import DELTAS, TOKENS, ChatRequest, Event, Finish, Provider
-from providers.clock import Clock, LoopClock
+from providers.clock import Clock
 from providers.resilience.breaker import Breaker
 from providers.resilience.expiry import Expiry
 from providers.resilience.retry import Answer, Retry
@@ -16,7 +16,7 @@ class Dependable:
     """``provider``, known as ``name``, within its deadlines and with its retries, under the eyes of its ``breaker``.
 
     The first token must come within ``first_token`` seconds, the retries included, and every next one within
-    ``idle``. Text, reasoning, tool calls and the end count; a provider's pings, usage and headers do not, so that a
+    ``idle``. Text, reasoning and tool calls are tokens; a provider's pings, usage and headers are not, so that a
     server which only keeps the line open is found out.
 
     All three in one generator: a token that comes alone passes through each cold, and three in a row cost it as much
@@ -32,7 +32,7 @@ class Dependable:
         idle: float,
         retry: Retry,
         breaker: Breaker,
-        clock: Clock | None = None,
+        clock: Clock,
     ) -> None:
         self._provider = provider
         self._name = name
@@ -40,22 +40,23 @@ class Dependable:
         self._idle = idle
         self._retry = retry
         self._breaker = breaker
-        self._clock = clock or LoopClock()
+        self._clock = clock
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         breaker = self._breaker
+        deadline = self._clock.time() + self._first_token
         with breaker.asked(), Expiry(self._clock) as expiry:
             expiry.within("first_token", self._first_token)
-            async with aclosing(self._retry.ask(self._provider, self._name, request)) as asking:
-                async for told in asking:
-                    if isinstance(told, Answer):
+            async with aclosing(self._retry.ask(self._provider, self._name, request, deadline=deadline)) as asking:
+                async for step in asking:
+                    if isinstance(step, Answer):
                         break
                     expiry.suspended = True
-                    yield told
+                    yield step
                     expiry.resume()
-            assert isinstance(told, Answer), "it is the last that is told"
-            async with aclosing(told.rest) as events:
-                for event in told.head:
+            assert isinstance(step, Answer), "nothing follows it"
+            async with aclosing(step.rest) as events:
+                for event in step.head:
                     if isinstance(event, TOKENS):
                         expiry.within("idle", self._idle)
                         breaker.answered()

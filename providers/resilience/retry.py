@@ -14,7 +14,7 @@ import msgspec
 import tenacity
 
 from providers.base import TOKENS, Attempt, AttemptFailed, ChatRequest, Event, Provider
-from providers.clock import Clock, LoopClock
+from providers.clock import Clock
 from providers.errors import (
     Overloaded,
     ProviderError,
@@ -40,8 +40,8 @@ class Retry:
 
     Between tries it waits at random up to 0.5 s, 1 s, 2 s … (full jitter: many streams that
     failed together do not come back together), at most ``max_wait`` seconds; or as long as the
-    provider said. If that is longer than ``max_wait``, or the wait would pass ``first_token``
-    seconds from the start, the provider's own error is told at once.
+    provider said. If that is longer than ``max_wait``, or the wait would pass the deadline of a
+    first token, the provider's own error is told at once.
     """
 
     def __init__(
@@ -49,24 +49,22 @@ class Retry:
         *,
         attempts: int,
         max_wait: float,
-        first_token: float,
-        clock: Clock | None = None,
+        clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._attempts = attempts
         self._max_wait = max_wait
-        self._first_token = first_token
-        self._clock = clock or LoopClock()
+        self._clock = clock
         self._sleep = sleep
 
     async def ask(
-        self, provider: Provider, name: str, request: ChatRequest
+        self, provider: Provider, name: str, request: ChatRequest, *, deadline: float
     ) -> AsyncGenerator[Attempt | AttemptFailed | Answer, None]:
-        """Ask ``provider``, known as ``name``: each try, what it failed with if another follows, and last the answer.
+        """Ask ``provider``, known as ``name``: each try, what it failed with if another follows, and the answer.
 
-        Raises what the last try failed with.
+        ``deadline`` is the clock's time by which a first token has to be there. After the :class:`Answer`, whose
+        ``rest`` the caller closes, nothing follows. Raises what the last try failed with.
         """
-        deadline = self._clock.time() + self._first_token
         yield Attempt(name, request.model)
         failure: ProviderError | None = None
         try:

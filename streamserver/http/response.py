@@ -52,9 +52,10 @@ class StreamResponse(EventSourceResponse):
         writer = await super().prepare(request)
         if writer is None:
             return None  # aiohttp prepares each response that a handler returns; this one has been ended already
-        self._transport, self._writer = transport, writer
-        # What each token needs is looked up once.
-        self._is_closing, self._write, self._buffered = (
+        self._transport = transport
+        # What each token needs is looked up once. aiohttp has the writer too, until the body ends.
+        self._writer = writer
+        self._may_not_write, self._write, self._buffered = (
             transport.is_closing,
             transport.write,
             transport.get_write_buffer_size,
@@ -74,7 +75,7 @@ class StreamResponse(EventSourceResponse):
 
         Raises :class:`ConnectionResetError` if the reader has gone.
         """
-        if self._is_closing():
+        if self._may_not_write():
             raise ConnectionResetError("the reader has gone")
         # aiohttp's own write is a coroutine of four calls; this is what it does with a chunk.
         frame = b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data
@@ -117,7 +118,7 @@ class StreamResponse(EventSourceResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body; a reader that does not take the last of it is cut off like any other."""
-        self._is_closing = _nothing_follows
+        self._may_not_write = _nothing_follows
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size():
             await self.drained()  # returns at once unless the transport has paused writing

@@ -58,7 +58,7 @@ class _Tail:
         self._due = clock.time() + keepalive
         self._timer: Timer | None = None
         self._caught_up = False
-        """There was no more than the last batch."""
+        """The last batch held all that the log had."""
         self._subscribed = False
         """The log will call at the next record."""
         self._event: asyncio.Future[_Event] | None = None
@@ -78,7 +78,7 @@ class _Tail:
                 case _Event.BEHIND:
                     await response.drained()
                 case _Event.SILENT:
-                    self._due = self._clock.time() + self._keepalive
+                    self._due = self._time() + self._keepalive
                     await response.send_batch(self._encoder.keepalive)
 
     async def _next_event(self) -> _Event:
@@ -95,7 +95,7 @@ class _Tail:
 
     def _pump(self) -> None:
         """Write what is there, and ask to be called again when the log has grown, or cannot be followed any more.
-        If that does not do, the task is woken."""
+        The task is woken for an :class:`_Event` alone."""
         self._subscribed = False
         event = self._event
         if event is None or event.done():
@@ -146,7 +146,7 @@ class _Tail:
         event = self._event
         if event is None or event.done():
             return  # the task sets the timer again when it sleeps
-        if self._clock.time() < self._due:
+        if self._time() < self._due:
             self._timer = self._clock.call_at(self._due, self._ring)
         else:
             event.set_result(_Event.SILENT)

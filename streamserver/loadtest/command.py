@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-import uvloop
 from rich.console import Console
 
 from streamserver.loadtest.page import page_of
@@ -17,6 +16,7 @@ from streamserver.loadtest.plan import plan_of
 from streamserver.loadtest.run import perform
 from streamserver.loadtest.server import ServerDied
 from streamserver.loadtest.terminal import live, table_of
+from streamserver.loop import EventLoop
 from streamserver.runner import raise_descriptor_limit
 
 
@@ -32,7 +32,7 @@ def load(arguments: argparse.Namespace) -> int:
     raise_descriptor_limit(0)
     console = Console(stderr=True)
     try:
-        with live(plan, console) as show, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with live(plan, console) as show, asyncio.Runner(loop_factory=EventLoop) as runner:
             result = runner.run(perform(plan, api_key, show))
     except ServerDied as error:
         return _cannot(f"the server did not start: {error}")

@@ -57,13 +57,13 @@ class Log(Protocol):
         ...
 
     def take(self, offset: int, limit: int) -> Sequence[Record]:
-        """Up to ``limit`` records from ``offset`` on, empty if there are none yet."""
+        """The records from ``offset`` on, ``limit`` of them at most: fewer only if there are no more yet."""
         ...
 
     def subscribe(self, wake: Callable[[], object]) -> None:
         """Have ``wake`` called once, by the event loop, after the next append or close.
 
-        To be called when :meth:`take` gave nothing.
+        To be called when :meth:`take` has given all there is, in the same turn of the event loop.
         """
         ...
 

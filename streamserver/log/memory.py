@@ -66,6 +66,7 @@ class MemoryLog:
             self._waiters.remove(wake)
 
     def _wake(self) -> None:
+        """Call those who wait; there are some."""
         call_soon = self._call_soon
         if call_soon is None:
             call_soon = self._call_soon = asyncio.get_running_loop().call_soon

@@ -143,6 +143,7 @@ def _as_text(record: Any) -> str:
         if name == "traceback":
             traceback = value
         elif name != "event" and value is not None:
+            # Of a string, _plain takes the lone surrogates, which are taken here from the whole line.
             parts.append(f"{name}={value if isinstance(value, (str, int, float)) else _plain(value)}")
     line = printable(scalar(" ".join(parts)))
     return f"{line}\n{_plain(traceback)}\n" if traceback else f"{line}\n"

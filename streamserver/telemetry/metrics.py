@@ -123,7 +123,7 @@ def share_between_processes(folder: Path) -> None:
 
 class _ByLabels:
     """A labelled metric's children, found by their labels in one look: prometheus_client checks the labels each time,
-    under a lock, which cost as much as to count. All labels are bounded sets."""
+    under a lock, which cost as much as to count. No child is ever removed."""
 
     def __init__(self, metric: Any) -> None:
         self._metric = metric

@@ -196,3 +196,15 @@ class LogContract:
         assert log.size_bytes == written + RECORD_OVERHEAD_BYTES * (1 + len(pieces))
         log.close(DONE)
         assert log.size_bytes == written + RECORD_OVERHEAD_BYTES * (2 + len(pieces))
+
+    @given(pieces=st.integers(0, 9), offset=st.integers(0, 12), limit=st.integers(1, 12), ended=st.booleans())
+    @over_a_fixture
+    def test_a_take_is_short_only_at_the_end(
+        self, make_log: MakeLog, pieces: int, offset: int, limit: int, ended: bool
+    ) -> None:
+        log = make_log(START)
+        for _ in range(pieces):
+            log.append(Text("a"))
+        if ended:
+            log.close(DONE)
+        assert len(log.take(offset, limit)) == min(limit, max(0, len(log) - offset))

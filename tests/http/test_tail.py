@@ -10,7 +10,7 @@ import pytest
 from providers.base import Text
 from streamserver.failures import failed
 from streamserver.http.response import StreamResponse
-from streamserver.http.tail import follow
+from streamserver.http.tail import BATCH_RECORDS, follow
 from streamserver.log.memory import MemoryLog
 from streamserver.wire.base import MAX_BATCH_BYTES
 from streamserver.wire.native import NativeEncoder
@@ -241,3 +241,11 @@ async def test_a_reader_that_goes_leaves_nothing_behind(log: MemoryLog, response
     assert not log._waiters
     log.append(Text("a"))
     assert not response.complete
+
+
+async def test_a_long_log_of_short_tokens_goes_out_whole(log: MemoryLog, response: Response, clock: FakeClock) -> None:
+    for _ in range(3 * BATCH_RECORDS):
+        log.append(Text("a"))
+    log.close(DONE)
+    await asyncio.wait_for(following(log, response, clock), 30)
+    assert len(parse(b"".join(response.writes))) == 3 * BATCH_RECORDS + 2

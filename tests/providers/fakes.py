@@ -67,7 +67,7 @@ def dependable(
         name=name,
         first_token=first_token,
         idle=idle,
-        retry=Retry(attempts=attempts, max_wait=max_wait, first_token=first_token, clock=clock, sleep=sleep),
+        retry=Retry(attempts=attempts, max_wait=max_wait, clock=clock, sleep=sleep),
         breaker=breaker or Breaker(clock),
         clock=clock,
     )

@@ -128,7 +128,26 @@ async def test_it_is_left_out_for_as_long_as_it_said(retry_after: float, seconds
     assert breaker.retry_in == seconds
 
 
-async def test_watching_changes_nothing() -> None:
+async def test_an_empty_answer_is_complete_too() -> None:
+    breaker = Breaker(FakeClock())
+    await fail(breaker)
+    await ask(dependable(Scripted([[Finish("stop")]]), breaker=breaker))
+    assert breaker.failures == 0
+
+
+async def test_only_the_request_that_tries_it_leaves_the_next_to_another() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    await fail(breaker, times=FAILURES_TO_OPEN)
+    clock.advance(FIRST_COOL_DOWN_SECONDS)
+    with breaker.asked():
+        with breaker.asked():
+            pass
+        assert not breaker.ready
+    assert breaker.ready
+
+
+async def test_the_breaker_changes_no_event_and_no_error() -> None:
     provider = answering("ok")
     watched = dependable(provider)
     assert await ask(watched) == [Attempt("x", "m"), Text("ok"), Finish("stop")]

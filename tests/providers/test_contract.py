@@ -85,7 +85,7 @@ class TestAnthropic(HttpProviderContract):
 
 
 class _Silenced:
-    """A wrapped provider without the attempts that its wrappers tell of."""
+    """A wrapped provider without the attempts that only a wrapper tells of."""
 
     def __init__(self, wrapped: Provider) -> None:
         self._wrapped = wrapped

@@ -16,6 +16,7 @@ from providers.errors import (
     UpstreamDisconnected,
     UpstreamError,
 )
+from providers.openai.chat import ChatReader
 from providers.transport import Transport
 from tests.conftest import StartUpstream
 from tests.providers.asking import ask, build, reasoning_in, text_in
@@ -230,3 +231,22 @@ async def test_azures_filter_and_its_annotations_are_understood(
     first = chunk(choices=[], model="", prompt_filter_results=[{"prompt_index": 0}])
     upstream.script = says(first, chunk("hi", model="gpt-4o-2024-11-20"), FINISH)
     assert await ask(build(table, transport)) == [Text("hi"), Finish("stop", "gpt-4o-mini-2024-07-18")]
+
+
+def test_calls_without_an_index_are_told_apart_by_their_place() -> None:
+    chunk = {"choices": [{"delta": {"tool_calls": [{"id": "a"}, {"id": "b"}, {"index": 7, "id": "c"}]}}]}
+    events = ChatReader().events(json.dumps(chunk).encode())
+    assert events == [ToolCall(0, "a", None, ""), ToolCall(1, "b", None, ""), ToolCall(7, "c", None, "")]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"object": "error", "message": "no", "type": "BadRequestError", "code": 400},
+        {"error": {"message": "no", "code": 400}},
+        {"error": {"message": "no", "code": 400}, "choices": [{"delta": {"content": "x"}}]},
+    ],
+)
+def test_an_error_in_the_stream_is_one_in_any_of_its_forms(chunk: dict[str, Any]) -> None:
+    with pytest.raises(ProviderError):
+        ChatReader().events(json.dumps(chunk).encode())

@@ -21,7 +21,7 @@ from providers.base import (
     Usage,
 )
 from providers.errors import Overloaded, UpstreamTimeout
-from providers.resilience import Dependable
+from providers.resilience import Breaker, Dependable
 from streamserver.generation import Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed, Record
@@ -83,7 +83,7 @@ async def test_no_first_token_in_time_is_a_timeout_that_says_so(provider: Script
     assert not task.done()
     await clock.passes(0.01)
     with pytest.raises(UpstreamTimeout, match="first_token"):
-        await task
+        await asyncio.wait_for(task, 30)
     assert provider.closed
 
 
@@ -98,7 +98,7 @@ async def test_after_a_token_the_next_has_to_come_within_idle(
     assert not task.done()
     await clock.passes(0.01)
     with pytest.raises(UpstreamTimeout, match="idle"):
-        await task
+        await asyncio.wait_for(task, 30)
     assert provider.closed
 
 
@@ -111,7 +111,32 @@ async def test_what_is_no_token_puts_off_no_deadline(provider: Scripted, clock: 
         await clock.passes(FIRST_TOKEN / 6)
     assert seen == [ATTEMPT], "what comes before a token is told with it"
     with pytest.raises(UpstreamTimeout, match="first_token"):
-        await task
+        await asyncio.wait_for(task, 30)
+
+
+async def test_what_is_no_token_puts_off_idle_either(provider: Scripted, clock: FakeClock) -> None:
+    seen: list[Event] = []
+    task = asyncio.create_task(collect(guarded(provider, clock), seen))
+    provider.say(Text("a"))
+    for _ in range(4):
+        await clock.passes(IDLE / 4)
+        provider.say(Usage(1, 1))
+    with pytest.raises(UpstreamTimeout, match="idle"):
+        await asyncio.wait_for(task, 30)
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+async def test_a_deadline_that_passes_is_a_failure_of_the_provider(
+    provider: Scripted, clock: FakeClock, tokens: int
+) -> None:
+    breaker = Breaker(clock)
+    provider.say(*[Text("a")] * tokens)
+    timely = dependable(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock, breaker=breaker)
+    task = asyncio.create_task(collect(timely, []))
+    await clock.passes(FIRST_TOKEN)
+    with pytest.raises(UpstreamTimeout):
+        await asyncio.wait_for(task, 30)
+    assert breaker.failures == 1
 
 
 async def test_a_slow_answer_that_goes_on_is_not_cut(provider: Scripted, clock: FakeClock) -> None:
@@ -121,7 +146,7 @@ async def test_a_slow_answer_that_goes_on_is_not_cut(provider: Scripted, clock: 
         provider.say(Text("a"))
         await clock.passes(IDLE - 0.5)
     provider.say(Finish("stop"), None)
-    await task
+    await asyncio.wait_for(task, 30)
     assert len(seen) == 1 + 51
     assert clock.pending == 0
 
@@ -132,18 +157,21 @@ async def test_many_tokens_cost_one_timer_a_period(provider: Scripted, clock: Fa
         provider.say(*[Text("a")] * 50)
         await clock.passes(1)
     provider.say(Finish("stop"), None)
-    await task
+    await asyncio.wait_for(task, 30)
     # One for the first token, one for idle, then one for each 10 s of the 40.
     assert clock.armed <= 2 + 40 / IDLE
 
 
-async def test_a_consumer_that_takes_its_time_is_not_cancelled(provider: Scripted, clock: FakeClock) -> None:
-    provider.say(Text("a"), Text("b"))
+@pytest.mark.parametrize("taken", [1, 2, 3])
+async def test_a_consumer_that_takes_its_time_is_not_cancelled(
+    provider: Scripted, clock: FakeClock, taken: int
+) -> None:
+    provider.say(Text("a"), Text("b"), Text("c"))
     async with aclosing(guarded(provider, clock).stream(REQUEST)) as events:
-        assert [await anext(events), await anext(events)] == [ATTEMPT, Text("a")]
-        clock.advance(IDLE * 3)
+        assert [await anext(events) for _ in range(taken)] == [ATTEMPT, Text("a"), Text("b")][:taken]
+        clock.advance(FIRST_TOKEN + IDLE)
         await settle()
-        with pytest.raises(UpstreamTimeout, match="idle"):
+        with pytest.raises(UpstreamTimeout, match="first_token" if taken == 1 else "idle"):
             await anext(events)
 
 
@@ -162,7 +190,7 @@ async def test_a_cancel_while_it_waits_closes_the_provider_and_stays_a_cancel(
     await settle()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await asyncio.wait_for(task, 30)
     assert provider.closed
     assert clock.pending == 0
 
@@ -180,7 +208,7 @@ async def test_an_answer_that_never_ends_is_cut_at_total(provider: Scripted, clo
         assert log.terminal is None
         provider.say(Text("a"))
         await clock.passes(5)
-    await task
+    await asyncio.wait_for(task, 30)
     assert isinstance(log.terminal, Failed)
     assert log.terminal.code == "timeout"
     assert "(total)" in log.terminal.message
@@ -197,7 +225,7 @@ async def test_a_generation_names_the_deadline_that_passed(
     provider.say(*[Text("a")] * tokens)
     task = asyncio.create_task(generation(guarded(provider, clock), clock, log, ended).run())
     await clock.passes(wait)
-    await task
+    await asyncio.wait_for(task, 30)
     records: list[Record] = list(log.take(1, 10))
     assert records[:-1] == [Text("a")] * tokens
     assert isinstance(records[-1], Failed)
@@ -213,7 +241,7 @@ async def test_a_stop_at_the_moment_of_a_deadline_is_one_ending(provider: Script
     clock.advance(FIRST_TOKEN)
     running.stop("cancelled")
     task.cancel()
-    await task
+    await asyncio.wait_for(task, 30)
     assert isinstance(log.terminal, Failed)
     assert log.terminal.code == "cancelled"
     assert len(ended) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -50,7 +51,7 @@ class Waits:
 
 
 class Bench:
-    """A retrying provider over a scripted one."""
+    """A dependable provider over a scripted one."""
 
     def __init__(self, *scripts: list[Event | ProviderError | None], attempts: int = 3, max_wait: float = 8) -> None:
         clock = FakeClock()
@@ -184,6 +185,23 @@ async def test_who_leaves_while_it_waits_ends_the_wait_at_once() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(scripted.asked) == 1 and scripted.open == 0
+
+
+async def test_who_leaves_between_tries_leaves_no_generator_to_the_collector() -> None:
+    left: list[object] = []
+    bench = Bench([RateLimited()], [Text("a"), FINISH])
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(hooks.firstiter, left.append)
+    try:
+        async with aclosing(bench.provider.stream(request())) as events:
+            async for event in events:
+                if isinstance(event, AttemptFailed):
+                    break
+        del events
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    assert left == []
 
 
 async def test_who_leaves_while_it_asks_closes_what_it_asked() -> None:

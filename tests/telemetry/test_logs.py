@@ -100,6 +100,22 @@ def test_a_json_record_has_its_time_level_and_fields(set_up: SetUp) -> None:
     assert record == {"level": "WARNING", "event": "hello", "a": 1, "b": None, "message": "said this"}
 
 
+def test_a_text_record_has_its_fields_but_those_without_a_value(set_up: SetUp) -> None:
+    stream = set_up(format="text")
+    stranger = Stranger()
+    logger.bind(event="hello", a=1, b=None, c="x y", stranger=stranger).warning("said {}", "this")
+    assert stream.getvalue().endswith(" WARNING  said this a=1 c=x y stranger=<Stranger>\n")
+
+
+class Stranger:
+    """What quotes what it holds."""
+
+    def __str__(self) -> str:
+        return "secret"
+
+    __repr__ = __str__
+
+
 def test_the_record_of_a_stream_has_the_contracts_fields(set_up: SetUp) -> None:
     stream = set_up(format="json")
     log_outcome(outcome(DONE))

@@ -70,6 +70,9 @@ STREAMS = st.lists(PARTS, max_size=25).map(b"".join)
 @example(stream=b"\xef\xbbdata: x\n\ndata: y\n\n", cuts=[1, 2])
 @example(stream=b"data: a\r\n\r\ndata: b\r\n\r\n", cuts=[8, 9, 10])
 @example(stream=b"data: a\r\rdata: b\r\r\n", cuts=[8, 9, 10])
+@example(stream=b"data: a\n\ndata: b\ndata: c\n\n", cuts=[9, 17])
+@example(stream=b"data: a\n\ndata: b\n\ndata: c\n\n", cuts=[9])
+@example(stream=b"data: a\n\ndata: b\r\rdata: c\n\n", cuts=[9])
 @settings(deadline=None, max_examples=500)
 def test_the_payloads_are_those_of_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
     assert decode(stream, cuts) == payloads_by_the_standard(stream)
@@ -150,3 +153,29 @@ def test_the_cost_is_linear_in_the_bytes(payload: bytes, line_end: bytes) -> Non
         begin += size
     # Each byte once as its line end is unified (twice over), once to find events, once to find lines.
     assert bytes_touched(chunks) <= 5 * len(stream)
+
+
+@given(
+    blocks=st.lists(
+        st.lists(st.sampled_from([b"data: x", b"data: ", b"data:y", b": z", b"event: e", b"", b"data"]), max_size=3),
+        max_size=6,
+    ),
+    ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\r"]), min_size=1, max_size=3),
+)
+@settings(deadline=None)
+def test_whole_events_in_chunks_of_their_own_are_no_other_stream(blocks: list[list[bytes]], ends: list[bytes]) -> None:
+    chunks = []
+    for number, lines in enumerate(blocks):
+        end = ends[number % len(ends)]
+        chunks.append(b"".join(line + end for line in lines) + end)
+    stream = b"".join(chunks)
+    decoder = SSEDecoder()
+    assert [payload for chunk in chunks for payload in decoder.feed(chunk)] == SSEDecoder().feed(stream)
+
+
+def test_a_stream_that_began_well_is_one_whatever_follows() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b": ping\n\n")
+    assert decoder.feed(b"data: x\n\n") == [b"x"]
+    decoder.feed(b"garbage")
+    decoder.end()

@@ -71,7 +71,8 @@ class ReplicaLog(MemoryLog):
     def send_away(self) -> None:
         """Wake every reader, to be told :class:`~streamserver.store.base.StoreLost`, until :meth:`resume`."""
         self.lost = True
-        self._wake()
+        if self._waiters:
+            self._wake()
 
     def resume(self) -> None:
         self.lost = False
