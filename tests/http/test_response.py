@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import aiohttp
 import pytest
 from aiohttp import web
 
 from streamserver.http.response import StreamResponse
+
+
+@asynccontextmanager
+async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
 
 
 async def test_what_is_written_behind_the_end_of_a_body_reaches_nobody(unused_tcp_port: int) -> None:
@@ -24,13 +38,25 @@ async def test_what_is_written_behind_the_end_of_a_body_reaches_nobody(unused_tc
 
     app = web.Application()
     app.router.add_get("/", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
-    try:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as http:
-            for _ in range(2):
-                async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
-                    assert await answer.text() == "data: a\n\ndata: b\n\n"
-    finally:
-        await runner.cleanup()
+    connector = aiohttp.TCPConnector(limit=1)
+    async with serving(app, unused_tcp_port), aiohttp.ClientSession(connector=connector) as http:
+        for _ in range(2):
+            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+                assert await answer.text() == "data: a\n\ndata: b\n\n"
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 255, 256, 511, 512, 513, 70_000])
+async def test_a_batch_of_any_size_is_one_whole_chunk(unused_tcp_port: int, size: int) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = StreamResponse(send_timeout=5, headers={}, on_stall=lambda: None)
+        await response.prepare(request)
+        response.flush_headers()
+        response.write_now(b"x" * size)
+        await response.drained()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    async with serving(app, unused_tcp_port), aiohttp.ClientSession() as http:
+        async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+            assert await answer.read() == b"x" * size
