@@ -57,6 +57,9 @@ async def test_a_batch_of_any_size_is_one_whole_chunk(unused_tcp_port: int, size
 
     app = web.Application()
     app.router.add_get("/", handler)
-    async with serving(app, unused_tcp_port), aiohttp.ClientSession() as http:
-        async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
-            assert await answer.read() == b"x" * size
+    async with (
+        serving(app, unused_tcp_port),
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer,
+    ):
+        assert await answer.read() == b"x" * size
