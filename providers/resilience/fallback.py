@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Provider, Usage
+from providers.base import TOKENS, AttemptFailed, ChatRequest, Event, Provider
 from providers.errors import ModelNotFound, ProviderError
 from providers.resilience.breaker import PROVIDERS_FAULT, Breaker
 
@@ -46,8 +46,8 @@ class Fallback:
             try:
                 async with aclosing(candidate.provider.stream(msgspec.structs.replace(request, model=model))) as events:
                     async for event in events:
-                        if silent:
-                            silent = isinstance(event, (Attempt, AttemptFailed, Usage))
+                        if silent and isinstance(event, TOKENS):
+                            silent = False
                         yield event
                 return
             except ProviderError as error:

@@ -40,8 +40,7 @@ class MemoryLog:
             raise LogFull
         self.size_bytes = size
         self._records.append(record)
-        if self._waiters:
-            self._wake()
+        self._wake()
         return True
 
     def close(self, terminal: Terminal) -> bool:
@@ -51,8 +50,7 @@ class MemoryLog:
         self.terminal = terminal
         self.size_bytes += RECORD_OVERHEAD_BYTES
         self._records.append(terminal)
-        if self._waiters:
-            self._wake()
+        self._wake()
         return True
 
     def take(self, offset: int, limit: int) -> Sequence[Record]:
@@ -66,7 +64,8 @@ class MemoryLog:
             self._waiters.remove(wake)
 
     def _wake(self) -> None:
-        """Call those who wait; there are some."""
+        if not self._waiters:
+            return
         call_soon = self._call_soon
         if call_soon is None:
             call_soon = self._call_soon = asyncio.get_running_loop().call_soon

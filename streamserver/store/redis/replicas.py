@@ -71,8 +71,7 @@ class ReplicaLog(MemoryLog):
     def send_away(self) -> None:
         """Wake every reader, to be told :class:`~streamserver.store.base.StoreLost`, until :meth:`resume`."""
         self.lost = True
-        if self._waiters:
-            self._wake()
+        self._wake()
 
     def resume(self) -> None:
         self.lost = False
