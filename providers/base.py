@@ -15,6 +15,8 @@ import msgspec
 from providers.errors import ProviderError
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+ApiProtocol: TypeAlias = Literal["chat", "responses", "messages"]
+"""The vendors' protocols: OpenAI's chat completions and Responses, Anthropic's Messages."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -32,12 +34,25 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     refusal: str | None = None
 
 
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is asked, in no vendor's dialect.
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as its caller sent it, for a provider that speaks the same protocol.
 
-    ``model`` is the model to ask, ``max_tokens`` the most it may answer with.
-    ``tools`` and ``tool_choice`` are in OpenAI's form; ``extra`` holds parameters
-    that we do not know and that an OpenAI-speaking provider passes on untouched.
+    Such a provider starts from ``body``, sets only the model, the limits and streaming, forwards
+    ``headers`` (such as ``anthropic-beta``), and yields a :class:`Frame` for each frame of its answer.
+    """
+
+    protocol: ApiProtocol
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = {}
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is asked, independent of a vendor's protocol.
+
+    ``model`` is the model to ask, ``max_tokens`` the maximum length of its answer.
+    ``tools``, ``tool_choice`` and ``response_format`` are in the form of chat completions; ``extra`` holds
+    parameters that we do not know and that an OpenAI-speaking provider passes on untouched.
+    ``source`` is None for requests on the native API.
     """
 
     messages: Sequence[Message]
@@ -46,7 +61,16 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    top_p: float | None = None
+    stop: Sequence[str] = ()
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    """``none``, ``minimal``, ``low``, ``medium``, ``high``, ``xhigh`` or ``max``."""
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+    """The caller's identifier of its own end user, for the provider's abuse detection."""
     extra: Mapping[str, Any] = {}
+    source: Source | None = None
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):
@@ -55,19 +79,29 @@ class Text(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class Refusal(Text, frozen=True, gc=False):
+    """Text that the model says instead of an answer. Clients that know no refusals read it as text."""
+
+
 class Reasoning(msgspec.Struct, frozen=True, gc=False):
     """The next piece of the model's reasoning, where the provider gives it."""
 
     text: str
 
 
-class ToolCall(msgspec.Struct, frozen=True, gc=False):
-    """A piece of a tool call: ``id`` and ``name`` come with its first piece, else None."""
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a tool call: ``id`` and ``name`` come with its first piece, else None.
+
+    ``arguments`` is a piece of JSON text, or, for a ``custom`` tool, of free text. ``extra`` is what the provider
+    wants back with the call in the next turn, such as an opaque signature.
+    """
 
     index: int
     id: str | None
     name: str | None
     arguments: str
+    extra: Mapping[str, Any] | None = None
+    custom: bool = False
 
     @property
     def text(self) -> str:
@@ -75,19 +109,66 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
         return f"{self.id or ''}{self.name or ''}{self.arguments}"
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens counted by the provider so far. None: not said. May come several times, rising."""
+class Opaque(msgspec.Struct, frozen=True):
+    """The part of a model's reasoning that only its vendor can read, and wants back unchanged in the next turn.
+
+    ``data`` is the vendor's own object: Anthropic's ``{"signature": …}`` or ``{"data": …}`` (redacted thinking),
+    OpenAI's ``{"id": …, "encrypted_content": …}``. It is of use only to the same protocol and model.
+    """
+
+    protocol: ApiProtocol
+    model: str
+    data: Mapping[str, Any]
+
+
+class BlockEnd(msgspec.Struct, frozen=True):
+    """The content block of the preceding pieces is complete; the next piece begins another.
+
+    Yielded by providers whose API has blocks. ``index`` is that of the tool call, for ``tool_call``. A ``reasoning``
+    block may have had no piece at all, only its ``opaque`` part.
+    """
+
+    kind: Literal["text", "reasoning", "tool_call", "refusal"]
+    index: int | None = None
+    opaque: Opaque | None = None
+
+
+class UsageDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Parts of a usage, where the provider gives them. None: not given.
+
+    ``cached_tokens`` and ``cache_write_tokens`` are parts of the prompt, ``reasoning_tokens`` of the completion;
+    ``cache_write_5m_tokens`` and ``cache_write_1h_tokens`` are parts of ``cache_write_tokens``.
+    """
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_5m_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_prompt_tokens: int | None = None
+    audio_completion_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens counted by the provider so far. None: not given. May come several times, rising.
+
+    ``prompt_tokens`` is the whole prompt, what was read from a cache or written to it included.
+    """
 
     prompt_tokens: int | None
     completion_tokens: int | None
+    details: UsageDetails | None = None
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
     """The model stopped. ``reason`` is ``stop``, ``length``, ``tool_calls``, ``content_filter``
-    or the provider's own word; ``model`` is what the provider says answered, if it says so."""
+    or the provider's own word; ``model`` is what the provider says answered, if it says so.
+    ``provider_reason`` is always the provider's own word, ``stop_sequence`` the one that matched, if it is known."""
 
     reason: str
     model: str | None = None
+    provider_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -112,13 +193,29 @@ class AttemptFailed(msgspec.Struct, frozen=True):
     error: ProviderError
 
 
+class Frame(msgspec.Struct, frozen=True):
+    """One frame of a provider's stream as it came, and the pieces that were read from it.
+
+    Yielded instead of the pieces, and only if the request's :class:`Source` has the provider's own protocol: the
+    encoder of that wire replays ``data``, every other encoder reads ``pieces``. Frames that end or fail the stream
+    are yielded too, before the :class:`Finish`.
+    """
+
+    protocol: ApiProtocol
+    type: str
+    """The name of the SSE event, empty for chat completions, which have none."""
+    data: bytes
+    """The frame's data: one JSON object on one line, without an error's text."""
+    pieces: tuple[Delta | BlockEnd, ...] = ()
+
+
 DELTAS = (Text, Reasoning, ToolCall)
 """The pieces of an answer."""
 TOKENS = (*DELTAS, Finish)
 """What ends the wait for a first token; an answer may be empty."""
 
 Delta: TypeAlias = Text | Reasoning | ToolCall
-Event: TypeAlias = Delta | Usage | Finish | Attempt | AttemptFailed
+Event: TypeAlias = Delta | BlockEnd | Frame | Usage | Finish | Attempt | AttemptFailed
 
 
 class Provider(Protocol):

@@ -14,12 +14,12 @@ from providers.base import Provider
 from providers.clock import Clock, LoopClock
 from providers.options import ApiOptions, Context, Options
 from providers.registry import Registry, UnknownKind
-from providers.resilience import Breaker, Candidate, Dependable, Fallback, Retry
+from providers.resilience import Breaker, Candidate, Fallback, Resilient, Retry
 from providers.transport import Transport
 from providers.validation import Invalid, check_address, check_json, convert
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class ResiliencePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How long a provider may take, and how often it is asked; times in seconds."""
 
     first_token: float
@@ -28,7 +28,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_wait: float
 
 
-class Configured(msgspec.Struct, frozen=True):
+class ProviderEntry(msgspec.Struct, frozen=True):
     """One ``[providers.NAME]`` table, ready for use.
 
     ``provider`` is what a stream is asked of: deadlines and retries are in it, and, for the default, the
@@ -53,35 +53,35 @@ class Configured(msgspec.Struct, frozen=True):
 class Catalog:
     """The configured providers. ``default`` is the one that answers who names none."""
 
-    def __init__(self, configured: Mapping[str, Configured], default: str, transport: Transport) -> None:
+    def __init__(self, configured: Mapping[str, ProviderEntry], default: str, transport: Transport) -> None:
         self._configured = dict(configured)
         self._transport = transport
         self.default = self._configured[default]
-        self._uses = 0
-        self._unused = asyncio.Event()
-        self._unused.set()
+        self._leases = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    def __iter__(self) -> Iterator[Configured]:
+    def __iter__(self) -> Iterator[ProviderEntry]:
         return iter(self._configured.values())
 
-    def get(self, name: str) -> Configured | None:
+    def get(self, name: str) -> ProviderEntry | None:
         return self._configured.get(name)
 
     @contextmanager
-    def used(self) -> Iterator[None]:
+    def lease(self) -> Iterator[None]:
         """Somebody asks one of these providers, for as long as the block runs."""
-        self._uses += 1
-        self._unused.clear()
+        self._leases += 1
+        self._idle.clear()
         try:
             yield
         finally:
-            self._uses -= 1
-            if not self._uses:
-                self._unused.set()
+            self._leases -= 1
+            if not self._leases:
+                self._idle.set()
 
-    async def unused(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until nobody does."""
-        await self._unused.wait()
+        await self._idle.wait()
 
     async def aclose(self) -> None:
         """Close every provider and the transport, also if some fail; what the last of those raised is raised."""
@@ -116,7 +116,7 @@ def build_catalog(
     registry: Registry,
     environ: Mapping[str, str],
     transport: Transport,
-    policy: Policy,
+    policy: ResiliencePolicy,
     clock: Clock | None = None,
 ) -> Catalog:
     """Build every provider in ``tables`` (name → its table). Keys are read from ``environ``.
@@ -144,18 +144,20 @@ def _check_names(key: str, names: Iterable[str], tables: Mapping[str, object]) -
             raise Invalid(key, f"there is no table [providers.{name}]; {hint}", name)
 
 
-def _configure(options: Options, context: Context, registry: Registry, policy: Policy, clock: Clock) -> Configured:
+def _configure(
+    options: Options, context: Context, registry: Registry, policy: ResiliencePolicy, clock: Clock
+) -> ProviderEntry:
     kind = registry.kind(options.kind)
     breaker = Breaker(clock)
     retry = Retry(attempts=policy.attempts, max_wait=policy.max_wait, clock=clock)
-    return Configured(
+    return ProviderEntry(
         name=context.name,
         kind=options.kind,
         model=options.model or options.kind,
         models=options.models,
         any_model=kind.any_model,
         reason=context.missing,
-        provider=Dependable(
+        provider=Resilient(
             kind.create(options, context),
             name=context.name,
             first_token=policy.first_token,
@@ -168,7 +170,7 @@ def _configure(options: Options, context: Context, registry: Registry, policy: P
     )
 
 
-def _with_fallback(default: Configured, others: Iterable[Configured]) -> Configured:
+def _with_fallback(default: ProviderEntry, others: Iterable[ProviderEntry]) -> ProviderEntry:
     """The default, falling back to those ``others`` that could answer; itself among them is no mistake,
     since the command line chooses another default."""
     able = {each.name: each for each in others if each.reason is None and each.name != default.name}

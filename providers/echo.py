@@ -16,8 +16,8 @@ from msgspec import Meta
 
 from providers.base import ChatRequest, Event, Finish, Message, Text, Usage
 from providers.errors import BY_CODE, UpstreamTimeout
+from providers.message_text import text_of
 from providers.options import Context, Options
-from providers.texts import said
 
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
@@ -57,7 +57,7 @@ class Echo:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         options = self._options
-        tokens = tokens_of(last_words(request.messages))
+        tokens = tokens_of(last_user_text(request.messages))
         wanted = (options.tokens or len(tokens)) if tokens else 0
         sent = min(wanted, request.max_tokens)
         for number, token in enumerate(itertools.islice(_repeated(tokens), sent)):
@@ -65,7 +65,7 @@ class Echo:
             await self._pause(number)
             yield Text(token)
         await self._obey_faults(sent)
-        yield Usage(sum(len(tokens_of(text)) for text in map(said, request.messages)), sent)
+        yield Usage(sum(len(tokens_of(text)) for text in map(text_of, request.messages)), sent)
         yield Finish("stop" if sent == wanted else "length", request.model)
 
     async def aclose(self) -> None:
@@ -96,10 +96,10 @@ def tokens_of(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def last_words(messages: Sequence[Message]) -> str:
+def last_user_text(messages: Sequence[Message]) -> str:
     """The last thing the user said, or, without a user, anyone did."""
     users = [message for message in messages if message.role == "user"]
-    return said((users or list(messages))[-1])
+    return text_of((users or list(messages))[-1])
 
 
 def _repeated(tokens: Sequence[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@
     ├── ContentFilter          │
     ├── InvalidRequest         ┘
     ├── UpstreamUnavailable    no connection: refused, DNS, TLS
-    ├── UpstreamError          408, 409, other 5xx, a redirect, nonsense
+    ├── UpstreamError          408, 409, other 5xx, a redirect, malformed_response
     ├── UpstreamDisconnected   reset, cut, or ended without a finish reason
     └── UpstreamTimeout        a deadline passed
 
@@ -29,7 +29,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 
-Deadline: TypeAlias = Literal["first_token", "idle", "total"]
+DeadlineName: TypeAlias = Literal["first_token", "idle", "total"]
 
 CODES: Mapping[str, bool] = {
     "rate_limited": True,
@@ -196,7 +196,7 @@ class UpstreamDisconnected(ProviderError):
     default_message = "The connection to the model's provider broke before the answer was complete."
 
 
-def nonsense(reason: str) -> UpstreamError:
+def malformed_response(reason: str) -> UpstreamError:
     """The error for bytes that make no sense; ``reason`` says in a word why."""
     return UpstreamError(
         "The model's provider sent an answer that makes no sense.", detail=UpstreamDetail(reason=reason)
@@ -222,15 +222,15 @@ class UpstreamTimeout(ProviderError):
     retryable = True
     default_message = "The model took too long."
 
-    _SAID: ClassVar[Mapping[Deadline, str]] = {
+    _SAID: ClassVar[Mapping[DeadlineName, str]] = {
         "first_token": "No answer began within {:g} s (first_token).",
         "idle": "The answer stalled for {:g} s (idle).",
         "total": "The answer was not complete within {:g} s (total).",
     }
 
-    def __init__(self, deadline: Deadline, seconds: float) -> None:
+    def __init__(self, deadline: DeadlineName, seconds: float) -> None:
         if deadline not in self._SAID:
-            raise ValueError(f"there is no deadline {deadline!r}; expected one of {', '.join(get_args(Deadline))}")
+            raise ValueError(f"there is no deadline {deadline!r}; expected one of {', '.join(get_args(DeadlineName))}")
         self.deadline = deadline
         super().__init__(self._SAID[deadline].format(seconds))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from providers.errors import nonsense, not_a_stream
+from providers.errors import malformed_response, not_a_stream
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is refused: memory is bounded whatever a provider sends."""
@@ -75,7 +75,7 @@ class SSEDecoder:
             pending.append(chunk)
             self._size += len(chunk)
             if self._size > MAX_EVENT_BYTES:
-                raise nonsense("event_too_large")
+                raise malformed_response("event_too_large")
             return []
 
         if pending:

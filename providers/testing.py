@@ -39,7 +39,7 @@ Behaviour: TypeAlias = Literal["answers", "silent", "stalls", "fails", "breaks"]
 something and nothing more; refuses; says something and is cut off."""
 
 
-class Situation(msgspec.Struct, frozen=True):
+class Harness(msgspec.Struct, frozen=True):
     """A provider, and the model behind it. The counts are None for a provider that has no connection:
     ``requests`` that ever reached the model, ``connections`` that are open now with a request in them."""
 
@@ -52,7 +52,7 @@ class Situation(msgspec.Struct, frozen=True):
 class ProviderContract:
     """The suite. A subclass is called ``Test…`` and gives :meth:`situation`."""
 
-    def situation(self, behaviour: Behaviour) -> AbstractAsyncContextManager[Situation]:
+    def situation(self, behaviour: Behaviour) -> AbstractAsyncContextManager[Harness]:
         """A provider whose model behaves like that, for as long as the block runs."""
         raise NotImplementedError
 
@@ -135,11 +135,11 @@ class ProviderContract:
         async with self.situation("answers") as situation:
             await situation.provider.aclose()
 
-    async def _ask(self, situation: Situation) -> list[Event]:
+    async def _ask(self, situation: Harness) -> list[Event]:
         async with asyncio.timeout(LIMIT_SECONDS), aclosing(situation.provider.stream(self.request())) as stream:
             return [event async for event in stream]
 
-    async def _cancel(self, situation: Situation) -> None:
+    async def _cancel(self, situation: Harness) -> None:
         asking = asyncio.get_running_loop().create_task(self._ask(situation))
         if situation.connections is not None:
             await _until(lambda: bool(_count(situation.connections)), LIMIT_SECONDS, "the request never arrived")
@@ -164,13 +164,13 @@ class HttpProviderContract(ProviderContract):
     content_type: ClassVar[str] = "text/event-stream"
 
     @asynccontextmanager
-    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Situation]:
+    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
         async with _Model(behaviour, self.pieces, self.content_type) as model:
             transport = AiohttpTransport()
             table = {"kind": "tested", "model": "model", "base_url": model.url, **self.options}
             provider = self.kind.create(convert(table, self.kind.options), Context("tested", transport, api_key="key"))
             try:
-                yield Situation(provider, lambda: model.requests, lambda: model.connections)
+                yield Harness(provider, lambda: model.requests, lambda: model.connections)
             finally:
                 await provider.aclose()
                 await transport.aclose()
@@ -249,7 +249,7 @@ def _count(counter: Callable[[], int] | None) -> int:
     return 0 if counter is None else counter()
 
 
-async def _until_closed(situation: Situation) -> None:
+async def _until_closed(situation: Harness) -> None:
     await _until(lambda: not _count(situation.connections), AT_ONCE_SECONDS, "the connection to the model stays open")
 
 

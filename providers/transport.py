@@ -17,8 +17,8 @@ import aiohttp
 import msgspec
 from aiohttp.http_exceptions import ContentEncodingError
 
-from providers.body import Body
-from providers.errors import ProviderError, UpstreamDetail, UpstreamUnavailable, disconnected, nonsense
+from providers.errors import ProviderError, UpstreamDetail, UpstreamUnavailable, disconnected, malformed_response
+from providers.response_body import Body
 
 CONNECT_SECONDS = 10.0
 """TCP and TLS together. A first-token deadline of less ends it sooner."""
@@ -190,7 +190,7 @@ class AiohttpResponse:
     def _broken(self, error: BaseException) -> ProviderError:
         if isinstance(error, aiohttp.ClientPayloadError):
             if error.__cause__ is None or isinstance(error.__cause__, ContentEncodingError):
-                return nonsense("not_http")
+                return malformed_response("not_http")
             return disconnected("reset" if self._was_reset() else "cut")
         return _translate(error)
 
@@ -221,7 +221,7 @@ def _translate(error: BaseException) -> ProviderError:
         case aiohttp.ClientOSError() | OSError():
             return disconnected("reset")
         case _:  # a ClientResponseError: what came is not HTTP
-            return nonsense("not_http")
+            return malformed_response("not_http")
 
 
 def _why_unavailable(error: BaseException) -> str:

@@ -8,7 +8,7 @@ try:
     from streamserver.config import ConfigError, Settings, load
     from streamserver.config.load import settings
 except ModuleNotFoundError as error:
-    from streamserver.hidden import explain
+    from streamserver.import_conflict import explain
 
     hidden = explain(error)
     if hidden is None:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from aiohttp import web
 
-from providers.catalog import Catalog, Policy, build_catalog
+from providers.catalog import Catalog, ResiliencePolicy, build_catalog
 from providers.clock import Clock, LoopClock
 from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport, Transport
 from providers.validation import Invalid
-from streamserver import supervisor as streams
 from streamserver.admission import Limiter, memory_limiter
 from streamserver.config.settings import Settings
-from streamserver.generation import Outcome
-from streamserver.http import fitness
+from streamserver.core import supervisor as streams
+from streamserver.core.generation import Outcome
+from streamserver.http import deployment_checks
 from streamserver.http.core import CORE, Core
 from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
 from streamserver.http.middleware import MIDDLEWARE
@@ -65,12 +65,12 @@ def create_app(
     metrics = Metrics(refusals=STATUS)
     spans = spans_for(environ)
     catalog = catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ)
-    metrics.know(catalog)
+    metrics.track(catalog)
     core = Core(
         settings=settings,
         catalog=catalog,
         supervisor=streams.Supervisor(
-            policy_for(settings), clock, store, tell(on_end, metrics.stream_ended, spans.write), metrics.keep
+            stream_limits(settings), clock, store, notify_all(on_end, metrics.stream_ended, spans.write), metrics.keep
         ),
         store=store,
         limiter=limiter or limiter_for(settings, clock),
@@ -81,7 +81,7 @@ def create_app(
     )
     app = web.Application(middlewares=MIDDLEWARE)
     app[CORE] = core
-    fitness.prepare(app)
+    deployment_checks.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
     app.cleanup_ctx.append(spans.open)  # the first to open is the last to end
@@ -95,7 +95,7 @@ def catalog_for(
     settings: Settings, registry: Registry, transport: Transport, clock: Clock, environ: Mapping[str, str]
 ) -> Catalog:
     """The providers that ``settings`` name."""
-    policy = Policy(
+    policy = ResiliencePolicy(
         first_token=settings.timeouts.first_token,
         idle=settings.timeouts.idle,
         attempts=settings.retry.attempts,
@@ -113,22 +113,22 @@ def catalog_for(
     )
 
 
-def tell(*observers: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+def notify_all(*observers: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
     """Tells each of them of a stream's end; one that fails keeps nobody from hearing of it."""
 
-    def told(outcome: Outcome) -> None:
+    def notify(outcome: Outcome) -> None:
         for observer in observers:
             try:
                 observer(outcome)
             except Exception as error:
                 log_crash("an observer of streams failed", error, request_id=outcome.request_id)
 
-    return told
+    return notify
 
 
-def policy_for(settings: Settings) -> streams.Policy:
+def stream_limits(settings: Settings) -> streams.StreamLimits:
     """The supervisor's bounds, from the settings."""
-    return streams.Policy(
+    return streams.StreamLimits(
         total=settings.timeouts.total,
         max_log_bytes=settings.resume.max_log_bytes,
         max_streams=settings.limits.max_streams,
@@ -146,8 +146,8 @@ def store_for(settings: Settings) -> Store:
     if resume.store == "memory":
         return MemoryStore()
     try:
-        from streamserver.store.redis.mirror import Lifetimes
-        from streamserver.store.redis.store import RedisStore
+        from streamserver.redis.replicator import Lifetimes
+        from streamserver.redis.store import RedisStore
     except ImportError:
         raise Invalid("resume.store", "needs the package redis: pip install 'streamserver[redis]'") from None
     running = settings.timeouts.total + resume.attach_seconds + resume.max_grace_seconds
@@ -162,7 +162,7 @@ def limiter_for(settings: Settings, clock: Clock) -> Limiter:
     """Limits of this process, or, with a shared store, of all nodes."""
     if settings.resume.store == "memory":
         return memory_limiter(clock)
-    from streamserver.admission.redis import RedisLimiter
+    from streamserver.redis.limiter import RedisLimiter
 
     return RedisLimiter(settings.resume.store)
 

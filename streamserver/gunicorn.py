@@ -27,7 +27,7 @@ class DrainingRunner(AppRunner):
         seconds = core.settings.server.drain_seconds
         deadline = time.monotonic() + seconds
         await core.supervisor.drain(seconds)
-        await self.until_taken(deadline - time.monotonic(), hurry=asyncio.Event())
+        await self.wait_flushed(deadline - time.monotonic(), expedite=asyncio.Event())
         await super().shutdown()
 
 

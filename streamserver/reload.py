@@ -18,9 +18,9 @@ from loguru import logger
 from providers.catalog import Catalog
 from providers.validation import Invalid
 from streamserver.config import ConfigError, Loaded, Settings
+from streamserver.core.supervisor import StreamLimits
 from streamserver.http.core import Core
 from streamserver.http.keys import Keys, KeysError
-from streamserver.supervisor import Policy
 from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.tracebacks import log_crash
 
@@ -51,7 +51,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     catalog: Catalog
     keys: Keys
-    policy: Policy
+    limits: StreamLimits
 
 
 class Reloader:
@@ -138,8 +138,8 @@ class Reloader:
         old = core.catalog
         core.settings, core.catalog, core.keys = settings, parts.catalog, parts.keys
         core.longest_seconds = max(core.longest_seconds, settings.timeouts.total)
-        core.supervisor.policy = parts.policy
-        core.metrics.know(parts.catalog)
+        core.supervisor.limits = parts.limits
+        core.metrics.track(parts.catalog)
         set_up_logs(settings.log)
         task = asyncio.get_running_loop().create_task(_close(old), name="close-old-providers")
         self._closing.add(task)
@@ -164,7 +164,7 @@ def _ignore() -> None:
 
 async def _close(old: Catalog) -> None:
     try:
-        await old.unused()
+        await old.wait_idle()
     finally:
         try:
             await old.aclose()

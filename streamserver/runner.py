@@ -16,10 +16,10 @@ from aiohttp.abc import AbstractAccessLogger
 from loguru import logger
 
 from streamserver.config.settings import Settings
+from streamserver.core.supervisor import Supervisor
 from streamserver.http.core import CORE
 from streamserver.http.state import REQUEST_ID, route_of
 from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, Server
-from streamserver.supervisor import Supervisor
 from streamserver.telemetry.logs import handle_loop_failure
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -86,13 +86,13 @@ class AppRunner(web.AppRunner):
             server.reader_dropped = core.metrics.reader_dropped  # type: ignore[method-assign]
         return server
 
-    async def until_taken(self, seconds: float, hurry: asyncio.Event) -> None:
-        """Wait until readers have taken what was written to them, at most ``seconds``, or until ``hurry`` is set:
+    async def wait_flushed(self, seconds: float, expedite: asyncio.Event) -> None:
+        """Wait until readers have taken what was written to them, at most ``seconds``, or until ``expedite`` is set:
         what is left in this process is lost with it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while (  # noqa: ASYNC110  # a buffer tells nobody that it is empty
-            _untaken(_transports(self)) and loop.time() < deadline and not hurry.is_set()
+            _has_unflushed(_transports(self)) and loop.time() < deadline and not expedite.is_set()
         ):
             await asyncio.sleep(POLL_SECONDS)
 
@@ -101,7 +101,7 @@ class AppRunner(web.AppRunner):
         such a connection cannot be closed."""
         transports = _transports(self)
         await super().cleanup()
-        if _untaken(transports):
+        if _has_unflushed(transports):
             await asyncio.sleep(GOODBYE_SECONDS)
             for transport in transports:
                 transport.abort()
@@ -112,7 +112,7 @@ def _transports(runner: web.AppRunner) -> list[asyncio.Transport]:
     return [each.transport for each in connections if each.transport is not None]
 
 
-def _untaken(transports: list[asyncio.Transport]) -> bool:
+def _has_unflushed(transports: list[asyncio.Transport]) -> bool:
     return any(transport.get_write_buffer_size() for transport in transports)
 
 
@@ -162,20 +162,20 @@ async def serve(
     settings: Settings,
     *,
     announce: Callable[[], None],
-    beside: AbstractAsyncContextManager[None] | None = None,
-    hurry: Collection[signal.Signals] = STOPS,
+    background: AbstractAsyncContextManager[None] | None = None,
+    expedite: Collection[signal.Signals] = STOPS,
 ) -> None:
     """Serve ``app`` on ``sock`` until SIGTERM or SIGINT, and then until its streams have ended.
 
     While it drains it still listens: new streams are refused with a 503, attaching and stopping work.
-    A second signal, if it is one of ``hurry``, shortens the drain; every stream is ended properly even then. ``beside``
-    is entered while it serves.
+    A second signal, if it is one of ``expedite``, shortens the drain; every stream is ended properly even then.
+    ``background`` is entered while it serves.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(handle_loop_failure)
     runner = AppRunner(app)
     # The signals are ours until the last stream has had its ending written: a third one must not cut it short.
-    with _Signals(loop, hurry) as signals:
+    with _Signals(loop, expedite) as signals:
         try:
             await runner.setup()
             await accept(runner, sock)
@@ -183,7 +183,7 @@ async def serve(
             gc.collect()
             gc.freeze()
             gc.set_threshold(*COLLECTOR_THRESHOLDS)
-            async with beside or nullcontext():
+            async with background or nullcontext():
                 announce()
                 await _drained(runner, app[CORE].supervisor, signals, settings.server.drain_seconds)
         finally:
@@ -200,8 +200,8 @@ async def _drained(runner: AppRunner, supervisor: Supervisor, signals: _Signals,
     logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + drain_seconds
-    await supervisor.drain(drain_seconds, hurry=signals.hurry)
-    await runner.until_taken(deadline - loop.time(), signals.hurry)
+    await supervisor.drain(drain_seconds, expedite=signals.expedite)
+    await runner.wait_flushed(deadline - loop.time(), signals.expedite)
 
 
 class _Signals:
@@ -210,12 +210,12 @@ class _Signals:
     So it does with SIGHUP, before it serves and after, lest endings that are being written are cut short.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, hurry: Collection[signal.Signals]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, expedite: Collection[signal.Signals]) -> None:
         self._loop = loop
         self._first: asyncio.Future[signal.Signals] = loop.create_future()
-        self._hurry = hurry
-        self._ours = {*STOPS, *hurry, signal.SIGHUP}
-        self.hurry = asyncio.Event()
+        self._expedite = expedite
+        self._ours = {*STOPS, *expedite, signal.SIGHUP}
+        self.expedite = asyncio.Event()
 
     def __enter__(self) -> _Signals:
         for number in self._ours:
@@ -235,5 +235,5 @@ class _Signals:
     def _receive(self, number: signal.Signals) -> None:
         if number in STOPS and not self._first.done():
             self._first.set_result(number)
-        elif number in self._hurry:
-            self._loop.call_later(INTERRUPT_DRAIN_SECONDS, self.hurry.set)
+        elif number in self._expedite:
+            self._loop.call_later(INTERRUPT_DRAIN_SECONDS, self.expedite.set)

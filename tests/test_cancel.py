@@ -9,7 +9,7 @@ import time
 import aiohttp
 import pytest
 
-from streamserver.generation import Outcome
+from streamserver.core.generation import Outcome
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.application import running_app
 from tests.support.client import RawStream, stream_url

@@ -19,7 +19,7 @@ from providers.validation import Invalid, convert
 from streamserver.cli import _parser
 from streamserver.config import Settings
 from streamserver.config.load import _check
-from streamserver.failures import FAILURES
+from streamserver.core.error_codes import FAILURES
 from streamserver.http.problems import STATUS
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ async def cut(exchange: Exchange) -> None:
     await exchange.send(chunk(TOKEN))
 
 
-async def nonsense(exchange: Exchange) -> None:
+async def malformed_response(exchange: Exchange) -> None:
     await exchange.start_stream()
     await exchange.send(chunk(TOKEN) + f"data: {{{TOKEN} {PROMPT}\n\n")
 
@@ -65,7 +65,16 @@ def refusing(status: int) -> object:
     return script
 
 
-SCRIPTS = [whole, cut, nonsense, no_http, reset, in_band, hang, *map(refusing, (302, 400, 401, 404, 429, 500))]
+SCRIPTS = [
+    whole,
+    cut,
+    malformed_response,
+    no_http,
+    reset,
+    in_band,
+    hang,
+    *map(refusing, (302, 400, 401, 404, 429, 500)),
+]
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])

@@ -15,8 +15,8 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 from aiohttp_sse import EventSourceResponse
 
-from providers.body import Body
-from streamserver.http.response import StreamResponse
+from providers.response_body import Body
+from streamserver.http.responses.sse_response import StreamResponse
 from streamserver.protocol import Protocol
 from streamserver.protocol import Server as OurServer
 from streamserver.runner import AppRunner

@@ -23,7 +23,7 @@ from streamserver import create_app, load, reload, settings
 from streamserver.admission import Limiter, Quota
 from streamserver.admission.limiter import MemoryCounters
 from streamserver.admission.slots import MemorySlots
-from streamserver.app import catalog_for, keys_for, policy_for
+from streamserver.app import catalog_for, keys_for, stream_limits
 from streamserver.cli import main
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.core import CORE, Core
@@ -171,7 +171,7 @@ async def test_another_file_of_keys_is_read_once_and_looked_at_from_then_on(
 
     def build(settings: Settings) -> Parts:
         catalog = catalog_for(settings, registry, AiohttpTransport(), LoopClock(), {})
-        return Parts(catalog, keys_for(settings, {}), policy_for(settings))
+        return Parts(catalog, keys_for(settings, {}), stream_limits(settings))
 
     async def until_looked() -> None:
         """Long enough to see a change, and that it has settled."""
@@ -227,7 +227,7 @@ async def reload_with(core: Core, tables: dict[str, Any]) -> None:
 
     def build(settings: Settings) -> Parts:
         catalog = catalog_for(settings, load_registry(), AiohttpTransport(), core.clock, {})
-        return Parts(catalog, keys_for(settings, {}), policy_for(settings))
+        return Parts(catalog, keys_for(settings, {}), stream_limits(settings))
 
     assert await Reloader(core, loaded, load=lambda: loaded, build=build).reload()
 
@@ -344,7 +344,7 @@ async def test_what_a_shared_store_takes_only_after_a_restart_is_said_to_be_in_f
             await reload_with(core, changed)
         finally:
             logger.remove(sink)
-        assert core.supervisor.policy.total == 60
+        assert core.supervisor.limits.total == 60
     shared = [
         "these changes are in force for streams of this process, and for what the shared store keeps and for "
         "other nodes' streams only after a restart: resume.retention_seconds, timeouts.total"

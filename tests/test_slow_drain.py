@@ -93,24 +93,24 @@ async def test_what_is_written_and_not_taken_is_waited_for(slow_reader: Callable
     await runner.setup()
     sock = listen("127.0.0.1", 0)
     await accept(runner, sock)
-    loop, hurry = asyncio.get_running_loop(), asyncio.Event()
+    loop, expedite = asyncio.get_running_loop(), asyncio.Event()
     try:
         slow = slow_reader(sock.getsockname()[1])
         async with asyncio.timeout(20):
             while not any(transport.get_write_buffer_size() for transport in _transports(runner)):
                 await asyncio.sleep(0.01)
         began = loop.time()
-        await runner.until_taken(0.2, hurry)
+        await runner.wait_flushed(0.2, expedite)
         assert loop.time() - began >= 0.2, "for so long"
-        waiting = asyncio.create_task(runner.until_taken(60, hurry))
+        waiting = asyncio.create_task(runner.wait_flushed(60, expedite))
         await asyncio.sleep(0)
         assert not waiting.done()
         await slow.take_all()
         async with asyncio.timeout(30):
             await waiting
         slow_reader(sock.getsockname()[1])
-        hurry.set()
+        expedite.set()
         async with asyncio.timeout(30):
-            await runner.until_taken(60, hurry)
+            await runner.wait_flushed(60, expedite)
     finally:
         await runner.cleanup()

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from providers.echo import EchoOptions
-from providers.errors import BY_CODE, Deadline, ProviderError, UpstreamTimeout
+from providers.errors import BY_CODE, DeadlineName, ProviderError, UpstreamTimeout
 from streamserver.admission import LimitReached
-from streamserver.failures import FAILURES, failed, failed_with
+from streamserver.core.error_codes import FAILURES, failed, failed_with
+from streamserver.core.refusals import LIMITS, UserLimit
 from streamserver.http.problems import STATUS, Problem, invalid
 from streamserver.http.quotas import refusal
-from streamserver.refusals import LIMITS, UserLimit
 from streamserver.telemetry.metrics import METRICS
 from tests.support.contract import ECHO_OPTIONS, PROBLEM_STATUS, STREAM_CODES
 
@@ -56,8 +56,8 @@ def test_what_a_provider_raises_becomes_the_failure_of_its_code(kind: type[Provi
     assert terminal.retry_after == (None if kind is UpstreamTimeout else 7)
 
 
-@pytest.mark.parametrize("name", get_args(Deadline))
-def test_a_timeout_says_which_deadline_passed(name: Deadline) -> None:
+@pytest.mark.parametrize("name", get_args(DeadlineName))
+def test_a_timeout_says_which_deadline_passed(name: DeadlineName) -> None:
     assert f"({name})" in UpstreamTimeout(name, 2.5).message
     assert "2.5 s" in UpstreamTimeout(name, 2.5).message
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from providers.answers import by_status, detail_of, retry_after
 from providers.errors import (
     ContextLength,
     InvalidRequest,
@@ -21,6 +20,7 @@ from providers.errors import (
     RateLimited,
     UpstreamError,
 )
+from providers.http_errors import by_status, detail_of, retry_after
 
 _BY_TYPE: Mapping[str, type[ProviderError]] = {
     "invalid_request_error": InvalidRequest,

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from providers.answers import read_payload
 from providers.anthropic import errors
 from providers.base import Event, Finish, Reasoning, Text, ToolCall, Usage
 from providers.errors import UpstreamError, disconnected
+from providers.http_errors import read_payload
 
 _FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",

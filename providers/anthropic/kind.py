@@ -13,9 +13,9 @@ from providers.anthropic.events import MessageReader
 from providers.anthropic.messages import payload
 from providers.base import ChatRequest
 from providers.errors import ProviderError
-from providers.eventstream import EventStreamProvider, Reader
 from providers.options import ApiOptions, Context, HttpUrl
 from providers.sdk import plain_headers, without_environment
+from providers.sse_provider import Reader, SSEProvider
 from providers.transport import HttpRequest
 
 BASE_URL = "https://api.anthropic.com"
@@ -27,7 +27,7 @@ class AnthropicOptions(ApiOptions, frozen=True, kw_only=True):
     base_url: HttpUrl = BASE_URL
 
 
-class Anthropic(EventStreamProvider):
+class Anthropic(SSEProvider):
     """A provider that speaks Anthropic's Messages API."""
 
     def __init__(self, options: AnthropicOptions, context: Context) -> None:

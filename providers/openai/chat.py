@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Reasoning, Text, ToolCall, Usage
 from providers.errors import ProviderError, disconnected
+from providers.http_errors import read_payload
 from providers.openai import errors
 from providers.openai.chunks import CHUNK, Chunk, Delta, ToolCallDelta
 from providers.openai.options import SharedOptions

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from providers.answers import by_status, detail_of, retry_after
 from providers.errors import (
     ContentFilter,
     ContextLength,
@@ -25,6 +24,7 @@ from providers.errors import (
     RateLimited,
     UpstreamError,
 )
+from providers.http_errors import by_status, detail_of, retry_after
 
 _BY_CODE: Mapping[str, type[ProviderError]] = {
     "insufficient_quota": QuotaExceeded,

@@ -10,11 +10,11 @@ import openai
 
 from providers.base import ChatRequest
 from providers.errors import ProviderError
-from providers.eventstream import EventStreamProvider, Reader
 from providers.openai import chat, errors, responses
 from providers.openai.options import OpenAIOptions, SharedOptions
 from providers.options import Context
 from providers.sdk import plain_headers, without_environment
+from providers.sse_provider import Reader, SSEProvider
 from providers.transport import HttpRequest
 
 
@@ -25,7 +25,7 @@ class Address(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-class OpenAIApi(EventStreamProvider):
+class OpenAIApi(SSEProvider):
     """A provider that speaks OpenAI's API to ``address``."""
 
     def __init__(self, options: SharedOptions, context: Context, address: Address) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from providers.answers import read_payload
 from providers.base import ChatRequest, Event, Finish, Message, Reasoning, Text, ToolCall, Usage
 from providers.errors import InvalidRequest, disconnected
+from providers.http_errors import read_payload
 from providers.openai import errors
 
 PATH = "responses"

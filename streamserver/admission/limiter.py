@@ -16,7 +16,7 @@ from limits.limits import safe_string
 from providers.clock import Clock
 from streamserver.admission.slots import MemorySlots, Slots
 from streamserver.admission.storage import MemoryStorage
-from streamserver.refusals import UserLimit
+from streamserver.core.refusals import UserLimit
 from streamserver.store.base import StoreUnavailable
 
 MINUTE_SECONDS = 60

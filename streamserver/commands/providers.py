@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text as Cell
 
 from providers.base import TOKENS, ChatRequest, Message
-from providers.catalog import Catalog, Configured
+from providers.catalog import Catalog, ProviderEntry
 from providers.clock import LoopClock
 from providers.errors import ProviderError
 from providers.registry import Registry
@@ -66,7 +66,7 @@ async def _show(settings: Settings, registry: Registry, probe: bool, environ: Ma
     return 0 if probed is None or all(each.ok for each in probed) else 1
 
 
-async def _probe(configured: Configured) -> Probed:
+async def _probe(configured: ProviderEntry) -> Probed:
     """Send a tiny request, and let go at the first token."""
     if configured.reason is not None:
         return Probed("not asked", ok=False)
@@ -99,7 +99,7 @@ def _table(catalog: Catalog, settings: Settings, probed: Sequence[Probed] | None
     return table
 
 
-def _role(configured: Configured, settings: Settings) -> str:
+def _role(configured: ProviderEntry, settings: Settings) -> str:
     name, fallback = configured.name, settings.provider.fallback
     if name == settings.provider.default:
         return "default"

@@ -20,7 +20,7 @@ from providers.registry import Registry
 from providers.transport import AiohttpTransport
 from providers.validation import Invalid
 from streamserver import __version__
-from streamserver.app import catalog_for, create_app, keys_for, policy_for
+from streamserver.app import catalog_for, create_app, keys_for, stream_limits
 from streamserver.commands.base import CommandError, give_up_output
 from streamserver.config import Loaded, Settings
 from streamserver.http.core import CORE
@@ -89,13 +89,13 @@ def _serve_on(
     def announce() -> None:
         _announce(app, sock, loaded, warnings)
 
-    def work(app: web.Application, ready: Callable[[], None], hurry: Collection[Signals] = STOPS) -> int:
+    def work(app: web.Application, ready: Callable[[], None], expedite: Collection[Signals] = STOPS) -> int:
         reloader = Reloader(
             app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
         )
         runner = asyncio.Runner(loop_factory=EventLoop)
         try:
-            runner.run(serve(app, sock, settings, announce=ready, beside=reloader.active(), hurry=hurry))
+            runner.run(serve(app, sock, settings, announce=ready, background=reloader.active(), expedite=expedite))
         finally:
             # All has been said and closed by now. What uvloop cannot close is a connection whose other side is slow to
             # say goodbye: no reason to end as a failure.
@@ -108,7 +108,7 @@ def _serve_on(
     # Each worker makes its own application: no two of them may be the same node.
     workers = Workers(
         settings.server.workers,
-        lambda ready: work(create_app(settings, registry=registry), ready, hurry=(HURRY,)),
+        lambda ready: work(create_app(settings, registry=registry), ready, expedite=(HURRY,)),
         drain_seconds=settings.server.drain_seconds,
     )
     return workers.run(announce)
@@ -117,7 +117,7 @@ def _serve_on(
 def _parts(settings: Settings, registry: Registry, clock: Clock) -> Parts:
     keys = keys_for(settings, os.environ)
     transport = AiohttpTransport()
-    return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, policy_for(settings))
+    return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, stream_limits(settings))
 
 
 def _listen(settings: Settings) -> socket.socket:

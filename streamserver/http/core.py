@@ -9,9 +9,9 @@ from providers.catalog import Catalog
 from providers.clock import Clock
 from streamserver.admission import Limiter
 from streamserver.config.settings import Settings
+from streamserver.core.supervisor import Supervisor
 from streamserver.http.keys import Keys
 from streamserver.store.base import Readable, Store
-from streamserver.supervisor import Supervisor
 from streamserver.telemetry.metrics import Metrics
 
 

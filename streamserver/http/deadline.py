@@ -15,12 +15,12 @@ class RequestDeadline:
         self._clock = clock
         self._timer: Timer | None = None
 
-    def within(self, seconds: float) -> None:
+    def set(self, seconds: float) -> None:
         """Set or move the deadline: ``seconds`` from now."""
-        self.lift()
+        self.clear()
         self._timer = self._clock.call_at(self._clock.time() + seconds, self._expire)
 
-    def lift(self) -> None:
+    def clear(self) -> None:
         """Have no deadline."""
         if self._timer is not None:
             self._timer.cancel()

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from providers.base import Reasoning, ToolCall
 from streamserver.config.settings import Settings
-from streamserver.http.chat import QUERY_FIELDS, ChatFields
+from streamserver.http.apis.native.chat import QUERY_FIELDS, ChatFields
 from streamserver.http.core import core_of
 from streamserver.http.position import POSITION
 from streamserver.http.problems import STATUS, ProblemBody

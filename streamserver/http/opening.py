@@ -6,17 +6,17 @@ from contextlib import ExitStack
 
 from aiohttp import web
 
-from providers.catalog import Configured
+from providers.catalog import ProviderEntry
 from streamserver.admission import LimitReached, Quota
-from streamserver.http.chat import Asked
-from streamserver.http.clients import client_of
+from streamserver.core.refusals import Draining, TooManyStreams
+from streamserver.core.supervisor import Stream
+from streamserver.http.apis.native.chat import Asked
+from streamserver.http.client_address import client_of
 from streamserver.http.core import Core, core_of
 from streamserver.http.problems import Problem
 from streamserver.http.quotas import quota_of, refusal, user_of
 from streamserver.http.state import KEY_NAME, REQUEST_ID
-from streamserver.refusals import Draining, TooManyStreams
 from streamserver.store.base import StoreUnavailable
-from streamserver.supervisor import Stream
 
 RETRY_SECONDS = 1.0
 """When to come again after a refusal that may soon have passed."""
@@ -36,7 +36,7 @@ async def open_stream(request: web.Request, asked: Asked) -> Stream:
             core.supervisor.check_room()
             await core.limiter.admit(account, quota, held)
             configured = _still_configured(core, asked)
-            held.enter_context(core.catalog.used())
+            held.enter_context(core.catalog.lease())
             stream = core.supervisor.open(
                 asked.request,
                 configured,
@@ -64,7 +64,7 @@ async def open_stream(request: web.Request, asked: Asked) -> Stream:
     return stream
 
 
-def _still_configured(core: Core, asked: Asked) -> Configured:
+def _still_configured(core: Core, asked: Asked) -> ProviderEntry:
     """The provider by its name, as it is now: while the request waited, the configuration may have been replaced."""
     configured = core.catalog.get(asked.configured.name)
     if configured is None or not configured.offers(asked.request.model):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from providers.catalog import Configured
+from providers.catalog import ProviderEntry
 from streamserver.assets import web_folder
-from streamserver.http.chat import read_query
-from streamserver.http.choice import allowed_providers
+from streamserver.core.model_selection import allowed_providers
+from streamserver.http.apis.native.chat import read_query
 from streamserver.http.core import core_of
 from streamserver.http.quotas import user_of
 from streamserver.telemetry.metrics import CONTENT_TYPE
@@ -49,7 +49,7 @@ async def providers(request: web.Request) -> web.Response:
     return web.json_response({"default": allowed[0].name, "providers": listed}, headers={"Cache-Control": "no-store"})
 
 
-def _listed(configured: Configured) -> dict[str, object]:
+def _listed(configured: ProviderEntry) -> dict[str, object]:
     breaker = configured.breaker
     retry_in = breaker.retry_in
     return {

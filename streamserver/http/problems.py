@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
-from streamserver.refusals import LimitName
+from streamserver.core.refusals import LimitName
 
 STATUS: Mapping[str, int] = {
     "malformed": 400,

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from streamserver.admission import LimitReached, Quota
 from streamserver.config.settings import Settings, User
+from streamserver.core.refusals import UserLimit
 from streamserver.http.core import core_of
 from streamserver.http.problems import Problem
 from streamserver.http.state import KEY_NAME
-from streamserver.refusals import UserLimit
 
 ANYBODY = User()
 """Who has no table of their own in the settings."""

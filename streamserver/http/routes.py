@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from streamserver.http import pages, streams
+from streamserver.http import pages
+from streamserver.http.apis.native import handlers as streams
 from streamserver.http.openapi import openapi
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (

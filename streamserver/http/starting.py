@@ -9,7 +9,8 @@ import re
 import msgspec
 from aiohttp import web
 
-from streamserver.http.chat import Asked
+from streamserver.core.supervisor import Stream
+from streamserver.http.apis.native.chat import Asked
 from streamserver.http.core import Core, core_of
 from streamserver.http.opening import RETRY_SECONDS, account_of, open_stream, store_unavailable
 from streamserver.http.problems import Problem, invalid
@@ -17,7 +18,6 @@ from streamserver.http.state import KEY_NAME
 from streamserver.log.base import Log
 from streamserver.log.records import Failed
 from streamserver.store.base import Claim, Claimed, Readable, StoreUnavailable
-from streamserver.supervisor import Stream
 
 KEY = r"[\x21-\x7e]{8,128}"
 """The pattern of an idempotency key."""

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from streamserver.http.deadline import RequestDeadline
-from streamserver.http.response import StreamResponse
+from streamserver.http.responses.sse_response import StreamResponse
 from streamserver.wire.base import Encoder
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from providers.base import Delta
-from streamserver.log.records import Record, Start, Terminal
+from streamserver.log.records import Piece, Record, Start, Terminal
 
 
 class LogFull(Exception):
@@ -44,7 +43,7 @@ class Log(Protocol):
         """How many records there are; the offset of the next one."""
         ...
 
-    def append(self, record: Delta) -> bool:
+    def append(self, record: Piece) -> bool:
         """Add a piece and wake the readers. False, and nothing added, if the log is closed.
 
         Raises :class:`LogFull`, with nothing added; an end has room in any log.

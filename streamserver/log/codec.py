@@ -7,49 +7,71 @@ from typing import Any
 
 import msgspec
 
-from providers.base import Reasoning, Text, ToolCall
-from providers.jsontext import scalar
-from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, TokenUsage
+from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.jsontext import scalar, scalars
+from streamserver.log.records import ContinuedText, Done, Failed, Record, Start
 
 KINDS: dict[str, type[Record]] = {
     "s": Start,
     "t": Text,
     "c": ContinuedText,
+    "x": Refusal,
     "r": Reasoning,
     "k": ToolCall,
+    "b": BlockEnd,
+    "w": Frame,
     "d": Done,
     "f": Failed,
 }
 """Every kind of record, under the tag it travels with."""
 
 _TAGS = {kind: tag for tag, kind in KINDS.items()}
+_FLAT = frozenset({Text, ContinuedText, Refusal, Reasoning, ToolCall})
+"""Kinds whose fields are plain values."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 
 class Unreadable(ValueError):
-    """No records that are known here: of another version's writer, perhaps."""
+    """Bytes that are no records known here, perhaps those of another version's writer."""
 
 
 def encode(records: Sequence[Record]) -> bytes:
-    """The bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
-    rows = [(_TAGS[type(record)], *msgspec.structs.astuple(record)) for record in records]
+    """Return the bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
+    rows = [_row(record) for record in records]
     try:
         return _encode(rows)
     except UnicodeEncodeError:
-        return _encode([[scalar(value) if isinstance(value, str) else value for value in row] for row in rows])
+        return _encode([[_clean(value) for value in row] for row in rows])
 
 
 def decode(data: bytes) -> list[Record]:
-    """What :func:`encode` made ``data`` from. Raises :class:`Unreadable`."""
+    """Return the records that ``data`` was made from. Raises :class:`Unreadable`."""
     try:
         return [_record(*row) for row in _decode(data)]
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise Unreadable from error
 
 
-def _record(tag: str, *fields: Any) -> Record:
+def _row(record: Record) -> tuple[Any, ...]:
+    if isinstance(record, Frame):
+        return ("w", record.protocol, record.type, record.data, [_row(piece) for piece in record.pieces])
+    return (_TAGS[type(record)], *msgspec.structs.astuple(record))
+
+
+def _record(tag: str, *fields: Any) -> Any:
     kind = KINDS[tag]
-    if kind is Done or kind is Failed:
-        fields = tuple(TokenUsage(**field) if isinstance(field, dict) else field for field in fields)
-    return kind(*fields)
+    if kind in _FLAT:
+        return kind(*fields)
+    if kind is Frame:
+        protocol, name, data, pieces = fields
+        return Frame(protocol, name, data, tuple(_record(*piece) for piece in pieces))
+    return msgspec.convert(dict(zip(kind.__struct_fields__, fields, strict=False)), kind)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return scalar(value)
+    if isinstance(value, bytes):
+        return value
+    return scalars(msgspec.to_builtins(value, builtin_types=(bytes,)))

@@ -6,9 +6,9 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-from providers.base import Delta
+from providers.base import BlockEnd, Frame
 from streamserver.log.base import LogFull
-from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Record, Start, Terminal
+from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Piece, Record, Start, Terminal
 
 
 class MemoryLog:
@@ -30,12 +30,15 @@ class MemoryLog:
     def __len__(self) -> int:
         return len(self._records)
 
-    def append(self, record: Delta) -> bool:
+    def append(self, record: Piece) -> bool:
         if self.terminal is not None:
             return False
-        text = record.text
-        text_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-        size = self.size_bytes + RECORD_OVERHEAD_BYTES + text_bytes
+        if isinstance(record, (Frame, BlockEnd)):
+            size = self.size_bytes + RECORD_OVERHEAD_BYTES + _opaque_bytes(record)
+        else:
+            text = record.text
+            text_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            size = self.size_bytes + RECORD_OVERHEAD_BYTES + text_bytes
         if size > self._max_bytes:
             raise LogFull
         self.size_bytes = size
@@ -72,3 +75,10 @@ class MemoryLog:
         for wake in self._waiters:
             call_soon(wake)
         self._waiters.clear()
+
+
+def _opaque_bytes(record: Frame | BlockEnd) -> int:
+    """Return the bytes of what only a wire of the provider's protocol reads. The pieces of a frame are part of it."""
+    if isinstance(record, Frame):
+        return len(record.data)
+    return 0 if record.opaque is None else sum(len(str(value)) for value in record.opaque.data.values())

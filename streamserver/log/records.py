@@ -5,11 +5,12 @@ The records are no wire format: :mod:`streamserver.wire` makes each of those fro
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
-from providers.base import Delta, Text
+from providers.base import BlockEnd, Delta, Frame, Text, UsageDetails
 
 RECORD_OVERHEAD_BYTES = 64
 """What a record counts for in ``resume.max_log_bytes``, besides its text in UTF-8."""
@@ -25,12 +26,22 @@ class TokenUsage(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """Record 0 of every log."""
+    """Record 0 of every log: what each replay of the stream, at any node, must repeat identically.
+
+    ``created`` is in whole seconds since the epoch. ``wire`` is the name of the wire that the request came on,
+    ``options`` what that wire needs to encode the answer again. ``user`` is the API key's name, empty for anonymous
+    callers. Logs of the native wire hold no :class:`~providers.base.BlockEnd` and no :class:`~providers.base.Frame`.
+    """
 
     stream_id: str
     request_id: str
     provider: str
     model: str
+    created: int = 0
+    keepalive_seconds: float = 15.0
+    wire: str = "native"
+    user: str = ""
+    options: Mapping[str, Any] = {}
 
 
 class ContinuedText(Text, frozen=True, gc=False):
@@ -50,10 +61,13 @@ class Done(msgspec.Struct, frozen=True):
     usage: TokenUsage | None
     ttft_ms: float | None
     duration_ms: float
+    usage_details: UsageDetails | None = None
+    provider_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The stream failed. ``code`` is one of :data:`streamserver.failures.FAILURES`; ``usage`` is None if
+    """The stream failed. ``code`` is one of :data:`streamserver.core.error_codes.FAILURES`; ``usage`` is None if
     nothing was sent to a provider, ``retry_after`` (seconds) if unknown."""
 
     code: str
@@ -69,9 +83,11 @@ NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})
 has no number on the wire."""
 
 Terminal: TypeAlias = Done | Failed
-Record: TypeAlias = Start | Delta | Terminal
+Piece: TypeAlias = Delta | BlockEnd | Frame
+"""What a generation appends between the start and the end."""
+Record: TypeAlias = Start | Piece | Terminal
 
 
-def has_number(terminal: Terminal) -> bool:
+def has_stable_offset(terminal: Terminal) -> bool:
     """Whether the producer wrote this end itself, so that its offset is the same for everyone."""
     return isinstance(terminal, Done) or terminal.code not in NOT_BY_PRODUCER

@@ -54,7 +54,7 @@ class Readable(Protocol):
     def reading(self) -> AbstractContextManager[None]:
         """Count a reader for as long as the block runs.
 
-        Raises :class:`~streamserver.refusals.TooManyReaders`.
+        Raises :class:`~streamserver.core.refusals.TooManyReaders`.
         """
         ...
 
@@ -69,11 +69,11 @@ class Readable(Protocol):
 class Produced(Readable, Protocol):
     """A stream that this process generates."""
 
-    def read_elsewhere(self, readers: int) -> None:
+    def set_remote_readers(self, readers: int) -> None:
         """So many readers on other nodes read it now."""
         ...
 
-    def lose(self) -> None:
+    def fence(self) -> None:
         """Other nodes have ended it, and told their readers ``producer_lost``: end it here too."""
         ...
 

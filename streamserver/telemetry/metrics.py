@@ -22,9 +22,9 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from providers.catalog import Catalog
 from providers.resilience import Breaker
-from streamserver.generation import Outcome
+from streamserver.core.generation import Outcome
+from streamserver.core.refusals import LIMITS, LimitName
 from streamserver.log.records import Done
-from streamserver.refusals import LIMITS, LimitName
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
@@ -171,7 +171,7 @@ class Metrics:
         self._models: dict[str, frozenset[str]] = {}
         self._breakers: list[Breaker] = []
 
-    def know(self, catalog: Catalog) -> None:
+    def track(self, catalog: Catalog) -> None:
         """These providers and models, and those known before, are labels by their own names. Who is left out is told
         of these alone."""
         for breaker in self._breakers:

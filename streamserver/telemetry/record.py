@@ -7,7 +7,7 @@ from typing import Any
 
 from loguru import logger
 
-from streamserver.generation import Outcome
+from streamserver.core.generation import Outcome
 from streamserver.log.records import Done
 from streamserver.telemetry.tracebacks import log_crash
 

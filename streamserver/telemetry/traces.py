@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from streamserver.generation import Outcome
+from streamserver.core.generation import Outcome
 from streamserver.log.records import Done
 from streamserver.telemetry.record import only_name
 

@@ -11,9 +11,9 @@ from typing import assert_never
 
 import msgspec
 
-from providers.base import Reasoning, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, Text, ToolCall
 from providers.jsontext import scalar, scalars
-from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, Terminal, has_number
+from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, TokenUsage, has_stable_offset
 from streamserver.wire.base import MAX_BATCH_BYTES
 
 RETRY_MS = 1000
@@ -21,6 +21,23 @@ RETRY_MS = 1000
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _to_json = msgspec.json.Encoder().encode
+
+
+class _StartFields(msgspec.Struct, frozen=True):
+    stream_id: str
+    request_id: str
+    provider: str
+    model: str
+    keepalive_seconds: float
+
+
+class _DoneFields(msgspec.Struct, frozen=True):
+    finish_reason: str
+    provider: str
+    model: str
+    usage: TokenUsage | None
+    ttft_ms: float | None
+    duration_ms: float
 
 
 class NativeEncoder:
@@ -61,25 +78,33 @@ def _block(event_id: str, record: Record) -> bytes:
         return scalar(block).encode()
 
 
-def _other_block(event_id: str, record: Reasoning | ToolCall | Start | Terminal) -> str:
+def _other_block(event_id: str, record: Record) -> str:
     match record:
         case Reasoning():
             return _json_block("reasoning", event_id, record)
         case ToolCall():
             return _json_block("tool_call", event_id, record)
         case Start():
-            return f"retry: {RETRY_MS}\n{_json_block('start', event_id, record)}"
+            fields = _StartFields(
+                record.stream_id, record.request_id, record.provider, record.model, record.keepalive_seconds
+            )
+            return f"retry: {RETRY_MS}\n{_json_block('start', event_id, fields)}"
         case Done():
-            return _json_block("done", event_id, record)
+            done = _DoneFields(
+                record.finish_reason, record.provider, record.model, record.usage, record.ttft_ms, record.duration_ms
+            )
+            return _json_block("done", event_id, done)
         case Failed():
-            if not has_number(record):
+            if not has_stable_offset(record):
                 event_id = f"{event_id.rpartition(':')[0]}:end"
             return _json_block("error", event_id, record)
+        case BlockEnd() | Frame() | Text():
+            raise TypeError(f"the log of a native stream holds no {type(record).__name__}")
         case _:
             assert_never(record)
 
 
-def _json_block(event: str, event_id: str, record: Record) -> str:
+def _json_block(event: str, event_id: str, record: msgspec.Struct) -> str:
     try:
         data = _to_json(record)
     except UnicodeEncodeError:

@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 
 from providers.base import ChatRequest, Event, Message, Text
-from providers.catalog import Configured
+from providers.catalog import ProviderEntry
 from providers.clock import LoopClock
 from providers.resilience import Breaker
 from streamserver.admission import Quota, memory_limiter
-from streamserver.generation import Outcome
+from streamserver.core.generation import Outcome
+from streamserver.core.supervisor import Stream, StreamLimits, Supervisor
 from streamserver.store import MemoryStore
-from streamserver.supervisor import Policy, Stream, Supervisor
 
 CANCELS = 100_000
 AT_A_TIME = 500
@@ -41,7 +41,7 @@ async def test_a_hundred_thousand_cancelled_streams_later_the_count_is_0() -> No
     clock = LoopClock()
     limiter = memory_limiter(clock)
     supervisor = Supervisor(
-        Policy(
+        StreamLimits(
             total=600,
             max_log_bytes=10_000,
             max_streams=AT_A_TIME,
@@ -54,7 +54,7 @@ async def test_a_hundred_thousand_cancelled_streams_later_the_count_is_0() -> No
         MemoryStore(),
         on_end,
     )
-    configured = Configured("silent", "silent", "m", (), False, None, Silent(), Breaker(clock))
+    configured = ProviderEntry("silent", "silent", "m", (), False, None, Silent(), Breaker(clock))
     chance = random.Random(7)
 
     async def open_one() -> Stream:

@@ -287,7 +287,7 @@ def test_help_is_printed_whatever_the_terminal_can_show(tmp_path: Path) -> None:
     assert "usage: streamserver" in done.stdout
 
 
-@pytest.mark.parametrize("host", ["a..b", "x" * 300, "nonsense.invalid"])
+@pytest.mark.parametrize("host", ["a..b", "x" * 300, "malformed_response.invalid"])
 def test_a_host_that_is_none_is_said_in_one_line(tmp_path: Path, host: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streamserver", "--provider", "echo", "--port", "0", "--host", host],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from streamserver.failures import FAILURES
+from streamserver.core.error_codes import FAILURES
 from tests.faults.case import MARK, Case
-from tests.faults.lab import Run
+from tests.faults.harness import Run
 from tests.support.sse import text_of
 
 

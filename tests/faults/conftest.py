@@ -1,4 +1,4 @@
-"""The laboratory of a module, on the event loop that the server runs on."""
+"""The start_harness of a module, on the event loop that the server runs on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from streamserver.loop import EventLoop
-from tests.faults.lab import Lab, laboratory
+from tests.faults.harness import FaultHarness, start_harness
 
 pytest.register_assert_rewrite("tests.faults.check")
 
@@ -19,7 +19,9 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+async def harness(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[FaultHarness]:
     """Servers of the kind that the module's ``KIND`` names."""
-    async with laboratory(request.module.KIND, tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
+    async with start_harness(request.module.KIND, tmp_path_factory.mktemp("harness")) as harness:
+        yield harness

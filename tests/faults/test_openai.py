@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.case import Case
 from tests.faults.check import check
-from tests.faults.lab import Lab
+from tests.faults.harness import FaultHarness
 from tests.faults.openai_answers import ANSWERS
 from tests.faults.openai_streams import STREAMS
 from tests.faults.shared import BEFORE, INSTEAD
@@ -16,15 +16,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("case", BEFORE, ids=lambda case: case.name)
-async def test_before_the_connection(lab: Lab, case: Case) -> None:
-    check(case, await lab.run(case))
+async def test_before_the_connection(harness: FaultHarness, case: Case) -> None:
+    check(case, await harness.run(case))
 
 
 @pytest.mark.parametrize("case", [*INSTEAD, *ANSWERS], ids=lambda case: case.name)
-async def test_instead_of_the_stream(lab: Lab, case: Case) -> None:
-    check(case, await lab.run(case))
+async def test_instead_of_the_stream(harness: FaultHarness, case: Case) -> None:
+    check(case, await harness.run(case))
 
 
 @pytest.mark.parametrize("case", STREAMS, ids=lambda case: case.name)
-async def test_in_the_stream(lab: Lab, case: Case) -> None:
-    check(case, await lab.run(case))
+async def test_in_the_stream(harness: FaultHarness, case: Case) -> None:
+    check(case, await harness.run(case))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamserver.failures import FAILURES
+from streamserver.core.error_codes import FAILURES
 from tests.faults import anthropic_answers, anthropic_streams, openai_answers, openai_streams
 from tests.faults.case import Case
 from tests.faults.shared import BEFORE, INSTEAD

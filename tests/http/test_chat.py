@@ -20,7 +20,7 @@ from providers.transport import Transport
 from streamserver.app import catalog_for
 from streamserver.config import Settings
 from streamserver.config.settings import Limits, User
-from streamserver.http.chat import QUERY_FIELDS, Asked, fields_of_body, fields_of_query, read_query, resolve
+from streamserver.http.apis.native.chat import QUERY_FIELDS, Asked, fields_of_body, fields_of_query, read_query, resolve
 from streamserver.http.problems import Problem
 
 ANYONE = User()

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from streamserver.http.response import StreamResponse
+from streamserver.http.responses.sse_response import StreamResponse
 
 
 @asynccontextmanager

@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from providers.base import Text
-from streamserver.failures import failed
-from streamserver.http.response import StreamResponse
-from streamserver.http.tail import BATCH_RECORDS, follow
+from streamserver.core.error_codes import failed
+from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.tail import BATCH_RECORDS, follow
 from streamserver.log.memory import MemoryLog
 from streamserver.wire.base import MAX_BATCH_BYTES
 from streamserver.wire.native import NativeEncoder

@@ -11,14 +11,14 @@ import msgspec
 
 from streamserver.app import create_app
 from streamserver.config import Settings
-from streamserver.generation import Generation
+from streamserver.core.generation import Generation
+from streamserver.core.supervisor import Stream
 from streamserver.http.core import CORE
-from streamserver.http.response import StreamResponse
+from streamserver.http.responses.sse_response import StreamResponse
 from streamserver.loadtest.plan import Plan
 from streamserver.loadtest.run import perform
 from streamserver.log.memory import MemoryLog
 from streamserver.runner import AppRunner, accept, listen
-from streamserver.supervisor import Stream
 from tests.load.readers import stalled_readers, until
 
 STREAMS = 300

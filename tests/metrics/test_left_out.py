@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from providers.catalog import Catalog, Policy, build_catalog
+from providers.catalog import Catalog, ResiliencePolicy, build_catalog
 from providers.errors import UpstreamUnavailable
 from providers.registry import load_registry
 from providers.resilience.breaker import FAILURES_TO_OPEN
 from providers.transport import AiohttpTransport
 from streamserver.telemetry.metrics import Metrics
 
-POLICY = Policy(first_token=1, idle=1, attempts=1, max_wait=0)
+POLICY = ResiliencePolicy(first_token=1, idle=1, attempts=1, max_wait=0)
 
 
 def catalog(*names: str) -> Catalog:
@@ -38,11 +38,11 @@ def left_out(metrics: Metrics) -> dict[str, str]:
 
 async def test_who_is_not_configured_any_more_is_not_left_out() -> None:
     metrics, before, after = Metrics(), catalog("a", "b"), catalog("b")
-    metrics.know(before)
+    metrics.track(before)
     leave_out(before, "a")
     leave_out(before, "b")
     assert left_out(metrics) == {"a": "1.0", "b": "1.0"}
-    metrics.know(after)
+    metrics.track(after)
     assert left_out(metrics) == {"a": "0.0", "b": "0.0"}, "the new one has not failed yet"
     await before.aclose()
     await after.aclose()
@@ -50,8 +50,8 @@ async def test_who_is_not_configured_any_more_is_not_left_out() -> None:
 
 async def test_who_runs_on_with_an_old_configuration_says_nothing_of_the_new() -> None:
     metrics, before, after = Metrics(), catalog("a"), catalog("a")
-    metrics.know(before)
-    metrics.know(after)
+    metrics.track(before)
+    metrics.track(after)
     leave_out(before, "a")
     assert left_out(metrics) == {"a": "0.0"}
     leave_out(after, "a")
@@ -62,7 +62,7 @@ async def test_who_runs_on_with_an_old_configuration_says_nothing_of_the_new() -
 
 async def test_who_answers_again_is_left_out_no_more() -> None:
     metrics, only = Metrics(), catalog("a")
-    metrics.know(only)
+    metrics.track(only)
     leave_out(only, "a")
     only.default.breaker.answered()
     assert left_out(metrics) == {"a": "0.0"}

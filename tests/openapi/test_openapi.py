@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from streamserver.config import Settings
-from streamserver.http.chat import ChatFields
+from streamserver.http.apis.native.chat import ChatFields
 from streamserver.http.openapi import describe
 from streamserver.http.problems import STATUS
 from streamserver.http.routes import ROUTES

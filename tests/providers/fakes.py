@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from providers.base import ChatRequest, Event, Finish, Provider, Text
 from providers.clock import Clock, LoopClock
 from providers.errors import ProviderError
-from providers.resilience import Breaker, Dependable, Retry
+from providers.resilience import Breaker, Resilient, Retry
 
 
 @dataclass
@@ -59,10 +59,10 @@ def dependable(
     attempts: int = 1,
     max_wait: float = 8,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> Dependable:
+) -> Resilient:
     """``provider``, made dependable as the catalog makes it."""
     clock = clock or LoopClock()
-    return Dependable(
+    return Resilient(
         provider,
         name=name,
         first_token=first_token,

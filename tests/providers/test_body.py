@@ -9,7 +9,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from providers.body import PIECE_OVERHEAD_BYTES, Body
+from providers.response_body import PIECE_OVERHEAD_BYTES, Body
 
 LIMIT_BYTES = 1000
 """aiohttp pauses at twice that."""

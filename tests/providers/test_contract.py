@@ -17,7 +17,7 @@ from providers.errors import Overloaded, UpstreamError
 from providers.options import Context
 from providers.registry import Kind, load_registry
 from providers.resilience import Breaker, Candidate, Fallback
-from providers.testing import Behaviour, HttpProviderContract, ProviderContract, Situation
+from providers.testing import Behaviour, Harness, HttpProviderContract, ProviderContract
 from providers.transport import AiohttpTransport
 from tests.providers.asking import build
 from tests.providers.fakes import Scripted, dependable, failing
@@ -125,9 +125,9 @@ class TestEcho(ProviderContract):
     }
 
     @asynccontextmanager
-    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Situation]:
+    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
         table = {"kind": "echo", "delay_ms": 0, **self.OPTIONS[behaviour]}
-        yield Situation(build(table, AiohttpTransport()))
+        yield Harness(build(table, AiohttpTransport()))
 
 
 class _Faulty(ProviderContract):
@@ -137,8 +137,8 @@ class _Faulty(ProviderContract):
         self.provider = Scripted([script])
 
     @asynccontextmanager
-    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Situation]:
-        yield Situation(self.provider, lambda: len(self.provider.asked), lambda: self.provider.open)
+    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
+        yield Harness(self.provider, lambda: len(self.provider.asked), lambda: self.provider.open)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from providers.catalog import Policy, build_catalog
+from providers.catalog import ResiliencePolicy, build_catalog
 from providers.resilience.breaker import FAILURES_TO_OPEN, FIRST_COOL_DOWN_SECONDS, LONGEST_COOL_DOWN_SECONDS
 from providers.resilience.fallback import CURED_ELSEWHERE
 from providers.transport import AiohttpTransport
@@ -59,7 +59,7 @@ def test_every_documented_table_is_right_and_lacks_nothing_but_its_key() -> None
         registry=REGISTRY,
         environ=environ,
         transport=AiohttpTransport(),
-        policy=Policy(first_token=1, idle=1, attempts=1, max_wait=0),
+        policy=ResiliencePolicy(first_token=1, idle=1, attempts=1, max_wait=0),
     )
     assert [each.reason for each in catalog] == [None] * len(tables)
 

@@ -1,4 +1,4 @@
-"""Whatever API a payload is of: half a surrogate pair reads as U+FFFD, and nonsense is the provider's failure."""
+"""Whatever API a payload is of: half a surrogate pair reads as U+FFFD, and invalid JSON is the provider's failure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ NONSENSE = ["{", "[]", "7", "null", "\xff", '{"choices": 7, "type": 7}', "[" * 1
 
 
 @pytest.mark.parametrize(("table", "piece"), APIS.values(), ids=APIS)
-@pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda nonsense: nonsense[:10])
+@pytest.mark.parametrize("malformed_response", NONSENSE, ids=lambda malformed_response: malformed_response[:10])
 async def test_a_payload_is_read_or_refused(
-    start_upstream: StartUpstream, transport: Transport, table: dict[str, str], piece: str, nonsense: str
+    start_upstream: StartUpstream, transport: Transport, table: dict[str, str], piece: str, malformed_response: str
 ) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
         said = piece.replace("TEXT", "a\\ud83d|é")
         await exchange.send(f"data: {said}\n\n")
-        await exchange.send(b"data: " + nonsense.encode("latin-1") + b"\n\n")
+        await exchange.send(b"data: " + malformed_response.encode("latin-1") + b"\n\n")
 
     upstream = await start_upstream(script)
     provider = build({**table, "model": "m", "base_url": upstream.url}, transport)

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 from redis.asyncio import Redis
 
-from streamserver.store.redis.names import log_key
+from streamserver.redis.keys import log_key
 from tests.conftest import openai_at
 from tests.redis.conftest import StartNode
 from tests.support.client import RawStream

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from streamserver.store.redis.mirror import Lifetimes
-from streamserver.store.redis.store import RedisStore
+from streamserver.redis.replicator import Lifetimes
+from streamserver.redis.store import RedisStore
 from tests.support.nodes import Node
 
 

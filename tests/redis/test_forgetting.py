@@ -11,11 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from providers.base import Text
+from streamserver.core.refusals import TooManyReaders
 from streamserver.log.memory import MemoryLog
-from streamserver.refusals import TooManyReaders
+from streamserver.redis.inbox import Message, Stop, opened, posted
+from streamserver.redis.keys import inbox_key
 from streamserver.store.base import Claim, Claimed, StoreUnavailable
-from streamserver.store.redis.inbox import Message, Stop, opened, posted
-from streamserver.store.redis.names import inbox_key
 from tests.contracts.shared_log import MANY, read_all, until
 from tests.redis.stores import RedisNode, node_at
 from tests.support.proxy import running_proxy
@@ -58,7 +58,7 @@ async def not_yet(node: RedisNode, asking: Awaitable[T]) -> asyncio.Future[T]:
 async def test_what_a_restarted_redis_lacks_may_yet_be_written_again(
     redis: RedisProcess, stack: AsyncExitStack, far: RedisNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamserver.store.redis.store.SETTLE_SECONDS", 30)
+    monkeypatch.setattr("streamserver.redis.store.SETTLE_SECONDS", 30)
     cable = await stack.enter_async_context(running_proxy(redis.port))
     cut_off = await node_at(stack, cable.port)
     log = await cut_off.publish(Claim("key", "print"))

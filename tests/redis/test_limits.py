@@ -15,12 +15,13 @@ import pytest
 from loguru import logger
 from redis.asyncio import Redis
 
-from streamserver.admission import LimitReached, Quota, redis_slots
-from streamserver.admission.redis import RedisLimiter
-from streamserver.admission.redis_counters import window_key
-from streamserver.admission.redis_names import PREFIX
+from streamserver.admission import LimitReached, Quota
+from streamserver.redis import slots as redis_slots
+from streamserver.redis.connection import Command, Link, Replies
+from streamserver.redis.counters import window_key
+from streamserver.redis.limit_keys import PREFIX
+from streamserver.redis.limiter import RedisLimiter
 from streamserver.store.base import StoreUnavailable
-from streamserver.store.redis.link import Command, Link, Replies
 from tests.redis.conftest import StartNode
 from tests.support.client import RawStream, stream_url
 from tests.support.redis import RedisProcess

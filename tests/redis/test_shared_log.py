@@ -12,16 +12,16 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from providers.base import Text
-from streamserver.failures import failed
+from streamserver.core.error_codes import failed
 from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed
+from streamserver.redis.connection import Command, Replies
+from streamserver.redis.keys import FENCE, LEASE_SECONDS, LINGER_SECONDS, log_key
+from streamserver.redis.replicas import ReplicaLog
+from streamserver.redis.replicator import is_out_of_order
+from streamserver.redis.store import RedisStore
 from streamserver.store import Claim, MemoryStore, StoreLost, StoreUnavailable
-from streamserver.store.redis.link import Command, Replies
-from streamserver.store.redis.mirror import is_out_of_order
-from streamserver.store.redis.names import FENCE, LEASE_SECONDS, LINGER_SECONDS, log_key
-from streamserver.store.redis.replicas import ReplicaLog
-from streamserver.store.redis.store import RedisStore
 from tests.contracts.log import LogContract, MakeLog
 from tests.contracts.shared_log import MANY, Pair, SharedLogContract, read_all, until, until_gone
 from tests.redis.stores import node_at
@@ -108,7 +108,7 @@ class TestTroubledRedis:
     async def test_many_who_come_at_once_for_long_answers_do_not_hold_up_a_heartbeat(
         self, pair: Pair, redis: RedisProcess, stack: AsyncExitStack
     ) -> None:
-        """As after the restart of a node: all its readers come back elsewhere."""
+        """As after the restart of a node: all its readers come back remote_readers."""
         node = await node_at(stack, redis.port)
         logs = [await pair.near.publish() for _ in range(60)]
         for log in logs:

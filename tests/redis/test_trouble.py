@@ -243,7 +243,7 @@ async def test_a_producer_that_redis_cannot_hear_is_fenced_and_stops(
     tap("hello ")
     await near.events(2), await far.events(2)
     cable.refuse()
-    tap("nobody elsewhere gets this")
+    tap("nobody remote_readers gets this")
     await near.events(1)
     assert [event.json()["code"] for event in await rest(far)] == ["producer_lost"]
     cable.accept()

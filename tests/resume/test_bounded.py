@@ -15,7 +15,7 @@ from aiohttp.test_utils import BaseTestServer, TestClient, TestServer
 
 from streamserver import Settings, create_app, settings
 from streamserver.http.core import CORE
-from streamserver.store.redis.store import RedisStore
+from streamserver.redis.store import RedisStore
 from tests.redis.conftest import StartRedis, start_redis
 
 __all__ = ["start_redis"]

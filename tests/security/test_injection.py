@@ -16,8 +16,8 @@ from loguru import logger
 
 from providers.base import Reasoning, Text, ToolCall
 from streamserver.config.settings import Log
-from streamserver.failures import failed
-from streamserver.generation import Outcome
+from streamserver.core.error_codes import failed
+from streamserver.core.generation import Outcome
 from streamserver.log.records import Done, Record, Start
 from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.metrics import Metrics

@@ -21,7 +21,7 @@ class Written:
         self.id = log.stream_id
         self.log = log
         self.readers = 0
-        self.elsewhere = 0
+        self.remote_readers = 0
         self.lost = False
 
     @property
@@ -37,10 +37,10 @@ class Written:
     async def stop(self) -> None:
         self.log.close(FAILED)
 
-    def read_elsewhere(self, readers: int) -> None:
-        self.elsewhere = readers
+    def set_remote_readers(self, readers: int) -> None:
+        self.remote_readers = readers
 
-    def lose(self) -> None:
+    def fence(self) -> None:
         self.lost = True
 
 
@@ -80,16 +80,16 @@ class Node:
         return stream
 
     def readers(self, stream_id: str) -> int:
-        """How many read it, here and elsewhere."""
+        """How many read it, here and remote_readers."""
         stream = self.streams[stream_id]
-        return stream.readers + stream.elsewhere
+        return stream.readers + stream.remote_readers
 
     def forget(self, stream_id: str) -> None:
         del self.streams[stream_id]
         self.store.forget(stream_id)
 
     async def settled(self) -> None:
-        """Wait until what was written can be read elsewhere."""
+        """Wait until what was written can be read remote_readers."""
 
 
 class _Local:

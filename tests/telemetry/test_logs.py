@@ -20,7 +20,7 @@ from loguru import logger
 
 from providers.errors import UpstreamDetail
 from streamserver.config.settings import Log
-from streamserver.generation import Outcome, Try
+from streamserver.core.generation import Outcome, Try
 from streamserver.log.records import Done, Failed, Terminal, TokenUsage
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 from streamserver.telemetry.record import log_outcome

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from streamserver import create_app, settings
-from streamserver.failures import failed
+from streamserver.core.error_codes import failed
 from streamserver.log.records import Done
 from streamserver.telemetry import traces
 from streamserver.telemetry.traces import NoSpans, attributes_of, spans_for, spans_to

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.base import ChatRequest, Event, Finish, Message, Text
-from streamserver.generation import Generation, Outcome
+from streamserver.core.generation import Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.wire.native import NativeEncoder
 from tests.contracts.encoder import encode_all

@@ -39,13 +39,22 @@ class TestNative(EncoderContract):
         return normal(text)
 
 
+HIDDEN: dict[type, tuple[str, ...]] = {
+    Start: ("created", "wire", "user", "options"),
+    Done: ("usage_details", "provider_reason", "stop_sequence"),
+    ToolCall: ("extra", "custom"),
+}
+"""Fields that other wires need."""
+
+
 def fields(record: Record) -> Any:
     """What the data of a record's event says, by its fields."""
     match record:
         case Reasoning():
             return {"text": normal_json(record.text)}
         case _:
-            table = {name: getattr(record, name) for name in record.__struct_fields__}
+            internal = HIDDEN.get(type(record), ())
+            table = {name: getattr(record, name) for name in record.__struct_fields__ if name not in internal}
             usage = table.get("usage")
             if usage is not None:
                 table["usage"] = {name: getattr(usage, name) for name in usage.__struct_fields__}
@@ -106,7 +115,7 @@ def test_the_bytes_of_a_stream() -> None:
     assert count == len(records)
     assert data.decode() == (
         "retry: 1000\nevent: start\nid: abc:0\n"
-        'data: {"stream_id":"abc","request_id":"r-1","provider":"openai","model":"gpt"}\n\n'
+        'data: {"stream_id":"abc","request_id":"r-1","provider":"openai","model":"gpt","keepalive_seconds":15.0}\n\n'
         'event: reasoning\nid: abc:1\ndata: {"text":"hm"}\n\n'
         "id: abc:2\ndata:  two\ndata: lines\n\n"
         'event: tool_call\nid: abc:3\ndata: {"index":0,"id":"call_1","name":"look","arguments":"{"}\n\n'

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import msgspec
 
-from providers import ChatRequest, Context, Event, Finish, Kind, Options, Text, Usage, answers, errors
+from providers import ChatRequest, Context, Event, Finish, Kind, Options, Text, Usage, errors, http_errors
 from providers.transport import HttpRequest
 
 
@@ -21,9 +21,9 @@ class Ollama:
         limits = {"num_predict": request.max_tokens, "temperature": request.temperature}
         body = msgspec.json.encode({"model": request.model, "messages": request.messages, "options": limits})
         response = await self._transport.send(HttpRequest(self._url, {"Content-Type": "application/json"}, body))
-        with closing(response), answers.answered(response):
+        with closing(response), http_errors.annotate_errors(response):
             if response.status != 200:
-                raise answers.by_status(response.status)
+                raise http_errors.by_status(response.status)
             rest = b""
             while data := await response.read():
                 *lines, rest = (rest + data).split(b"\n")

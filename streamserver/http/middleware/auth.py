@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from streamserver.http.chat import QUERY_FIELDS, read_query
+from streamserver.http.apis.native.chat import QUERY_FIELDS, read_query
 from streamserver.http.core import core_of
 from streamserver.http.keys import presented_key
 from streamserver.http.paths import is_private

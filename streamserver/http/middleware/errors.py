@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from streamserver.failures import failed
+from streamserver.core.error_codes import failed
 from streamserver.http.core import core_of
 from streamserver.http.problems import Problem
 from streamserver.http.state import OPEN_STREAM, REQUEST_ID, OpenStream, route_of
@@ -28,7 +28,7 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         core_of(request).metrics.refused(routing.code, None)
         return routing.response(request[REQUEST_ID])
     except ConnectionError:
-        # The reader has gone, or is to come back elsewhere: a body that ended properly would look whole to it.
+        # The reader has gone, or is to come back remote_readers: a body that ended properly would look whole to it.
         opened: OpenStream | None = request.get(OPEN_STREAM)
         if opened is None or not opened.response.prepared:
             raise

@@ -27,7 +27,7 @@ async def enforce_deadlines(request: web.Request, handler: Handler) -> web.Strea
             try:
                 return await handler(request)
             finally:
-                deadline.lift()
+                deadline.clear()
     except TimeoutError:
         if not timeout.expired():
             raise

@@ -1,0 +1,159 @@
+"""What an HTTP answer means before it is known to be a stream: shared by the kinds that speak HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from providers.errors import (
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ProviderAuth,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    UpstreamDetail,
+    UpstreamError,
+    clean_word,
+    malformed_response,
+)
+from providers.jsontext import loads
+from providers.transport import HttpResponse
+
+T = TypeVar("T")
+
+MAX_ERROR_BYTES = 1024 * 1024
+"""As much of an error's body as is read; servers that quote a whole request in it are known."""
+
+ERROR_SECONDS = 2.0
+"""How long an error's body may take. The status is there already, and says enough."""
+
+
+async def read_error(response: HttpResponse) -> dict[str, Any]:
+    """The JSON object of an error answer, ``{}`` if it is none (HTML from a proxy, cut short, too slow)."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(body) < MAX_ERROR_BYTES and (chunk := await response.read()):
+                body += chunk
+    except (ProviderError, TimeoutError):
+        pass
+    return as_object(bytes(body))
+
+
+def as_object(data: bytes) -> dict[str, Any]:
+    """``data`` as a JSON object, ``{}`` if it is anything else. Gemini's errors are objects in a list of one."""
+    try:
+        value = loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, dict) else {}
+
+
+def read_payload(payload: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """One event's data, decoded; raises :class:`~providers.errors.UpstreamError` for what is not JSON of that shape.
+
+    JSON that Python reads and msgspec does not (an escaped lone surrogate) is read by Python, the surrogate as U+FFFD.
+    """
+    try:
+        try:
+            return decoder.decode(payload)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.convert(loads(payload), decoder.type)
+    except (ValueError, RecursionError):
+        raise malformed_response("not_json") from None
+
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+"""OpenAI's, Anthropic's, that of Azure's gateway."""
+
+
+def is_labelled(response: HttpResponse) -> bool:
+    """Whether the answer says that it is an event stream."""
+    return "event-stream" in response.headers.get("Content-Type", "").lower()
+
+
+def is_stream(response: HttpResponse) -> bool:
+    """Whether a 200 may be an event stream, by what its headers say; some servers do not label theirs."""
+    content_type = response.headers.get("Content-Type", "").lower()
+    if is_labelled(response):
+        return True
+    return "json" not in content_type and "html" not in content_type and response.headers.get("Content-Length") != "0"
+
+
+@contextmanager
+def annotate_errors(response: HttpResponse) -> Iterator[None]:
+    """Whatever a provider fails with in this block is logged with the status and the request id of ``response``."""
+    try:
+        yield
+    except ProviderError as error:
+        detail = error.detail
+        ids = (clean_word(response.headers.get(name)) for name in _REQUEST_ID_HEADERS)
+        error.detail = msgspec.structs.replace(
+            detail,
+            status=detail.status or response.status,
+            request_id=detail.request_id or next(filter(None, ids), None),
+        )
+        raise
+
+
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """Seconds to wait, from ``Retry-After`` as seconds or a date (RFC 9110, 10.2.3), or
+    ``retry-after-ms``, which OpenAI's SDKs read first. None if absent, malformed or past."""
+    for name, unit in (("retry-after-ms", 1000.0), ("Retry-After", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) / unit
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+            except (ValueError, OverflowError):
+                continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
+
+
+def detail_of(status: int, error: Mapping[str, Any], request_id: str | None) -> UpstreamDetail:
+    """The loggable part of an error object."""
+    return UpstreamDetail(
+        status=status,
+        type=clean_word(error.get("type")),
+        code=clean_word(error.get("code")),
+        param=clean_word(error.get("param")),
+        request_id=clean_word(request_id),
+    )
+
+
+def by_status(status: int) -> type[ProviderError]:
+    """The class for a status about whose body nothing more is known."""
+    match status:
+        case 401 | 403:
+            return ProviderAuth
+        case 402:
+            return QuotaExceeded
+        case 404:
+            return ModelNotFound
+        case 429:
+            return RateLimited
+        case 503 | 529:
+            return Overloaded
+        case 408 | 409:
+            return UpstreamError
+        case _ if 400 <= status < 500:
+            return InvalidRequest
+        case _:
+            return UpstreamError

@@ -1,0 +1,87 @@
+"""The text in a request: what a model is made to read, and its owner to pay for by length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from providers.base import Message
+
+_BINARY_KEYS = frozenset({"image_url", "input_audio", "file"})
+_VOCABULARY = frozenset(
+    (
+        *("arguments", "custom", "file", "format", "function", "id", "image_url", "index", "input_audio", "name"),
+        *("additionalProperties", "allOf", "anyOf", "array", "boolean", "const", "default", "description", "enum"),
+        *("integer", "items", "maximum", "minimum", "null", "number", "object", "oneOf", "parameters", "properties"),
+        *("refusal", "required", "strict", "string", "text", "title", "type"),
+    )
+)
+"""Keys and types of the API and of JSON Schema. Unlike a caller's own words, each counts as one character:
+it is not theirs to word, but to repeat ten thousand times."""
+
+
+def request_texts(
+    messages: Iterable[Message],
+    tools: list[dict[str, Any]] | None = None,
+    tool_choice: str | dict[str, Any] | None = None,
+) -> Iterator[str]:
+    """Every text of a request, tools and tool calls too, without what its images and files are made of."""
+    for message in messages:
+        yield from _message_texts(message)
+    for tool in tools or ():
+        yield from _strings(tool)
+    if isinstance(tool_choice, dict):
+        yield from _strings(tool_choice)
+
+
+def text_of(message: Message) -> str:
+    """What a message says: its content, or the parts of it that are text."""
+    if isinstance(message.content, list):
+        return "".join(part["text"] for part in message.content if part.get("type") == "text")
+    return message.content or ""
+
+
+def _message_texts(message: Message) -> Iterator[str]:
+    yield message.name or ""
+    yield message.refusal or ""
+    yield message.tool_call_id or ""
+    if isinstance(message.content, list):
+        for part in message.content:
+            yield from _part_texts(part)
+    else:
+        yield message.content or ""
+    for call in message.tool_calls or ():
+        yield from _strings(call)
+
+
+def _part_texts(part: dict[str, Any]) -> Iterator[str]:
+    """A part's own frame is not text: the same words are as long in one part as in a string."""
+    for key, value in part.items():
+        if key in _BINARY_KEYS:
+            continue
+        if key not in _VOCABULARY:
+            yield key
+        if key != "type" or not isinstance(value, str) or value not in _VOCABULARY:
+            yield from _strings(value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """What a JSON value is written with: its strings, keys and numbers, and a sign for each list and object in it."""
+    match value:
+        case str():
+            yield value
+        case list():
+            yield "["
+            for item in value:
+                yield from _strings(item)
+        case dict():
+            yield "{"
+            for key, item in value.items():
+                yield _abridged(key)
+                yield from (_abridged(item),) if key == "type" and isinstance(item, str) else _strings(item)
+        case bool() | int() | float():
+            yield str(value)
+
+
+def _abridged(word: str) -> str:
+    return word[:1] if word in _VOCABULARY else word

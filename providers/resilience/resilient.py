@@ -1,0 +1,78 @@
+"""A provider whose tokens come in time, that is asked again where that may help, and remembered by how it did."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from providers.base import DELTAS, TOKENS, ChatRequest, Event, Finish, Provider
+from providers.clock import Clock
+from providers.resilience.breaker import Breaker
+from providers.resilience.deadline import Deadline
+from providers.resilience.retry import Answer, Retry
+
+
+class Resilient:
+    """``provider``, known as ``name``, within its deadlines and with its retries, under the eyes of its ``breaker``.
+
+    The first token must come within ``first_token`` seconds, the retries included, and every next one within
+    ``idle``. Text, reasoning and tool calls are tokens; a provider's pings, usage and headers are not, so that a
+    server which only keeps the line open is found out.
+
+    All three in one generator: a token that comes alone passes through each cold, and three in a row cost it as much
+    as the reading of its JSON.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        name: str,
+        first_token: float,
+        idle: float,
+        retry: Retry,
+        breaker: Breaker,
+        clock: Clock,
+    ) -> None:
+        self._provider = provider
+        self._name = name
+        self._first_token = first_token
+        self._idle = idle
+        self._retry = retry
+        self._breaker = breaker
+        self._clock = clock
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        breaker = self._breaker
+        deadline = self._clock.time() + self._first_token
+        with breaker.asked(), Deadline(self._clock) as deadline_timer:
+            deadline_timer.set("first_token", self._first_token)
+            async with aclosing(self._retry.ask(self._provider, self._name, request, deadline=deadline)) as asking:
+                async for step in asking:
+                    if isinstance(step, Answer):
+                        break
+                    deadline_timer.suspended = True
+                    yield step
+                    deadline_timer.resume()
+            assert isinstance(step, Answer), "nothing follows it"
+            async with aclosing(step.rest) as events:
+                for event in step.head:
+                    if isinstance(event, TOKENS):
+                        deadline_timer.set("idle", self._idle)
+                        breaker.answered()
+                    if isinstance(event, Finish):
+                        breaker.completed()
+                    deadline_timer.suspended = True
+                    yield event
+                    deadline_timer.resume()
+                async for event in events:
+                    if isinstance(event, DELTAS):
+                        deadline_timer.extend()
+                    elif isinstance(event, Finish):
+                        breaker.completed()
+                    deadline_timer.suspended = True
+                    yield event
+                    deadline_timer.resume()
+
+    async def aclose(self) -> None:
+        await self._provider.aclose()

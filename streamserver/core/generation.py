@@ -1,0 +1,262 @@
+"""A generation: one provider's answer, run into a log, with one ending whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import assert_never
+
+import msgspec
+
+from providers.base import (
+    Attempt,
+    AttemptFailed,
+    BlockEnd,
+    ChatRequest,
+    Delta,
+    Event,
+    Finish,
+    Frame,
+    Provider,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+)
+from providers.clock import Clock
+from providers.errors import ProviderError, UpstreamDetail, UpstreamDisconnected
+from providers.resilience import Deadline
+from streamserver.core.error_codes import failed, failed_with
+from streamserver.core.token_count import TokenCount
+from streamserver.log.base import Log, LogFull
+from streamserver.log.records import ContinuedText, Done, Failed, Terminal, TokenUsage
+
+
+class Try(msgspec.Struct, frozen=True):
+    """One request to a provider. ``code`` is what it failed with, None if it did not fail, or was stopped."""
+
+    provider: str
+    code: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a stream when it has ended: the source of its log record and its metrics."""
+
+    stream_id: str
+    request_id: str
+    user: str
+    provider: str
+    model: str
+    asked_model: str
+    terminal: Terminal
+    tries: tuple[Try, ...]
+    ttft_ms: float | None
+    duration_ms: float
+    stop_ms: float | None
+    """From the decision to stop it (its last reader gone, somebody's word) to its provider's connection closed; None
+    if it was not stopped, or is ``stuck``."""
+    pieces: int
+    log_bytes: int
+    usage: TokenUsage | None
+    detail: UpstreamDetail
+    stuck: bool = False
+    """It ended without its provider, which did not let go of its connection in time."""
+    maybe_billed: bool = False
+    """A request went out and got no answer: the provider may have worked on it, and charge for it."""
+    crash: BaseException | None
+    """What went wrong in this server, for a terminal with the code ``internal``."""
+
+    @property
+    def attempts(self) -> int:
+        return len(self.tries)
+
+
+class Generation:
+    """Runs ``provider`` on ``request`` into ``log``, for ``total`` seconds at the most.
+
+    However it ends (an answer, a failure, a deadline, :meth:`stop`, a bug), the log is closed with one
+    terminal record, the provider's connection is closed, and ``on_end`` is called once.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        provider: Provider,
+        request: ChatRequest,
+        user: str,
+        total: float,
+        clock: Clock,
+        on_end: Callable[[Outcome], None],
+    ) -> None:
+        self._log = log
+        self._provider = provider
+        self._request = request
+        self._user = user
+        self._total = total
+        self._clock = clock
+        self._on_end = on_end
+        self._began = clock.time()
+        self._first_token: float | None = None
+        self._after_cr = False
+        self._tokens = TokenCount(request, log)
+        self._tries: list[Try] = []
+        self._sent = False
+        """Of the tries that failed, one reached its provider."""
+        self._silent = True
+        """Of the last request nothing has come."""
+        self._maybe_billed = False
+        self._asking = False
+        """The last try has not failed."""
+        self._answering = (log.start.provider, log.start.model)
+        self._finish: Finish | None = None
+        self._detail = UpstreamDetail()
+        self._crash: BaseException | None = None
+        self._stop_code = "cancelled"
+        self._stopped: float | None = None
+
+    def stop(self, code: str) -> None:
+        """Say why the task that runs this is about to be cancelled: ``cancelled`` or ``shutting_down``."""
+        self._stop_code = code
+        self._stopped = self._stopped or self._clock.time()
+
+    async def run(self) -> None:
+        """Generate until the end. Never raises: to cancel it is to end it."""
+        try:
+            with Deadline(self._clock) as deadline:
+                deadline.set("total", self._total)
+                async with aclosing(self._provider.stream(self._request)) as events:
+                    await self._relay(events)
+            terminal = self._done()
+        except ProviderError as error:
+            terminal = self._failed_with(error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                terminal = self._failed(self._stop_code)
+            else:  # nobody cancelled this task: the provider let one of its own out
+                self._crash = error
+                terminal = self._failed("internal")
+        except LogFull:
+            terminal = self._failed("too_large")
+        except Exception as error:
+            self._crash = error
+            terminal = self._failed("internal")
+        self.end(terminal)
+
+    def end(self, terminal: Terminal, *, stuck: bool = False) -> None:
+        """Close the log with ``terminal``, unless it has ended already. ``stuck``: the provider has not let go."""
+        if self._log.close(terminal):
+            self._on_end(self._outcome(terminal, stuck))
+
+    def stopped(self) -> Failed:
+        """The terminal record of a generation that was stopped."""
+        return self._failed(self._stop_code)
+
+    async def _relay(self, events: AsyncGenerator[Event, None]) -> None:
+        async for event in events:
+            match event:
+                case Text() | Reasoning() | ToolCall():
+                    self._piece(event)
+                case Usage():
+                    self._silent = False
+                    self._tokens.report(event)
+                case Finish():
+                    # The answer is whole. Whatever goes wrong behind it is not waited for.
+                    self._finish = event
+                    return
+                case BlockEnd() | Frame():
+                    self._log.append(event)
+                case Attempt():
+                    self._attempt(event)
+                case AttemptFailed():
+                    self._attempt_failed(event.error)
+                case _:
+                    assert_never(event)
+
+    def _piece(self, piece: Delta) -> None:
+        if self._first_token is None:
+            self._first_token = self._clock.time()
+            self._silent = False  # once is enough: after a first token nobody is asked again
+        if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
+            piece = self._continued(piece)
+        self._log.append(piece)
+
+    def _continued(self, piece: Text) -> Text:
+        """``piece``, or, if it goes on in the middle of a CRLF, the same as a :class:`ContinuedText`."""
+        if not piece.text:
+            return piece
+        goes_on = self._after_cr and piece.text[0] == "\n"
+        self._after_cr = piece.text[-1] == "\r"
+        return ContinuedText(piece.text) if goes_on else piece
+
+    def _attempt(self, attempt: Attempt) -> None:
+        self._tries.append(Try(attempt.provider))
+        self._answering = (attempt.provider, attempt.model)
+        self._silent = True
+        self._asking = True
+
+    def _attempt_failed(self, error: ProviderError) -> None:
+        if not self._asking:
+            return  # a deadline that passed while nobody was asked
+        self._asking = False
+        self._tries[-1] = Try(self._tries[-1].provider, error.code)
+        self._sent = self._sent or error.sent
+        # What was sent and got no answer may have been worked on, whatever became of the answer.
+        if self._silent and error.sent and error.detail.status is None:
+            self._maybe_billed = True
+
+    def _usage(self) -> TokenUsage | None:
+        return self._tokens.total() if self._sent or self._asking else None
+
+    def _done(self) -> Terminal:
+        if self._finish is None:
+            return self._failed_with(UpstreamDisconnected())
+        provider, model = self._answering
+        return Done(
+            finish_reason=self._finish.reason,
+            provider=provider,
+            model=self._finish.model or model,
+            usage=self._usage(),
+            ttft_ms=self._ttft_ms(),
+            duration_ms=self._elapsed_ms(self._clock.time()),
+        )
+
+    def _failed(self, code: str) -> Failed:
+        return failed(code, request_id=self._log.start.request_id, usage=self._usage())
+
+    def _failed_with(self, error: ProviderError) -> Failed:
+        self._detail = error.detail
+        self._attempt_failed(error)
+        return failed_with(error, request_id=self._log.start.request_id, usage=self._usage())
+
+    def _ttft_ms(self) -> float | None:
+        return None if self._first_token is None else self._elapsed_ms(self._first_token)
+
+    def _elapsed_ms(self, until: float) -> float:
+        return round((until - self._began) * 1000, 1)
+
+    def _outcome(self, terminal: Terminal, stuck: bool) -> Outcome:
+        provider, model = self._answering
+        now = self._clock.time()
+        return Outcome(
+            stream_id=self._log.stream_id,
+            request_id=self._log.start.request_id,
+            user=self._user,
+            provider=provider,
+            model=terminal.model if isinstance(terminal, Done) else model,
+            asked_model=model,
+            terminal=terminal,
+            tries=tuple(self._tries),
+            ttft_ms=self._ttft_ms(),
+            duration_ms=self._elapsed_ms(now),
+            stop_ms=None if self._stopped is None or stuck else (now - self._stopped) * 1000,
+            pieces=self._tokens.pieces,
+            log_bytes=self._log.size_bytes,
+            usage=terminal.usage,
+            detail=self._detail,
+            stuck=stuck,
+            maybe_billed=self._maybe_billed,
+            crash=self._crash,
+        )

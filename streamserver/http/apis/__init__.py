@@ -1,0 +1,1 @@
+"""The protocols at the HTTP edge, one package each."""

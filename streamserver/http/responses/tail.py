@@ -1,0 +1,161 @@
+"""The one loop that follows a log, for every response and every wire format."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+
+from providers.clock import Clock, Timer
+from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.log.base import Log
+from streamserver.log.records import has_stable_offset
+from streamserver.wire.base import Encoder
+
+BATCH_RECORDS = 1024
+"""As many records as are looked at for one write."""
+
+
+async def follow(
+    log: Log, offset: int, response: StreamResponse, encoder: Encoder, *, clock: Clock, keepalive: float
+) -> None:
+    """Write every record from ``offset`` on to ``response``, as it comes, until the terminal one.
+
+    What is there goes out in one write; when nothing is, it waits for the next record, and after
+    each ``keepalive`` seconds of that writes the encoder's keepalive. A reader whose offset is
+    past the end of a log that has ended gets its terminal record; one that has had it gets nothing more.
+    """
+    with _Tail(log, offset, response, encoder, clock, keepalive) as tail:
+        await tail.run()
+
+
+class _Event(enum.Enum):
+    """What the tail cannot deal with by itself: it takes a task that waits."""
+
+    ENDED = enum.auto()
+    BEHIND = enum.auto()
+    SILENT = enum.auto()
+
+
+class _Tail:
+    """Where one reader is, and what wakes it.
+
+    A record does not wake the request's task, a dozen coroutines deep, but a callback that encodes and writes.
+    The task sleeps until the stream ends, the reader falls behind, or a keepalive is due. There is one timer, and
+    it is seldom set: when it fires too early, since records came, it is set anew for the time that is left.
+    """
+
+    def __init__(
+        self, log: Log, offset: int, response: StreamResponse, encoder: Encoder, clock: Clock, keepalive: float
+    ) -> None:
+        self._log = log
+        self._offset = offset
+        self._response = response
+        self._encoder = encoder
+        self._clock = clock
+        self._keepalive = keepalive
+        self._loop = asyncio.get_running_loop()
+        self._time = clock.time
+        self._due = clock.time() + keepalive
+        self._timer: Timer | None = None
+        self._caught_up = False
+        """The last batch held all that the log had."""
+        self._subscribed = False
+        """The log will call at the next record."""
+        self._event: asyncio.Future[_Event] | None = None
+        """What the task sleeps on; None while it is awake, and while the reader is behind."""
+
+    async def run(self) -> None:
+        """Follow the log to its end."""
+        response = self._response
+        if batch := self._next_batch():
+            await response.send_batch(batch)
+        else:
+            response.flush_headers()
+        while not response.complete:
+            match await self._next_event():
+                case _Event.ENDED:
+                    return
+                case _Event.BEHIND:
+                    await response.drained()
+                case _Event.SILENT:
+                    self._due = self._time() + self._keepalive
+                    await response.send_batch(self._encoder.keepalive)
+
+    async def _next_event(self) -> _Event:
+        event: asyncio.Future[_Event] = self._loop.create_future()
+        self._event = event
+        if self._timer is None:
+            self._timer = self._clock.call_at(self._due, self._ring)
+        if not self._subscribed:
+            self._pump()
+        try:
+            return await event
+        finally:
+            self._event = None
+
+    def _pump(self) -> None:
+        """Write what is there, and ask to be called again when the log has grown, or cannot be followed any more.
+        The task is woken for an :class:`_Event` alone."""
+        self._subscribed = False
+        event = self._event
+        if event is None or event.done():
+            return  # the task is awake, and will look by itself
+        response = self._response
+        try:
+            while True:
+                keeps_up = True
+                if batch := self._next_batch():
+                    keeps_up = response.write_now(batch)
+                    self._due = self._time() + self._keepalive
+                if response.complete:
+                    event.set_result(_Event.ENDED)
+                    return
+                if not keeps_up:
+                    event.set_result(_Event.BEHIND)
+                    return
+                if self._caught_up:
+                    self._log.subscribe(self._pump)
+                    self._subscribed = True
+                    return
+        except Exception as error:
+            event.set_exception(error)
+
+    def _next_batch(self) -> bytes:
+        """The bytes of the next records, ``b""`` if there are none yet."""
+        log, offset = self._log, self._offset
+        records = log.take(offset, BATCH_RECORDS)
+        if not records:
+            if log.terminal is None:
+                self._caught_up = True
+                return b""
+            if offset == len(log) and has_stable_offset(log.terminal):
+                self._response.complete = True  # it came with the terminal event, before the log had that here
+                return b""
+            offset = len(log) - 1  # who is past the end gets that
+            records = log.take(offset, 1)
+        data, count = self._encoder.encode(log.stream_id, offset, records)
+        self._offset = offset + count
+        self._caught_up = count == len(records) < BATCH_RECORDS
+        if log.terminal is not None:
+            # Before the write: if it fails halfway, nothing may be written after it.
+            self._response.complete = self._offset == len(log)
+        return data
+
+    def _ring(self) -> None:
+        self._timer = None
+        event = self._event
+        if event is None or event.done():
+            return  # the task sets the timer again when it sleeps
+        if self._time() < self._due:
+            self._timer = self._clock.call_at(self._due, self._ring)
+        else:
+            event.set_result(_Event.SILENT)
+
+    def __enter__(self) -> _Tail:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._subscribed:
+            self._log.unsubscribe(self._pump)

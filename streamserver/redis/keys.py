@@ -1,0 +1,39 @@
+"""What lies where in Redis, and for how long."""
+
+from __future__ import annotations
+
+FENCE = b"18446744073709551615-18446744073709551615"
+"""The greatest id of an entry. Redis takes it once and nothing after it: whoever writes a log's end here
+has ended it for its producer too."""
+
+BEAT_SECONDS = 0.3
+"""How often a process shows that it lives."""
+LEASE_SECONDS = 2.1
+"""How long a process may show nothing, before others say that it is dead."""
+GAP_SECONDS = 1.0
+"""Who has not looked for so long cannot say what it would have seen."""
+LINGER_SECONDS = 2.0
+"""How long Redis keeps at least what its producer keeps no more: readers remote_readers are still fetching its end."""
+PRESENCE_MS = 30_000
+"""After so long Redis forgets a process that is gone."""
+
+
+def log_key(stream_id: str) -> str:
+    """A stream: its entries hold records (``r``), the first one also its node (``n``) and grace (``g``).
+    An entry's id is ``{number of records up to its end}-0``."""
+    return f"streamserver:log:{stream_id}"
+
+
+def claim_key(key: str) -> str:
+    """A string: ``{stream_id} {fingerprint}``."""
+    return f"streamserver:key:{key}"
+
+
+def node_key(node: str) -> str:
+    """A string that changes with every heartbeat."""
+    return f"streamserver:node:{node}"
+
+
+def inbox_key(node: str) -> str:
+    """A stream: its entries hold messages (``m``)."""
+    return f"streamserver:inbox:{node}"

@@ -1,0 +1,298 @@
+"""Streams of other nodes, copied here for as long as somebody reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+from weakref import WeakValueDictionary
+
+from loguru import logger
+from redis.exceptions import ResponseError
+
+from streamserver.core.error_codes import failed
+from streamserver.core.refusals import TooManyReaders
+from streamserver.log.codec import Unreadable, decode
+from streamserver.log.memory import MemoryLog
+from streamserver.log.records import Done, Failed, Record, Start
+from streamserver.redis.connection import Command, Link
+from streamserver.redis.inbox import Message, Readers, Stop
+from streamserver.redis.keys import FENCE, log_key
+from streamserver.store.base import StoreLost, StoreUnavailable
+
+PAGE_ENTRIES = 64
+FETCHED_AT_ONCE = 100
+"""Of so many streams what is new is fetched at once."""
+FOUND_AT_ONCE = 4
+"""So many streams are fetched from their beginning at a time. When a node goes all its readers come here: were all
+their logs asked for at once, this process' heartbeat would wait behind them, and others would take it for dead."""
+STOP_SECONDS = 6.0
+"""A producer ends a stream within this, or is dead and has been found so."""
+STOP_AGAIN_SECONDS = 0.2
+VANISHED_SECONDS = 5.0
+"""A log that Redis has lost is written again by its producer within this, or is gone for good."""
+
+Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
+Post: TypeAlias = Callable[[str, Message], None]
+
+
+class ReplicaLog(MemoryLog):
+    """A copy of a log, whose readers can be sent away when it cannot be told how it goes on."""
+
+    __slots__ = ("lost",)
+
+    def __init__(self, start: Start) -> None:
+        super().__init__(start)
+        self.lost = False
+        """Its readers are sent away."""
+
+    def extend(self, entries: Entries) -> None:
+        """Take over entries as they are in Redis, whatever of them is here already.
+
+        Raises :class:`~streamserver.log.codec.Unreadable`.
+        """
+        for entry_id, fields in entries:
+            records = decode(fields[1])
+            if entry_id == FENCE:
+                self._add(records)
+                continue
+            first = int(entry_id.partition(b"-")[0]) - len(records)
+            if first > len(self):
+                return  # an entry is missing; it is asked for again
+            self._add(records[len(self) - first :])
+
+    def subscribe(self, wake: Callable[[], object]) -> None:
+        """Also raises :class:`~streamserver.store.base.StoreLost`, after :meth:`send_away`."""
+        if self.lost and self.terminal is None:
+            raise StoreLost
+        super().subscribe(wake)
+
+    def send_away(self) -> None:
+        """Wake every reader, to be told :class:`~streamserver.store.base.StoreLost`, until :meth:`resume`."""
+        self.lost = True
+        self._wake()
+
+    def resume(self) -> None:
+        self.lost = False
+
+    def _add(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if isinstance(record, Done | Failed):
+                self.close(record)
+            elif not isinstance(record, Start):
+                self.append(record)
+
+
+class RemoteStream:
+    """A stream that another process generates."""
+
+    def __init__(self, log: ReplicaLog, node: str, grace_seconds: float, replicas: Replicas) -> None:
+        self.id = log.stream_id
+        self.log = log
+        self.node = node
+        """Its producer."""
+        self.grace_seconds = grace_seconds
+        self.readers = 0
+        self.stopping = 0
+        self.vanished_at: float | None = None
+        """Since when Redis has not had it."""
+        self._replicas = replicas
+
+    @property
+    def ended(self) -> bool:
+        return self.log.terminal is not None
+
+    @property
+    def watched(self) -> bool:
+        """Somebody here waits for what comes next."""
+        return bool(self.readers or self.stopping) and not self.ended
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Count a reader, here and at the producer, for as long as the block runs."""
+        if self.readers >= self._replicas.max_readers:
+            raise TooManyReaders
+        self.readers += 1
+        self._replicas.tell_readers(self)
+        try:
+            yield
+        finally:
+            self.readers -= 1
+            self._replicas.tell_readers(self)
+
+    async def stop(self) -> None:
+        """Have the producer end it. If the producer is dead, it is found to be."""
+        self.stopping += 1
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                while not self.ended:
+                    self._replicas.post(self.node, Stop(self.id))
+                    await self._replicas.refresh([self])
+                    await self._next_record()
+        except TimeoutError:
+            raise StoreUnavailable from None
+        finally:
+            self.stopping -= 1
+
+    async def _next_record(self) -> None:
+        if self.ended:
+            return
+        grown = asyncio.Event()
+        try:
+            async with asyncio.timeout(STOP_AGAIN_SECONDS):
+                self.log.subscribe(grown.set)
+                await grown.wait()
+        except StoreLost:
+            await asyncio.sleep(STOP_AGAIN_SECONDS)
+        except TimeoutError:
+            pass
+        finally:
+            self.log.unsubscribe(grown.set)
+
+
+class Replicas:
+    """Every stream of another node that is read here: one copy each, however many read it.
+
+    What is not read any more is not kept: the registry holds no stream by itself.
+    """
+
+    def __init__(self, link: Link, node: str, post: Post, max_readers: int) -> None:
+        self._link = link
+        self._node = node
+        self._streams: WeakValueDictionary[str, RemoteStream] = WeakValueDictionary()
+        self._grown: set[str] = set()
+        self._work = asyncio.Event()
+        self._turns = asyncio.Semaphore(FOUND_AT_ONCE)
+        self.post = post
+        self.max_readers = max_readers
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def watched(self) -> list[RemoteStream]:
+        """The streams that somebody here waits for."""
+        return [stream for stream in self._streams.values() if stream.watched]
+
+    async def find(self, stream_id: str) -> RemoteStream | None:
+        """The stream as far as Redis has it. Raises :class:`StoreUnavailable`."""
+        async with self._turns:
+            return await self._find(stream_id)
+
+    async def _find(self, stream_id: str) -> RemoteStream | None:
+        known = self._streams.get(stream_id)
+        if known is not None:
+            await self.refresh([known])
+            return known
+        (entries,) = await self._link.submit(_page(stream_id, 0))
+        if isinstance(entries, ResponseError):
+            raise StoreUnavailable
+        if not entries:
+            return None
+        known = self._streams.get(stream_id)  # another request may have been faster
+        if known is None:
+            try:
+                known = self._streams[stream_id] = self._made_from(entries)
+            except Unreadable:
+                raise StoreUnavailable from None
+        await self.refresh([known])
+        return None if known.node == self._node and not known.ended else known
+
+    def tell_readers(self, stream: RemoteStream) -> None:
+        """Tell the producer how many read here."""
+        if not stream.ended:
+            self.post(stream.node, Readers(self._node, {stream.id: stream.readers}))
+
+    def tell_all_readers(self) -> None:
+        """Tell every producer once more, in case it did not hear."""
+        counts: dict[str, dict[str, int]] = {}
+        for stream in self.watched():
+            counts.setdefault(stream.node, {})[stream.id] = stream.readers
+        for node, of_node in counts.items():
+            self.post(node, Readers(self._node, of_node, all=True))
+
+    def wake(self, streams: Sequence[str]) -> None:
+        """These have grown."""
+        self._grown.update(streams)
+        self._work.set()
+
+    def wake_all(self) -> None:
+        """Any may have grown."""
+        self.wake([stream.id for stream in self.watched()])
+
+    def send_away(self) -> None:
+        """The store stays away."""
+        for stream in self._streams.values():
+            stream.log.send_away()
+
+    async def run(self) -> None:
+        """Fetch what has grown, for ever."""
+        while True:
+            await self._work.wait()
+            await self._link.until_up()
+            self._work.clear()
+            grown, self._grown = self._grown, set()
+            try:
+                await self.refresh([stream for stream in self.watched() if stream.id in grown])
+            except StoreUnavailable:
+                self.wake_all()
+
+    async def refresh(self, streams: Sequence[RemoteStream]) -> None:
+        """Read on in these logs, up to where they are. Raises :class:`StoreUnavailable`."""
+        behind = list(streams)
+        while behind:
+            behind = behind[FETCHED_AT_ONCE:] + await self._fetch(behind[:FETCHED_AT_ONCE])
+
+    async def _fetch(self, streams: Sequence[RemoteStream]) -> list[RemoteStream]:
+        """Read a page of each; those that have more. One that cannot be read keeps no other from it."""
+        streams = [stream for stream in streams if not stream.ended]
+        if not streams:
+            return []
+        pages = await self._link.submit(*(_page(stream.id, len(stream.log)) for stream in streams))
+        more = []
+        for stream, entries in zip(streams, pages, strict=True):
+            if isinstance(entries, ResponseError):
+                continue  # the pulse has it asked for again
+            before = len(stream.log)
+            self._extend(stream, entries)
+            if len(entries) == PAGE_ENTRIES and len(stream.log) > before:
+                more.append(stream)
+        return more
+
+    def _extend(self, stream: RemoteStream, entries: Entries) -> None:
+        """Its readers are sent away from what cannot be read: another node may know how."""
+        try:
+            stream.log.extend(entries)
+        except Unreadable:
+            if not stream.log.lost:
+                logger.bind(event="store", stream_id=stream.id[:6]).error("a log of another node cannot be read")
+            stream.log.send_away()
+        else:
+            stream.log.resume()
+
+    def check_vanished(self, stream: RemoteStream, exists: bool, now: float) -> None:
+        """Its producer lives: if Redis does not have the log for long, nobody keeps it any more."""
+        if exists or stream.vanished_at is None:
+            stream.vanished_at = None if exists else now
+        elif now - stream.vanished_at > VANISHED_SECONDS:
+            stream.log.close(failed("stream_expired", request_id=stream.log.start.request_id))
+
+    def excuse_absence(self) -> None:
+        """No log could be written again until now."""
+        for stream in self._streams.values():
+            stream.vanished_at = None
+
+    def _made_from(self, entries: Entries) -> RemoteStream:
+        _, fields = entries[0]
+        about = dict(zip(fields[::2], fields[1::2], strict=True))
+        start = decode(about.get(b"r", b""))[0]
+        if not isinstance(start, Start) or not {b"n", b"g"} <= about.keys():
+            raise Unreadable
+        log = ReplicaLog(start)
+        log.extend(entries)
+        return RemoteStream(log, about[b"n"].decode(), float(about[b"g"]), self)
+
+
+def _page(stream_id: str, length: int) -> Command:
+    """What follows the first ``length`` records."""
+    return ("XRANGE", log_key(stream_id), f"{length + 1}-0", "+", "COUNT", PAGE_ENTRIES)

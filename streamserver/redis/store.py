@@ -1,0 +1,199 @@
+"""The store over Redis: its parts, wired together."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from loguru import logger
+from redis.exceptions import ResponseError
+
+from streamserver.core.error_codes import failed
+from streamserver.log.codec import encode
+from streamserver.redis.connection import Command, Dialer, Link, Replies
+from streamserver.redis.heartbeat import Pulse
+from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, posted
+from streamserver.redis.keys import FENCE, LINGER_SECONDS, claim_key, inbox_key, log_key, node_key
+from streamserver.redis.outbox import Errands
+from streamserver.redis.remote_readers import Audience
+from streamserver.redis.replicas import Replicas
+from streamserver.redis.replicator import Lifetimes, Mirror
+from streamserver.store.base import Claim, Claimed, Local, Produced, Readable, StoreUnavailable
+from streamserver.telemetry.tracebacks import log_crash
+
+START_SECONDS = 5.0
+"""How long a start waits for Redis before it goes on without."""
+FLUSH_SECONDS = 3.0
+"""How long an end waits for what is still to be written."""
+SETTLE_SECONDS = 2.0
+"""After a restart Redis may lack what its writers are about to write again."""
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class RedisStore:
+    """See :class:`~streamserver.store.base.Store`."""
+
+    def __init__(self, url: str, *, lifetimes: Lifetimes, max_readers: int) -> None:
+        """Raises :class:`ValueError` for a ``url`` that is none of a Redis."""
+        self._dialer = Dialer(url)
+        self._node = secrets.token_urlsafe(12)
+        self._lifetimes = lifetimes
+        self._link = Link(self._dialer, self._on_up)
+        self._replicas = Replicas(self._link, self._node, self._post, max_readers)
+        self._inbox = Inbox(self._dialer, self._node, self._receive)
+        self._settled_at = 0.0
+        self._errands = Errands(self._link)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, local: Local) -> None:
+        self._local = local
+        self._audience = Audience(local)
+        self._mirror = Mirror(self._link, self._audience, self._node, self._lifetimes)
+        pulse = Pulse(self._link, self._node, self._replicas, self._audience, self._lifetimes)
+        self._keep("link", self._link.run)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._link.until_up()
+        except TimeoutError:
+            logger.bind(event="store").warning("started without the store: new streams are refused until it is there")
+        for name, job in (
+            ("inbox", self._inbox.run),
+            ("mirror", self._mirror.run),
+            ("replicas", self._replicas.run),
+            ("pulse", pulse.run),
+        ):
+            self._keep(name, job)
+
+    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
+        epoch = self._link.epoch
+        commands = self._mirror.first(stream, claim)
+        if claim is not None:
+            commands.append(("GET", claim_key(claim.key)))
+        try:
+            replies = await self._link.submit(*commands)
+            _check(replies)
+        except BaseException:
+            self._abandon(stream)
+            raise
+        if claim is not None and (claimed := _claimed(replies[-1])) != Claimed(stream.id, claim.fingerprint):
+            self._abandon(stream)
+            if claimed is None:  # set, and gone at once: Redis drops keys
+                raise StoreUnavailable
+            return claimed
+        self._mirror.add(stream, claim, epoch)
+        return None
+
+    async def find(self, stream_id: str) -> Readable | None:
+        while True:
+            found = await self._replicas.find(stream_id)
+            if found is not None or not await self._unsettled():
+                return found
+
+    async def recall(self, key: str) -> Claimed | None:
+        while True:
+            replies = await self._link.submit(("GET", claim_key(key)))
+            _check(replies)
+            if replies[0] is not None or not await self._unsettled():
+                return _claimed(replies[0])
+
+    async def release(self, key: str, claimed: Claimed) -> None:
+        value = f"{claimed.stream_id} {claimed.fingerprint}"
+        _check(await self._link.submit(("EVAL", _RELEASE, 1, claim_key(key), value)))
+
+    def forget(self, stream_id: str) -> None:
+        self._mirror.forget(stream_id)
+        self._errands.send(stream_id, _expiry(log_key(stream_id)))
+
+    async def back(self) -> None:
+        await self._link.until_up()
+
+    async def aclose(self) -> None:
+        if not self._tasks:
+            return
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._mirror.until_done()
+                await self._link.submit(("DEL", node_key(self._node), inbox_key(self._node)))
+        except (TimeoutError, StoreUnavailable):
+            logger.bind(event="store").warning("ended before everything had reached the store")
+        self._errands.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _post(self, node: str, message: Message) -> None:
+        self._link.submit(posted(node, message))
+
+    def _receive(self, message: Message) -> None:
+        match message:
+            case Grown(streams):
+                self._replicas.wake(streams)
+            case Readers(node, counts, of_all):
+                now = asyncio.get_running_loop().time()
+                (self._audience.replace if of_all else self._audience.change)(node, counts, now)
+                # What came between its last look and this message it was not told of.
+                self._post(node, Grown(list(counts)))
+            case Stop(stream_id):
+                stream = self._local.find(stream_id)
+                if stream is not None and not stream.ended:
+                    self._spawn("stop", stream.stop())
+
+    def _on_up(self, restarted: bool) -> None:
+        if restarted:
+            self._settled_at = asyncio.get_running_loop().time() + SETTLE_SECONDS
+        self._mirror.check_all()
+        self._replicas.wake_all()
+        self._errands.send_again()
+
+    async def _unsettled(self) -> bool:
+        """True, after a moment, if Redis may yet learn what it does not have."""
+        if asyncio.get_running_loop().time() >= self._settled_at:
+            return False
+        await asyncio.sleep(0.1)
+        return True
+
+    def _abandon(self, stream: Produced) -> None:
+        """It may have become known, and been found by its key, though nobody will ever generate it: who reads it
+        is told to try again."""
+        key, last = log_key(stream.id), failed("producer_lost", request_id=stream.log.start.request_id)
+        self._errands.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expiry(key))
+
+    def _keep(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._spawn(name, _for_ever(name, job))
+
+    def _spawn(self, name: str, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(job, name=f"store-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A bug in one of the store's jobs is told, and the job goes on: others depend on it."""
+    while True:
+        try:
+            await job()
+        except Exception as error:
+            log_crash("a job of the store failed", error, job=name)
+            await asyncio.sleep(1)
+
+
+def _expiry(key: str) -> Command:
+    """The command that leaves a log to its last readers."""
+    return ("PEXPIRE", key, round(LINGER_SECONDS * 1000))
+
+
+def _check(replies: Replies) -> None:
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            logger.bind(event="store", error_type=type(reply).__name__).warning("the store refused a command")
+            raise StoreUnavailable
+
+
+def _claimed(value: bytes | None) -> Claimed | None:
+    if value is None:
+        return None
+    stream_id, _, fingerprint = value.decode().partition(" ")
+    return Claimed(stream_id, fingerprint)

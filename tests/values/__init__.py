@@ -1,1 +1,0 @@
-"""Reading bytes, JSON and tables: functions of values."""
