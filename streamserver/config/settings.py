@@ -34,6 +34,9 @@ Origin: TypeAlias = Annotated[
         description='an origin as browsers send it, without a path or the usual port: "https://app.example.com"',
     ),
 ]
+RootPath: TypeAlias = Annotated[
+    str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*\Z", description='"" or a path without a slash at its end: "/llm"')
+]
 LogLevel: TypeAlias = Annotated[
     str,
     Meta(
@@ -65,6 +68,8 @@ class Server(_Section, frozen=True, kw_only=True):
     send_timeout_seconds: Seconds = 30
     trusted_proxies: Names = ()
     allowed_hosts: tuple[HostName, ...] = ()
+    root_path: RootPath = ""
+    unix_socket: str = ""
     reload: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +83,7 @@ class Default(_Section, frozen=True, kw_only=True):
 
 class Limits(_Section, frozen=True, kw_only=True):
     max_prompt_chars: Positive = 5000
+    max_conversation_chars: Positive = 200_000
     max_body_bytes: Positive = 1_048_576
     max_tokens: Positive = 4096
     max_streams: Positive = 1000
@@ -103,9 +109,11 @@ class Retry(_Section, frozen=True, kw_only=True):
 class Resume(_Section, frozen=True, kw_only=True):
     store: Store = "memory"
     grace_seconds: SecondsOrNone = 0
+    keyed_grace_seconds: SecondsOrNone = 15
     max_grace_seconds: SecondsOrNone = 60
     retention_seconds: SecondsOrNone = 300
     attach_seconds: Seconds = 10
+    ending_wait_seconds: SecondsOrNone = 5
     max_log_bytes: Positive = 4_194_304
     max_total_bytes: Positive = 268_435_456
 
