@@ -14,7 +14,7 @@ from urllib.parse import quote
 import openai
 from msgspec import Meta
 
-from providers.openai import chat
+from providers.openai import chat_request
 from providers.openai.kind import Address, OpenAIApi, headers_of, path_of
 from providers.openai.options import SharedOptions
 from providers.options import Context, HttpUrl
@@ -60,7 +60,7 @@ def _versioned(options: AzureOptions, key: str | None) -> Address:
 
     def url(model: str) -> str:
         # Of the two only chat completions belong to a deployment.
-        where = f"deployments/{quote(model, safe='')}/{path}" if path == chat.PATH else path
+        where = f"deployments/{quote(model, safe='')}/{path}" if path == chat_request.PATH else path
         return str(base.join(where).copy_merge_params(query))
 
     return Address(url, headers_of(client, key))

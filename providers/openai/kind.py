@@ -10,8 +10,10 @@ import openai
 
 from providers.base import ChatRequest
 from providers.errors import ProviderError
-from providers.openai import chat, errors, responses
+from providers.openai import chat_request, errors, responses_request
+from providers.openai.chat_stream import ChatReader
 from providers.openai.options import OpenAIOptions, SharedOptions
+from providers.openai.responses_stream import ResponsesReader
 from providers.options import Context
 from providers.sdk import plain_headers, without_environment
 from providers.sse_provider import Reader, SSEProvider
@@ -36,13 +38,13 @@ class OpenAIApi(SSEProvider):
     def _post(self, request: ChatRequest) -> HttpRequest:
         options = self._options
         if _is_responses(options):
-            payload = responses.payload(request, options.extra)
+            payload = responses_request.payload(request, options.extra)
         else:
-            payload = chat.payload(request, options)
+            payload = chat_request.payload(request, options)
         return HttpRequest(self._address.url(request.model), self._address.headers, msgspec.json.encode(payload))
 
     def _reader(self) -> Reader:
-        return responses.ResponsesReader() if _is_responses(self._options) else chat.ChatReader()
+        return ResponsesReader() if _is_responses(self._options) else ChatReader()
 
     def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
         return errors.from_answer(status, headers, body)
@@ -60,7 +62,7 @@ class OpenAI(OpenAIApi):
 
 def path_of(options: SharedOptions) -> str:
     """The path of the API that ``options`` choose, under the base URL."""
-    return responses.PATH if _is_responses(options) else chat.PATH
+    return responses_request.PATH if _is_responses(options) else chat_request.PATH
 
 
 def headers_of(client: openai.AsyncOpenAI, key: str | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from providers.errors import (
     UpstreamDisconnected,
     UpstreamError,
 )
-from providers.openai.chat import ChatReader
+from providers.openai.chat_stream import ChatReader
 from providers.transport import Transport
 from tests.conftest import StartUpstream
 from tests.providers.asking import ask, build, reasoning_in, text_in
