@@ -1,7 +1,8 @@
 """A streaming server for language models: tokens over Server-Sent Events, as they are generated."""
 
 import sys
-from importlib.metadata import version
+
+from streamserver.version import __version__
 
 try:
     from streamserver.app import create_app
@@ -18,5 +19,4 @@ except ModuleNotFoundError as error:
         sys.exit(2)
     raise hidden from None
 
-__version__ = version("streamserver")
 __all__ = ["ConfigError", "Settings", "__version__", "create_app", "load", "settings"]

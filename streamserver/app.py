@@ -149,7 +149,7 @@ def store_for(settings: Settings) -> Store:
         from streamserver.redis.replicator import Lifetimes
         from streamserver.redis.store import RedisStore
     except ImportError:
-        raise Invalid("resume.store", "needs the package redis: pip install 'streamserver[redis]'") from None
+        raise Invalid("resume.store", "needs the package redis: pip install 'llm-streamserver[redis]'") from None
     running = settings.timeouts.total + resume.attach_seconds + resume.max_grace_seconds
     lifetimes = Lifetimes(running=running, ended=resume.retention_seconds)
     try:

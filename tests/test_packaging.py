@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
 
 import aiohttp
+import pytest
 
+from streamserver import __version__
 from tests.support.client import get_events, stream_url
 from tests.support.server import running_server
 from tests.support.sse import text_of
 
 ROOT = Path(__file__).parent.parent
+DISTRIBUTION = "llm-streamserver"
+TEXT = {".py", ".md", ".toml", ".html", ".js", ".yaml", ".cfg", ".sh", ".service", ".css", ".txt", ""}
+
+_INSTALL = re.compile(r"\b(?:pip3? install|uvx|uv tool run|uv add|pipx (?:run|install))((?:[ \t]+[^\s|&;)`]+)+)")
+_EXTRA = re.compile(r"(?<![\w-])streamserver\[[a-z,]+\]")
+_METADATA = re.compile(r"""\b(?:version|metadata|distribution|files|requires)\(["']streamserver["']\)""")
+_DEPENDENCY = re.compile(r"""dependencies = \[[^]]*["']streamserver\b(?!-)""")
 
 
 def build_wheel(folder: Path, source: Path = ROOT) -> Path:
@@ -31,6 +45,14 @@ def build_sdist(folder: Path) -> Path:
     subprocess.run([*hatchling, "-d", str(folder)], cwd=ROOT, check=True, timeout=120, capture_output=True)
     (sdist,) = folder.glob("*.tar.gz")
     return sdist
+
+
+def metadata_of(wheel: Path) -> EmailMessage:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_bytes(archive.read(name), policy=default)
+    assert isinstance(metadata, EmailMessage)
+    return metadata
 
 
 def names_in(wheel: Path) -> set[str]:
@@ -69,3 +91,56 @@ def test_the_source_distribution_makes_the_same_wheel_and_carries_what_the_tests
     files = {path for room in rooms for path in (ROOT / room).rglob("*") if path.is_file() and path.suffix != ".pyc"}
     files |= {*ROOT.glob("*.toml"), *ROOT.glob("*.md"), *ROOT.glob("*.cfg"), ROOT / "LICENSE"}
     assert {path.relative_to(ROOT).as_posix() for path in files} <= names
+
+
+def test_the_wheel_is_named_llm_streamserver_and_has_the_version_of_the_module(tmp_path: Path) -> None:
+    metadata = metadata_of(build_wheel(tmp_path))
+    assert (metadata["Name"], metadata["Version"]) == (DISTRIBUTION, __version__)
+
+
+def wrong_names(text: str) -> Iterator[str]:
+    """Text that would install, require or look up ``streamserver``: another project has that name on PyPI."""
+    yield from (match.group() for match in _INSTALL.finditer(text) if "streamserver" in installed(match.group(1)))
+    for pattern in (_EXTRA, _METADATA, _DEPENDENCY):
+        yield from pattern.findall(text)
+
+
+def installed(arguments: str) -> set[str]:
+    """The distributions among the arguments of an installer, without quotes, extras and versions."""
+    return {re.split(r"[\[=<>~!@]", word.strip("'\""))[0] for word in arguments.split()}
+
+
+def repository_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode == 0:
+        return [ROOT / name for name in listed.stdout.splitlines()]
+    return [path for path in ROOT.rglob("*") if path.is_file()]  # unpacked from the source distribution
+
+
+def test_no_file_tells_people_to_install_the_package_of_another_project() -> None:
+    files = [path for path in repository_files() if path.suffix in TEXT and path.is_file() and path != Path(__file__)]
+    assert len(files) > 200
+    found = {path.relative_to(ROOT).as_posix(): list(wrong_names(path.read_text("utf-8", "replace"))) for path in files}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("pip install streamserver", True),
+        ("pip install -U 'streamserver>=0.1'", True),
+        ("needs redis: pip install 'streamserver[redis]'", True),
+        ("uvx streamserver --provider echo", True),
+        ("pipx run streamserver", True),
+        ('dependencies = ["streamserver"]', True),
+        ("requires streamserver[redis,otel]", True),
+        ('version("streamserver")', True),
+        ("pip install 'llm-streamserver[redis]'", False),
+        ("uvx llm-streamserver --provider echo", False),
+        ("pip install . && streamserver --provider echo", False),
+        ("pip install ./docs/examples/streamserver-ollama", False),
+        ('dependencies = ["llm-streamserver"]', False),
+    ],
+)
+def test_wrong_names_finds_each_way_to_name_a_distribution(text: str, wrong: bool) -> None:
+    assert bool(list(wrong_names(text))) is wrong

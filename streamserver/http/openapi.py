@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from streamserver.http.position import POSITION
 from streamserver.http.problems import STATUS, ProblemBody
 from streamserver.http.starting import KEY
 from streamserver.log.records import Done, Failed, Start
+from streamserver.version import __version__
 
 _Json = dict[str, Any]
 _MODELS = (ChatFields, ProblemBody, Start, Done, Failed, Reasoning, ToolCall)
@@ -47,7 +47,7 @@ def describe(settings: Settings, routes: Iterable[tuple[str, str, Any]], *, with
         paths.setdefault(path, {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": "streamserver", "version": version("streamserver"), "description": _DESCRIPTION},
+        "info": {"title": "streamserver", "version": __version__, "description": _DESCRIPTION},
         "paths": paths,
         "components": {
             "schemas": components,
