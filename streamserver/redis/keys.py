@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 FENCE = b"18446744073709551615-18446744073709551615"
 """The greatest id of an entry. Redis takes it once and nothing after it: whoever writes a log's end here
 has ended it for its producer too."""
@@ -27,6 +29,11 @@ def log_key(stream_id: str) -> str:
 def claim_key(key: str) -> str:
     """A string: ``{stream_id} {fingerprint}``."""
     return f"streamserver:key:{key}"
+
+
+def name_key(name: str) -> str:
+    """A string: ``{microseconds since the epoch} {stream_id}``. Names may hold users' data: only their hash is kept."""
+    return f"streamserver:name:{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def node_key(node: str) -> str:

@@ -15,9 +15,10 @@ from streamserver.log.codec import decode, encode
 from streamserver.log.records import Record, Terminal
 from streamserver.redis.connection import Command, Link
 from streamserver.redis.inbox import Grown, posted
-from streamserver.redis.keys import FENCE, LINGER_SECONDS, claim_key, log_key
+from streamserver.redis.keys import FENCE, LINGER_SECONDS, log_key
+from streamserver.redis.publication import Publication
 from streamserver.redis.remote_readers import Audience
-from streamserver.store.base import Claim, Produced, StoreUnavailable
+from streamserver.store.base import Produced, StoreUnavailable
 
 ENTRY_RECORDS = 256
 """As many records go into one entry."""
@@ -44,11 +45,11 @@ class Lifetimes:
 class _Copy:
     """A log, and how much of it is in Redis."""
 
-    __slots__ = ("claim", "epoch", "stored", "stream", "wake")
+    __slots__ = ("epoch", "publication", "stored", "stream", "wake")
 
-    def __init__(self, stream: Produced, claim: Claim | None, stored: int, epoch: int) -> None:
+    def __init__(self, stream: Produced, publication: Publication, stored: int, epoch: int) -> None:
         self.stream = stream
-        self.claim = claim
+        self.publication = publication
         self.stored = stored
         self.epoch = epoch
         """The connection on which ``stored`` was last known to be true."""
@@ -78,13 +79,9 @@ class Mirror:
     def __len__(self) -> int:
         return len(self._copies)
 
-    def first(self, stream: Produced, claim: Claim | None) -> list[Command]:
-        """The commands that make ``stream`` known, with its first record."""
-        return self._entry(_Copy(stream, claim, 0, 0), 1, encode(stream.log.take(0, 1)))
-
-    def add(self, stream: Produced, claim: Claim | None, epoch: int) -> None:
-        """Go on with a stream whose :meth:`first` has arrived in ``epoch``."""
-        copy = self._copies[stream.id] = _Copy(stream, claim, 1, epoch)
+    def add(self, stream: Produced, publication: Publication, epoch: int) -> None:
+        """Go on with a stream that was published in ``epoch``."""
+        copy = self._copies[stream.id] = _Copy(stream, publication, 1, epoch)
         self._arm(copy)
 
     def forget(self, stream_id: str) -> None:
@@ -228,13 +225,8 @@ class Mirror:
             entry: Command = ("XADD", key, "NOMKSTREAM", f"{count}-0", "r", data)
             return [entry, expiry] if ended else [entry]
         about = ("n", self._node, "g", str(stream.grace_seconds))
-        return [("XADD", key, f"{count}-0", "r", data, *about), expiry, *self._claim(copy, lifetime)]
-
-    def _claim(self, copy: _Copy, lifetime_ms: int) -> list[Command]:
-        if copy.claim is None:
-            return []
-        value = f"{copy.stream.id} {copy.claim.fingerprint}"
-        return [("SET", claim_key(copy.claim.key), value, "NX", "PX", lifetime_ms)]
+        again = copy.publication.write_again(stream, lifetime)
+        return [("XADD", key, f"{count}-0", "r", data, *about), expiry, *again]
 
     def _wakes(self, copies: list[tuple[_Copy, int]]) -> list[Command]:
         """One message to each node that reads any of what has grown."""

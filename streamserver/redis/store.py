@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from loguru import logger
@@ -15,8 +15,9 @@ from streamserver.log.codec import encode
 from streamserver.redis.connection import Command, Dialer, Link, Replies
 from streamserver.redis.heartbeat import Pulse
 from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, posted
-from streamserver.redis.keys import FENCE, LINGER_SECONDS, claim_key, inbox_key, log_key, node_key
+from streamserver.redis.keys import FENCE, LINGER_SECONDS, claim_key, inbox_key, log_key, name_key, node_key
 from streamserver.redis.outbox import Errands
+from streamserver.redis.publication import Publication, bind, claimed_from, look_up
 from streamserver.redis.remote_readers import Audience
 from streamserver.redis.replicas import Replicas
 from streamserver.redis.replicator import Lifetimes, Mirror
@@ -67,24 +68,29 @@ class RedisStore:
         ):
             self._keep(name, job)
 
-    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
+    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
         epoch = self._link.epoch
-        commands = self._mirror.first(stream, claim)
-        if claim is not None:
-            commands.append(("GET", claim_key(claim.key)))
+        publication = Publication.of(stream, claim, names)
         try:
-            replies = await self._link.submit(*commands)
-            _check(replies)
+            (holder,) = await self._ask(publication.publish(stream, self._node, self._lifetimes.running_ms))
         except BaseException:
             self._abandon(stream)
             raise
-        if claim is not None and (claimed := _claimed(replies[-1])) != Claimed(stream.id, claim.fingerprint):
-            self._abandon(stream)
-            if claimed is None:  # set, and gone at once: Redis drops keys
-                raise StoreUnavailable
-            return claimed
-        self._mirror.add(stream, claim, epoch)
-        return None
+        if holder is None:
+            self._mirror.add(stream, publication, epoch)
+        return claimed_from(holder)
+
+    async def bind(self, name: str, stream_id: str) -> None:
+        await self._ask(bind(name, stream_id))
+
+    async def lookup(self, name: str) -> str | None:
+        while True:
+            (found,) = await self._ask(look_up(name))
+            if found is not None or not await self._unsettled():
+                return None if found is None else str(found, "ascii")
+
+    async def unbind(self, name: str) -> None:
+        await self._ask(("DEL", name_key(name)))
 
     async def find(self, stream_id: str) -> Readable | None:
         while True:
@@ -94,14 +100,13 @@ class RedisStore:
 
     async def recall(self, key: str) -> Claimed | None:
         while True:
-            replies = await self._link.submit(("GET", claim_key(key)))
-            _check(replies)
-            if replies[0] is not None or not await self._unsettled():
-                return _claimed(replies[0])
+            (value,) = await self._ask(("GET", claim_key(key)))
+            if value is not None or not await self._unsettled():
+                return claimed_from(value)
 
     async def release(self, key: str, claimed: Claimed) -> None:
         value = f"{claimed.stream_id} {claimed.fingerprint}"
-        _check(await self._link.submit(("EVAL", _RELEASE, 1, claim_key(key), value)))
+        await self._ask(("EVAL", _RELEASE, 1, claim_key(key), value))
 
     def forget(self, stream_id: str) -> None:
         self._mirror.forget(stream_id)
@@ -123,6 +128,15 @@ class RedisStore:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _ask(self, *commands: Command) -> Replies:
+        """Return the replies to ``commands``. Raises :class:`StoreUnavailable`, also if Redis refuses one."""
+        replies = await self._link.submit(*commands)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                logger.bind(event="store", error_type=type(reply).__name__).warning("the store refused a command")
+                raise StoreUnavailable
+        return replies
 
     def _post(self, node: str, message: Message) -> None:
         self._link.submit(posted(node, message))
@@ -183,17 +197,3 @@ async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> 
 def _expiry(key: str) -> Command:
     """The command that leaves a log to its last readers."""
     return ("PEXPIRE", key, round(LINGER_SECONDS * 1000))
-
-
-def _check(replies: Replies) -> None:
-    for reply in replies:
-        if isinstance(reply, ResponseError):
-            logger.bind(event="store", error_type=type(reply).__name__).warning("the store refused a command")
-            raise StoreUnavailable
-
-
-def _claimed(value: bytes | None) -> Claimed | None:
-    if value is None:
-        return None
-    stream_id, _, fingerprint = value.decode().partition(" ")
-    return Claimed(stream_id, fingerprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -92,18 +93,34 @@ class Store(Protocol):
     - A published stream can be found by every node, as long as its producer or the store keeps it,
       from its first record to its terminal one; what any reader sees is a prefix of what its producer wrote.
     - Every published stream gets its terminal record, also if its producer dies (``producer_lost``).
-    - Of several who publish with the same key at once, one claims it.
+    - Of several requests that publish with the same key at once, one claims it.
+    - A name stands for the stream that was bound to it last, for as long as that stream is kept.
     - A producer never waits for the store, but in :meth:`publish`.
     """
 
     async def start(self, local: Local) -> None: ...
 
-    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
-        """Make ``stream`` known, before anybody is told its id. If its ``claim``'s key is taken, nothing is
-        published, and who has the key is returned.
+    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+        """Make ``stream`` known, before any client is told its id, and bind ``names`` to it in the same step.
 
+        Return None. If the key of ``claim`` is taken, publish nothing, bind nothing, and return its holder.
         Raises :class:`StoreUnavailable`.
         """
+        ...
+
+    async def bind(self, name: str, stream_id: str) -> None:
+        """Let ``name`` stand for a stream; do nothing if the stream is not kept any more.
+
+        A name may be any text: it is hashed before it leaves the process. Raises :class:`StoreUnavailable`.
+        """
+        ...
+
+    async def lookup(self, name: str) -> str | None:
+        """Return the id of the stream that ``name`` stands for, None without one. Raises :class:`StoreUnavailable`."""
+        ...
+
+    async def unbind(self, name: str) -> None:
+        """Let ``name`` stand for nothing. Raises :class:`StoreUnavailable`."""
         ...
 
     async def find(self, stream_id: str) -> Readable | None:

@@ -163,6 +163,40 @@ class SharedLogContract:
         await pair.far.store.release("key", claimed)
         assert await pair.near.store.recall("key") is None
 
+    async def test_a_name_stands_for_the_stream_that_was_bound_last(self, pair: Pair) -> None:
+        older = await pair.near.publish(names=["chat 7", "resp_1"])
+        newer = await pair.far.publish(names=["chat 7"])
+        for node in (pair.near, pair.far):
+            assert await node.store.lookup("chat 7") == newer.stream_id
+            assert await node.store.lookup("resp_1") == older.stream_id
+            assert await node.store.lookup("resp_2") is None
+        await pair.near.store.bind("resp_2", older.stream_id)
+        await pair.near.store.bind("chat 7", older.stream_id)
+        assert await pair.far.store.lookup("resp_2") == older.stream_id
+        assert await pair.far.store.lookup("chat 7") == older.stream_id
+        await pair.far.store.unbind("chat 7")
+        await pair.far.store.unbind("never-was")
+        assert await pair.near.store.lookup("chat 7") is None
+
+    async def test_a_name_is_forgotten_with_its_stream(self, pair: Pair) -> None:
+        first = await pair.near.publish(names=["gone", "kept"])
+        second = await pair.near.publish(names=["kept"])
+        await pair.near.store.bind("gone too", first.stream_id)
+        await pair.near.settled()
+        pair.near.forget(first.stream_id)
+        for name in ("gone", "gone too"):
+            await until_gone(pair.far.store.lookup, name)
+        assert await pair.far.store.lookup("kept") == second.stream_id
+        await pair.near.store.bind("late", first.stream_id)
+        assert await pair.near.store.lookup("late") is None
+
+    async def test_a_publication_whose_key_is_taken_binds_no_name(self, pair: Pair) -> None:
+        first = await pair.near.publish(Claim("key", "print"), ["chat 7"])
+        log = MemoryLog(pair.far.start())
+        assert await pair.far.try_publish(log, Claim("key", "print"), ["chat 7", "resp_1"]) is not None
+        assert await pair.near.store.lookup("chat 7") == first.stream_id
+        assert await pair.near.store.lookup("resp_1") is None
+
     async def test_nothing_is_found_that_is_not_there(self, pair: Pair) -> None:
         assert await pair.far.find("never-was") is None
         assert await pair.far.store.recall("never-was") is None

@@ -79,6 +79,22 @@ async def test_what_a_restarted_redis_lacks_may_yet_be_written_again(
         assert await recalled == Claimed(log.stream_id, "print")
 
 
+async def test_names_that_redis_lost_are_bound_again_to_the_newest_stream(
+    redis: RedisProcess, near: RedisNode, far: RedisNode
+) -> None:
+    streams = [await node.publish(names=["anna's chat", f"resp_{count}"]) for count, node in enumerate((near, far))]
+    epochs = [node.redis_store._link.epoch for node in (near, far)]
+    await redis.kill()
+    await redis.start()
+    for node, epoch in zip((near, far), epochs, strict=True):
+        await until(lambda node=node, epoch=epoch: node.redis_store._link.epoch > epoch)  # type: ignore[misc]
+        await node.settled()
+    for node in (near, far):
+        assert await node.store.lookup("anna's chat") == streams[1].stream_id
+        assert await node.store.lookup("resp_0") == streams[0].stream_id
+    assert not [key for key in await redis.keys() if "anna" in key or "resp" in key], "names are hashed"
+
+
 async def test_a_message_about_what_has_grown_may_be_lost(near: RedisNode, far: RedisNode) -> None:
     log = await near.publish()
     stream = await far.found(log.stream_id)

@@ -43,8 +43,8 @@ class TestMemory(SharedLogContract):
     """A node that is alone is its own other node."""
 
     @pytest.fixture
-    def pair(self) -> Pair:
-        node = Node(MemoryStore())
+    async def pair(self) -> Pair:
+        node = await Node(MemoryStore()).begin()
         return Pair(node, node)
 
 
@@ -234,7 +234,7 @@ class TestTroubledRedis:
 
         def unanswered(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
             answer = submit(*commands, epoch=epoch)
-            if commands[0][1] != log_key(log.stream_id):
+            if log_key(log.stream_id) not in commands[0]:
                 return answer
             monkeypatch.undo()
             return loop.create_future()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -189,8 +190,8 @@ class Deaf(MemoryStore):
         super().__init__()
         self.publishing = asyncio.Event()
 
-    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
-        claimed = await super().publish(stream, claim)
+    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+        claimed = await super().publish(stream, claim, names)
         self.publishing.set()
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
@@ -230,10 +231,10 @@ class Remembering(MemoryStore):
         super().__init__()
         self.claims: list[Claim] = []
 
-    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
+    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
         assert claim is not None
         self.claims.append(claim)
-        return await super().publish(stream, claim)
+        return await super().publish(stream, claim, names)
 
 
 async def test_what_is_kept_of_a_request_tells_nobody_that_two_asked_the_same(http: aiohttp.ClientSession) -> None:
@@ -254,8 +255,8 @@ class SlowToSay(MemoryStore):
         self.written = asyncio.Event()
         self.answer = asyncio.Event()
 
-    async def publish(self, stream: Produced, claim: Claim | None) -> Claimed | None:
-        found = await super().publish(stream, claim)
+    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+        found = await super().publish(stream, claim, names)
         self.written.set()
         await self.answer.wait()
         return found

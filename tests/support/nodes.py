@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from streamserver.log.memory import MemoryLog
@@ -61,15 +61,15 @@ class Node:
     def start(self) -> Start:
         return Start(secrets.token_urlsafe(16), "request-1", "echo", "echo")
 
-    async def publish(self, claim: Claim | None = None) -> MemoryLog:
-        """A new log, known to all nodes."""
+    async def publish(self, claim: Claim | None = None, names: Sequence[str] = ()) -> MemoryLog:
+        """Return a new log that all nodes know."""
         log = MemoryLog(self.start())
-        assert await self.try_publish(log, claim) is None
+        assert await self.try_publish(log, claim, names) is None
         return log
 
-    async def try_publish(self, log: MemoryLog, claim: Claim | None) -> Claimed | None:
+    async def try_publish(self, log: MemoryLog, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
         stream = self.streams[log.stream_id] = Written(log)
-        return await self.store.publish(stream, claim)
+        return await self.store.publish(stream, claim, names)
 
     async def find(self, stream_id: str) -> Readable | None:
         return self.streams.get(stream_id) or await self.store.find(stream_id)
