@@ -18,6 +18,7 @@ from streamserver import __version__
 from streamserver.commands.base import CommandError, give_up_output
 from streamserver.commands.check import check
 from streamserver.commands.keys import print_new_key
+from streamserver.commands.schema import print_schema
 from streamserver.commands.serve import run_server
 from streamserver.config import ConfigError, Loaded, load
 from streamserver.loadtest.plan import add_arguments as add_load_arguments
@@ -64,6 +65,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "keys":
         return print_new_key(arguments.name)
     registry = load_registry()
+    if arguments.command == "schema":
+        return print_schema(registry)
     load_from = partial(load, registry=registry, overrides=_overrides(arguments))
     loaded = load_from(vars(arguments).get("config"))
     if arguments.command == "check":
@@ -117,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "check", parents=[common], help="validate the configuration, and print what is in force, without secrets"
     )
+    commands.add_parser("schema", help="print a JSON schema of the configuration, for editors")
     providers = commands.add_parser(
         "providers", parents=[common], help="list the configured providers, and what each lacks"
     )
@@ -142,4 +146,4 @@ def _providers(loaded: Loaded, registry: Registry, *, probe: bool) -> int:
     try:
         return show_providers(loaded.settings, registry, probe=probe)
     except Invalid as error:
-        raise CommandError(loaded.blame(error)) from None
+        raise CommandError(loaded.describe_origin(error)) from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -18,6 +18,8 @@ from loguru import logger
 from providers.catalog import Catalog
 from providers.validation import Invalid
 from streamserver.config import ConfigError, Loaded, Settings
+from streamserver.config.table import SETTINGS
+from streamserver.config.types import Applies
 from streamserver.core.supervisor import StreamLimits
 from streamserver.http.core import Core
 from streamserver.http.keys import Keys, KeysError
@@ -27,23 +29,8 @@ from streamserver.telemetry.tracebacks import log_crash
 POLL_SECONDS = 0.5
 """How often the files are looked at; a change is taken when they have not changed for as long."""
 
-AT_START = (
-    "server.host",
-    "server.port",
-    "server.workers",
-    "server.drain_seconds",
-    "server.reload",
-    "resume.store",
-)
-"""What is only read at the start; all else is in force at once."""
-_IN_THE_STORE = (
-    "timeouts.total",
-    "resume.attach_seconds",
-    "resume.max_grace_seconds",
-    "resume.retention_seconds",
-    "limits.max_readers_per_stream",
-)
-"""What a shared store, which is made at the start, has its own copy of."""
+_AT_START = frozenset(row.path for row in SETTINGS if row.about.applies is Applies.RESTART)
+_IN_THE_STORE = frozenset(row.path for row in SETTINGS if row.about.copied_by_store)
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -133,7 +120,7 @@ class Reloader:
 
     def _put_in_force(self, settings: Settings, parts: Parts) -> None:
         core = self._core
-        waiting = _changed(AT_START, core.settings, settings)
+        waiting = _changed(_AT_START, core.settings, settings)
         halfway = [] if core.settings.resume.store == "memory" else _changed(_IN_THE_STORE, core.settings, settings)
         old = core.catalog
         core.settings, core.catalog, core.keys = settings, parts.catalog, parts.keys
@@ -185,6 +172,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _changed(keys: Sequence[str], before: Settings, after: Settings) -> list[str]:
+def _changed(keys: Collection[str], before: Settings, after: Settings) -> list[str]:
     """Those of ``keys`` that have another value now, in order."""
     return sorted(key for key in keys if attrgetter(key)(before) != attrgetter(key)(after))

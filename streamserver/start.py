@@ -1,4 +1,4 @@
-"""What has to be right for a server to start, however it is started."""
+"""The checks that every start makes: by the command line, and by gunicorn."""
 
 from __future__ import annotations
 
@@ -9,44 +9,59 @@ from collections.abc import Mapping
 
 from providers.registry import Registry
 from providers.validation import Invalid
-from streamserver.app import keys_for, store_for
+from streamserver.app import keys_for
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.keys import Keys, KeysError
 
 
 def check_start(loaded: Loaded, *, host: str | None, environ: Mapping[str, str] = os.environ) -> Keys:
-    """The API keys of a server that may start and listen on ``host``; None: nobody can tell where it will.
+    """Return the API keys of a server that may start and listen on ``host``; None if the address is not known here.
 
-    Raises :class:`~streamserver.config.ConfigError` for one that may not, with one line that says what to do.
+    Raises :class:`~streamserver.config.ConfigError`, with one line that says what to do, for a server that may not.
     """
     try:
-        store_for(loaded.settings)
+        _check_store_address(loaded.settings.resume.store)
         keys = keys_for(loaded.settings, environ)
     except Invalid as error:
-        raise ConfigError(loaded.blame(error)) from None
+        raise ConfigError(loaded.describe_origin(error)) from None
     except KeysError as error:
         raise ConfigError(str(error)) from None
     _refuse_open_server(loaded.settings, keys, host)
     return keys
 
 
-def warnings_of(settings: Settings, registry: Registry, keys: Keys) -> list[str]:
-    """What may be meant, and is worth a line."""
-    warnings = [f"plug-in {name}: {error}" for name, error in registry.broken.items()]
+def warnings_of(loaded: Loaded, registry: Registry, keys: Keys) -> list[str]:
+    """Return what does not stop the start and may still be a mistake, one line each."""
+    settings = loaded.settings
+    warnings = [*loaded.warnings, *(f"plug-in {name}: {error}" for name, error in registry.broken.items())]
     if not keys:
         warnings.append(
             "there are no API keys: a proxy or a tunnel on this host makes the server public, and anyone spends "
             f"your money; set {settings.auth.keys_env}=name:key"
         )
-    nobody = sorted(settings.auth.users.keys() - keys.names)
-    return [*warnings, *(f"[auth.users.{name}] is in force for nobody: no key has that name" for name in nobody)]
+    without_key = sorted(settings.auth.users.keys() - keys.names)
+    return [*warnings, *(f"[auth.users.{name}] has no effect: no key has that name" for name in without_key)]
+
+
+def _check_store_address(address: str) -> None:
+    """Raise :class:`~providers.validation.Invalid`, without the value, which may hold a password."""
+    if address == "memory":
+        return
+    try:
+        from streamserver.redis.connection import Dialer
+    except ImportError:
+        raise Invalid("resume.store", "needs the package redis: pip install 'streamserver[redis]'") from None
+    try:
+        Dialer(address)
+    except ValueError:
+        raise Invalid("resume.store", 'is no address like "redis://:password@host:6379/0"') from None
 
 
 def _refuse_open_server(settings: Settings, keys: Keys, host: str | None) -> None:
-    """An open server beyond this machine spends its owner's money for anyone."""
+    """Refuse to serve other machines without API keys: any stranger could spend the owner's money."""
     if keys or settings.auth.allow_anonymous or (host is not None and _is_loopback(host)):
         return
-    where = "nobody can tell here where gunicorn listens" if host is None else f"server.host is {host}"
+    where = "the address that gunicorn listens on is not known here" if host is None else f"server.host is {host}"
     raise ConfigError(
         f"without API keys it listens on loopback only, and {where}: "
         f"set {settings.auth.keys_env}=name:key, or auth.allow_anonymous = true if anyone may use it"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import msgspec
 import pytest
 import tomli_w
 from loguru import logger
@@ -28,7 +27,7 @@ from streamserver.cli import main
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.core import CORE, Core
 from streamserver.http.keys import new_key
-from streamserver.reload import AT_START, Parts, Reloader
+from streamserver.reload import Parts, Reloader
 from streamserver.store import MemoryStore
 from tests.conftest import StartServer, StartUpstream
 from tests.support.application import running_app
@@ -39,26 +38,6 @@ from tests.support.sse import parse, text_of
 from tests.support.upstream import Exchange, answer, chunk
 
 ECHO = {"kind": "echo", "delay_ms": 0}
-LIVE = {
-    "server": "keepalive_seconds send_timeout_seconds trusted_proxies allowed_hosts",
-    "provider": "default fallback",
-    "providers": "openai anthropic echo",
-    "limits": "max_prompt_chars max_body_bytes max_tokens max_streams max_streams_per_user max_readers_per_stream "
-    "requests_per_minute tokens_per_day",
-    "timeouts": "first_token idle total headers body",
-    "retry": "attempts max_wait",
-    "resume": "grace_seconds max_grace_seconds retention_seconds attach_seconds max_log_bytes max_total_bytes",
-    "auth": "keys_env keys_file allow_anonymous cors_origins users",
-    "log": "level format",
-}
-"""What is read anew from the settings in force, or from what is made of them again, wherever it is needed."""
-
-
-def test_every_setting_is_either_live_or_said_to_wait_for_a_restart() -> None:
-    every = {f"{section}.{key}" for section, keys in msgspec.to_builtins(Settings()).items() for key in keys}
-    live = {f"{section}.{key}" for section, keys in LIVE.items() for key in keys.split()}
-    assert live.isdisjoint(AT_START)
-    assert live | set(AT_START) == every
 
 
 async def logged(server: ServerProcess, count: int = 1) -> list[dict[str, Any]]:

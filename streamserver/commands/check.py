@@ -7,7 +7,7 @@ import tomli_w
 
 from providers.registry import Registry
 from streamserver.config import Loaded
-from streamserver.config.load import without_secrets
+from streamserver.config.secrets import without_secrets
 from streamserver.start import check_start, warnings_of
 
 
@@ -21,6 +21,6 @@ def check(loaded: Loaded, registry: Registry) -> int:
     print(tomli_w.dumps(without_secrets(msgspec.to_builtins(loaded.settings))), end="")
     who = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
     print(f"\n# API keys: {who}")
-    for warning in warnings_of(loaded.settings, registry, keys):
+    for warning in warnings_of(loaded, registry, keys):
         print(f"# warning: {warning}")
     return 0

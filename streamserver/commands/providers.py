@@ -21,7 +21,7 @@ from providers.errors import ProviderError
 from providers.registry import Registry
 from providers.transport import AiohttpTransport
 from streamserver.app import catalog_for
-from streamserver.config.settings import Retry, Settings
+from streamserver.config.settings import RetrySettings, Settings
 
 PROBE = "Say ok."
 PROBE_TOKENS = 16
@@ -54,7 +54,7 @@ async def _show(settings: Settings, registry: Registry, probe: bool, environ: Ma
     # Each is asked once, and answers for itself.
     alone = msgspec.structs.replace(
         settings,
-        retry=Retry(attempts=1),
+        retry=RetrySettings(attempts=1),
         provider=msgspec.structs.replace(settings.provider, fallback=()),
     )
     catalog = catalog_for(alone, registry, AiohttpTransport(), LoopClock(), environ)

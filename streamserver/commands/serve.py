@@ -66,7 +66,7 @@ def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Call
     try:
         app = create_app(settings, registry=registry)
     except Invalid as error:
-        raise CommandError(loaded.blame(error)) from None
+        raise CommandError(loaded.describe_origin(error)) from None
     with _listen(settings) as sock:
         return _serve_on(sock, app, loaded, registry, keys, load_again)
 
@@ -80,7 +80,7 @@ def _serve_on(
     load_again: Callable[[], Loaded],
 ) -> int:
     settings = loaded.settings
-    warnings = warnings_of(settings, registry, keys)
+    warnings = warnings_of(loaded, registry, keys)
     if too_few_files := raise_descriptor_limit(settings.limits.max_streams):
         warnings.append(too_few_files)
     for name, why in registry.broken.items():

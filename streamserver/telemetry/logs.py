@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from loguru import logger
 
 from providers.jsontext import printable, scalar
-from streamserver.config.settings import Log
+from streamserver.config.settings import LogSettings
 from streamserver.telemetry.tracebacks import log_crash, places
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _TALKATIVE = ("openai", "anthropic", "httpx2", "httpcore2", "httpx", "httpcore", "aiohttp", "asyncio")
 
 
-def set_up_logs(settings: Log, stream: TextIO | None = None) -> None:
+def set_up_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send every log record to ``stream`` (standard error by default), in the configured form."""
     out = sys.stderr if stream is None else stream
     form = _as_json if settings.format == "json" else _as_text

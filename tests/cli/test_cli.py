@@ -174,7 +174,7 @@ def test_check_warns_of_what_the_start_warns_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.toml").write_text("[auth.users.anna]\nmax_tokens = 5\n")
-    nobody = "# warning: [auth.users.anna] is in force for nobody: no key has that name\n"
+    nobody = "# warning: [auth.users.anna] has no effect: no key has that name\n"
     _, out, _ = run("check", capsys=capsys)
     assert out.endswith(nobody) and "# warning: there are no API keys" in out
     monkeypatch.setenv("STREAMSERVER_KEYS", "ann:a,ben:b")

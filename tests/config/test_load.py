@@ -64,6 +64,8 @@ def test_tables_of_providers_replace_the_default_ones(tmp_path: Path) -> None:
         ('[server]\nallowed_hosts = "a"', "server.allowed_hosts", "'a'", "a list"),
         ("[auth]\ncors_origins = [1]", "auth.cors_origins[0]", "1", "an origin as browsers send it"),
         ("[timeouts]\nidle = -1", "timeouts.idle", "-1", "seconds, more than 0"),
+        ("[timeouts]\nfirst_token = -1", "timeouts.first_token", "-1", "seconds, more than 0"),
+        ("[timeouts]\nfirst_token = 'x'", "timeouts.first_token", "", "seconds, more than 0"),
         ("[timeouts]\nidle = nan", "timeouts.idle", "nan", "seconds, more than 0"),
         ("[timeouts]\ntotal = inf", "timeouts.total", "inf", "seconds, more than 0"),
         ("[timeouts]\ntotal = -inf", "timeouts.total", "-inf", "seconds, more than 0"),
@@ -207,6 +209,11 @@ def test_it_is_found_by_option_then_variable_then_folder_then_defaults(
         ("PROVIDERS__OPENAI__MODEL", "o4-mini", ("providers", "openai", "model"), "o4-mini"),
         ("PROVIDERS__OPENAI__MODELS", '["a", "b"]', ("providers", "openai", "models"), ["a", "b"]),
         ("PROVIDERS__OPENAI__BASE_URL", "http://h/v1", ("providers", "openai", "base_url"), "http://h/v1"),
+        ("PROVIDERS__OPENAI__MODELS", "a, b-2", ("providers", "openai", "models"), ["a", "b-2"]),
+        ("PROVIDERS__OPENAI__MODELS", "a", ("providers", "openai", "models"), ["a"]),
+        ("PROVIDERS__OPENAI__MODELS", "", ("providers", "openai", "models"), []),
+        ("PROVIDER__FALLBACK", "anthropic,echo", ("provider", "fallback"), ("anthropic", "echo")),
+        ("SERVER__TRUSTED_PROXIES", "10.0.0.0/8", ("server", "trusted_proxies"), ("10.0.0.0/8",)),
         ("PROVIDERS__NEW", '{kind = "echo"}', ("providers", "new"), {"kind": "echo"}),
         ("LOG__LEVEL", "x = 1\ny = 2", ("log", "level"), None),
     ],
@@ -238,6 +245,39 @@ def test_names_without_a_double_underscore_are_not_ours(tmp_path: Path) -> None:
         "OTHER_SERVER__PORT": "1",
     }
     assert loaded("", tmp_path, kubernetes).settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "right"),
+    [
+        ("STREAMSERVER_PORT", "9000", "STREAMSERVER_SERVER__PORT"),
+        ("STREAMSERVER_LIMITS_MAX_STREAMS", "5", "STREAMSERVER_LIMITS__MAX_STREAMS"),
+        ("STREAMSERVER_MAX_STREAMS", "5", "STREAMSERVER_LIMITS__MAX_STREAMS"),
+        ("STREAMSERVER_LOG_LEVEL", "DEBUG", "STREAMSERVER_LOG__LEVEL"),
+        ("STREAMSERVER_SERVER_KEEPALIVE_SECOND", "5", "STREAMSERVER_SERVER__KEEPALIVE_SECONDS"),
+        ("STREAMSERVER_KEY", "anna:x", "STREAMSERVER_KEYS"),
+        ("STREAMSERVER_CONFIGS", "x", "STREAMSERVER_CONFIG"),
+        ("STREAMSERVER_PORT", "tcp://10.0.0.1:80", None),
+        ("STREAMSERVER_API_PORT", "tcp://10.0.0.1:80", None),
+        ("STREAMSERVER_SERVICE_PORT", "80", None),
+        ("STREAMSERVER_SERVICE_PORT_HTTP", "80", None),
+        ("STREAMSERVER_SERVICE_HOST", "10.0.0.1", None),
+        ("STREAMSERVER_PORT_80_TCP", "tcp://10.0.0.1:80", None),
+        ("STREAMSERVER_PORT_80_TCP_PORT", "80", None),
+        ("STREAMSERVER_KEYS", "anna:x", None),
+        ("STREAMSERVER_SOMETHING_ELSE", "x", None),
+        ("SERVER_PORT", "1", None),
+    ],
+)
+def test_variable_that_looks_like_a_setting_is_warned_about(name: str, text: str, right: str | None) -> None:
+    warnings = load(None, registry=REGISTRY, environ={name: text}).warnings
+    assert warnings == (() if right is None else (f"{name} is ignored: did you mean {right}?",))
+
+
+def test_variable_that_a_setting_names_is_not_warned_about(tmp_path: Path) -> None:
+    text = '[auth]\nkeys_env = "STREAMSERVER_KEY"\n[providers.openai]\nkind = "openai"\nmodel = "m"\n'
+    text += 'api_key_env = "STREAMSERVER_PORTS"\n'
+    assert loaded(text, tmp_path, {"STREAMSERVER_KEY": "a:b", "STREAMSERVER_PORTS": "x"}).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from aiohttp import web
 from loguru import logger
 
 from streamserver.app import create_app
-from streamserver.config.settings import Limits, Log, Settings
+from streamserver.config.settings import LimitSettings, LogSettings, Settings
 from streamserver.runner import AppRunner
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 from tests.faults.case import MARK, Case
@@ -82,7 +82,7 @@ class FaultHarness:
         suffix = "/v1" if self._kind == "openai" else ""
         settings = Settings(
             providers={name: {**table, "base_url": f"{url}{suffix}"} for name, url in self._addresses.items()},
-            limits=Limits(max_streams_per_user=10_000, requests_per_minute=10_000),
+            limits=LimitSettings(max_streams_per_user=10_000, requests_per_minute=10_000),
         )
         deadlines = {
             name: SHORT_SECONDS if name == short else LONG_SECONDS for name in ("first_token", "idle", "total")
@@ -179,7 +179,7 @@ def _logging() -> Iterator[io.StringIO]:
     handlers, level = root.handlers, root.level
     shown = warnings.showwarning
     loop = asyncio.get_running_loop()
-    set_up_logs(Log(level="DEBUG", format="json"), log)
+    set_up_logs(LogSettings(level="DEBUG", format="json"), log)
     loop.set_exception_handler(handle_loop_failure)
     try:
         yield log

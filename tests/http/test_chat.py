@@ -19,14 +19,14 @@ from providers.registry import load_registry
 from providers.transport import Transport
 from streamserver.app import catalog_for
 from streamserver.config import Settings
-from streamserver.config.settings import Limits, User
+from streamserver.config.settings import LimitSettings, User
 from streamserver.http.apis.native.chat import QUERY_FIELDS, Asked, fields_of_body, fields_of_query, read_query, resolve
 from streamserver.http.problems import Problem
 
 ANYONE = User()
 TRANSPORT: Transport = None  # type: ignore[assignment]  # nothing is sent here
 SETTINGS = Settings(
-    limits=Limits(max_prompt_chars=100, max_tokens=50),
+    limits=LimitSettings(max_prompt_chars=100, max_tokens=50),
     providers={
         "openai": {"kind": "openai", "model": "gpt", "models": ["gpt-big"]},
         "echo": {"kind": "echo"},
@@ -39,7 +39,7 @@ def catalog() -> Catalog:
     return catalog_for(SETTINGS, load_registry([]), TRANSPORT, LoopClock(), {})
 
 
-WIDE = Settings(limits=Limits(max_prompt_chars=10_000), providers=SETTINGS.providers)
+WIDE = Settings(limits=LimitSettings(max_prompt_chars=10_000), providers=SETTINGS.providers)
 
 
 async def ask_by_body(

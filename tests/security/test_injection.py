@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from providers.base import Reasoning, Text, ToolCall
-from streamserver.config.settings import Log
+from streamserver.config.settings import LogSettings
 from streamserver.core.error_codes import failed
 from streamserver.core.generation import Outcome
 from streamserver.log.records import Done, Record, Start
@@ -64,7 +64,7 @@ def test_a_model_forges_no_event(pieces: list[Record], model: str, reason: str) 
 def test_nothing_that_is_logged_forges_a_line_or_a_field(text: str, other: str, crash: str) -> None:
     for form in ("text", "json"):
         out = io.StringIO()
-        set_up_logs(Log(format=form, level="DEBUG"), out)
+        set_up_logs(LogSettings(format=form, level="DEBUG"), out)
         ended = outcome(
             failed("internal", request_id="r"), model=text, user=other, request_id=text, crash=ValueError(crash)
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from loguru import logger
 
-from streamserver.config.settings import Log
+from streamserver.config.settings import LogSettings
 from streamserver.telemetry.logs import set_up_logs
 
 SetUp = Callable[..., io.StringIO]
@@ -29,7 +29,7 @@ def set_up() -> Iterator[SetUp]:
 
         def start(**settings: str) -> io.StringIO:
             stream = io.StringIO()
-            set_up_logs(Log(**settings), stream)
+            set_up_logs(LogSettings(**settings), stream)
             return stream
 
         yield start

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from providers.errors import UpstreamDetail
-from streamserver.config.settings import Log
+from streamserver.config.settings import LogSettings
 from streamserver.core.generation import Outcome, Try
 from streamserver.log.records import Done, Failed, Terminal, TokenUsage
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
@@ -285,7 +285,7 @@ def test_a_record_that_cannot_be_written_is_lost_and_nobody_learns_what_it_said(
     set_up: SetUp, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_up(format=form)
-    set_up_logs(Log(format=form), Full())
+    set_up_logs(LogSettings(format=form), Full())
     logger.bind(event="x", field=SECRET).info("hello {}", SECRET)
     logging.getLogger("third.party").warning("%s", SECRET)
     captured = capsys.readouterr()
