@@ -208,11 +208,22 @@ class Frame(msgspec.Struct, frozen=True):
     """The frame's data: one JSON object on one line, without an error's text."""
     pieces: tuple[Delta | BlockEnd, ...] = ()
 
+    @property
+    def has_delta(self) -> bool:
+        """Whether a piece of the answer is in it."""
+        return any(isinstance(piece, DELTAS) for piece in self.pieces)
+
 
 DELTAS = (Text, Reasoning, ToolCall)
 """The pieces of an answer."""
 TOKENS = (*DELTAS, Finish)
 """What ends the wait for a first token; an answer may be empty."""
+
+
+def is_token(event: Event) -> bool:
+    """Return whether ``event`` ends the wait for a first token: a piece of the answer, a frame with one, or the end."""
+    return isinstance(event, TOKENS) or (isinstance(event, Frame) and event.has_delta)
+
 
 Delta: TypeAlias = Text | Reasoning | ToolCall
 Event: TypeAlias = Delta | BlockEnd | Frame | Usage | Finish | Attempt | AttemptFailed

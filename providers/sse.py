@@ -1,8 +1,8 @@
 """Reading Server-Sent Events, as providers send them.
 
-A splitter for the one field that matters here: it takes bytes as they come off the
-network, however they are cut, and gives the ``data`` of each complete event. The cost is
-linear in the bytes, also for one event of many megabytes.
+A splitter for the two fields that matter here: it takes bytes as they come off the
+network, however they are cut, and gives the name and the ``data`` of each complete event. The
+cost is linear in the bytes, also for one event of many megabytes.
 
 Source: WHATWG HTML, 9.2.6 "Interpreting an event stream".
 """
@@ -10,8 +10,12 @@ Source: WHATWG HTML, 9.2.6 "Interpreting an event stream".
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 from providers.errors import malformed_response, not_a_stream
+
+ServerSentEvent: TypeAlias = tuple[str, bytes]
+"""An event's name, empty if it has none, and its data. A plain tuple: one is made for every token."""
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is refused: memory is bounded whatever a provider sends."""
@@ -23,7 +27,7 @@ _FIELD = re.compile(rb"^(data|event|id|retry)?:", re.MULTILINE)
 
 
 class SSEDecoder:
-    """Bytes in, ``data`` payloads out.
+    """Bytes in, events out.
 
     Line ends are LF, CRLF and CR. Comments, unknown fields and events without data are
     skipped; several ``data`` lines are joined with LF. An event that is not closed by a
@@ -41,18 +45,18 @@ class SSEDecoder:
         self._at_event = False
         """An event has been found, and the next byte begins another."""
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The payloads that ``chunk`` completes, in order.
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        """Return the events that ``chunk`` completes, in order.
 
         Raises :class:`~providers.errors.UpstreamError` when an event passes :data:`MAX_EVENT_BYTES`.
         """
         if self._at_event and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
             payload = chunk[6:-2]
             if _LF not in payload and _CR not in payload:
-                return [payload]  # a token that comes alone: one whole event of one line, and nothing else is here
-        payloads = self._split(chunk)
+                return [("", payload)]  # a token that comes alone: one whole event of one line, and nothing else
+        events = self._split(chunk)
         self._at_event = self._fruitful and not self._pending and not self._after_cr
-        return payloads
+        return events
 
     def end(self) -> None:
         """The stream has ended. Raises :class:`~providers.errors.UpstreamError` if it never was one."""
@@ -60,7 +64,7 @@ class SSEDecoder:
         if rest and not self._fruitful and not _FIELD.search(rest):
             raise not_a_stream()
 
-    def _split(self, chunk: bytes) -> list[bytes]:
+    def _split(self, chunk: bytes) -> list[ServerSentEvent]:
         if not self._begun:
             chunk = self._begin(chunk)
         if self._after_cr or _CR in chunk:
@@ -87,14 +91,13 @@ class SSEDecoder:
         self._size = len(rest)
         if rest:
             pending.append(rest)
-        payloads = []
+        events: list[ServerSentEvent] = []
         for block in blocks:
-            plain = block.startswith(b"data: ") and _LF not in block
-            payload = block[6:] if plain else _data(block)
-            if payload is not None:
-                payloads.append(payload)
-        self._fruitful = self._fruitful or bool(payloads)
-        return payloads
+            event = ("", block[6:]) if block.startswith(b"data: ") and _LF not in block else _event(block)
+            if event is not None:
+                events.append(event)
+        self._fruitful = self._fruitful or bool(events)
+        return events
 
     def _begin(self, chunk: bytes) -> bytes:
         """Take off a byte order mark, which may itself be cut."""
@@ -118,13 +121,13 @@ class SSEDecoder:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _data(block: bytes) -> bytes | None:
-    """The joined ``data`` fields of one event, None if it has none."""
-    lines = []
+def _event(block: bytes) -> ServerSentEvent | None:
+    """Return the event in ``block``, its ``data`` fields joined; None if it has none."""
+    name, lines = "", []
     for line in block.split(b"\n"):
-        if line.startswith(b"data:"):
-            value = line[5:]
-            lines.append(value[1:] if value[:1] == b" " else value)
-        elif line == b"data":
-            lines.append(b"")
-    return b"\n".join(lines) if lines else None
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            lines.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.removeprefix(b" ").decode(errors="replace")
+    return (name, b"\n".join(lines)) if lines else None

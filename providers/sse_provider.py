@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
-from providers.base import ChatRequest, Event, Finish
+from providers.base import ApiProtocol, ChatRequest, Event
 from providers.errors import ProviderAuth, ProviderError, not_a_stream
 from providers.http_errors import annotate_errors, is_labelled, is_stream, read_error
 from providers.options import Context
+from providers.parser import FrameParser, StreamParser
 from providers.sse import SSEDecoder
 from providers.transport import HttpRequest, HttpResponse
-
-
-class Reader(Protocol):
-    """The payloads of one stream in, our events out: what it has said so far."""
-
-    complete: bool
-    """The API has said that its stream ends here: nothing that matters follows."""
-
-    def events(self, payload: bytes) -> Iterable[Event]:
-        """The events in one payload. Raises a :class:`~providers.errors.ProviderError` if it tells a failure."""
-        ...
-
-    def finish(self) -> Finish:
-        """The end. Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said that it finished."""
-        ...
 
 
 class SSEProvider(ABC):
@@ -44,20 +30,22 @@ class SSEProvider(ABC):
         try:
             with annotate_errors(response):
                 await self._expect_stream(response)
-                reader = self._reader()
+                parser = self._parser_for(request)
                 decoder = SSEDecoder()
-                while not reader.complete and (chunk := await response.read()):
-                    for payload in filter(None, decoder.feed(chunk)):  # empty ones keep some servers' connections
+                while not parser.complete and (chunk := await response.read()):
+                    for name, data in decoder.feed(chunk):
+                        if not data:
+                            continue  # sent by some servers to keep a connection open
                         silent = False
-                        for event in reader.events(payload):
+                        for event in parser.events(name, data):
                             yield event
-                        if reader.complete:
+                        if parser.complete:
                             break
-                complete = reader.complete
+                complete = parser.complete
                 if silent and not is_labelled(response):
                     raise not_a_stream()
                 decoder.end()
-                finish = reader.finish()
+                finish = parser.finish()
                 complete = True
                 yield finish
         finally:
@@ -77,13 +65,22 @@ class SSEProvider(ABC):
             body = await read_error(response)
             raise self._failed(body) if body.get("error") else not_a_stream()
 
+    def _parser_for(self, request: ChatRequest) -> StreamParser:
+        source, protocol = request.source, self._protocol()
+        parser = self._parser(request)
+        return parser if source is None or source.protocol != protocol else FrameParser(parser, protocol)
+
+    @abstractmethod
+    def _protocol(self) -> ApiProtocol:
+        """Return the protocol that the provider speaks."""
+
     @abstractmethod
     def _post(self, request: ChatRequest) -> HttpRequest:
         """What is sent. Raises :class:`~providers.errors.InvalidRequest` for what the API cannot say."""
 
     @abstractmethod
-    def _reader(self) -> Reader:
-        """A reader of one answer."""
+    def _parser(self, request: ChatRequest) -> StreamParser:
+        """Return a parser of the answer to ``request``."""
 
     @abstractmethod
     def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import msgspec
 import pytest
 
-from providers.base import DELTAS, ChatRequest, Event, Finish, Message, Provider, Reasoning, Text, ToolCall, Usage
+from providers.base import DELTAS, BlockEnd, ChatRequest, Event, Finish, Message, Provider, Reasoning, Text, Usage
 from providers.errors import ProviderError
 from providers.options import Context
 from providers.registry import Kind
@@ -63,7 +63,7 @@ class ProviderContract:
     async def test_an_answer_is_pieces_and_then_exactly_one_finish(self) -> None:
         async with self.situation("answers") as situation:
             events = await self._ask(situation)
-            assert all(isinstance(event, (Text, Reasoning, ToolCall, Usage, Finish)) for event in events), (
+            assert all(isinstance(event, (*DELTAS, BlockEnd, Usage, Finish)) for event in events), (
                 "attempts are for wrappers to tell"
             )
             assert sum(isinstance(event, Finish) for event in events) == 1

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from providers.anthropic import errors
-from providers.base import Event, Finish, Reasoning, Text, ToolCall, Usage
+from providers.base import BlockEnd, Event, Finish, Opaque, Reasoning, Text, ToolCall, Usage, UsageDetails
 from providers.errors import UpstreamError, disconnected
 from providers.http_errors import read_payload
 
@@ -24,11 +24,22 @@ _FINISH_REASONS: Mapping[str, str] = {
 }
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _CacheCreation(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct, gc=False):
+    thinking_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation: _CacheCreation | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -38,9 +49,13 @@ class _Block(msgspec.Struct, gc=False):
     text: str | None = None
     thinking: str | None = None
     partial_json: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    """Redacted thinking."""
     id: str | None = None
     name: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Message(msgspec.Struct):
@@ -89,21 +104,27 @@ def _read(data: bytes) -> _Event:
         return _Event(kind)
 
 
-class MessageReader:
+class MessagesParser:
     """The API's events in, ours out: what one stream has said so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        """``model`` is the one that was asked for."""
+        self._asked_model = model
         self.complete = False
         """``message_stop`` has come: nothing that matters follows."""
         self._model: str | None = None
         self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
+        self._opaque: dict[str, str] = {}
+        """The part of the open thinking block that only the API can read."""
+        self._block_type: str | None = None
         self._tools: dict[int, int] = {}
         """Index of a content block → which tool call of the answer it is."""
         self._without_arguments: set[int] = set()
         """The tool calls, by their block, of which no argument has come."""
         self._usage = _Usage()
 
-    def events(self, data: bytes) -> Iterator[Event]:
+    def events(self, name: str, data: bytes) -> Iterator[Event]:
         """The events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for an ``error``."""
         event = _read(data)
         match event.type:
@@ -121,6 +142,7 @@ class MessageReader:
             case "message_delta":
                 if event.delta is not None and event.delta.stop_reason:
                     self._stop_reason = event.delta.stop_reason
+                    self._stop_sequence = event.delta.stop_sequence
                 if event.usage is not None:
                     yield self._count(event.usage)
             case "message_stop":
@@ -133,6 +155,8 @@ class MessageReader:
                 pass
 
     def _block(self, index: int, block: _Block) -> Iterator[Event]:
+        self._block_type = block.type
+        self._opaque = {"data": block.data} if block.type == "redacted_thinking" and block.data else {}
         if block.type == "tool_use":
             self._tools[index] = len(self._tools)
             self._without_arguments.add(index)
@@ -145,6 +169,8 @@ class MessageReader:
             yield Text(delta.text)
         elif delta.thinking:
             yield Reasoning(delta.thinking)
+        elif delta.signature:
+            self._opaque = {"signature": delta.signature}
         elif delta.partial_json and index in self._tools:
             self._without_arguments.discard(index)
             yield ToolCall(self._tools[index], None, None, delta.partial_json)
@@ -153,6 +179,14 @@ class MessageReader:
         """A call without arguments has an empty object for them: no JSON at all would be none of OpenAI's form."""
         if index in self._without_arguments:
             yield ToolCall(self._tools[index], None, None, "{}")
+        if index in self._tools:
+            yield BlockEnd("tool_call", self._tools[index])
+        elif self._block_type == "text":
+            yield BlockEnd("text")
+        elif self._block_type in ("thinking", "redacted_thinking"):
+            opaque = Opaque("messages", self._asked_model, self._opaque) if self._opaque else None
+            yield BlockEnd("reasoning", opaque=opaque)
+        self._block_type = None
 
     def _count(self, said: _Usage) -> Usage:
         """All that was said of usage until now, cached input included: it is in the context and on the bill.
@@ -163,10 +197,23 @@ class MessageReader:
         self._usage = usage = msgspec.structs.replace(self._usage, **counts)
         parts = (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
         prompt = None if usage.input_tokens is None else sum(part or 0 for part in parts)
-        return Usage(prompt, usage.output_tokens)
+        return Usage(prompt, usage.output_tokens, self._details())
+
+    def _details(self) -> UsageDetails | None:
+        usage = self._usage
+        creation = usage.cache_creation or _CacheCreation()
+        details = UsageDetails(
+            cached_tokens=usage.cache_read_input_tokens,
+            cache_write_tokens=usage.cache_creation_input_tokens,
+            cache_write_5m_tokens=creation.ephemeral_5m_input_tokens,
+            cache_write_1h_tokens=creation.ephemeral_1h_input_tokens,
+            reasoning_tokens=(usage.output_tokens_details or _OutputDetails()).thinking_tokens,
+        )
+        return details if details != UsageDetails() else None
 
     def finish(self) -> Finish:
         """The end. Raises :class:`~providers.errors.UpstreamDisconnected` without a stop reason or ``message_stop``."""
         if not self.complete or self._stop_reason is None:
             raise disconnected("no_message_stop" if self._stop_reason else "no_stop_reason")
-        return Finish(_FINISH_REASONS.get(self._stop_reason, self._stop_reason), self._model)
+        reason = _FINISH_REASONS.get(self._stop_reason, self._stop_reason)
+        return Finish(reason, self._model, self._stop_reason, self._stop_sequence)

@@ -9,13 +9,14 @@ import anthropic
 import msgspec
 
 from providers.anthropic import errors
-from providers.anthropic.events import MessageReader
+from providers.anthropic.events import MessagesParser
 from providers.anthropic.messages import payload
-from providers.base import ChatRequest
+from providers.base import ApiProtocol, ChatRequest
 from providers.errors import ProviderError
 from providers.options import ApiOptions, Context, HttpUrl
+from providers.parser import StreamParser
 from providers.sdk import plain_headers, without_environment
-from providers.sse_provider import Reader, SSEProvider
+from providers.sse_provider import SSEProvider
 from providers.transport import HttpRequest
 
 BASE_URL = "https://api.anthropic.com"
@@ -46,11 +47,14 @@ class Anthropic(SSEProvider):
         self._headers = headers if context.api_key is None else {**headers, **client.auth_headers}
         self._url = f"{str(client.base_url).rstrip('/')}/v1/messages"
 
+    def _protocol(self) -> ApiProtocol:
+        return "messages"
+
     def _post(self, request: ChatRequest) -> HttpRequest:
         return HttpRequest(self._url, self._headers, msgspec.json.encode(payload(request, self._extra)))
 
-    def _reader(self) -> Reader:
-        return MessageReader()
+    def _parser(self, request: ChatRequest) -> StreamParser:
+        return MessagesParser(request.model)
 
     def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
         return errors.from_answer(status, headers, body)

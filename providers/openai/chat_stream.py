@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from providers.base import Event, Finish, Reasoning, Text, ToolCall, Usage
+from providers.base import Event, Finish, Reasoning, Refusal, Text, ToolCall
 from providers.errors import ProviderError, disconnected
 from providers.http_errors import read_payload
 from providers.openai import errors
 from providers.openai.chunks import CHUNK, Chunk, Delta, ToolCallDelta
 
 
-class ChatReader:
+class ChatParser:
     """Chunks in, events out: what one stream has said so far."""
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class ChatReader:
         self._model: str | None = None
         self._finish_reason: str | None = None
 
-    def events(self, payload: bytes) -> Sequence[Event]:
-        """The events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
-        if payload == b"[DONE]":
+    def events(self, name: str, data: bytes) -> Sequence[Event]:
+        """Return the events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
+        if data == b"[DONE]":
             self.complete = True
             return ()
-        chunk = read_payload(payload, CHUNK)
+        chunk = read_payload(data, CHUNK)
         if chunk.error or chunk.object == "error":
             raise _failure(chunk)
         if chunk.model:
@@ -44,7 +44,7 @@ class ChatReader:
             if choice.finish_reason:
                 self._finish_reason = choice.finish_reason
         if chunk.usage is not None:
-            events.append(Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens))
+            events.append(chunk.usage.as_usage())
         return events
 
     def finish(self) -> Finish:
@@ -52,7 +52,7 @@ class ChatReader:
         if self._finish_reason is None:
             raise disconnected("no_finish_reason")
         reason = "tool_calls" if self._finish_reason == "function_call" else self._finish_reason
-        return Finish(reason, self._model)
+        return Finish(reason, self._model, self._finish_reason)
 
 
 def _failure(chunk: Chunk) -> ProviderError:
@@ -64,24 +64,29 @@ def _add_delta(delta: Delta, events: list[Event]) -> None:
     reasoning = delta.reasoning_content or delta.reasoning
     if reasoning:
         events.append(Reasoning(reasoning))
-    # A refusal is what the model says instead of an answer.
-    content = delta.content or delta.refusal
+    content = delta.content
     if content:
         if isinstance(content, str):
             events.append(Text(content))
         else:
             events.extend(_parts(content))
+    if delta.refusal:
+        events.append(Refusal(delta.refusal))
     if delta.tool_calls:
         events += [_tool_call(call, position) for position, call in enumerate(delta.tool_calls)]
 
 
 def _tool_call(call: ToolCallDelta, position: int) -> ToolCall:
-    function = call.function
+    function, custom = call.function, call.custom
+    named = custom or function
+    arguments = custom.input if custom else function.arguments if function else None
     return ToolCall(
         position if call.index is None else call.index,
         call.id,
-        function.name if function else None,
-        (function.arguments if function else None) or "",
+        named.name if named else None,
+        arguments or "",
+        None if call.extra_content is None else {"extra_content": call.extra_content},
+        custom is not None,
     )
 
 

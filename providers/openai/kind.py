@@ -8,15 +8,16 @@ from typing import Any
 import msgspec
 import openai
 
-from providers.base import ChatRequest
+from providers.base import ApiProtocol, ChatRequest
 from providers.errors import ProviderError
 from providers.openai import chat_request, errors, responses_request
-from providers.openai.chat_stream import ChatReader
+from providers.openai.chat_stream import ChatParser
 from providers.openai.options import OpenAIOptions, SharedOptions
-from providers.openai.responses_stream import ResponsesReader
+from providers.openai.responses_stream import ResponsesParser
 from providers.options import Context
+from providers.parser import StreamParser
 from providers.sdk import plain_headers, without_environment
-from providers.sse_provider import Reader, SSEProvider
+from providers.sse_provider import SSEProvider
 from providers.transport import HttpRequest
 
 
@@ -35,6 +36,9 @@ class OpenAIApi(SSEProvider):
         self._options = options
         self._address = address
 
+    def _protocol(self) -> ApiProtocol:
+        return "responses" if _is_responses(self._options) else "chat"
+
     def _post(self, request: ChatRequest) -> HttpRequest:
         options = self._options
         if _is_responses(options):
@@ -43,8 +47,8 @@ class OpenAIApi(SSEProvider):
             payload = chat_request.payload(request, options)
         return HttpRequest(self._address.url(request.model), self._address.headers, msgspec.json.encode(payload))
 
-    def _reader(self) -> Reader:
-        return ResponsesReader() if _is_responses(self._options) else ChatReader()
+    def _parser(self, request: ChatRequest) -> StreamParser:
+        return ResponsesParser(request.model) if _is_responses(self._options) else ChatParser()
 
     def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
         return errors.from_answer(status, headers, body)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from providers.base import TOKENS, AttemptFailed, ChatRequest, Event, Provider
+from providers.base import AttemptFailed, ChatRequest, Event, Provider, is_token
 from providers.errors import ModelNotFound, ProviderError
 from providers.resilience.breaker import PROVIDERS_FAULT, Breaker
 
@@ -46,7 +46,7 @@ class Fallback:
             try:
                 async with aclosing(candidate.provider.stream(msgspec.structs.replace(request, model=model))) as events:
                     async for event in events:
-                        if silent and isinstance(event, TOKENS):
+                        if silent and is_token(event):
                             silent = False
                         yield event
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from providers.base import DELTAS, TOKENS, ChatRequest, Event, Finish, Provider
+from providers.base import DELTAS, ChatRequest, Event, Finish, Frame, Provider, is_token
 from providers.clock import Clock
 from providers.resilience.breaker import Breaker
 from providers.resilience.deadline import Deadline
@@ -57,7 +57,7 @@ class Resilient:
             assert isinstance(step, Answer), "nothing follows it"
             async with aclosing(step.rest) as events:
                 for event in step.head:
-                    if isinstance(event, TOKENS):
+                    if is_token(event):
                         deadline_timer.set("idle", self._idle)
                         breaker.answered()
                     if isinstance(event, Finish):
@@ -70,6 +70,8 @@ class Resilient:
                         deadline_timer.extend()
                     elif isinstance(event, Finish):
                         breaker.completed()
+                    elif isinstance(event, Frame) and event.has_delta:
+                        deadline_timer.extend()
                     deadline_timer.suspended = True
                     yield event
                     deadline_timer.resume()

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import msgspec
 import tenacity
 
-from providers.base import TOKENS, Attempt, AttemptFailed, ChatRequest, Event, Provider
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Provider, is_token
 from providers.clock import Clock
 from providers.errors import (
     Overloaded,
@@ -129,7 +129,7 @@ async def _ask(provider: Provider, request: ChatRequest) -> Answer:
     try:
         async for event in events:
             head.append(event)
-            if isinstance(event, TOKENS):
+            if is_token(event):
                 break
     except BaseException:
         await events.aclose()

@@ -166,6 +166,8 @@ class Generation:
                     # The answer is whole. Whatever goes wrong behind it is not waited for.
                     self._finish = event
                     return
+                case BlockEnd() if self._log.start.wire == "native":
+                    pass  # a wire without blocks
                 case BlockEnd() | Frame():
                     self._log.append(event)
                 case Attempt():

@@ -10,7 +10,7 @@ import anthropic
 import pytest
 from anthropic.types import MessageParam, ToolParam
 
-from providers.base import Event, Finish, Message, Reasoning, Text, ToolCall, Usage
+from providers.base import Event, Finish, Message, Reasoning, Text, ToolCall, Usage, UsageDetails
 from providers.errors import InvalidRequest, Overloaded, ProviderError, RateLimited, UpstreamDisconnected, UpstreamError
 from providers.transport import Transport
 from tests.conftest import StartUpstream
@@ -228,7 +228,7 @@ async def test_thinking_is_reasoning_and_pings_and_unknown_events_are_nothing(
         STOP,
     )
     assert (reasoning_in(events), text_in(events)) == ("hm", "Hello")
-    assert events[-1] == Finish("stop", "claude-1")
+    assert events[-1] == Finish("stop", "claude-1", "end_turn")
     assert [event for event in events if isinstance(event, (Text, Reasoning))] == [Reasoning("hm"), Text("Hello")]
 
 
@@ -262,7 +262,7 @@ async def test_tool_calls_are_numbered_from_zero_and_always_have_arguments(
         ToolCall(1, "b", "g", ""),
         ToolCall(1, None, None, "{}"),
     ]
-    assert events[-1] == Finish("tool_calls", "claude-1")
+    assert events[-1] == Finish("tool_calls", "claude-1", "tool_use")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ async def test_stop_reasons_are_translated(
     start_upstream: StartUpstream, transport: Transport, reason: str, finish: str
 ) -> None:
     upstream = await start_upstream(says())
-    assert (await answer(upstream, transport, started(), ended(reason), STOP))[-1] == Finish(finish, "claude-1")
+    assert (await answer(upstream, transport, started(), ended(reason), STOP))[-1] == Finish(finish, "claude-1", reason)
 
 
 async def test_cached_input_counts_as_input_and_what_is_left_out_later_still_counts(
@@ -290,7 +290,11 @@ async def test_cached_input_counts_as_input_and_what_is_left_out_later_still_cou
     upstream = await start_upstream(says())
     first = started(input_tokens=10, cache_creation_input_tokens=200, cache_read_input_tokens=3000, output_tokens=1)
     events = await answer(upstream, transport, first, ended(input_tokens=10, output_tokens=20), STOP)
-    assert [event for event in events if isinstance(event, Usage)] == [Usage(3210, 1), Usage(3210, 20)]
+    details = UsageDetails(cached_tokens=3000, cache_write_tokens=200)
+    assert [event for event in events if isinstance(event, Usage)] == [
+        Usage(3210, 1, details),
+        Usage(3210, 20, details),
+    ]
 
 
 @pytest.mark.parametrize(

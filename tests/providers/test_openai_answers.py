@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from providers.base import Finish, Text, ToolCall, Usage
+from providers.base import Finish, Text, ToolCall, Usage, UsageDetails
 from providers.errors import (
     ContentFilter,
     InvalidRequest,
@@ -16,7 +16,7 @@ from providers.errors import (
     UpstreamDisconnected,
     UpstreamError,
 )
-from providers.openai.chat_stream import ChatReader
+from providers.openai.chat_stream import ChatParser
 from providers.transport import Transport
 from tests.conftest import StartUpstream
 from tests.providers.asking import ask, build, reasoning_in, text_in
@@ -56,6 +56,7 @@ def completed(**fields: Any) -> dict[str, Any]:
     return {"type": "response.completed", "response": response(status="completed", usage=usage, **fields)}
 
 
+COUNTED = Usage(5, 9, UsageDetails(reasoning_tokens=3))
 CREATED = {"type": "response.created", "response": response(status="in_progress", usage=None, error=None)}
 
 
@@ -101,7 +102,7 @@ async def test_a_responses_stream_is_text_reasoning_usage_and_a_finish(
     events = await ask(build({**RESPONSES, "base_url": upstream.url}, transport))
     assert reasoning_in(events) == "first\n\nsecond!"
     assert text_in(events) == "Hello"
-    assert events[-2:] == [Usage(5, 9), Finish("stop", "gpt-5-2025-08-07")]
+    assert events[-2:] == [COUNTED, Finish("stop", "gpt-5-2025-08-07", "completed")]
 
 
 async def test_a_responses_stream_gives_tool_calls_numbered_from_zero(
@@ -132,8 +133,8 @@ async def test_a_responses_stream_gives_tool_calls_numbered_from_zero(
         ToolCall(0, None, None, "1}"),
         ToolCall(1, "call_b", "b", ""),
         ToolCall(1, None, None, "{}"),
-        Usage(5, 9),
-        Finish("tool_calls", "gpt-5-2025-08-07"),
+        COUNTED,
+        Finish("tool_calls", "gpt-5-2025-08-07", "completed"),
     ]
 
 
@@ -152,7 +153,7 @@ async def test_an_incomplete_response_says_why(
     incomplete = {"type": "response.incomplete", "response": response(incomplete_details={"reason": reason})}
     upstream = await start_upstream(says({"type": "response.output_text.delta", "delta": "cut"}, incomplete))
     events = await ask(build({**RESPONSES, "base_url": upstream.url}, transport))
-    assert events == [Text("cut"), Finish(finish, "gpt-5-2025-08-07")]
+    assert events == [Text("cut"), Finish(finish, "gpt-5-2025-08-07", reason)]
 
 
 FAILURES: list[tuple[dict[str, Any], type[ProviderError]]] = [
@@ -230,12 +231,12 @@ async def test_azures_filter_and_its_annotations_are_understood(
     assert failure.value.detail.request_id == "req-azure"
     first = chunk(choices=[], model="", prompt_filter_results=[{"prompt_index": 0}])
     upstream.script = says(first, chunk("hi", model="gpt-4o-2024-11-20"), FINISH)
-    assert await ask(build(table, transport)) == [Text("hi"), Finish("stop", "gpt-4o-mini-2024-07-18")]
+    assert await ask(build(table, transport)) == [Text("hi"), Finish("stop", "gpt-4o-mini-2024-07-18", "stop")]
 
 
 def test_calls_without_an_index_are_told_apart_by_their_place() -> None:
     chunk = {"choices": [{"delta": {"tool_calls": [{"id": "a"}, {"id": "b"}, {"index": 7, "id": "c"}]}}]}
-    events = ChatReader().events(json.dumps(chunk).encode())
+    events = ChatParser().events("", json.dumps(chunk).encode())
     assert events == [ToolCall(0, "a", None, ""), ToolCall(1, "b", None, ""), ToolCall(7, "c", None, "")]
 
 
@@ -249,4 +250,4 @@ def test_calls_without_an_index_are_told_apart_by_their_place() -> None:
 )
 def test_an_error_in_the_stream_is_one_in_any_of_its_forms(chunk: dict[str, Any]) -> None:
     with pytest.raises(ProviderError):
-        ChatReader().events(json.dumps(chunk).encode())
+        ChatParser().events("", json.dumps(chunk).encode())

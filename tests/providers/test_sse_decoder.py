@@ -12,23 +12,26 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.errors import UpstreamError
-from providers.sse import MAX_EVENT_BYTES, SSEDecoder
+from providers.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
 
 
-def payloads_by_the_standard(stream: bytes) -> list[bytes]:
-    """WHATWG HTML, 9.2.6, line by line: the data of every event that is dispatched."""
-    payloads: list[bytes] = []
+def events_by_the_standard(stream: bytes) -> list[ServerSentEvent]:
+    """WHATWG HTML, 9.2.6, line by line: the name and the data of every event that is dispatched."""
+    events: list[ServerSentEvent] = []
     data: list[bytes] = []
+    event = ""
     for line in lines_by_the_standard(stream.removeprefix(b"\xef\xbb\xbf")):
         if not line:
             if data:
-                payloads.append(b"\n".join(data))
-            data = []
+                events.append((event, b"\n".join(data)))
+            data, event = [], ""
             continue
         name, _, value = line.partition(b":")
         if name == b"data":
             data.append(value.removeprefix(b" "))
-    return payloads
+        elif name == b"event":
+            event = value.removeprefix(b" ").decode(errors="replace")
+    return events
 
 
 def lines_by_the_standard(stream: bytes) -> Iterator[bytes]:
@@ -47,18 +50,34 @@ def lines_by_the_standard(stream: bytes) -> Iterator[bytes]:
             line += sign
 
 
-def decode(stream: bytes, cuts: list[int]) -> list[bytes]:
-    decoder, payloads, begin = SSEDecoder(), [], 0
+def decode(stream: bytes, cuts: list[int]) -> list[ServerSentEvent]:
+    decoder, events, begin = SSEDecoder(), [], 0
     for end in [*sorted(cuts), len(stream)]:
-        payloads += decoder.feed(stream[begin : max(begin, end)])
+        events += decoder.feed(stream[begin : max(begin, end)])
         begin = max(begin, end)
-    return payloads
+    return events
 
 
 PARTS = st.sampled_from(
     (
         *(b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r\r", b"data", b"data:", b"data: ", b"data:  ", b"datax: "),
-        *(b"Data:", b" data: x", b":", b": ping", b"event: x", b"id: 1", b"retry: 1", b"x", b"{}", b"\0", b"[DONE]"),
+        *(
+            b"Data:",
+            b" data: x",
+            b":",
+            b": ping",
+            b"event: x",
+            b"event:",
+            b"event",
+            b"event: \xff",
+            b"id: 1",
+            b"retry: 1",
+            b"x",
+            b"{}",
+            b"\0",
+            b"[DONE]",
+        ),
+        *(b"event: x", b"event:", b"event", b"event: \xff"),
         *(b"\xef\xbb\xbf", b"\xff", "é\u2028\x85".encode(), b"\x0b\x0c\x1c"),
     )
 )
@@ -74,31 +93,31 @@ STREAMS = st.lists(PARTS, max_size=25).map(b"".join)
 @example(stream=b"data: a\n\ndata: b\n\ndata: c\n\n", cuts=[9])
 @example(stream=b"data: a\n\ndata: b\r\rdata: c\n\n", cuts=[9])
 @settings(deadline=None, max_examples=500)
-def test_the_payloads_are_those_of_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
-    assert decode(stream, cuts) == payloads_by_the_standard(stream)
+def test_events_are_those_of_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
+    assert decode(stream, cuts) == events_by_the_standard(stream)
 
 
 @given(stream=STREAMS)
 @settings(deadline=None, max_examples=200)
 def test_byte_by_byte_is_no_other_stream(stream: bytes) -> None:
-    assert decode(stream, list(range(len(stream)))) == payloads_by_the_standard(stream)
+    assert decode(stream, list(range(len(stream)))) == events_by_the_standard(stream)
 
 
 @given(texts=st.lists(st.binary(max_size=60).filter(lambda text: not {10, 13} & set(text)), max_size=10))
 @settings(deadline=None)
 def test_a_payload_is_a_payload_whatever_bytes_it_has(texts: list[bytes]) -> None:
     stream = b"".join(b"data: " + text + b"\n\n" for text in texts)
-    assert decode(stream, []) == texts
+    assert decode(stream, []) == [("", text) for text in texts]
 
 
 def test_an_event_without_its_blank_line_is_dropped() -> None:
-    assert decode(b"data: a\n\ndata: b\n", []) == [b"a"]
+    assert decode(b"data: a\n\ndata: b\n", []) == [("", b"a")]
 
 
 def test_a_payload_is_given_as_soon_as_its_blank_line_is_there() -> None:
     decoder = SSEDecoder()
-    assert decoder.feed(b"data: a\r\n\r") == [b"a"]
-    assert decoder.feed(b"\ndata: b\n\n") == [b"b"]
+    assert decoder.feed(b"data: a\r\n\r") == [("", b"a")]
+    assert decoder.feed(b"\ndata: b\n\n") == [("", b"b")]
 
 
 @pytest.mark.parametrize("size", [1024, 65536])
@@ -170,12 +189,12 @@ def test_whole_events_in_chunks_of_their_own_are_no_other_stream(blocks: list[li
         chunks.append(b"".join(line + end for line in lines) + end)
     stream = b"".join(chunks)
     decoder = SSEDecoder()
-    assert [payload for chunk in chunks for payload in decoder.feed(chunk)] == SSEDecoder().feed(stream)
+    assert [event for chunk in chunks for event in decoder.feed(chunk)] == SSEDecoder().feed(stream)
 
 
 def test_a_stream_that_began_well_is_one_whatever_follows() -> None:
     decoder = SSEDecoder()
     decoder.feed(b": ping\n\n")
-    assert decoder.feed(b"data: x\n\n") == [b"x"]
+    assert decoder.feed(b"data: x\n\n") == [("", b"x")]
     decoder.feed(b"garbage")
     decoder.end()

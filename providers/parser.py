@@ -1,0 +1,92 @@
+"""What parsers of a provider's stream have in common, and the one that keeps its frames as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from providers.base import ApiProtocol, BlockEnd, Event, Finish, Frame, Reasoning, Text, ToolCall
+from providers.errors import malformed_response
+
+
+class StreamParser(Protocol):
+    """A parser of one stream, with what it has read so far."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the API has said that its stream ends here: nothing that matters follows."""
+        ...
+
+    def events(self, name: str, data: bytes) -> Iterable[Event]:
+        """Return the events in ``data``, which came under that event name.
+
+        Raises a :class:`~providers.errors.ProviderError` if it tells of a failure.
+        """
+        ...
+
+    def finish(self) -> Finish:
+        """Return the end.
+
+        Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said that it finished.
+        """
+        ...
+
+
+class FrameParser:
+    """``parser``, which yields a :class:`~providers.base.Frame` for each frame instead of the pieces in it.
+
+    Usage stays an event of its own. Frames that are no JSON object, such as the end marker of chat completions, and
+    pings are left out: every wire sends its own. A frame that makes ``parser`` raise is never passed on.
+    """
+
+    def __init__(self, parser: StreamParser, protocol: ApiProtocol) -> None:
+        self._parser = parser
+        self._protocol = protocol
+
+    @property
+    def complete(self) -> bool:
+        return self._parser.complete
+
+    def events(self, name: str, data: bytes) -> Iterator[Event]:
+        pieces: list[Text | Reasoning | ToolCall | BlockEnd] = []
+        others: list[Event] = []
+        for event in self._parser.events(name, data):
+            if isinstance(event, (Text, Reasoning, ToolCall, BlockEnd)):
+                pieces.append(event)
+            else:
+                others.append(event)
+        if data.lstrip().startswith(b"{"):
+            kind = "" if self._protocol == "chat" else name or _type_of(data)
+            if kind != "ping":
+                yield Frame(self._protocol, kind, _on_one_line(data), tuple(pieces))
+        yield from others
+
+    def finish(self) -> Finish:
+        return self._parser.finish()
+
+
+class _Typed(msgspec.Struct):
+    type: object = None
+
+
+_TYPED = msgspec.json.Decoder(_Typed)
+
+
+def _type_of(data: bytes) -> str:
+    """Return the ``type`` of an event that came without a name."""
+    try:
+        value = _TYPED.decode(data).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return value if isinstance(value, str) else ""
+
+
+def _on_one_line(data: bytes) -> bytes:
+    """Return ``data`` without line ends, which JSON has between its tokens only. It has to be UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise malformed_response("not_json") from None
+    return data.replace(b"\n", b" ") if b"\n" in data else data
