@@ -19,11 +19,25 @@ ApiProtocol: TypeAlias = Literal["chat", "responses", "messages"]
 """The vendors' protocols: OpenAI's chat completions and Responses, Anthropic's Messages."""
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+REASONING_FIELDS = frozenset({"reasoning", "reasoning_content", "reasoning_details", "thinking_blocks"})
+"""Fields by which vendors and gateways extend an assistant turn of chat completions with its reasoning."""
+
+
+class ReasoningBlock(msgspec.Struct, frozen=True):
+    """A block of a model's reasoning in an earlier turn; ``opaque`` is what only its vendor can read of it."""
+
+    text: str = ""
+    opaque: Opaque | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One turn of a conversation, as in OpenAI's chat completions.
 
-    ``content`` is a string, a list of parts (``{"type": "text", "text": …}``,
-    ``{"type": "image_url", …}``), or None for an assistant turn that only calls tools.
+    ``content`` is a string, a list of parts (``{"type": "text", "text": …}``, ``{"type": "image_url", …}``,
+    ``{"type": "file", …}``), or None for an assistant turn that only calls tools.
+    ``reasoning`` are the reasoning blocks of an assistant turn, in order. ``extra`` holds fields that we do not know,
+    and those that ``reasoning`` was read from, for providers that speak chat completions.
+    :func:`providers.conversation.read_messages` makes messages of JSON objects.
     """
 
     role: Role
@@ -32,6 +46,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
+    reasoning: Sequence[ReasoningBlock] = ()
+    extra: Mapping[str, Any] = {}
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from providers.base import Message
+from providers.base import REASONING_FIELDS, Message
 
 _BINARY_KEYS = frozenset({"image_url", "input_audio", "file"})
 _VOCABULARY = frozenset(
@@ -41,6 +41,11 @@ def text_of(message: Message) -> str:
     return message.content or ""
 
 
+def is_text(message: Message) -> bool:
+    """Whether a message has nothing but text as its content."""
+    return not isinstance(message.content, list) or all(part.get("type") == "text" for part in message.content)
+
+
 def _message_texts(message: Message) -> Iterator[str]:
     yield message.name or ""
     yield message.refusal or ""
@@ -52,6 +57,13 @@ def _message_texts(message: Message) -> Iterator[str]:
         yield message.content or ""
     for call in message.tool_calls or ():
         yield from _strings(call)
+    for name, value in message.extra.items():
+        yield name
+        yield from _strings(value)
+    if not message.extra.keys() & REASONING_FIELDS:  # else they were counted as what they were read from
+        for block in message.reasoning:
+            yield block.text
+            yield from _strings(block.opaque.data if block.opaque is not None else None)
 
 
 def _part_texts(part: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import msgspec
 
 from providers.anthropic import errors
 from providers.anthropic.events import MessagesParser
-from providers.anthropic.messages import payload
+from providers.anthropic.request import payload
 from providers.base import ApiProtocol, ChatRequest
 from providers.errors import ProviderError
 from providers.options import ApiOptions, Context, HttpUrl
@@ -20,6 +20,10 @@ from providers.sse_provider import SSEProvider
 from providers.transport import HttpRequest
 
 BASE_URL = "https://api.anthropic.com"
+
+_SAMPLING = ("temperature", "top_p", "top_k")
+SAMPLING_VERSION = "2023-06-01"
+"""The last version of the API that accepts the parameters of sampling: 2026-10-21 answers 400 to any value."""
 
 
 class AnthropicOptions(ApiOptions, frozen=True, kw_only=True):
@@ -51,7 +55,8 @@ class Anthropic(SSEProvider):
         return "messages"
 
     def _post(self, request: ChatRequest) -> HttpRequest:
-        return HttpRequest(self._url, self._headers, msgspec.json.encode(payload(request, self._extra)))
+        body = payload(request, self._extra)
+        return HttpRequest(self._url, {**self._headers, **_headers(request, body)}, msgspec.json.encode(body))
 
     def _parser(self, request: ChatRequest) -> StreamParser:
         return MessagesParser(request.model)
@@ -61,3 +66,14 @@ class Anthropic(SSEProvider):
 
     def _failed(self, body: Mapping[str, Any]) -> ProviderError:
         return errors.from_stream(body)
+
+
+def _headers(request: ChatRequest, body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers that depend on the request."""
+    headers = {}
+    if any(body.get(name) is not None for name in _SAMPLING):
+        headers["anthropic-version"] = SAMPLING_VERSION
+    source = request.source
+    if source is not None and source.protocol == "messages" and "anthropic-beta" in source.headers:
+        headers["anthropic-beta"] = source.headers["anthropic-beta"]
+    return headers

@@ -9,35 +9,57 @@ import re
 from typing import Any
 
 from providers.base import ChatRequest
+from providers.chat_form import check_source
+from providers.openai.chat_messages import chat_messages
 from providers.openai.options import SharedOptions
 
 PATH = "chat/completions"
 
 # OpenAI's reasoning models, also behind a gateway's prefix or as a fine-tune, refuse
-# max_tokens; everybody else's servers know only that.
+# max_tokens; other vendors' servers know only that.
 _WANTS_COMPLETION_TOKENS = re.compile(r"(?:.*/)?(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d\d))", re.IGNORECASE)
+
+_PARAMETERS = (
+    "temperature",
+    "top_p",
+    "stop",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "reasoning_effort",
+    "user",
+)
+"""Fields of a :class:`~providers.base.ChatRequest` that have the same name and form here."""
 
 
 def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
-    """The body of ``POST …/chat/completions``. ``extra``, the request's too, gives way to the keys set here."""
-    body: dict[str, Any] = {
-        **options.extra,
-        **request.extra,
-        "model": request.model,
-        "messages": request.messages,
-        "stream": True,
-    }
+    """Return the body of ``POST …/chat/completions``.
+
+    A body of this protocol goes out as it came, but for the model, the limit and streaming. Configured ``extra``
+    parameters give way to the request's.
+    """
+    source = request.source
+    if source is not None and source.protocol == "chat":
+        body = {**options.extra, **source.body}
+    else:
+        body = {**options.extra, **_translated(request)}
     for name in ("max_tokens", "max_completion_tokens", "stream_options"):
         body.pop(name, None)
+    body["model"] = request.model
+    body["stream"] = True
     if options.stream_options:
         body["stream_options"] = {"include_usage": True}
     field = _field_for(request.model) if options.max_tokens_field == "auto" else options.max_tokens_field
     body[field] = request.max_tokens
-    for name in ("temperature", "tools", "tool_choice"):
-        value = getattr(request, name)
-        if value is not None:
-            body[name] = value
     return body
+
+
+def _translated(request: ChatRequest) -> dict[str, Any]:
+    check_source(request)
+    given = {name: getattr(request, name) for name in _PARAMETERS}
+    parameters = {name: value for name, value in given.items() if value not in (None, (), [])}
+    return {**request.extra, **parameters, "messages": chat_messages(request.messages)}
 
 
 def _field_for(model: str) -> str:

@@ -8,38 +8,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from providers.base import ChatRequest, Message
-from providers.errors import InvalidRequest
+from providers.base import ChatRequest
+from providers.chat_form import allowed_tools, check_expressible, check_source, unsupported
+from providers.openai.responses_input import input_items
 
 PATH = "responses"
 
+_SHARED_PARAMETERS = ("service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
+"""Parameters of chat completions that exist here under the same name; what else there is has no meaning here."""
+
 
 def payload(request: ChatRequest, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of ``POST …/responses``.
+    """Return the body of ``POST …/responses``.
 
-    ``extra`` is in this API's form, the request's own in that of chat completions; both give way to
-    the keys set here, but for ``store``: OpenAI keeps every answer for 30 days unless told not to.
-    Raises :class:`~providers.errors.InvalidRequest` for parts of a message that the API does not have.
+    A body of this protocol goes out as it came, but for the model, the limit, streaming and storage. Configured
+    ``extra`` parameters are in this API's form too, and give way to the request's.
+    Raises :class:`~providers.errors.InvalidRequest` for what the API cannot express.
     """
-    body = _merged(extra, _translated(request.extra))
-    body.setdefault("store", False)
-    body |= {
-        "model": request.model,
-        "input": [item for message in request.messages for item in _items(message)],
-        "max_output_tokens": request.max_tokens,
-        "stream": True,
-    }
-    if request.temperature is not None:
-        body["temperature"] = request.temperature
-    if request.tools is not None:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-    if request.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(request.tool_choice)
+    source = request.source
+    if source is not None and source.protocol == "responses":
+        body = {**extra, **source.body}
+        body.pop("background", None)
+    else:
+        body = _merged(extra, _translated(request))
+    # OpenAI keeps every answer for 30 days unless told not to.
+    body["store"] = extra.get("store", False)
+    body["model"] = request.model
+    body["max_output_tokens"] = request.max_tokens
+    body["stream"] = True
     return body
 
 
 def _merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables together, later ones first; what is a table in both is merged likewise."""
+    """Return the tables in one, in which later ones win; tables inside them are merged likewise."""
     merged: dict[str, Any] = {}
     for table in tables:
         for key, value in table.items():
@@ -48,75 +49,69 @@ def _merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _translated(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of chat completions that have another name here."""
-    translated = dict(extra)
-    text: dict[str, Any] = {}
-    if "reasoning_effort" in translated:
-        translated["reasoning"] = {"effort": translated.pop("reasoning_effort")}
-    if "verbosity" in translated:
-        text["verbosity"] = translated.pop("verbosity")
-    if "response_format" in translated:
-        wanted = translated.pop("response_format")
-        schema = wanted.get("json_schema") if isinstance(wanted, dict) else None
-        text["format"] = {**schema, "type": "json_schema"} if isinstance(schema, dict) else wanted
-    return {**translated, "text": text} if text else translated
+def _translated(request: ChatRequest) -> dict[str, Any]:
+    check_expressible(request)
+    check_source(request)
+    if request.stop:
+        raise unsupported(request, "stop", "OpenAI's Responses API has no stop sequences.")
+    body = {name: request.extra[name] for name in _SHARED_PARAMETERS if request.extra.get(name) is not None}
+    for name in ("temperature", "top_p", "parallel_tool_calls", "user"):
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.reasoning_effort is not None:
+        body["reasoning"] = {"effort": request.reasoning_effort}
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tool_choice is not None:
+            body["tool_choice"] = _tool_choice(request.tool_choice)
+    if text := dict(_text(request)):
+        body["text"] = text
+    return {**body, "input": input_items(request)}
 
 
-def _items(message: Message) -> Iterator[dict[str, Any]]:
-    """A turn as the items of an input: its words, then each of its tool calls."""
-    if message.role == "tool":
-        yield {"type": "function_call_output", "call_id": message.tool_call_id or "", "output": _words(message)}
-        return
-    if message.content:
-        yield {"role": message.role, "content": _content(message)}
-    elif message.refusal:
-        yield {"role": message.role, "content": message.refusal}
-    for call in message.tool_calls or ():
-        function = call.get("function") or {}
-        yield {
-            "type": "function_call",
-            "call_id": call.get("id", ""),
-            "name": function.get("name", ""),
-            "arguments": function.get("arguments") or "{}",
-        }
-
-
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    if isinstance(message.content, list) and message.role != "assistant":
-        return [_part(part) for part in message.content]
-    return _words(message)
-
-
-def _part(part: dict[str, Any]) -> dict[str, Any]:
-    match part:
-        case {"type": "text", "text": str(text)}:
-            return {"type": "input_text", "text": text}
-        case {"type": "image_url", "image_url": {"url": str(url), **rest}}:
-            return {"type": "input_image", "image_url": url, "detail": rest.get("detail") or "auto"}
-        case {"type": "file", "file": dict(file)}:
-            return {"type": "input_file", **file}
-        case _:
-            raise InvalidRequest("This provider takes parts of the types text, image_url and file only.", sent=False)
-
-
-def _words(message: Message) -> str:
-    if isinstance(message.content, list):
-        return "".join(part["text"] for part in message.content if part.get("type") == "text")
-    return message.content or ""
+def _text(request: ChatRequest) -> Iterator[tuple[str, Any]]:
+    if request.extra.get("verbosity") is not None:
+        yield "verbosity", request.extra["verbosity"]
+    match request.response_format:
+        case None:
+            pass
+        case {"type": "json_schema", "json_schema": dict(schema)}:
+            yield "format", {**schema, "type": "json_schema"}
+        case wanted:
+            yield "format", wanted
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    function = tool.get("function")
-    if tool.get("type") != "function" or not isinstance(function, dict):
-        return tool  # one of OpenAI's own, such as web_search
-    # Not said means strict here, and not strict in chat completions.
-    return {"parameters": {"type": "object", "properties": {}}, "strict": False, **function, "type": "function"}
+    match tool:
+        case {"type": "function", "function": dict(function)}:
+            # Absent means strict here, and not strict in chat completions.
+            return {"parameters": {"type": "object", "properties": {}}, "strict": False, **function, "type": "function"}
+        case {"type": "custom", "custom": dict(custom)}:
+            return {**_flat_format(custom), "type": "custom"}
+        case _:
+            return tool  # one of OpenAI's own, such as web_search
+
+
+def _flat_format(custom: dict[str, Any]) -> dict[str, Any]:
+    """Return a custom tool whose ``format`` is flat, as here; in chat completions its grammar is an object in it."""
+    match custom.get("format"):
+        case {"type": "grammar", "grammar": dict(grammar)}:
+            return {**custom, "format": {"type": "grammar", **grammar}}
+        case _:
+            return custom
 
 
 def _tool_choice(choice: str | dict[str, Any]) -> str | dict[str, Any]:
+    if (allowed := allowed_tools(choice)) is not None:
+        mode, tools = allowed
+        return {"type": "allowed_tools", "mode": mode, "tools": [_tool_name(tool) for tool in tools]}
+    return choice if isinstance(choice, str) else _tool_name(choice)
+
+
+def _tool_name(choice: Any) -> Any:
     match choice:
-        case {"type": "function", "function": {"name": name}}:
-            return {"type": "function", "name": name}
+        case {"type": "function", "function": {"name": name}} | {"type": "custom", "custom": {"name": name}}:
+            return {"type": choice["type"], "name": name}
         case _:
             return choice

@@ -95,7 +95,12 @@ def _bound(components: dict[str, _Json], settings: Settings) -> None:
         "if": {"properties": {"type": {"const": "text"}}},
         "then": {"required": ["text"]},
     }
-    components["Message"]["properties"]["content"]["anyOf"][1]["items"] = part
+    message = components["Message"]
+    message["properties"]["content"]["anyOf"][1]["items"] = part
+    for name in ("reasoning", "extra"):  # read from vendors' own fields, which any message may have
+        del message["properties"][name]
+    message["additionalProperties"] = True
+    del components["ReasoningBlock"], components["Opaque"]
 
 
 def _filled(kind: str) -> _Json:

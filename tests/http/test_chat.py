@@ -120,7 +120,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"messages": [{"content": "x"}]}, "messages[0].role"),
     ({"messages": [*user("x")["messages"], {"role": 1, "content": "x"}]}, "messages[1].role"),
     ({"messages": [{"role": "user", "content": 1}]}, "messages[0].content"),
-    ({"messages": [{"role": "user", "contents": "x"}]}, "messages[0].contents"),
+    ({"messages": [{"role": "user", "contents": "x"}]}, "messages"),
     (user(["x"]), "messages[0].content[0]"),
     (user([{"text": "x"}]), "messages[0].content[0].type"),
     (user([{"type": 1}]), "messages[0].content[0].type"),
@@ -270,6 +270,19 @@ async def test_a_whole_conversation_is_taken_as_it_is(catalog: Catalog) -> None:
     assert [message.role for message in taken] == ["system", "user", "assistant", "tool"]
     assert taken[1].content == messages[1]["content"]
     assert taken[2].tool_calls == messages[2]["tool_calls"]
+
+
+async def test_a_turn_as_an_sdk_dumped_it_is_taken(catalog: Catalog) -> None:
+    nothing: dict[str, Any] = {
+        "refusal": None,
+        "annotations": [],
+        "audio": None,
+        "function_call": None,
+        "tool_calls": None,
+    }
+    turn = {"role": "assistant", "content": "x", "reasoning_content": "hm", **nothing}
+    taken = (await ask(catalog, messages=[turn, *user("x")["messages"]])).messages[0]
+    assert (taken.content, taken.extra, taken.tool_calls) == ("x", {"reasoning_content": "hm"}, None)
 
 
 async def test_exactly_the_limit_is_no_character_too_many(catalog: Catalog) -> None:

@@ -116,7 +116,9 @@ async def test_a_conversation_is_sent_in_the_apis_own_form(start_upstream: Start
         tools=[TOOL],
         tool_choice={"type": "function", "function": {"name": "weather"}},
         temperature=1.5,
-        extra={"stop": "END", "top_p": 0.5, "reasoning_effort": "high", "stream_options": {}},
+        stop=["END"],
+        top_p=0.5,
+        extra={"stream_options": {}, "seed": 1},
     )
     messages: list[MessageParam] = [
         {

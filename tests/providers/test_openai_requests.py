@@ -10,7 +10,6 @@ import pytest
 from openai.types.responses import ResponseInputItemParam, ToolParam
 
 from providers.base import ChatRequest, Message
-from providers.errors import InvalidRequest
 from providers.transport import Transport
 from tests.conftest import StartUpstream
 from tests.providers.asking import ask, build, request
@@ -178,7 +177,7 @@ async def test_extra_parameters_pass_the_requests_over_the_configured_and_ours_o
         "temperature": 0.1,
     }
     table = {**OPENAI, "base_url": upstream.url, "extra": extra}
-    asked = request(temperature=0.7, extra={"reasoning_effort": "high", "seed": 3, "stream_options": {"x": 1}})
+    asked = request(temperature=0.7, reasoning_effort="high", extra={"seed": 3, "stream_options": {"x": 1}})
     assert (await sent_by(table, upstream, transport, asked)).json() == {
         "top_p": 0.5,
         "reasoning_effort": "high",
@@ -274,37 +273,11 @@ async def test_the_responses_api_gets_a_conversation_in_its_own_form(
     }
 
 
-async def test_the_responses_api_gets_chats_parameters_by_its_own_names(
-    start_upstream: StartUpstream, transport: Transport
+@pytest.mark.parametrize("extra", [{}, {"store": True}])
+async def test_responses_are_stored_only_when_configured(
+    start_upstream: StartUpstream, transport: Transport, extra: dict[str, Any]
 ) -> None:
     upstream = await start_upstream(respond)
-    table = {
-        **OPENAI,
-        "api": "responses",
-        "base_url": upstream.url,
-        "extra": {"reasoning": {"summary": "auto", "effort": "low"}, "store": True, "stream": False},
-    }
-    schema = {"name": "city", "schema": {"type": "object"}, "strict": True}
-    extra = {
-        "reasoning_effort": "high",
-        "verbosity": "low",
-        "response_format": {"type": "json_schema", "json_schema": schema},
-        "seed": 1,
-    }
-    body = (await sent_by(table, upstream, transport, request(extra=extra, temperature=0.5))).json()
-    assert body["reasoning"] == {"summary": "auto", "effort": "high"}
-    assert body["text"] == {"verbosity": "low", "format": {"type": "json_schema", **schema}}
-    assert (body["store"], body["stream"], body["seed"], body["temperature"]) == (True, True, 1, 0.5)
-    assert not body.keys() & {"reasoning_effort", "verbosity", "response_format"}
-
-
-async def test_a_part_the_responses_api_does_not_have_is_refused_before_anything_is_sent(
-    start_upstream: StartUpstream, transport: Transport
-) -> None:
-    upstream = await start_upstream(respond)
-    audio = Message(role="user", content=[{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}])
-    provider = build({**OPENAI, "api": "responses", "base_url": upstream.url}, transport)
-    with pytest.raises(InvalidRequest) as failure:
-        await ask(provider, request(audio))
-    assert not failure.value.sent
-    assert not upstream.exchanges
+    table = {**OPENAI, "api": "responses", "base_url": upstream.url, "extra": {**extra, "stream": False}}
+    body = (await sent_by(table, upstream, transport, request(extra={"store": True}))).json()
+    assert (body["store"], body["stream"]) == (bool(extra), True)

@@ -13,8 +13,9 @@ from msgspec import Meta
 
 from providers.base import ChatRequest, Message
 from providers.catalog import Catalog, ProviderEntry
+from providers.conversation import read_messages
 from providers.message_text import request_texts
-from providers.validation import explain
+from providers.validation import Invalid, convert
 from streamserver.config.settings import Settings, User
 from streamserver.core.model_selection import choose
 from streamserver.http.body import read_object, shown
@@ -23,7 +24,7 @@ from streamserver.http.problems import Problem, invalid
 QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
 """What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
 
-_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,3})?")
 
 
 class ChatFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,9 +122,10 @@ def resolve(fields: ChatFields, settings: Settings, catalog: Catalog, user: User
 
 def _convert(values: dict[str, Any]) -> ChatFields:
     try:
-        return msgspec.convert(values, ChatFields)
-    except msgspec.ValidationError as error:
-        wrong = explain(error, values, ChatFields)
+        if isinstance(values.get("messages"), list):
+            values = {**values, "messages": read_messages(values["messages"])}
+        return convert(values, ChatFields)
+    except Invalid as wrong:
         raise invalid(shown(wrong.key), f"{_capital(wrong.allowed)}.") from None
 
 
@@ -138,24 +140,11 @@ def _messages(fields: ChatFields) -> list[Message]:
         raise invalid("prompt", "Send either prompt or messages, not both.")
     else:
         messages = fields.messages
-        _check_parts(messages)
         if not any(map(_says_something, messages)):
             raise invalid("messages", "messages is empty.")
     if fields.system:
         messages = [Message(role="system", content=fields.system), *messages]
     return messages
-
-
-def _check_parts(messages: list[Message]) -> None:
-    for number, message in enumerate(messages):
-        if not isinstance(message.content, list):
-            continue
-        for position, part in enumerate(message.content):
-            field = f"messages[{number}].content[{position}]"
-            if not isinstance(part.get("type"), str):
-                raise invalid(f"{field}.type", "Expected a string.")
-            if part["type"] == "text" and not isinstance(part.get("text"), str):
-                raise invalid(f"{field}.text", "Expected a string.")
 
 
 def _says_something(message: Message) -> bool:

@@ -1,0 +1,123 @@
+"""Requests in the form of chat completions, for providers that translate them into another protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from providers.base import ChatRequest, Message
+from providers.errors import InvalidRequest, UpstreamDetail
+
+_CALLERS_NAMES: Mapping[str, Mapping[str, str]] = {
+    "responses": {
+        "messages": "input",
+        "response_format": "text.format",
+        "reasoning_effort": "reasoning.effort",
+    },
+    "messages": {
+        "response_format": "output_config.format",
+        "reasoning_effort": "output_config.effort",
+        "stop": "stop_sequences",
+    },
+}
+"""A protocol's names of fields of chat completions, where it has others."""
+
+_ANSWER_FIELDS: Mapping[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "prediction": (),
+    "modalities": (["text"], []),
+    "audio": (),
+    "web_search_options": (),
+    "functions": ([],),
+    "function_call": ("none",),
+}
+"""Parameters of chat completions that change the answer's shape and have no equal elsewhere, with the values that
+ask for nothing. A null asks for nothing either."""
+
+
+class FunctionCall(msgspec.Struct, frozen=True):
+    """A tool call of an earlier turn. ``arguments`` is JSON text, or a ``custom`` tool's input."""
+
+    id: str
+    name: str
+    arguments: str
+    custom: bool = False
+
+
+def unsupported(request: ChatRequest, field: str, message: str) -> InvalidRequest:
+    """Return the error for ``field`` of chat completions, which the provider cannot express; nothing was sent.
+
+    Its ``detail.param`` and its message name the field in the spelling of the caller's protocol. The position of a
+    message is left out where the caller's list of them is another one.
+    """
+    protocol = request.source.protocol if request.source is not None else None
+    if protocol != "chat":
+        field = "messages" if field.startswith("messages[") else field
+        field = _CALLERS_NAMES.get(protocol or "", {}).get(field, field)
+    return InvalidRequest(f"{field}: {message}", detail=UpstreamDetail(param=field), sent=False)
+
+
+def check_expressible(request: ChatRequest) -> None:
+    """Raise :class:`~providers.errors.InvalidRequest` for what only a provider of chat completions can answer."""
+    source = request.source
+    body = source.body if source is not None and source.protocol == "chat" else request.extra
+    for field, neutral in _ANSWER_FIELDS.items():
+        value = body.get(field)
+        if value is not None and not any(value == each and type(value) is type(each) for each in neutral):
+            raise unsupported(request, field, "this provider has no such parameter.")
+    for number, message in enumerate(request.messages):
+        for field in ("audio", "function_call"):
+            if field in message.extra:
+                raise unsupported(request, f"messages[{number}].{field}", "this provider has no such field.")
+
+
+def check_source(request: ChatRequest) -> None:
+    """Raise :class:`~providers.errors.InvalidRequest` for what only the vendor of another protocol can do: its hosted
+    tools and connectors."""
+    source = request.source
+    if source is None or source.protocol == "chat":
+        return
+    for field in ("mcp_servers", "container"):
+        if source.protocol == "messages" and source.body.get(field):
+            raise unsupported(request, field, "this provider has no such parameter.")
+    for number, tool in enumerate(request.tools or ()):
+        if tool.get("type") not in ("function", "custom"):
+            raise unsupported(request, f"tools[{number}].type", "this provider takes tools of the type function only.")
+
+
+def function_calls(request: ChatRequest, message: Message, field: str) -> Iterator[FunctionCall]:
+    """Yield the tool calls of ``message``, which is at ``field``.
+
+    Raises :class:`~providers.errors.InvalidRequest` for one that is of no known form.
+    """
+    for number, call in enumerate(message.tool_calls or ()):
+        match call:
+            case {"type": "custom", "custom": {"name": str(name), "input": str(text)}}:
+                yield FunctionCall(_string(call.get("id")), name, text, custom=True)
+            case {"function": {"name": str(name), **function}}:
+                arguments = function.get("arguments")
+                if not isinstance(arguments, str):
+                    arguments = msgspec.json.encode(arguments or {}).decode()
+                yield FunctionCall(_string(call.get("id")), name, arguments or "{}")
+            case _:
+                raise unsupported(
+                    request, f"{field}.tool_calls[{number}]", "expected a function with a name and its arguments."
+                )
+
+
+def allowed_tools(choice: object) -> tuple[str, list[Any]] | None:
+    """Return the mode and the tools of a ``tool_choice`` that limits the tools, None if it does not."""
+    match choice:
+        case {"type": "allowed_tools", "allowed_tools": {"mode": str(mode), "tools": list(tools)}}:
+            return mode, tools
+        case _:
+            return None
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""

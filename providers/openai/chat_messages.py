@@ -1,0 +1,48 @@
+"""Chat completions: the turns of a conversation in the form of that API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from providers.base import REASONING_FIELDS, Message
+
+
+def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return ``messages`` in the form of chat completions.
+
+    The result of a tool is text there: its images follow in a user turn, after all results of the round.
+    """
+    return list(_turns(messages))
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role == "tool" and isinstance(message.content, list):
+            texts = [part for part in message.content if part["type"] == "text"]
+            shown += [part for part in message.content if part["type"] != "text"]
+            yield {**_turn(message), "content": texts or ""}
+            continue
+        if shown and message.role != "tool":
+            yield {"role": "user", "content": shown}
+            shown = []
+        yield _turn(message)
+    if shown:
+        yield {"role": "user", "content": shown}
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {**message.extra, "role": message.role}
+    for name in ("content", "name", "tool_calls", "tool_call_id", "refusal"):
+        value = getattr(message, name)
+        if value is not None:
+            turn[name] = value
+    if not turn.keys() & {"content", "tool_calls", "refusal", "function_call", "audio"}:
+        turn["content"] = ""
+    # Some providers refuse a turn after tool calls unless the reasoning before the calls is sent back.
+    if not message.extra.keys() & REASONING_FIELDS:
+        reasoning = "".join(block.text for block in message.reasoning if block.opaque is None)
+        if reasoning:
+            turn["reasoning_content"] = reasoning
+    return turn
