@@ -1,20 +1,11 @@
-/** The calls to the server that are no streams. Knows nothing of the page. */
+/** The calls to the server, with the API key of this tab. Knows nothing of the page. */
+
+import { StreamError, stream } from "./client.js";
 
 // Relative to this file, so that it works under any path that the server is mounted at.
-const ROOT = new URL("api/", import.meta.url);
+const ROOT = new URL(".", import.meta.url);
 const KEY = "streamserver-key";
-
-/** A request that was refused, or did not get through. `message` is for the person at the screen. */
-export class Refusal extends Error {
-  constructor({ code, detail, field = null, request_id = null }, retryAfter = null) {
-    super(detail);
-    this.code = code;
-    this.field = field;
-    this.requestId = request_id;
-    /** Seconds, null where unknown. */
-    this.retryAfter = retryAfter;
-  }
-}
+const GIVE_UP_SECONDS = 30;
 
 let key = remembered();
 
@@ -31,42 +22,30 @@ export function useKey(value) {
 /** Whether a key is sent. */
 export const hasKey = () => key !== "";
 
-/** `{default, providers: [{name, kind, model, ready, reason}]}` */
-export const fetchProviders = () => call("GET", "providers");
+/** Start a generation; the answer, to be read. */
+export const ask = (body, onStatus) => stream(ROOT, { ...body, key, onStatus, giveUpAfter: GIVE_UP_SECONDS });
 
-/** Start a generation; `{stream_id}`. */
-export const createStream = (body, signal) => call("POST", "chat/streams", { body, signal });
-
-/** Stop a generation; resolves when its ending is written. `leaving`: the page is on its way out. */
-export const deleteStream = (streamId, { leaving = false } = {}) =>
-  call("DELETE", `chat/streams/${streamId}`, { keepalive: leaving });
-
-/** Where a stream is read. */
-export const streamUrl = (streamId) => new URL(`chat/streams/${streamId}`, ROOT);
-
-async function call(method, path, { body, signal, keepalive } = {}) {
-  const headers = new Headers();
-  if (key) headers.set("Authorization", `Bearer ${key}`);
-  if (body) headers.set("Content-Type", "application/json");
+/** `{default, providers: [{name, kind, model, ready, reason}]}`; throws a `StreamError`. */
+export async function fetchProviders() {
+  const headers = new Headers(key ? { Authorization: `Bearer ${key}` } : {});
   let response;
   try {
-    response = await fetch(new URL(path, ROOT), { method, headers, signal, keepalive, body: body && JSON.stringify(body) });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refusal({ code: "unreachable", detail: "The server cannot be reached. Is it running, and are you online?" });
+    response = await fetch(new URL("api/providers", ROOT), { headers });
+  } catch {
+    throw new StreamError("unreachable", "The server cannot be reached. Is it running, and are you online?");
   }
   if (!response.ok) throw await refusalOf(response);
-  return response.status === 204 ? null : response.json();
+  return response.json();
 }
 
 async function refusalOf(response) {
-  const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-  const retryAfter = Number.isNaN(seconds) ? null : seconds;
+  const { status } = response;
   try {
-    return new Refusal(await response.json(), retryAfter);
+    const { code, detail, request_id: requestId } = await response.json();
+    return new StreamError(code, detail, { status, requestId });
   } catch {
     // No problem+json: a proxy in between answered.
-    return new Refusal({ code: `http_${response.status}`, detail: `The server could not be asked: the answer was ${response.status}.` }, retryAfter);
+    return new StreamError(`http_${status}`, `The server could not be asked: the answer was ${status}.`, { status });
   }
 }
 

@@ -1,7 +1,8 @@
 /** The page: a question goes out, an answer is read, and one can be stopped. */
 
-import { Refusal, createStream, fetchProviders, hasKey, useKey } from "./api.js";
+import { ask, fetchProviders, hasKey, useKey } from "./api.js";
 import { Chooser } from "./chooser.js";
+import { StreamError } from "./client.js";
 import { clearRefusals, setOptions, showBeside, showRefusal } from "./refusals.js";
 import { Follower } from "./scroll.js";
 import { Reading } from "./stream.js";
@@ -30,7 +31,7 @@ async function loadProviders() {
   }
 }
 
-async function ask(question) {
+async function send(question) {
   if (running) return;
   clearRefusals();
   if (!question.trim()) {
@@ -38,31 +39,30 @@ async function ask(question) {
     return;
   }
   const clickedAt = performance.now();
-  const sending = new AbortController();
-  const abort = () => sending.abort();
-  setRunning({ stop: abort, abandon: abort });
-  say("Sending.");
   try {
-    const { stream_id: streamId } = await create(bodyFor(question), sending.signal);
-    read(streamId, question, clickedAt);
+    const { reading, first } = await begin(bodyFor(question));
+    read(reading, first, question, clickedAt);
   } catch (error) {
     setRunning(null);
     prompt.value ||= question;
-    if (error.name !== "AbortError") refused(error, () => ask(prompt.value));
+    if (error.code !== "cancelled") refused(error, () => send(prompt.value));
   }
 }
 
-async function create(body, signal) {
+async function begin(body) {
+  const reading = new Reading((onStatus) => ask(body, onStatus));
+  setRunning(reading);
+  say("Sending.");
   try {
-    return await createStream(body, signal);
-  } catch (refusal) {
+    return { reading, first: await reading.begun() };
+  } catch (error) {
     // This server allows less grace, or none: a broken connection may then cost the answer.
-    if (refusal.field !== "grace") throw refusal;
-    return createStream({ ...body, grace: undefined }, signal);
+    if (error.field !== "grace") throw error;
+    return begin({ ...body, grace: undefined });
   }
 }
 
-function read(streamId, question, clickedAt) {
+function read(reading, first, question, clickedAt) {
   const turn = new Turn(question, chooser.name ?? "", clickedAt, { change: () => follower.grew(), say, end, again, edit });
   turns.push(turn);
   find("turns").append(turn.element);
@@ -70,15 +70,12 @@ function read(streamId, question, clickedAt) {
   find("new-chat").hidden = false;
   if (prompt.value === question) prompt.value = "";
   follower.follow();
-  const reading = new Reading(streamId, turn);
-  let stopping = false;
   const stop = () => {
-    if (stopping) return;
-    stopping = true;
     turn.stopping();
     reading.stop();
   };
   setRunning({ stop, abandon: () => reading.abandon() });
+  reading.read(first, turn);
 }
 
 function end() {
@@ -88,7 +85,7 @@ function end() {
 function again(turn) {
   if (running) return;
   drop(turn);
-  ask(turn.prompt);
+  send(turn.prompt);
 }
 
 function edit(turn) {
@@ -125,7 +122,7 @@ function number(id) {
 }
 
 function refused(refusal, tryAgain) {
-  if (!(refusal instanceof Refusal)) throw refusal;
+  if (!(refusal instanceof StreamError)) throw refusal;
   if (refusal.code === "unauthorized") askForKey();
   else showRefusal(refusal, tryAgain);
   say(refusal.message);
@@ -163,7 +160,7 @@ function startAfresh() {
 
 find("composer").addEventListener("submit", (event) => {
   event.preventDefault();
-  ask(prompt.value);
+  send(prompt.value);
 });
 find("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -188,8 +185,6 @@ document.addEventListener("keydown", (event) => {
   }
 });
 addEventListener("pagehide", () => running?.abandon());
-// Back from the browser's cache of pages: read how it ended.
-addEventListener("pageshow", (event) => event.persisted && running?.stop());
 
 find("keys").textContent = `${APPLE ? "⌘" : "Ctrl"} + Enter sends · Esc stops`;
 loadProviders();

@@ -28,6 +28,7 @@ export class Turn {
   #ticking;
   #stopClock = () => {};
   #state = "";
+  #stopping = false;
 
   constructor(prompt, provider, clickedAt, on) {
     this.prompt = prompt;
@@ -86,6 +87,7 @@ export class Turn {
   }
 
   quiet() {
+    if (this.#stopping) return;
     this.#heard("waiting", "The model is quiet…");
     this.#on.say("The model is quiet.");
   }
@@ -97,13 +99,14 @@ export class Turn {
   }
 
   reconnecting() {
-    if (this.#state === "reconnecting") return;
+    if (this.#stopping || this.#state === "reconnecting") return;
     this.#show("reconnecting", "Connection lost, reconnecting…");
     this.#on.say("The connection is lost. Reconnecting.");
   }
 
   /** The person has asked to stop. */
   stopping() {
+    this.#stopping = true;
     this.#show("waiting", "Stopping…");
   }
 
@@ -130,15 +133,6 @@ export class Turn {
       edit: () => this.#on.edit(this),
     });
     this.#finish("failed", "Failed", `${titleOf(failure)}. ${failure.message}`);
-  }
-
-  lost() {
-    this.failed({
-      code: "connection_lost",
-      message: "The server did not answer any more, so the end of this answer is missing.",
-      retryable: true,
-      request_id: this.requestId,
-    });
   }
 
   /** Take it off the page. */

@@ -29,12 +29,14 @@ _TYPES = {
 
 
 async def page(request: web.Request) -> web.StreamResponse:
-    """A file of the demo; ``/`` is its ``index.html``."""
+    """Serve a file of the demo or of the JavaScript client; ``/`` is the demo's ``index.html``."""
     return _file(request.match_info.get("name", "index.html"))
 
 
 def _file(name: str) -> web.StreamResponse:
     path = web_folder() / name
+    if not path.is_file():
+        path = web_folder() / "client" / name
     content_type = _TYPES.get(path.suffix)
     if content_type is None or not path.is_file():
         raise web.HTTPNotFound
