@@ -14,7 +14,7 @@ from providers.clock import Clock, LoopClock
 from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport, Transport
 from providers.validation import Invalid
-from streamserver.admission import Limiter, memory_limiter
+from streamserver.admission import Limiter, MemoryLimiter
 from streamserver.config.settings import Settings
 from streamserver.core import supervisor as streams
 from streamserver.core.generation import Outcome
@@ -161,7 +161,7 @@ def store_for(settings: Settings) -> Store:
 def limiter_for(settings: Settings, clock: Clock) -> Limiter:
     """Limits of this process, or, with a shared store, of all nodes."""
     if settings.resume.store == "memory":
-        return memory_limiter(clock)
+        return MemoryLimiter(clock)
     from streamserver.redis.limiter import RedisLimiter
 
     return RedisLimiter(settings.resume.store)

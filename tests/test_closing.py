@@ -14,7 +14,7 @@ from providers.options import Context, Options
 from providers.registry import Kind, Registry
 from providers.transport import HttpRequest, HttpResponse
 from streamserver import create_app, settings
-from streamserver.admission import Limiter, memory_limiter
+from streamserver.admission import MemoryLimiter
 from streamserver.http.core import CORE
 from streamserver.reload import _close
 from streamserver.store import MemoryStore
@@ -74,10 +74,9 @@ class Store(MemoryStore):
         self._noted.close("store")
 
 
-class Limits(Limiter):
+class Limits(MemoryLimiter):
     def __init__(self, closed: Closed) -> None:
-        memory = memory_limiter(FakeClock())
-        super().__init__(memory.slots, memory._counters)
+        super().__init__(FakeClock())
         self._noted = closed
 
     async def aclose(self) -> None:

@@ -19,9 +19,7 @@ from providers.clock import LoopClock
 from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport
 from streamserver import create_app, load, reload, settings
-from streamserver.admission import Limiter, Quota
-from streamserver.admission.limiter import MemoryCounters
-from streamserver.admission.slots import MemorySlots
+from streamserver.admission import MemoryLimiter, Quota
 from streamserver.app import catalog_for, keys_for, stream_limits
 from streamserver.cli import main
 from streamserver.config import ConfigError, Loaded, Settings
@@ -236,12 +234,11 @@ async def test_the_bounds_of_what_starts_from_now_on_are_the_new_ones(http: aioh
     assert end.offset == "2", "it is the generation that has ended, and not before it had to"
 
 
-class SlowToAdmit(Limiter):
+class SlowToAdmit(MemoryLimiter):
     """Limits that say yes when the test does."""
 
     def __init__(self) -> None:
-        clock = LoopClock()
-        super().__init__(MemorySlots(), MemoryCounters(clock))
+        super().__init__(LoopClock())
         self.asked = asyncio.Event()
         self.answer = asyncio.Event()
 
@@ -316,7 +313,7 @@ async def test_what_a_shared_store_takes_only_after_a_restart_is_said_to_be_in_f
     tables = {"provider": {"default": "echo"}, "providers": {"echo": ECHO}, "resume": {"store": store}}
     changed = {**tables, "timeouts": {"total": 60}, "resume": {"store": store, "retention_seconds": 7}}
     said: list[str] = []
-    limiter = Limiter(MemorySlots(), MemoryCounters(FakeClock()))
+    limiter = MemoryLimiter(FakeClock())
     async with running_app(tables, store=MemoryStore(), limiter=limiter, environ={}) as (core, _):
         sink = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
         try:

@@ -1,6 +1,6 @@
-"""Who may start how many streams, how often, and how many tokens a day: in this process, or over all nodes."""
+"""Admission: a user's quota of concurrent streams, stream starts per minute and tokens per day."""
 
-from streamserver.admission.limiter import Limiter, LimitReached, Quota, memory_limiter
-from streamserver.admission.slots import Slots
+from streamserver.admission.limiter import Limiter, LimitReached, Quota
+from streamserver.admission.memory import MemoryLimiter
 
-__all__ = ["LimitReached", "Limiter", "Quota", "Slots", "memory_limiter"]
+__all__ = ["LimitReached", "Limiter", "MemoryLimiter", "Quota"]

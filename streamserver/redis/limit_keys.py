@@ -1,8 +1,28 @@
-"""What the limits are called in Redis, and what its time is."""
+"""The keys of the limits in Redis, and the clock that their scripts share."""
 
 from __future__ import annotations
 
 PREFIX = "streamserver:limits"
 
 NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + t[2] / 1000 "
-"""A script begins so: ``now`` in milliseconds. Time is Redis' own: the nodes' clocks may differ."""
+"""The first line of a script: ``now`` in milliseconds, by Redis' clock because those of the nodes may differ."""
+
+
+def slots_key(user: str) -> str:
+    """Return the key of a sorted set: leases of slots, scored by when each ends."""
+    return f"{PREFIX}:slots:{user}"
+
+
+def starts_key(user: str) -> str:
+    """Return the key of a sorted set: stream starts, scored by when each happened."""
+    return f"{PREFIX}:starts:{user}"
+
+
+def tokens_key(user: str) -> str:
+    """Return the key of a number: tokens used since the key was created."""
+    return f"{PREFIX}:tokens:{user}"
+
+
+def writer_key(writer: str) -> str:
+    """Return the key of a number: the last write of a process that Redis has carried out."""
+    return f"{PREFIX}:writer:{writer}"

@@ -1,17 +1,21 @@
-"""Limits over all nodes, in Redis: their parts, wired together."""
+"""Limits over all nodes, in Redis."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import secrets
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any
 
 from loguru import logger
 
-from streamserver.admission.limiter import Limiter
-from streamserver.redis.counters import RedisCounters
-from streamserver.redis.retrying_connection import Line
-from streamserver.redis.slots import RedisSlots
+from streamserver.admission.limiter import MINUTE_SECONDS, Quota
+from streamserver.redis.charges import Charges
+from streamserver.redis.leases import Leases
+from streamserver.redis.limit_keys import NOW, slots_key, starts_key, tokens_key
+from streamserver.redis.retrying_connection import RetryingConnection
 from streamserver.store.base import StoreUnavailable
 from streamserver.telemetry.tracebacks import log_crash
 
@@ -19,24 +23,58 @@ LEASE_SECONDS = 30.0
 """How long the slots of a node that died stay taken."""
 RENEW_SECONDS = 10.0
 FLUSH_SECONDS = 3.0
-"""How long an end waits for what is still to be written."""
+"""How long :meth:`RedisLimiter.aclose` waits for pending writes."""
+
+# Checks everything before it changes anything: a refused start does not count. A start that is repeated because the
+# reply was lost finds its own lease, and counts once. Returns the limit that is reached, and milliseconds to wait.
+_ADMIT = (
+    NOW
+    + """
+local slots, starts, tokens = KEYS[1], KEYS[2], KEYS[3]
+local member, lease_ms, window_ms = ARGV[1], ARGV[2], ARGV[3]
+local max_streams, requests_per_minute, tokens_per_day = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
+if redis.call('ZSCORE', slots, member) then return {'', 0} end
+if redis.call('ZCARD', slots) >= max_streams then return {'streams', 1000} end
+
+if tokens_per_day > 0 and tonumber(redis.call('GET', tokens) or 0) >= tokens_per_day then
+    return {'tokens', redis.call('PTTL', tokens)}
+end
+
+redis.call('ZREMRANGEBYSCORE', starts, '-inf', now - window_ms)
+local surplus = redis.call('ZCARD', starts) - requests_per_minute
+if surplus >= 0 then
+    local start = redis.call('ZRANGE', starts, surplus, surplus, 'WITHSCORES')
+    return {'requests', math.ceil(start[2] + window_ms - now)}
+end
+
+redis.call('ZADD', slots, now + lease_ms, member)
+redis.call('PEXPIRE', slots, lease_ms)
+redis.call('ZADD', starts, now, member)
+redis.call('PEXPIRE', starts, window_ms)
+return {'', 0}
+"""
+)
 
 
-class RedisLimiter(Limiter):
-    """Limits over all nodes."""
+class RedisLimiter:
+    """Limits over all nodes. An admission is one script, and one round trip."""
 
     def __init__(self, url: str, *, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS) -> None:
-        """Raises :class:`ValueError` for a ``url`` that is none of a Redis."""
-        self._line = Line(url, self._write)
-        self._redis_slots = RedisSlots(self._line, lease_seconds=lease_seconds)
-        self._redis_counters = RedisCounters(self._line)
-        super().__init__(self._redis_slots, self._redis_counters)
+        """Raises :class:`ValueError` if ``url`` is no address of a Redis."""
+        self._connection = RetryingConnection(url, self._write)
+        self._lease_ms = int(lease_seconds * 1000)
+        self._leases = Leases(self._connection, self._lease_ms)
+        self._charges = Charges(self._connection)
         self._renew_seconds = renew_seconds
+        self._node = secrets.token_urlsafe(8)
+        self._numbers = itertools.count()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        for name, job in (("link", self._line.run), ("leases", self._renew)):
-            self._tasks.append(asyncio.get_running_loop().create_task(_for_ever(name, job), name=f"limits-{name}"))
+        for name, job in (("connection", self._connection.run), ("leases", self._renew)):
+            self._tasks.append(asyncio.get_running_loop().create_task(_run_forever(name, job), name=f"limits-{name}"))
 
     async def aclose(self) -> None:
         if not self._tasks:
@@ -44,13 +82,39 @@ class RedisLimiter(Limiter):
         self._write()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self._redis_counters.written()
-                await self._line.ask(("PING",))  # all that was told before has arrived
+                await self._charges.flush()
+                await self._connection.execute(("PING",))  # everything that was sent before has arrived
         except (TimeoutError, StoreUnavailable):
             logger.bind(event="limits").warning("ended before all limits had reached the store")
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
+
+    async def admit(self, user: str, quota: Quota, held: ExitStack) -> None:
+        slots, starts = slots_key(user), starts_key(user)
+        member = f"{self._node}:{next(self._numbers)}"
+        limits = (quota.max_streams, quota.requests_per_minute, quota.tokens_per_day)
+        arguments = (member, self._lease_ms, MINUTE_SECONDS * 1000, *limits)
+        await self._connection.wait_connected()  # a start that was never sent leaves nothing to remove
+        try:
+            ((limit, wait_ms),) = await self._connection.execute(
+                ("EVAL", _ADMIT, 3, slots, starts, tokens_key(user), *arguments)
+            )
+        except BaseException:
+            self._leases.remove((slots, member), (starts, member))  # whether it was counted is unknown
+            raise
+        if limit:
+            raise quota.reached(limit.decode(), wait_ms / 1000)
+        self._leases.hold(slots, member)
+        held.callback(self._leases.release, slots, member)
+
+    def take_back(self, user: str) -> None:
+        if self._connection.up:
+            self._connection.send(("ZPOPMAX", starts_key(user)))
+
+    def charge(self, user: str, quota: Quota, tokens: int) -> None:
+        if quota.tokens_per_day and tokens > 0:
+            self._charges.add(user, tokens)
 
     async def _renew(self) -> None:
         while True:
@@ -58,13 +122,12 @@ class RedisLimiter(Limiter):
             self._write()
 
     def _write(self) -> None:
-        """Tell Redis what is held, what is given back and what was used."""
-        self._redis_slots.renew()
-        self._redis_counters.write()
+        self._leases.renew()
+        self._charges.write()
 
 
-async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """A bug in one of the jobs is told, and the job goes on: every start depends on it."""
+async def _run_forever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``job`` again after an exception: every stream start depends on it."""
     while True:
         try:
             await job()

@@ -1,4 +1,4 @@
-"""The limits' connection to Redis, which all of the process's admissions share."""
+"""A connection to Redis that repeats commands after a reconnect; all admissions of the process share it."""
 
 from __future__ import annotations
 
@@ -11,65 +11,71 @@ from redis.exceptions import ResponseError
 from streamserver.redis.connection import Command, Dialer, Link, Replies
 from streamserver.store.base import StoreUnavailable
 
-REOPEN_SECONDS = 1.0
-"""So long a connection that broke may take to be opened again, before who needs it is refused."""
+RECONNECT_LIMIT_SECONDS = 1.0
+"""How long a command waits for a lost connection to be opened again before it fails."""
 
 
-class Line:
-    """Asks Redis. However many ask at once, they share one connection, and one packet while Redis answers."""
+class RetryingConnection:
+    """One connection, and one batch of commands at a time, for any number of concurrent callers."""
 
-    def __init__(self, url: str, on_up: Callable[[], None]) -> None:
-        """``on_up`` is called when Redis can be reached (again). Raises :class:`ValueError` for a ``url`` that is
-        none of a Redis."""
-        self._link = Link(Dialer(url), lambda _: self._rise(), event="limits")
-        self._on_up = on_up
-        self._told = False
+    def __init__(self, url: str, on_connected: Callable[[], None]) -> None:
+        """``on_connected`` is called on each connection. Raises :class:`ValueError` if ``url`` is no address of a
+        Redis."""
+        self._link = Link(Dialer(url), lambda _: self._on_connected(), event="limits")
+        self._notify = on_connected
+        self._reported = False
         self.run = self._link.run
-        """Keeps the connection, for ever."""
+        """Keep the connection open, until cancelled."""
 
     @property
     def up(self) -> bool:
         return self._link.up
 
-    async def until_up(self) -> None:
-        """Wait for a connection that has just broken, or was never there. Raises
-        :class:`~streamserver.store.base.StoreUnavailable` if Redis is away."""
+    async def wait_connected(self) -> None:
+        """Wait for a connection that was just lost, or not yet opened. Raises
+        :class:`~streamserver.store.base.StoreUnavailable` if Redis stays away."""
         loop = asyncio.get_running_loop()
         since = self._link.down_since
         try:
-            async with asyncio.timeout_at((loop.time() if since is None else since) + REOPEN_SECONDS):
+            async with asyncio.timeout_at((loop.time() if since is None else since) + RECONNECT_LIMIT_SECONDS):
                 await self._link.until_up()
         except TimeoutError:
             raise StoreUnavailable from None
 
-    async def ask(self, *commands: Command) -> Replies:
-        """The replies to ``commands``. They may be sent twice: a connection that Redis has closed meanwhile, as it
-        does in a restart, costs nobody a refusal.
+    async def execute(self, *commands: Command) -> Replies:
+        """Return the replies to ``commands``, which must be idempotent: they are sent again on a new connection if the
+        first one is lost, as in a restart of Redis.
 
-        Raises :class:`~streamserver.store.base.StoreUnavailable`, also if Redis refuses one.
+        Raises :class:`~streamserver.store.base.StoreUnavailable`, also if Redis rejects a command.
         """
-        await self.until_up()
+        await self.wait_connected()
+        reply = self._link.submit(*commands)
         try:
-            replies = await self._link.submit(*commands)
+            await reply
         except StoreUnavailable:
-            await self.until_up()
-            replies = await self._link.submit(*commands)
-        if not self.accepted(replies):
+            await self.wait_connected()
+            reply = self._link.submit(*commands)
+            await reply
+        if not self.accepted(reply):
             raise StoreUnavailable
-        return replies
+        return reply.result()
 
-    def tell(self, *commands: Command) -> asyncio.Future[Replies]:
-        """Send ``commands``, if Redis can be reached, before all that is asked later."""
+    def send(self, *commands: Command) -> asyncio.Future[Replies]:
+        """Send ``commands`` once, before everything that is sent later. The future can be ignored."""
         return self._link.submit(*commands)
 
-    def accepted(self, replies: Replies) -> bool:
-        """Whether Redis refused none. The first that it does after each connecting is told."""
-        refused = [reply for reply in replies if isinstance(reply, ResponseError)]
-        if refused and not self._told:
-            self._told = True
-            logger.bind(event="limits", error_type=type(refused[0]).__name__).warning("the store refuses the limits")
-        return not refused
+    def accepted(self, reply: asyncio.Future[Replies]) -> bool:
+        """Return whether a finished ``reply`` arrived and Redis carried out all its commands. The first rejection on
+        each connection is logged."""
+        if reply.exception() is not None:
+            return False
+        rejected = [each for each in reply.result() if isinstance(each, ResponseError)]
+        if rejected and not self._reported:
+            self._reported = True
+            error_type = type(rejected[0]).__name__
+            logger.bind(event="limits", error_type=error_type).warning("the store rejected a command of the limits")
+        return not rejected
 
-    def _rise(self) -> None:
-        self._told = False
-        self._on_up()
+    def _on_connected(self) -> None:
+        self._reported = False
+        self._notify()

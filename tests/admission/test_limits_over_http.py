@@ -39,7 +39,7 @@ async def test_starts_a_minute_are_limited_and_attaching_never_counts(
     said, headers = await refused(http, stream_url(server.url))
     assert "2 streams a minute" in said
     assert 1 <= int(headers["Retry-After"]) <= 60
-    assert headers["RateLimit-StreamLimits"] == '"requests";q=2;qu="requests";w=60'
+    assert headers["RateLimit-Policy"] == '"requests";q=2;qu="requests";w=60'
     assert headers["RateLimit"] == f'"requests";r=0;t={headers["Retry-After"]}'
     assert (await get_events(http, stream_url(server.url), headers={"Last-Event-ID": last_id}))[-1].type == "done"
 
@@ -54,7 +54,7 @@ async def test_a_users_slot_is_free_when_the_stream_has_ended(
         assert stream.status == 200
         said, headers = await refused(http, stream_url(server.url), headers=ANNA)
         assert "1 streams at a time" in said
-        assert headers["RateLimit-StreamLimits"] == '"streams";q=1;qu="concurrent-requests"'
+        assert headers["RateLimit-Policy"] == '"streams";q=1;qu="concurrent-requests"'
         other = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a+b", headers=BERT)).head()
         assert other.status == 200, "another user's slots are others"
         for each in (stream, other):

@@ -1,4 +1,4 @@
-"""Limits hold over all nodes, and what a dead node's streams occupied comes back by itself."""
+"""Limits over all nodes, in Redis."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from loguru import logger
 from redis.asyncio import Redis
 
 from streamserver.admission import LimitReached, Quota
-from streamserver.redis import slots as redis_slots
+from streamserver.redis import leases
 from streamserver.redis.connection import Command, Link, Replies
-from streamserver.redis.counters import window_key
-from streamserver.redis.limit_keys import PREFIX
+from streamserver.redis.limit_keys import slots_key, starts_key, tokens_key
 from streamserver.redis.limiter import RedisLimiter
 from streamserver.store.base import StoreUnavailable
 from tests.redis.conftest import StartNode
@@ -32,8 +31,8 @@ QUOTA = Quota(max_streams=2, requests_per_minute=1000, tokens_per_day=100)
 
 
 @pytest.fixture
-def told() -> Iterator[list[str]]:
-    """What is logged of the limits, and of crashes."""
+def logged() -> Iterator[list[str]]:
+    """The messages that are logged about limits and crashes."""
     found: list[str] = []
     sink = logger.add(
         lambda message: found.append(message.record["message"]),
@@ -58,9 +57,9 @@ async def until_admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = 
 
 
 async def last_lease(redis: RedisProcess) -> float:
-    """When the last of anna's slots lapses, in Redis' own milliseconds."""
+    """Return when the last of anna's leases lapses, in milliseconds of Redis' clock."""
     async with Redis.from_url(redis.url) as client:
-        slots: Any = await client.zrevrange(f"{PREFIX}:slots:anna", 0, 0, withscores=True)
+        slots: Any = await client.zrevrange(slots_key("anna"), 0, 0, withscores=True)
         return float(slots[0][1])
 
 
@@ -70,9 +69,9 @@ async def redis_time(redis: RedisProcess) -> float:
         return float(seconds * 1000 + micros / 1000)
 
 
-async def test_the_slots_of_a_dead_node_come_back_by_themselves(redis: RedisProcess) -> None:
+async def test_slots_are_free_again_when_the_leases_of_a_dead_node_lapse(redis: RedisProcess) -> None:
     alive = RedisLimiter(redis.url, lease_seconds=2, renew_seconds=0.1)
-    dead = RedisLimiter(redis.url, lease_seconds=2, renew_seconds=60)  # as if it had died: nothing renews
+    dead = RedisLimiter(redis.url, lease_seconds=2, renew_seconds=60)  # never renews, like a node that died
     await alive.start()
     await dead.start()
     with ExitStack() as lost, ExitStack() as held:
@@ -81,18 +80,18 @@ async def test_the_slots_of_a_dead_node_come_back_by_themselves(redis: RedisProc
         assert await admitted(alive, held) == "streams"
         await until_admitted(alive, held)
         assert await admitted(alive, held) == "streams"
-        lapses = await last_lease(redis)  # as it is now; it is renewed
+        lapses = await last_lease(redis)
         while await redis_time(redis) <= lapses:
-            assert await admitted(alive, held) == "streams", "what a living node holds stays taken"
+            assert await admitted(alive, held) == "streams", "a living node renews its leases"
             await asyncio.sleep(0.02)
         assert await admitted(alive, held) == "streams"
-    assert await admitted(alive, held) == "admitted", "given back before the next is taken"
+    assert await admitted(alive, held) == "admitted", "a release is carried out before the next admission"
     held.close()
     await alive.aclose()
     await dead.aclose()
 
 
-async def test_cancelled_takes_take_nothing(redis: RedisProcess) -> None:
+async def test_admit_holds_nothing_when_it_is_cancelled_at_any_point(redis: RedisProcess) -> None:
     limiter = RedisLimiter(redis.url)
     await limiter.start()
 
@@ -117,7 +116,26 @@ async def test_cancelled_takes_take_nothing(redis: RedisProcess) -> None:
     assert [key for key in await redis.keys() if ":slots:" in key] == []
 
 
-async def test_tokens_of_all_nodes_are_counted_together(redis: RedisProcess) -> None:
+async def test_admit_is_one_round_trip_and_two_commands_with_its_release(redis: RedisProcess) -> None:
+    limiter = RedisLimiter(redis.url)
+    await limiter.start()
+    await limiter._connection.wait_connected()
+    async with Redis.from_url(redis.url) as client:
+        before = await client.info("commandstats")
+        for _ in range(10):
+            with ExitStack() as held:
+                await limiter.admit("anna", QUOTA, held)
+        await limiter._connection.execute(("PING",))
+        after = await client.info("commandstats")
+
+    def calls(name: str) -> int:
+        return int(after.get(name, {"calls": 0})["calls"]) - int(before.get(name, {"calls": 0})["calls"])
+
+    assert (calls("cmdstat_eval"), calls("cmdstat_zrem"), calls("cmdstat_get")) == (10, 10, 10)
+    await limiter.aclose()
+
+
+async def test_tokens_of_all_nodes_are_added_up(redis: RedisProcess) -> None:
     first, second = RedisLimiter(redis.url), RedisLimiter(redis.url)
     await first.start()
     first.charge("anna", QUOTA, 60)
@@ -133,7 +151,9 @@ async def test_tokens_of_all_nodes_are_counted_together(redis: RedisProcess) -> 
     await second.aclose()
 
 
-async def test_without_redis_nothing_is_admitted_and_nothing_is_lost(redis: RedisProcess) -> None:
+async def test_admit_fails_while_redis_is_away_and_leases_are_restored_when_it_returns_empty(
+    redis: RedisProcess,
+) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.1)
     await limiter.start()
     with ExitStack() as held:
@@ -146,22 +166,22 @@ async def test_without_redis_nothing_is_admitted_and_nothing_is_lost(redis: Redi
             while not [key for key in await redis.keys() if ":slots:" in key]:
                 await asyncio.sleep(0.02)
         await until_admitted(limiter, held)
-        assert await admitted(limiter, held) == "streams", "after a Redis that forgot, what is held is taken again"
+        assert await admitted(limiter, held) == "streams", "held slots are taken again in a Redis that lost them"
     await limiter.aclose()
 
 
-async def test_any_number_of_starts_at_once_are_admitted_over_one_connection(redis: RedisProcess) -> None:
+async def test_concurrent_admissions_share_one_connection(redis: RedisProcess) -> None:
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
     with ExitStack() as held:
         results = await asyncio.gather(*(admitted(limiter, held, quota) for _ in range(501)))
         assert sorted(results) == ["admitted"] * 500 + ["streams"]
-        assert await redis.connections() == 2, "its own and the one that asks"
+        assert await redis.connections() == 2, "the limiter's and this test's"
     await limiter.aclose()
 
 
-async def test_a_restart_of_redis_costs_nobody_a_refusal(redis: RedisProcess) -> None:
+async def test_admit_succeeds_across_a_restart_of_redis(redis: RedisProcess) -> None:
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
@@ -174,8 +194,8 @@ async def test_a_restart_of_redis_costs_nobody_a_refusal(redis: RedisProcess) ->
     await limiter.aclose()
 
 
-def lose_answers(monkeypatch: pytest.MonkeyPatch, link: Link) -> None:
-    """Of what is sent Redis does all, and the answer to every other is lost."""
+def lose_replies(monkeypatch: pytest.MonkeyPatch, link: Link) -> None:
+    """Lose the reply to every other batch of commands, all of which Redis carries out."""
     submit, lose = link.submit, itertools.cycle([True, False])
 
     def submit_and_lose(*commands: Command) -> asyncio.Future[Replies]:
@@ -189,13 +209,13 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch, link: Link) -> None:
     monkeypatch.setattr(link, "submit", submit_and_lose)
 
 
-async def test_what_is_asked_again_because_its_answer_was_lost_counts_once(
+async def test_starts_and_tokens_count_once_when_replies_are_lost(
     redis: RedisProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
-    await limiter._line.until_up()
-    lose_answers(monkeypatch, limiter._line._link)
+    await limiter._connection.wait_connected()
+    lose_replies(monkeypatch, limiter._connection._link)
     quota = Quota(max_streams=1, requests_per_minute=3, tokens_per_day=0)
     for _ in range(3):
         with ExitStack() as held:
@@ -205,17 +225,15 @@ async def test_what_is_asked_again_because_its_answer_was_lost_counts_once(
     for _ in range(10):
         limiter.charge("anna", QUOTA, 2)
     async with asyncio.timeout(20):
-        while limiter._redis_counters._added or limiter._redis_counters._writing:
+        while limiter._charges.unconfirmed:
             await asyncio.sleep(0.01)
-    storage = limiter._redis_counters.storage
-    (key,) = (key for key in await redis.keys() if key.endswith("/day"))
     monkeypatch.undo()
-    assert await storage.get(key.removeprefix("streamserver:limits:")) == 20
+    assert await limiter._connection.execute(("GET", tokens_key("anna"))) == [b"20"]
     await limiter.aclose()
 
 
-async def test_starts_refused_while_redis_is_away_leave_nothing_behind_and_are_told_once(
-    redis: RedisProcess, told: list[str]
+async def test_admissions_that_fail_while_redis_is_away_use_no_memory_and_are_logged_once(
+    redis: RedisProcess, logged: list[str]
 ) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
@@ -226,15 +244,13 @@ async def test_starts_refused_while_redis_is_away_leave_nothing_behind_and_are_t
             with pytest.raises(StoreUnavailable):
                 await limiter.admit("anna", QUOTA, held)
             limiter.charge("anna", QUOTA, 1)
-        assert len(limiter._redis_slots._given_back) <= 1, "what was under way when it went"
-        assert len(limiter._redis_counters._added) <= 1
-    assert told == ["the store cannot be reached"]
+        assert limiter._leases.unconfirmed <= 2, "the slot and the start that were being counted"
+        assert limiter._charges.unconfirmed <= 1, "one user"
+    assert logged == ["the store cannot be reached"]
     await limiter.aclose()
 
 
-async def test_what_redis_refuses_is_told_once_and_given_back_when_it_takes_it(
-    redis: RedisProcess, told: list[str]
-) -> None:
+async def test_slots_are_released_when_redis_accepts_writes_again(redis: RedisProcess, logged: list[str]) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
     with ExitStack() as held:
@@ -243,17 +259,17 @@ async def test_what_redis_refuses_is_told_once_and_given_back_when_it_takes_it(
         for _ in range(5):
             with pytest.raises(StoreUnavailable):
                 await limiter.admit("anna", QUOTA, held)
-    assert limiter._redis_slots._given_back
+    assert limiter._leases.unconfirmed
     await redis.configure("min-replicas-to-write", "0")
     async with asyncio.timeout(20):
-        while limiter._redis_slots._given_back:
+        while limiter._leases.unconfirmed:
             await asyncio.sleep(0.01)
     assert [key for key in await redis.keys() if ":slots:" in key] == []
-    assert told == ["the store refuses the limits"]
+    assert logged == ["the store rejected a command of the limits"]
     await limiter.aclose()
 
 
-async def test_a_limit_that_is_changed_goes_on_from_what_was_used(redis: RedisProcess) -> None:
+async def test_a_changed_quota_continues_from_what_was_used(redis: RedisProcess) -> None:
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     with ExitStack() as held:
@@ -274,12 +290,12 @@ async def test_a_limit_that_is_changed_goes_on_from_what_was_used(redis: RedisPr
     await limiter.aclose()
 
 
-async def test_retry_after_is_when_the_start_goes_that_makes_room(redis: RedisProcess) -> None:
+async def test_retry_after_is_when_enough_starts_have_left_the_window(redis: RedisProcess) -> None:
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     now_ms = time.time() * 1000
     for ago in (50, 30, 10):
-        await limiter._line.ask(("ZADD", window_key("LIMITER/anna/minute"), str(now_ms - ago * 1000), f"{ago}"))
+        await limiter._connection.execute(("ZADD", starts_key("anna"), str(now_ms - ago * 1000), f"{ago}"))
     with ExitStack() as held:
         for starts, retry_after in ((3, 10), (2, 30), (1, 50)):
             quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
@@ -289,10 +305,10 @@ async def test_retry_after_is_when_the_start_goes_that_makes_room(redis: RedisPr
     await limiter.aclose()
 
 
-async def test_many_that_end_while_redis_is_away_are_given_back_when_it_is_back(
+async def test_slots_released_while_redis_is_away_are_free_when_it_returns(
     redis: RedisProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_slots, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(leases, "MAX_REMOVALS", 2)
     limiter = RedisLimiter(redis.url, renew_seconds=60)
     await limiter.start()
     quota = Quota(max_streams=99, requests_per_minute=99, tokens_per_day=0)
@@ -302,16 +318,16 @@ async def test_many_that_end_while_redis_is_away_are_given_back_when_it_is_back(
         await redis.kill()
         with pytest.raises(StoreUnavailable):
             await limiter.admit("anna", quota, held)
-    assert len(limiter._redis_slots._given_back) == 6
+    assert limiter._leases.unconfirmed == 7, "five slots, and a slot and a start that may have been counted"
     await redis.start()
     async with asyncio.timeout(20):
-        while limiter._redis_slots._given_back:
+        while limiter._leases.unconfirmed:
             await asyncio.sleep(0.01)
     await limiter.aclose()
 
 
 @pytest.mark.parametrize("at_a_time", [1, 100])
-async def test_requests_with_one_key_at_once_are_one_start_at_any_node(
+async def test_concurrent_requests_with_one_idempotency_key_are_one_start_at_any_node(
     start_node: StartNode, http: aiohttp.ClientSession, at_a_time: int
 ) -> None:
     rounds = 8
@@ -332,10 +348,10 @@ async def test_requests_with_one_key_at_once_are_one_start_at_any_node(
             while sum(len(node.records()) for node in nodes) < number + 1:
                 await asyncio.sleep(0.01)
     for node in nodes:
-        assert (await ask(node.url, "another-key"))[0] == 429, "each was one start"
+        assert (await ask(node.url, "another-key"))[0] == 429, "each key was one start"
 
 
-async def test_a_users_limits_are_one_over_two_nodes(
+async def test_two_nodes_share_the_limits_of_a_user(
     redis: RedisProcess, start_node: StartNode, http: aiohttp.ClientSession
 ) -> None:
     config = {
@@ -366,4 +382,4 @@ async def test_a_users_limits_are_one_over_two_nodes(
     async with http.get(stream_url(one.url)) as response:
         assert response.status == 429
         assert response.headers["RateLimit-Policy"].startswith('"requests";q=5')
-    assert await redis.connections() == 2 * 3 + 1, "as docs/deployment.md says, and the one that asks"
+    assert await redis.connections() == 2 * 3 + 1, "those that docs/deployment.md names, and this test's"
