@@ -8,6 +8,7 @@ try:
     from streamserver.app import create_app
     from streamserver.config import ConfigError, Settings, load
     from streamserver.config.load import settings
+    from streamserver.telemetry.logs import set_up_logs
 except ModuleNotFoundError as error:
     from streamserver.import_conflict import explain
 
@@ -19,4 +20,4 @@ except ModuleNotFoundError as error:
         sys.exit(2)
     raise hidden from None
 
-__all__ = ["ConfigError", "Settings", "__version__", "create_app", "load", "settings"]
+__all__ = ["ConfigError", "Settings", "__version__", "create_app", "load", "set_up_logs", "settings"]

@@ -20,7 +20,7 @@ from streamserver.core.supervisor import Supervisor
 from streamserver.http.core import CORE
 from streamserver.http.state import REQUEST_ID, route_of
 from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, Server
-from streamserver.telemetry.logs import handle_loop_failure
+from streamserver.telemetry.logs import count_dropped_records, handle_loop_failure
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 INTERRUPT_DRAIN_SECONDS = 2.0
@@ -84,6 +84,7 @@ class AppRunner(web.AppRunner):
             server.headers_seconds = lambda: core.settings.timeouts.headers  # type: ignore[method-assign]
             server.send_seconds = lambda: core.settings.server.send_timeout_seconds  # type: ignore[method-assign]
             server.reader_dropped = core.metrics.reader_dropped  # type: ignore[method-assign]
+            count_dropped_records(core.metrics.log_record_dropped)
         return server
 
     async def wait_flushed(self, seconds: float, expedite: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from loguru import logger
 
 from streamserver.runner import STOPS
+from streamserver.telemetry.logs import flush_logs
 from streamserver.telemetry.tracebacks import log_crash
 
 RESTART_SECONDS = 1.0
@@ -108,6 +109,7 @@ class Workers:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+            flush_logs()
             os._exit(status)
 
     def _serves(self) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import socket
+import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,7 +23,7 @@ from providers.transport import AiohttpTransport
 from providers.validation import Invalid
 from streamserver import __version__
 from streamserver.app import catalog_for, create_app, keys_for, stream_limits
-from streamserver.commands.base import CommandError, give_up_output
+from streamserver.commands.base import CommandError
 from streamserver.config import Loaded, Settings
 from streamserver.http.core import CORE
 from streamserver.http.keys import Keys
@@ -29,6 +31,7 @@ from streamserver.loop import EventLoop
 from streamserver.reload import Parts, Reloader
 from streamserver.runner import STOPS, listen, raise_descriptor_limit, serve
 from streamserver.start import check_start, warnings_of
+from streamserver.telemetry.log_output import write_all
 from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.metrics import share_between_processes
 from streamserver.workers import HURRY, Workers
@@ -150,8 +153,14 @@ def _announce(app: web.Application, sock: socket.socket, loaded: Loaded, warning
     if default.reason is not None:
         lines.append(f"  missing   {default.reason}: export it and start again, or try --provider echo")
     lines += [f"  warning   {warning}" for warning in warnings]
+    # In a thread, as nothing may be reading: the pipe may be full. Not by print(), which would hold the lock of
+    # sys.stdout, and the exit would fail for it.
+    text = "".join(f"{line}\n" for line in lines)
+    threading.Thread(target=_write_announcement, args=(text, url), name="announce", daemon=True).start()
+
+
+def _write_announcement(text: str, url: str) -> None:
     try:
-        print("\n".join(lines), flush=True)
-    except OSError as error:  # whoever started it does not listen, which is no reason not to serve
-        give_up_output()
+        write_all(sys.stdout.fileno(), text.encode(sys.stdout.encoding, "backslashreplace"))
+    except OSError as error:  # no reason not to serve
         logger.bind(event="start", url=url).info("serves; standard output cannot be written: {}", error.strerror)

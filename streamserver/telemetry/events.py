@@ -58,6 +58,11 @@ EVENTS = (
     Event("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
     Event("producer_lost", ("streams",), "another node is gone; so many of its streams were ended from here"),
     Event("fenced", ("stream_id",), "another node took this one for dead, and ended its stream"),
+    Event(
+        "log_output",
+        ("dropped",),
+        "log records were dropped, because the output took none or failed; it takes records again",
+    ),
     Event("misconfigured", (), "the application is run in a way that breaks its promises"),
     Event("warning", ("place",), "a library warns; its category and place, not its words"),
     Event(
@@ -100,6 +105,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "bytes": int,
     "error_type": str,
     "readers": int,
+    "dropped": int,
     "job": str,
     "traceback": str,
     "plugin": str,

@@ -1,17 +1,19 @@
-"""Where log records go, and in which form: text for people, JSON for machines.
+"""Set up logs: text for people, JSON for machines.
 
-Everything is one loguru sink: the standard library's loggers, aiohttp's, asyncio's and the SDKs' too.
+There is one loguru sink. The records of the standard library's loggers, of aiohttp, asyncio and the SDKs go to it too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import logging
 import re
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,6 +22,7 @@ from loguru import logger
 
 from providers.jsontext import printable, scalar
 from streamserver.config.settings import LogSettings
+from streamserver.telemetry.log_output import LogOutput
 from streamserver.telemetry.tracebacks import log_crash, places
 
 if TYPE_CHECKING:
@@ -29,21 +32,31 @@ if TYPE_CHECKING:
 _TALKATIVE = ("openai", "anthropic", "httpx2", "httpcore2", "httpx", "httpcore", "aiohttp", "asyncio")
 
 
+EXIT_SECONDS = 1.0
+"""How long an exit waits for records to be written."""
+
+_outputs: dict[int, LogOutput] = {}
+"""By file descriptor."""
+
+
 def set_up_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send every log record to ``stream`` (standard error by default), in the configured form."""
-    out = sys.stderr if stream is None else stream
+    """Send every log record to ``stream`` (standard error by default), in the configured form.
+
+    A stream with a file descriptor is written to by a thread, and records are dropped while it takes none: nothing
+    that reads logs can stop the process. It replaces all sinks of loguru and the handlers of the root logger.
+    """
+    write = _writer_to(sys.stderr if stream is None else stream)
     form = _as_json if settings.format == "json" else _as_text
 
-    def write(message: Message) -> None:
+    def sink(message: Message) -> None:
         try:
-            out.write(form(message.record))
-            out.flush()
+            write(form(message.record))
         except Exception as error:
-            _say_lost(error)
+            _report_lost(error)
 
     logger.remove()
     # diagnose would print the values of local variables; catch, the record that a failure is about.
-    logger.add(write, level=settings.level, format="{message}", diagnose=False, backtrace=False, catch=False)
+    logger.add(sink, level=settings.level, format="{message}", diagnose=False, backtrace=False, catch=False)
     logging.root.handlers = [_ToLoguru()]
     logging.root.setLevel(logging.DEBUG if settings.level in ("TRACE", "DEBUG") else logging.INFO)
     for name in _TALKATIVE:
@@ -54,8 +67,46 @@ def set_up_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     threading.excepthook = _log_thread
 
 
-def _say_lost(error: Exception) -> None:
-    """Where there is no log, there may still be somebody who looks; whoever logs must not fail for it."""
+def logs_are_set_up() -> bool:
+    """Whether records go where :func:`set_up_logs` sends them, with their fields."""
+    return any(isinstance(handler, _ToLoguru) for handler in logging.root.handlers)
+
+
+def flush_logs() -> None:
+    """Wait until all records are written, at most :data:`EXIT_SECONDS`. An exit calls it by itself; ``os._exit``
+    does not."""
+    for output in _outputs.values():
+        output.flush(EXIT_SECONDS)
+
+
+def count_dropped_records(count: Callable[[], None]) -> None:
+    """Have ``count`` called for each log record that is dropped from now on."""
+    for output in _outputs.values():
+        output.on_drop = count
+
+
+def _writer_to(stream: TextIO) -> Callable[[str], object]:
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # a stream in memory; io.UnsupportedOperation is both
+        return _flushing(stream)
+    if descriptor not in _outputs:
+        if not _outputs:
+            atexit.register(flush_logs)
+        _outputs[descriptor] = LogOutput(descriptor)
+    return _outputs[descriptor].write
+
+
+def _flushing(stream: TextIO) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return write
+
+
+def _report_lost(error: Exception) -> None:
+    """Say on standard error that a record is lost; the code that logs must not fail for it."""
     with suppress(Exception):
         sys.stderr.write(f"streamserver: a log record could not be written: {type(error).__name__}\n")
 

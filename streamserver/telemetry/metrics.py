@@ -106,6 +106,7 @@ METRICS = (
         ("provider",),
     ),
     Metric("counter", "log_bytes", "Bytes written into streams' logs: text, and 64 a record."),
+    Metric("counter", "dropped_log_records", "Log records that were dropped, because the output took none."),
     Metric("gauge", "kept_log_bytes", "Bytes of ended streams that are kept to be read again."),
 )
 
@@ -164,6 +165,7 @@ class Metrics:
         self._active = made["active_streams"]
         self.reader_resumed = made["resumed"].inc
         self.reader_dropped = made["dropped_readers"].inc
+        self.log_record_dropped = made["dropped_log_records"].inc
         for limit in LIMITS:
             self._limit_hits.labels(limit)  # a rate needs a zero to begin from
         for code in refusals:

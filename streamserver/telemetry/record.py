@@ -9,6 +9,7 @@ from loguru import logger
 
 from streamserver.core.generation import Outcome
 from streamserver.log.records import Done
+from streamserver.telemetry.logs import logs_are_set_up
 from streamserver.telemetry.tracebacks import log_crash
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
@@ -49,4 +50,11 @@ def log_outcome(outcome: Outcome) -> None:
         log_crash("a generation failed", outcome.crash, request_id=outcome.request_id, provider=outcome.provider)
     fields = fields_of(outcome)
     level = "INFO" if fields["status"] in ("done", "cancelled") else "WARNING"
-    logger.bind(**fields).log(level, "stream {}", fields["status"])
+    # Another application's sink may show the message alone; the one of set_up_logs() shows the fields.
+    facts = "" if logs_are_set_up() else _facts(fields)
+    logger.bind(**fields).log(level, "stream {}{}", fields["status"], facts)
+
+
+def _facts(fields: dict[str, Any]) -> str:
+    told = {name: value for name, value in fields.items() if value is not None and name not in ("event", "status")}
+    return "".join(f" {name}={value}" for name, value in told.items())

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
+import streamserver
 from providers.errors import UpstreamDetail
 from streamserver.config.settings import LogSettings
 from streamserver.core.generation import Outcome, Try
@@ -351,3 +352,28 @@ def test_levels_that_nobody_knows_are_written(set_up: SetUp) -> None:
     stream = set_up(format="json")
     logging.getLogger("third.party").log(25, "between")
     assert json.loads(stream.getvalue())["message"] == "between"
+
+
+def test_record_of_a_stream_has_its_facts_in_its_text_when_logs_are_not_set_up() -> None:
+    """As an application sees it that embeds the server and has loguru's default sink."""
+    out = io.StringIO()
+    sink = logger.add(out, format="{message}", level="INFO")
+    try:
+        log_outcome(outcome(DONE))
+    finally:
+        logger.remove(sink)
+    assert out.getvalue() == (
+        "stream done request_id=r-1 stream_id=012345 user=anna provider=echo model=m finish_reason=stop attempts=1 "
+        "ttft_ms=1.5 duration_ms=20.0 prompt_tokens=3 completion_tokens=4 total_tokens=7 estimated=False\n"
+    )
+
+
+def test_record_of_a_stream_has_its_facts_once_when_logs_are_set_up(set_up: SetUp) -> None:
+    for form in FORMATS:
+        stream = set_up(format=form)
+        log_outcome(outcome(DONE))
+        assert stream.getvalue().count("r-1") == 1
+
+
+def test_set_up_logs_is_public() -> None:
+    assert streamserver.set_up_logs is set_up_logs
