@@ -1,9 +1,8 @@
-"""API keys: who may use the server, by name."""
+"""API keys and their names."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Iterable
@@ -16,39 +15,38 @@ _LINE = re.compile(rf"({_NAME.pattern}):sha256:([0-9a-f]{{64}})")
 
 
 class Keys:
-    """Names by key. Only hashes are held, and every one is compared with, in constant time each."""
+    """The names of keys, by the keys' SHA-256 digests. The keys themselves are not held.
 
-    def __init__(self, hashes: Iterable[tuple[str, bytes]] = ()) -> None:
-        """``hashes``: names with the SHA-256 of a key each; a name may have several keys."""
-        self._hashes = tuple(hashes)
+    How long a lookup takes tells nothing about the keys: a dict compares only digests that are equal in a hash with a
+    secret seed, and no client can choose a digest's bytes.
+    """
+
+    def __init__(self, digests: Iterable[tuple[str, bytes]] = ()) -> None:
+        """``digests`` are pairs of a name and a digest. A name can have several keys."""
+        self._names = {digest: name for name, digest in digests}
 
     def __bool__(self) -> bool:
-        """Whether there are any: without keys everyone is anonymous."""
-        return bool(self._hashes)
+        """Return whether there are any: without keys every caller is anonymous."""
+        return bool(self._names)
 
     def __add__(self, other: Keys) -> Keys:
-        return Keys(self._hashes + other._hashes)
+        return Keys((name, digest) for names in (self._names, other._names) for digest, name in names.items())
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(name for name, _ in self._hashes)
+        return frozenset(self._names.values())
 
     def name_of(self, key: str) -> str | None:
-        """Whose key it is, None if nobody's."""
-        wanted = hash_of(key)
-        found = None
-        for name, hashed in self._hashes:
-            if hmac.compare_digest(hashed, wanted):
-                found = name
-        return found
+        """Return the name of ``key``, or None if the key is unknown."""
+        return self._names.get(digest_of(key))
 
 
 class KeysError(ValueError):
-    """Keys that cannot be read. The message quotes nothing of them."""
+    """Keys are malformed. The message quotes nothing of them."""
 
 
 def parse_keys(text: str) -> Keys:
-    """``name:key,name:key``, as in the environment. Raises :class:`KeysError`."""
+    """Read ``name:key,name:key``, as in the environment. Raises :class:`KeysError`."""
     keys: dict[str, str] = {}
     for number, entry in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
         name, separator, key = entry.partition(":")
@@ -57,44 +55,47 @@ def parse_keys(text: str) -> Keys:
         if not _NAME.fullmatch(name.strip()):
             raise KeysError(f"entry {number}: {_NAMES}")
         if name.strip() in keys:
-            raise KeysError(f"entry {number} has a name that is there already")
+            raise KeysError(f"entry {number} repeats a name")
         keys[name.strip()] = key.strip()
-    return Keys((name, hash_of(key)) for name, key in keys.items())
+    return Keys((name, digest_of(key)) for name, key in keys.items())
 
 
 def parse_keys_file(text: str) -> Keys:
-    """Lines of ``name:sha256:hash``, as :func:`new_key` makes them; empty ones and comments (``#``) are skipped.
+    """Read lines of ``name:sha256:hash``, as :func:`new_key` makes them. Empty lines and comments (``#``) are skipped.
 
-    A name may have several lines: an old key and its successor. Raises :class:`KeysError`.
+    A name can have several lines: an old key and its successor. Raises :class:`KeysError`.
     """
-    hashes = []
+    digests = []
     for number, line in enumerate(text.split("\n"), start=1):
         entry = line.partition("#")[0].strip()
         if entry:
             match = _LINE.fullmatch(entry)
             if match is None:
                 raise KeysError(f"line {number} is not of the form name:sha256:hash; see `streamserver keys new`")
-            hashes.append((match[1], bytes.fromhex(match[2])))
-    return Keys(hashes)
+            digests.append((match[1], bytes.fromhex(match[2])))
+    return Keys(digests)
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A new key for ``name``, and its line for the file. Raises :class:`KeysError` for a name that cannot be one."""
+    """Return a new key for ``name``, and its line for the file. Raises :class:`KeysError` if the name is malformed."""
     if not _NAME.fullmatch(name):
         raise KeysError(_NAMES)
     key = f"sk-{secrets.token_urlsafe(32)}"
-    return key, f"{name}:sha256:{hash_of(key).hex()}"
+    return key, f"{name}:sha256:{digest_of(key).hex()}"
 
 
 def presented_key(request: web.Request) -> str | None:
-    """The key in ``Authorization: Bearer`` or ``X-API-Key``, None without one."""
+    """Return the key in ``Authorization: Bearer`` or ``X-API-Key``, or None."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
     return request.headers.get("X-API-Key", "").strip() or None
 
 
-def hash_of(key: str) -> bytes:
-    """What is kept of a key. A plain hash is enough: a key of :func:`new_key` has 256 random bits. One in the
-    environment has what somebody typed, but its hash is held in memory only."""
+def digest_of(key: str) -> bytes:
+    """Return the SHA-256 digest of ``key``.
+
+    A slow, salted hash is not needed: the keys of :func:`new_key` have 256 random bits, and the digests of keys in the
+    environment, which can be weaker, are held in memory only.
+    """
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
