@@ -9,25 +9,22 @@ session here.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
 import aiohttp
 import msgspec
-from aiohttp.http_exceptions import ContentEncodingError
 
-from providers.errors import ProviderError, UpstreamDetail, UpstreamUnavailable, disconnected, malformed_response
-from providers.response_body import Body
+from providers._aiohttp import Body, open_session
+from providers.connection_errors import translate
+from providers.errors import UpstreamUnavailable
+from providers.http_response import AiohttpResponse, BodyResponse
 
 CONNECT_SECONDS = 10.0
 """TCP and TLS together. A first-token deadline of less ends it sooner."""
 
 MAX_HEADER_BYTES = 64 * 1024
 """The longest header of an answer; some proxies' policies are long."""
-
-LINGER_SECONDS = 1.0
-"""How long a connection whose answer is complete may take to end it, and so be used again."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -93,10 +90,7 @@ class AiohttpTransport:
         if self._closed:
             raise UpstreamUnavailable("The server is shutting down.", sent=False)
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # No limit of its own: the server's max_streams is the limit, and a smaller
-                # one here would make streams wait for each other unseen.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=30),
+            self._session = open_session(
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # A compressed event stream is held back until the compressor flushes.
@@ -111,130 +105,11 @@ class AiohttpTransport:
                 request.url, headers=request.headers, data=request.body, allow_redirects=False
             )
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _translate(error) from error
-        return AiohttpResponse(response)
+            raise translate(error) from error
+        body = Body.of(response.content)
+        return AiohttpResponse(response) if body is None else BodyResponse(response, body)
 
     async def aclose(self) -> None:
         self._closed = True
         if self._session is not None:
             await self._session.close()
-
-
-class AiohttpResponse:
-    """An aiohttp answer behind the seam."""
-
-    __slots__ = ("_body", "_closed", "_response", "_until_close")
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self._body = Body.of(response.content)
-        self._until_close = "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers
-        # None if all of the answer is here, and its connection may be another request's already.
-        connection = response.connection
-        protocol = None if connection is None else connection.protocol
-        self._closed = None if protocol is None else protocol.closed
-        if self._closed is not None:
-            self._closed.add_done_callback(self._lost)
-
-    @property
-    def status(self) -> int:
-        return self._response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._response.headers
-
-    async def read(self) -> bytes:
-        body = self._body
-        pieces = body.pieces
-        if pieces:
-            # Of an answer that comes compressed there is always more, and nobody else would have a turn.
-            await asyncio.sleep(0)
-        while not pieces:
-            change = body.change()
-            if change is None:
-                return self._end()
-            await change
-        return body.take()
-
-    def _end(self) -> bytes:
-        """The body has ended, or failed."""
-        error = self._body.exception()
-        if error is not None:
-            raise self._broken(error) from error
-        if self._until_close and self._was_reset():
-            raise disconnected("reset")
-        return b""
-
-    def close(self) -> None:
-        self._forget()
-        self._response.close()
-
-    def finish(self) -> None:
-        # At the end of the body aiohttp itself gives the connection back to the pool; usually
-        # that end is already here, in the packet that held the last event.
-        self._forget()
-        if not self._body.at_eof():
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._response.close)
-
-    def _lost(self, closed: asyncio.Future[None]) -> None:
-        """The connection is gone. aiohttp would leave a body whose chunks make no sense waiting for ever."""
-        _look_at(closed)
-        if not self._body.is_eof() and self._body.exception() is None:
-            self._body.set_exception(aiohttp.ClientPayloadError("the body makes no sense"))
-
-    def _was_reset(self) -> bool:
-        closed = self._closed
-        return closed is not None and closed.done() and closed.exception() is not None
-
-    def _broken(self, error: BaseException) -> ProviderError:
-        if isinstance(error, aiohttp.ClientPayloadError):
-            if error.__cause__ is None or isinstance(error.__cause__, ContentEncodingError):
-                return malformed_response("not_http")
-            return disconnected("reset" if self._was_reset() else "cut")
-        return _translate(error)
-
-    def _forget(self) -> None:
-        if self._closed is not None and not self._closed.done():
-            self._closed.remove_done_callback(self._lost)
-            # It may yet fail, and asyncio complains of failures that nobody looks at.
-            self._closed.remove_done_callback(_look_at)
-            self._closed.add_done_callback(_look_at)
-
-
-def _look_at(closed: asyncio.Future[None]) -> None:
-    if not closed.cancelled():
-        closed.exception()
-
-
-def _translate(error: BaseException) -> ProviderError:
-    """What happened, by what happened rather than by the class's family."""
-    match error:
-        case aiohttp.ServerDisconnectedError():
-            return disconnected("closed")
-        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-            return UpstreamUnavailable(detail=UpstreamDetail(reason=_why_unavailable(error)), sent=False)
-        case aiohttp.InvalidURL() | ValueError():
-            return UpstreamUnavailable(
-                "The provider's base_url is not a valid address.", detail=UpstreamDetail(reason="address"), sent=False
-            )
-        case aiohttp.ClientOSError() | OSError():
-            return disconnected("reset")
-        case _:  # a ClientResponseError: what came is not HTTP
-            return malformed_response("not_http")
-
-
-def _why_unavailable(error: BaseException) -> str:
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return "dns"
-        case aiohttp.ClientConnectorCertificateError():
-            return "certificate"
-        case aiohttp.ClientSSLError():
-            return "tls"
-        case aiohttp.ConnectionTimeoutError():
-            return "connect_timeout"
-        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
-            return "refused"
-        case _:
-            return "unreachable"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import inspect
 
 import pytest
-from aiohttp import StreamReader, web
-from aiohttp.base_protocol import BaseProtocol
+from aiohttp import web
 from aiohttp.http_writer import StreamWriter
 from aiohttp.web_log import AccessLogger
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 from aiohttp_sse import EventSourceResponse
 
-from providers.response_body import Body
 from streamserver.http.responses.sse_response import StreamResponse
 from streamserver.protocol import Protocol
 from streamserver.protocol import Server as OurServer
@@ -92,40 +89,6 @@ def test_no_name_of_aiohttps_is_taken_for_another_thing() -> None:
     }
     response = EventSourceResponse(send_timeout=3.0)
     assert not [name for name in stored if hasattr(response, name)]
-
-
-BODIES = (
-    "_buffer",
-    "_eof",
-    "_eof_callbacks",
-    "_exception",
-    "_high_water",
-    "_loop",
-    "_protocol",
-    "_size",
-    "_waiter",
-)
-
-
-async def test_a_reader_has_what_a_body_uses() -> None:
-    loop = asyncio.get_running_loop()
-    protocol = BaseProtocol(loop)
-    reader = StreamReader(protocol, 0, loop=loop)
-    assert not [name for name in BODIES if not hasattr(reader, name)]
-    assert hasattr(protocol, "_reading_paused")
-    nodes = ast.walk(ast.parse(inspect.getsource(Body)))
-    private = {node.attr for node in nodes if isinstance(node, ast.Attribute) and node.attr.startswith("_")}
-    assert private - {"__class__", "__name__"} == {*BODIES, "_reading_paused"}
-    assert Body.of(reader) is reader and isinstance(reader, Body), "the two must have the same layout"
-
-
-@pytest.mark.parametrize(
-    "name", ["feed_data", "set_exception", "begin_http_chunk_receiving", "end_http_chunk_receiving"]
-)
-def test_a_bodys_overrides_take_what_the_originals_take(name: str) -> None:
-    assert list(inspect.signature(getattr(Body, name)).parameters) == list(
-        inspect.signature(getattr(StreamReader, name)).parameters
-    )
 
 
 def test_a_write_need_not_drain() -> None:

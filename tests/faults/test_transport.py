@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from providers import _aiohttp
 from providers.errors import ProviderError, UpstreamDisconnected, UpstreamError
 from providers.transport import AiohttpTransport, HttpRequest, HttpResponse
 from tests.conftest import StartUpstream
@@ -17,11 +18,18 @@ HEAD = "HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + "Transfer-Encoding: chunked\r\n\r\n"
 
 
-@pytest.fixture
-async def transport() -> AsyncIterator[AiohttpTransport]:
+@pytest.fixture(params=["private", "documented"])
+async def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AiohttpTransport]:
+    """The transport, once as it is and once as if aiohttp had none of the private parts that it uses."""
+    if request.param == "documented":
+        monkeypatch.setattr(_aiohttp, "READ", ("_gone",))
+        monkeypatch.setattr(_aiohttp, "WATCHED", ("_gone",))
     transport = AiohttpTransport()
     yield transport
     await transport.aclose()
+
+
+PRIVATE_ONLY = pytest.mark.parametrize("transport", ["private"], indirect=True)
 
 
 class Told:
@@ -51,6 +59,7 @@ async def _gone(upstream: Upstream) -> None:
         await asyncio.sleep(0)
 
 
+@PRIVATE_ONLY
 @pytest.mark.parametrize("ending", [cut, reset])
 @pytest.mark.parametrize("head", [CHUNKED, HEAD + "Content-Length: 99\r\n\r\n"], ids=["chunked", "length"])
 async def test_what_came_before_a_break_is_read_by_a_late_reader(
@@ -104,6 +113,7 @@ async def test_a_reset_is_no_end_where_only_the_connection_says_the_end(
     response.close()
 
 
+@PRIVATE_ONLY
 async def test_a_connection_serves_many_answers_and_keeps_nothing_of_them(
     transport: AiohttpTransport, start_upstream: StartUpstream
 ) -> None:

@@ -1,0 +1,373 @@
+"""The parts of aiohttp's client that are not in its documentation, and what is used where they are missing.
+
+Connections are kept for the next request only if they can be watched while they are idle (:class:`Connection`);
+bodies are read past aiohttp's own reader only if it can be replaced (:class:`Body`). A version of aiohttp without
+those parts serves every request over a connection of its own, and reads bodies in the documented way: slower, and as
+correct. ``tests/test_privates.py`` says which of the two a version is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import select
+from collections.abc import Iterable, Sequence, Sized
+from typing import Any
+
+import aiohttp
+from aiohttp import StreamReader
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection as PooledConnection
+from aiohttp.streams import EmptyStreamReader
+from aiohttp.tracing import Trace
+
+KEEP_SECONDS = 30.0
+"""How long an idle connection is kept."""
+
+DNS_SECONDS = 30
+"""How long the addresses of a name are remembered."""
+
+RACE_SECONDS = 1.0
+"""A kept connection that ends within this time of the request, without a byte of an answer, was being closed as the
+request was sent. Later, the provider may have been working on it."""
+
+PIECE_OVERHEAD_BYTES = 64
+"""What a piece of a body counts for before reading is paused, besides its bytes: it may have only one."""
+
+TAKE_BYTES = 32 * 1024
+"""The most that one read takes: it bounds the work between two turns of the event loop."""
+
+WATCHED = ("_loop", "_parser", "_reading_paused")
+"""What :class:`Connection` uses of its base, besides ``TCPConnector._factory``."""
+
+READ = (
+    "_buffer",
+    "_eof",
+    "_eof_callbacks",
+    "_exception",
+    "_high_water",
+    "_loop",
+    "_protocol",
+    "_size",
+    "_waiter",
+)
+"""What :class:`Body` uses of its base, besides ``BaseProtocol._reading_paused``."""
+
+_PROBE = b"HTTP/1.1 204 \r\n\r\n"
+"""A whole answer, which a parser understands only if it has nothing left of another."""
+
+
+class UnaskedAnswer(aiohttp.ClientError):
+    """The server spoke before it was asked."""
+
+
+class Connection(ResponseHandler):
+    """A client connection on which the server speaks only when it is asked.
+
+    aiohttp goes on parsing what arrives on an idle connection and hands it to the next request as its answer:
+    ``data_received`` queues messages whether or not there is a request, and the pool looks at ``is_connected()`` alone
+    (https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/connector.py, ``BaseConnector._get``). So while no
+    request is under way, a stand-in for the parser closes the connection at the first byte. It costs nothing while an
+    answer streams.
+    """
+
+    _parser: Any
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.used = False
+        """It has served a whole request before the present one."""
+        self.spoke_unasked = False
+        self._answered = False
+        self._sent_at: float | None = None
+        self._next_parser: Any = None
+        self._last_parser: Any = None
+
+    @property
+    def should_close(self) -> bool:
+        # With reading paused, an idle connection would not notice its end.
+        return super().should_close or self._reading_paused
+
+    def hold(self) -> None:
+        """Close the connection if a byte arrives before :meth:`listen`."""
+        self._next_parser, self._parser = self._parser, _Silence(self)
+        self._answered, self._sent_at = False, None
+
+    def listen(self) -> None:
+        """Take what arrives from now on for the answer to the request that is about to be sent."""
+        if self._has_unread_bytes():
+            self.close()
+        else:
+            self._sent_at = self._loop.time()
+            self._parser = _FirstByte(self)
+
+    def begin_answer(self) -> Any:
+        """The first byte of the answer has arrived. Return its parser."""
+        self._answered = True
+        self._parser, self._next_parser = self._next_parser, None
+        return self._parser
+
+    def rest(self) -> None:
+        """The request is over. Unless the connection is to be closed, expect nothing until :meth:`listen`."""
+        if not self.should_close:
+            self.used = True
+            self._last_parser, self._parser = self._parser, _Silence(self)
+            self._loop.call_soon(self._close_if_dirty)
+
+    def is_usable(self) -> bool:
+        """Whether a kept connection may serve another request: nothing has arrived since the last answer."""
+        return not (self.should_close or self._has_remainder() or self._has_unread_bytes())
+
+    def is_unprocessed(self) -> bool:
+        """Whether the server certainly has not worked on the request with which this connection broke."""
+        if not self.used or self._answered:
+            return False
+        return self._sent_at is None or self._loop.time() - self._sent_at < RACE_SECONDS
+
+    def _close_if_dirty(self) -> None:
+        if self.should_close or self._has_remainder():
+            self.close()
+
+    def _has_remainder(self) -> bool:
+        """Whether bytes came behind the end of the last answer, in its last packet."""
+        parser, self._last_parser = self._last_parser, None
+        if parser is None:
+            return False
+        try:
+            messages, _, _ = parser.feed_data(_PROBE)
+        except Exception:  # whatever the parser makes of those bytes and the probe together
+            return True
+        return [message.code for message, _ in messages] != [204]
+
+    def _has_unread_bytes(self) -> bool:
+        """Whether the socket holds bytes, or an end, that the event loop has not read yet.
+
+        On a new TLS connection they may be session tickets, which say nothing.
+        """
+        if self.transport is None:
+            return True
+        if not self.used and self.transport.get_extra_info("ssl_object") is not None:
+            return False
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+
+class _Silence:
+    """In place of a parser, while nothing is expected."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
+        if data:
+            self._connection.spoke_unasked = True
+            self._connection.close()
+        return (), False, b""
+
+    def feed_eof(self) -> None:
+        """An idle connection may end."""
+
+
+class _FirstByte:
+    """In place of a parser, until the first byte of an answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def feed_data(self, data: bytes) -> Any:
+        return self._connection.begin_answer().feed_data(data)
+
+    def feed_eof(self) -> None:
+        """The connection has ended without an answer."""
+
+
+class Request(aiohttp.ClientRequest):
+    """A request that tells its :class:`Connection` when it is sent."""
+
+    connection: Connection | None = None
+    """The last that it was given."""
+    needs_new_connection = False
+
+    async def send(self, conn: PooledConnection) -> aiohttp.ClientResponse:
+        if isinstance(conn.protocol, Connection):
+            conn.protocol.hold()
+        return await super().send(conn)
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: PooledConnection, content_length: int | None = None
+    ) -> None:
+        # Before Python 3.12 this is a task of its own, so that something may arrive between `send` and this.
+        if isinstance(conn.protocol, Connection):
+            conn.protocol.listen()
+        await super().write_bytes(writer, conn, content_length)
+
+
+class Connector(aiohttp.TCPConnector):
+    """A pool that gives out no connection on which anything arrived while it was idle."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        loop = asyncio.get_running_loop()
+        self.can_watch = hasattr(self, "_factory") and _has(ResponseHandler(loop), WATCHED)
+        self._factory = functools.partial(Connection, loop=loop)  # type: ignore[assignment]
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> PooledConnection:
+        assert isinstance(req, Request)
+        while True:
+            pooled = await super().connect(req, traces, timeout)
+            connection = pooled.protocol
+            assert isinstance(connection, Connection)
+            if not connection.used or (connection.is_usable() and not req.needs_new_connection):
+                break
+            pooled.close()
+        if connection.should_close:
+            pooled.close()
+            raise UnaskedAnswer
+        pooled.add_callback(connection.rest)
+        req.connection = connection
+        return pooled
+
+
+async def _send_again_if_unprocessed(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send ``request``, and once more over a new connection if a kept one turns out to be dead.
+
+    aiohttp does so for idempotent methods only, whatever the connection was before
+    (https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client.py, ``retry_persistent_connection``).
+    The other kept connections to the same server are closed: they are as old, and would each cost a try.
+    """
+    assert isinstance(request, Request)
+    try:
+        return await send(request)
+    except (aiohttp.ServerDisconnectedError, OSError):
+        connection = request.connection
+        if connection is None:
+            raise
+        if connection.spoke_unasked and not connection.used:
+            raise UnaskedAnswer from None
+        if not connection.is_unprocessed():
+            raise
+    request.needs_new_connection = True
+    return await send(request)
+
+
+def open_session(**options: Any) -> aiohttp.ClientSession:
+    """Open a session without a limit of connections; ``options`` are those of :class:`aiohttp.ClientSession`."""
+    # The server's max_streams is the limit; a smaller one here would make streams wait for each other unseen.
+    connector = Connector(limit=0, ttl_dns_cache=DNS_SECONDS, keepalive_timeout=KEEP_SECONDS)
+    if connector.can_watch:
+        return aiohttp.ClientSession(
+            connector=connector, request_class=Request, middlewares=(_send_again_if_unprocessed,), **options
+        )
+    plain = aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_SECONDS, force_close=True)
+    return aiohttp.ClientSession(connector=plain, **options)
+
+
+class Body(StreamReader):
+    """A response's body for one reader, which takes what has arrived.
+
+    aiohttp's own reader keeps the ends of HTTP chunks, and has the parser look for more after each read: a third of
+    the byte code of a token that comes alone. The parser creates its reader itself
+    (https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/_http_parser.pyx, ``_on_headers_complete``), so
+    :meth:`of` changes the class of that one.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, reader: StreamReader) -> Body | None:
+        """Return ``reader`` itself, now a :class:`Body`, before anything was read from it. None if it cannot be one.
+
+        aiohttp shares one reader between all responses without a body; each gets a body of its own at its end.
+        """
+        if isinstance(reader, EmptyStreamReader):
+            loop = asyncio.get_running_loop()
+            reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
+            reader.feed_eof()
+        if type(reader) is not StreamReader or not _has(reader, READ):
+            return None
+        reader.__class__ = cls
+        assert isinstance(reader, Body)
+        return reader
+
+    @property
+    def pieces(self) -> Sized:
+        """aiohttp's own buffer, which fills and empties."""
+        return self._buffer
+
+    def take(self) -> bytes:
+        """Return what has arrived, at most :data:`TAKE_BYTES`. :attr:`pieces` must not be empty."""
+        pieces = self._buffer
+        data = pieces.popleft()
+        if pieces or len(data) > TAKE_BYTES:
+            return self._take_some(data)
+        self._size = 0
+        if self._protocol._reading_paused:
+            self._protocol.resume_reading()
+        return data
+
+    def _take_some(self, piece: bytes) -> bytes:
+        pieces, taken, room = self._buffer, [], TAKE_BYTES
+        pieces.appendleft(piece)
+        while pieces and room:
+            piece = pieces.popleft()
+            if len(piece) > room:
+                pieces.appendleft(piece[room:])
+                piece = piece[:room]
+            else:
+                self._size -= PIECE_OVERHEAD_BYTES
+            room -= len(piece)
+            taken.append(piece)
+        self._size = max(0, self._size - (TAKE_BYTES - room)) if pieces else 0
+        if not pieces and self._protocol._reading_paused:
+            self._protocol.resume_reading()
+        return b"".join(taken)
+
+    def change(self) -> asyncio.Future[None] | None:
+        """Return a future that is done at the next piece, the end or a failure; None after the end or a failure.
+
+        For a reader that has taken everything.
+        """
+        if self._eof or self._exception is not None:
+            return None
+        assert self._waiter is None or self._waiter.done(), "two read one body"
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
+
+    def feed_data(self, data: bytes, size: int = 0) -> bool:
+        if not data:
+            return False
+        self._buffer.append(data)
+        waiter = self._waiter
+        if waiter is None:
+            self._size += PIECE_OVERHEAD_BYTES + len(data)
+            if self._size > self._high_water:
+                self._protocol.pause_reading()
+        else:  # a reader waits, and takes it in the next turn: it is not counted
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        return False
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        self._exception = exc
+        self._eof_callbacks.clear()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def begin_http_chunk_receiving(self) -> None:
+        """The boundaries of HTTP chunks mean nothing."""
+
+    def end_http_chunk_receiving(self) -> None:
+        """The boundaries of HTTP chunks mean nothing."""
+
+
+def _has(owner: object, names: Iterable[str]) -> bool:
+    return all(hasattr(owner, name) for name in names)

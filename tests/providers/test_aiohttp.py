@@ -1,0 +1,181 @@
+"""What is used of aiohttp's client beyond its documented API: an upgrade that drops a part of it fails by its name."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+
+import aiohttp
+import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import EMPTY_PAYLOAD
+
+from providers import _aiohttp
+from providers._aiohttp import PIECE_OVERHEAD_BYTES, READ, TAKE_BYTES, WATCHED, Body, Connection, Connector, Request
+
+LIMIT_BYTES = 1000
+"""aiohttp pauses at twice that."""
+
+
+class Protocol(BaseProtocol):
+    """A protocol that notes when reading is paused and resumed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.calls: list[str] = []
+
+    def pause_reading(self) -> None:
+        self._reading_paused = True
+        self.calls.append("pause")
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        self._reading_paused = False
+        self.calls.append("resume")
+
+
+def new_body() -> tuple[Body, Protocol]:
+    loop = asyncio.get_running_loop()
+    protocol = Protocol(loop)
+    body = Body.of(StreamReader(protocol, LIMIT_BYTES, loop=loop))
+    assert body is not None
+    return body, protocol
+
+
+async def test_a_body_returns_everything_that_has_arrived() -> None:
+    body, _ = new_body()
+    for piece in (b"a", b"", b"b"):
+        body.feed_data(piece)
+    assert len(body.pieces) == 2
+    assert body.take() == b"ab"
+    assert not body.pieces
+
+
+async def test_a_body_returns_no_more_at_once_than_its_bound_and_loses_nothing() -> None:
+    body, _ = new_body()
+    sent = [bytes([number]) * size for number, size in enumerate((TAKE_BYTES - 1, 3 * TAKE_BYTES + 5, 7, TAKE_BYTES))]
+    for piece in sent:
+        body.feed_data(piece)
+    taken = []
+    while body.pieces:
+        taken.append(body.take())
+    assert b"".join(taken) == b"".join(sent)
+    assert {len(data) for data in taken[:-1]} == {TAKE_BYTES}
+
+
+async def test_a_body_pauses_reading_when_much_waits_and_resumes_when_all_is_taken() -> None:
+    body, protocol = new_body()
+    pieces = 2 * LIMIT_BYTES // (PIECE_OVERHEAD_BYTES + 10)
+    for _ in range(2):
+        for _ in range(pieces):
+            body.feed_data(b"x" * 10)
+        assert protocol.calls == []
+        body.feed_data(b"x" * 10)
+        assert protocol.calls == ["pause"]
+        assert len(body.take()) == 10 * (pieces + 1)
+        assert protocol.calls == ["pause", "resume"]
+        protocol.calls.clear()
+
+
+async def test_a_body_stays_paused_until_its_last_piece_is_taken() -> None:
+    body, protocol = new_body()
+    body.feed_data(b"x" * 2 * TAKE_BYTES)
+    body.take()
+    assert protocol.calls == ["pause"]
+    body.take()
+    assert protocol.calls == ["pause", "resume"]
+
+
+async def test_a_body_wakes_its_reader_at_the_next_piece_without_a_pause() -> None:
+    body, protocol = new_body()
+    for _ in range(3):
+        change = body.change()
+        assert change is not None and not change.done()
+        body.feed_data(b"x" * 10 * LIMIT_BYTES)
+        assert change.done()
+        assert body.take() and protocol.calls == []
+
+
+async def test_a_body_wakes_its_reader_at_an_end_or_a_failure() -> None:
+    ended, _ = new_body()
+    waiting = ended.change()
+    assert waiting is not None
+    ended.feed_eof()
+    assert waiting.done() and ended.change() is None
+    failed, _ = new_body()
+    waiting = failed.change()
+    assert waiting is not None
+    failed.set_exception(aiohttp.ClientPayloadError("cut"))
+    assert waiting.done() and failed.change() is None
+    assert waiting.exception() is None, "the failure is the body's, not the future's"
+
+
+async def test_a_response_without_a_body_gets_a_body_at_its_end() -> None:
+    first, second = Body.of(EMPTY_PAYLOAD), Body.of(EMPTY_PAYLOAD)
+    assert first is not None and first is not second and not first.pieces
+    assert first.change() is None and first.exception() is None
+
+
+async def test_the_installed_aiohttp_has_what_a_body_uses() -> None:
+    loop = asyncio.get_running_loop()
+    reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
+    assert not [name for name in READ if not hasattr(reader, name)]
+    assert hasattr(BaseProtocol(loop), "_reading_paused")
+    assert _private_attributes(Body) - _own(Body) == {*READ, "_reading_paused"}
+    assert Body.of(reader) is reader, "the two classes must have the same layout"
+
+
+async def test_the_installed_aiohttp_has_what_kept_connections_use() -> None:
+    handler = ResponseHandler(asyncio.get_running_loop())
+    assert not [name for name in WATCHED if not hasattr(handler, name)]
+    assert _private_attributes(Connection) - _own(Connection) == {*WATCHED}
+    assert {name for name in _own(Connection) if hasattr(handler, name)} == {"should_close"}, "a name has two meanings"
+    connector = Connector()
+    assert connector.can_watch
+    await connector.close()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "name"),
+    [
+        (Body, StreamReader, "feed_data"),
+        (Body, StreamReader, "set_exception"),
+        (Body, StreamReader, "begin_http_chunk_receiving"),
+        (Body, StreamReader, "end_http_chunk_receiving"),
+        (Request, aiohttp.ClientRequest, "send"),
+        (Request, aiohttp.ClientRequest, "write_bytes"),
+        (Connector, aiohttp.TCPConnector, "connect"),
+    ],
+)
+def test_an_override_takes_the_parameters_of_the_original(ours: type, theirs: type, name: str) -> None:
+    assert list(inspect.signature(getattr(ours, name)).parameters) == list(
+        inspect.signature(getattr(theirs, name)).parameters
+    )
+
+
+async def test_a_reader_that_cannot_become_a_body_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
+    monkeypatch.setattr(_aiohttp, "READ", (*READ, "_gone"))
+    assert Body.of(reader) is None and type(reader) is StreamReader
+
+
+async def test_connections_are_not_kept_when_they_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_aiohttp, "WATCHED", (*WATCHED, "_gone"))
+    async with _aiohttp.open_session() as session:
+        assert session.connector is not None and session.connector.force_close
+
+
+def _private_attributes(owner: type) -> set[str]:
+    nodes = ast.walk(ast.parse(inspect.getsource(owner)))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+def _own(owner: type) -> set[str]:
+    """Names that ``owner`` defines, in its body or on its instances."""
+    nodes = ast.walk(ast.parse(inspect.getsource(owner)))
+    stored = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    return {name for name in stored - {*READ, *WATCHED} | {*vars(owner)} if not name.startswith("__")}
