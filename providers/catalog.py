@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from providers.api_keys import read_api_key
 from providers.base import Provider
 from providers.clock import Clock, LoopClock
 from providers.options import ApiOptions, Context, Options
@@ -184,7 +185,17 @@ def _context(name: str, options: Options, environ: Mapping[str, str], transport:
     variable = options.api_key_env if isinstance(options, ApiOptions) else None
     if variable is None:
         return Context(name, transport)
-    key = environ.get(variable, "").strip()
-    if not key:
-        return Context(name, transport, missing=f"{variable} is not set")
-    return Context(name, transport, api_key=key)
+    key = read_api_key(variable, environ)
+    return Context(name, transport, api_key=key.value, missing=key.problem)
+
+
+def unusable_keys(
+    tables: Mapping[str, Mapping[str, Any]], registry: Registry, environ: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the name of each provider whose key is set and cannot be used, with the reason."""
+    for name, table in tables.items():
+        options = read_options(name, table, registry)
+        if isinstance(options, ApiOptions) and options.api_key_env is not None:
+            key = read_api_key(options.api_key_env, environ)
+            if key.is_set and key.problem is not None:
+                yield name, key.problem

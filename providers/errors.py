@@ -67,6 +67,8 @@ class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
 
     ``reason`` is a word of ours for what was wrong, where the provider itself said nothing: ``refused``,
     ``dns``, ``tls``, ``certificate`` … (:mod:`providers.transport`), ``not_json``, ``no_finish_reason`` …
+    ``param`` is the field of the request that was wrong, in the spelling of the provider, or of the caller where the
+    request was not sent. ``url`` is the address that was asked, without credentials.
     """
 
     status: int | None = None
@@ -75,6 +77,7 @@ class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     param: str | None = None
     request_id: str | None = None
+    url: str | None = None
 
     def fields(self) -> dict[str, str | int]:
         """The fields that are known, for a log record, with an ``upstream_`` prefix."""

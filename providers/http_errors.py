@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import msgspec
+from yarl import URL
 
 from providers.errors import (
     InvalidRequest,
@@ -105,6 +106,25 @@ def annotate_errors(response: HttpResponse) -> Iterator[None]:
             status=detail.status or response.status,
             request_id=detail.request_id or next(filter(None, ids), None),
         )
+        raise
+
+
+@contextmanager
+def annotate_address(url: str) -> Iterator[None]:
+    """Add ``url``, without credentials, to the detail of whatever a provider fails with in this block.
+
+    A 404 that names no model has a wrong address as its usual reason: it says which path was asked.
+    """
+    try:
+        yield
+    except ProviderError as error:
+        address = URL(url).with_user(None)
+        error.detail = msgspec.structs.replace(error.detail, url=str(address))
+        if error.detail.status == 404 and isinstance(error, InvalidRequest):
+            error.message = (
+                f"The model's provider has nothing at {address.path} (404). Check the provider's base_url: most end in "
+                "/v1, and the path of the API is added to it."
+            )
         raise
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from providers.base import ApiProtocol, ChatRequest, Event
 from providers.errors import ProviderAuth, ProviderError, not_a_stream
-from providers.http_errors import annotate_errors, is_labelled, is_stream, read_error
+from providers.http_errors import annotate_address, annotate_errors, is_labelled, is_stream, read_error
 from providers.options import Context
 from providers.parser import FrameParser, StreamParser
 from providers.sse import SSEDecoder
@@ -24,11 +24,13 @@ class SSEProvider(ABC):
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         if self._missing is not None:
-            raise ProviderAuth(f"This server has no key for the provider: {self._missing}.", sent=False)
-        response = await self._transport.send(self._post(request))
+            raise ProviderAuth(f"This server has no usable key for the provider: {self._missing}.", sent=False)
+        post = self._post(request)
+        with annotate_address(post.url):
+            response = await self._transport.send(post)
         complete, silent = False, True
         try:
-            with annotate_errors(response):
+            with annotate_address(post.url), annotate_errors(response):
                 await self._expect_stream(response)
                 parser = self._parser_for(request)
                 decoder = SSEDecoder()

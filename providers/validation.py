@@ -63,11 +63,19 @@ def check_json(value: object, key: str) -> None:
             )
 
 
+_API_PATHS = ("/chat/completions", "/responses", "/messages")
+
+
 def check_address(address: object, key: str) -> None:
-    """Raise :class:`Invalid` for a ``base_url`` that no request could be sent to, or that holds more than where:
-    a key in a query would be printed wherever addresses are."""
+    """Raise :class:`Invalid` for a ``base_url`` that no request could be sent to, that has the path of an API, which
+    is added to it, or that has a query: a key in it would be printed wherever addresses are."""
     if not isinstance(address, str):
         return
+    if not address.isprintable() or " " in address:
+        raise Invalid(key, "has a line break, a blank or a control character in it")
+    for path in _API_PATHS:
+        if address.rstrip("/").endswith(path):
+            raise Invalid(key, f"ends with {path}: leave that out, the server adds it")
     try:
         url = URL(address)
         usable = bool(url.host) and url.port is not None and not (url.query_string or url.fragment)

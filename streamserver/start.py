@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 
+from providers.catalog import unusable_keys
 from providers.registry import Registry
 from providers.validation import Invalid
 from streamserver.app import keys_for
@@ -39,6 +40,8 @@ def warnings_of(loaded: Loaded, registry: Registry, keys: Keys) -> list[str]:
             "there are no API keys: a proxy or a tunnel on this host makes the server public, and anyone spends "
             f"your money; set {settings.auth.keys_env}=name:key"
         )
+    for name, problem in unusable_keys(settings.providers, registry, os.environ):
+        warnings.append(f"[providers.{name}] is not ready: {problem}")
     without_key = sorted(settings.auth.users.keys() - keys.names)
     return [*warnings, *(f"[auth.users.{name}] has no effect: no key has that name" for name in without_key)]
 

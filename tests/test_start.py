@@ -56,7 +56,7 @@ async def test_without_a_key_it_starts_says_what_is_missing_and_fails_only_that_
     assert missing in server.announced
     start, error = await get_events(http, stream_url(server.url))
     assert (start.type, error.type, error.json()["code"]) == ("start", "error", "provider_auth")
-    assert error.json()["message"] == f"This server has no key for the provider: {missing}."
+    assert error.json()["message"] == f"This server has no usable key for the provider: {missing}."
     assert error.json()["usage"] is None, "nothing was sent"
     assert (await get_events(http, stream_url(server.url, provider="echo")))[-1].type == "done"
     async with http.get(f"{server.url}/api/providers") as response:

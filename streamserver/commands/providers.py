@@ -80,10 +80,16 @@ async def _probe(configured: ProviderEntry) -> Probed:
                 if isinstance(event, TOKENS):
                     break
     except ProviderError as error:
-        return Probed(f"{error.code}: {error.message}", ok=False)
+        return Probed(_explain(error), ok=False)
     except Exception as error:  # a bug in a plug-in is no reason not to show the others
-        return Probed(f"internal: {type(error).__name__}", ok=False)
+        return Probed(f"internal: {type(error).__name__}: {error}", ok=False)
     return Probed(f"first token after {(asyncio.get_running_loop().time() - began) * 1000:.0f} ms", ok=True)
+
+
+def _explain(error: ProviderError) -> str:
+    """Return what went wrong, then what the provider answered: address, status, its own code and request id."""
+    facts = [f"{name.removeprefix('upstream_')} {value}" for name, value in error.detail.fields().items()]
+    return f"{error.code}: {error.message}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _table(catalog: Catalog, settings: Settings, probed: Sequence[Probed] | None) -> Table:

@@ -151,7 +151,7 @@ def _announce(app: web.Application, sock: socket.socket, loaded: Loaded, warning
         f"  try       curl -N '{url}/api/chat/stream?prompt=hello'",
     ]
     if default.reason is not None:
-        lines.append(f"  missing   {default.reason}: export it and start again, or try --provider echo")
+        lines.append(f"  missing   {default.reason}. Set it and start again, or try --provider echo")
     lines += [f"  warning   {warning}" for warning in warnings]
     # In a thread, as nothing may be reading: the pipe may be full. Not by print(), which would hold the lock of
     # sys.stdout, and the exit would fail for it.

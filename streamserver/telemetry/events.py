@@ -99,6 +99,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "upstream_code": str,
     "upstream_param": str,
     "upstream_request_id": str,
+    "upstream_url": str,
     "method": str,
     "route": str,
     "http_status": int,

@@ -67,7 +67,7 @@ async def test_a_provider_that_is_not_ready_says_why_and_offers_another(
     await failed.until("failed")
     assert await failed.text(".failure h3") == "This server has no working key for the provider"
     assert await failed.text(".failure .message") == (
-        "This server has no key for the provider: OPENAI_API_KEY is not set."
+        "This server has no usable key for the provider: OPENAI_API_KEY is not set."
     )
     assert "provider_auth" in await failed.text(".failure .small-print")
     await expect(failed.find(".failure .again")).to_have_text("Edit the question")
