@@ -98,6 +98,9 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 class Refusal(Text, frozen=True, gc=False):
     """Text that the model says instead of an answer. Clients that know no refusals read it as text."""
 
+    continued: bool = False
+    """It begins with the LF of a CRLF whose CR ended the text before it."""
+
 
 class Reasoning(msgspec.Struct, frozen=True, gc=False):
     """The next piece of the model's reasoning, where the provider gives it."""

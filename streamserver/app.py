@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,16 +16,20 @@ from providers.transport import AiohttpTransport, Transport
 from providers.validation import Invalid
 from streamserver.admission import Limiter, MemoryLimiter
 from streamserver.config.settings import Settings
-from streamserver.core import supervisor as streams
 from streamserver.core.generation import Outcome
+from streamserver.core.stream import StreamLimits
+from streamserver.core.streams import Streams
+from streamserver.core.supervisor import Supervisor
 from streamserver.http import deployment_checks
-from streamserver.http.core import CORE, Core
+from streamserver.http.apis import APIS
+from streamserver.http.apis.native.problem import STATUS
+from streamserver.http.context import context_of
 from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
 from streamserver.http.middleware import MIDDLEWARE
 from streamserver.http.middleware.browsers import allow_origin
 from streamserver.http.middleware.request_id import name_response
-from streamserver.http.problems import STATUS
-from streamserver.http.routes import add_routes
+from streamserver.http.routing import Api, Router
+from streamserver.http.services import SERVICES, Services
 from streamserver.store import MemoryStore, Store
 from streamserver.telemetry.metrics import Metrics
 from streamserver.telemetry.record import log_outcome
@@ -43,6 +47,7 @@ def create_app(
     limiter: Limiter | None = None,
     environ: Mapping[str, str] = os.environ,
     on_end: Callable[[Outcome], None] = log_outcome,
+    apis: Sequence[Api] = APIS,
 ) -> web.Application:
     """The server as an aiohttp application, to run or to mount in another. ``settings`` are made by
     :func:`streamserver.settings` or :func:`streamserver.load`.
@@ -66,28 +71,34 @@ def create_app(
     spans = spans_for(environ)
     catalog = catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ)
     metrics.track(catalog)
-    core = Core(
-        settings=settings,
-        catalog=catalog,
-        supervisor=streams.Supervisor(
-            stream_limits(settings), clock, store, notify_all(on_end, metrics.stream_ended, spans.write), metrics.keep
-        ),
+    supervisor = Supervisor(
+        stream_limits(settings), clock, store, notify_all(on_end, metrics.stream_ended, spans.write), metrics.keep
+    )
+    streams = Streams(
+        supervisor=supervisor,
         store=store,
         limiter=limiter or limiter_for(settings, clock),
+        catalog=catalog,
+        counter=metrics,
+    )
+    router = Router(apis)
+    app = web.Application(middlewares=MIDDLEWARE)
+    app[SERVICES] = Services(
+        settings=settings,
+        streams=streams,
         metrics=metrics,
         keys=keys_for(settings, environ),
         clock=clock,
+        router=router,
         longest_seconds=settings.timeouts.total,
     )
-    app = web.Application(middlewares=MIDDLEWARE)
-    app[CORE] = core
     deployment_checks.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
     app.cleanup_ctx.append(spans.open)  # the first to open is the last to end
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_end_streams)
-    add_routes(app)
+    router.add_to(app, context_of)
     return app
 
 
@@ -126,9 +137,9 @@ def notify_all(*observers: Callable[[Outcome], None]) -> Callable[[Outcome], Non
     return notify
 
 
-def stream_limits(settings: Settings) -> streams.StreamLimits:
+def stream_limits(settings: Settings) -> StreamLimits:
     """The supervisor's bounds, from the settings."""
-    return streams.StreamLimits(
+    return StreamLimits(
         total=settings.timeouts.total,
         max_log_bytes=settings.resume.max_log_bytes,
         max_streams=settings.limits.max_streams,
@@ -136,6 +147,7 @@ def stream_limits(settings: Settings) -> streams.StreamLimits:
         attach_seconds=settings.resume.attach_seconds,
         retention_seconds=settings.resume.retention_seconds,
         max_total_bytes=settings.resume.max_total_bytes,
+        keepalive_seconds=settings.server.keepalive_seconds,
     )
 
 
@@ -190,15 +202,15 @@ def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
 
 async def _open(app: web.Application) -> AsyncIterator[None]:
     """Everything that is open while the application runs."""
-    core = app[CORE]
+    streams = app[SERVICES].streams
     async with AsyncExitStack() as stack:
-        # The catalog may have been replaced by then.
-        stack.push_async_callback(_close, "providers", lambda: core.catalog.aclose())
-        stack.push_async_callback(_close, "the store", core.store.aclose)
-        stack.push_async_callback(_close, "the limits", core.limiter.aclose)
-        stack.push_async_callback(_close, "streams", core.supervisor.aclose)
-        await core.limiter.start()
-        await core.store.start(core.supervisor)
+        # A reload may have replaced the catalog by then.
+        stack.push_async_callback(_close, "providers", lambda: streams.catalog.aclose())
+        stack.push_async_callback(_close, "the store", streams.store.aclose)
+        stack.push_async_callback(_close, "the limits", streams.limiter.aclose)
+        stack.push_async_callback(_close, "streams", streams.supervisor.aclose)
+        await streams.limiter.start()
+        await streams.store.start(streams.supervisor)
         yield
 
 
@@ -211,4 +223,4 @@ async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _end_streams(app: web.Application) -> None:
-    await app[CORE].supervisor.stop_all()
+    await app[SERVICES].supervisor.stop_all()

@@ -13,7 +13,7 @@ from providers.registry import load_registry
 from providers.validation import Invalid
 from streamserver.app import create_app
 from streamserver.config import ConfigError, load
-from streamserver.http.core import CORE
+from streamserver.http.services import SERVICES
 from streamserver.runner import AppRunner, raise_descriptor_limit
 from streamserver.start import check_start
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
@@ -23,10 +23,10 @@ class DrainingRunner(AppRunner):
     """Lets running streams finish, when the worker ends. It takes no new connections by then."""
 
     async def shutdown(self) -> None:
-        core = self.app[CORE]
-        seconds = core.settings.server.drain_seconds
+        services = self.app[SERVICES]
+        seconds = services.settings.server.drain_seconds
         deadline = time.monotonic() + seconds
-        await core.supervisor.drain(seconds)
+        await services.supervisor.drain(seconds)
         await self.wait_flushed(deadline - time.monotonic(), expedite=asyncio.Event())
         await super().shutdown()
 

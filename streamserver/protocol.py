@@ -13,7 +13,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from loguru import logger
 
-from streamserver.http.state import OPEN_STREAM
+from streamserver.http.context import CONTEXT
 from streamserver.telemetry.tracebacks import log_crash
 
 MAX_LINE_BYTES = 64 * 1024
@@ -99,7 +99,8 @@ class Protocol(RequestHandler):
         """Too much has come behind the request in hand. If that is answered with a stream, the connection is cut:
         while nobody reads from it, nobody sees that the reader leaves."""
         request = self._current_request
-        if request is not None and OPEN_STREAM in request and self.transport is not None:
+        context = None if request is None else request.get(CONTEXT)
+        if context is not None and context.open_response is not None and self.transport is not None:
             self.transport.abort()
         else:
             super()._pause_transport_reading()

@@ -20,9 +20,9 @@ from providers.validation import Invalid
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.config.table import SETTINGS
 from streamserver.config.types import Applies
-from streamserver.core.supervisor import StreamLimits
-from streamserver.http.core import Core
+from streamserver.core.stream import StreamLimits
 from streamserver.http.keys import Keys, KeysError
+from streamserver.http.services import Services
 from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.tracebacks import log_crash
 
@@ -42,15 +42,15 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class Reloader:
-    """Replaces the settings of ``core``, and what is made from them.
+    """Replaces the settings of ``services``, and what is made from them.
 
     ``load`` reads the configuration again, ``build`` makes its parts; if either fails nothing changes.
     """
 
     def __init__(
-        self, core: Core, loaded: Loaded, *, load: Callable[[], Loaded], build: Callable[[Settings], Parts]
+        self, services: Services, loaded: Loaded, *, load: Callable[[], Loaded], build: Callable[[Settings], Parts]
     ) -> None:
-        self._core = core
+        self._services = services
         self._path = loaded.path
         self._may_be_empty = _is_empty(loaded.path)
         self._load = load
@@ -65,7 +65,7 @@ class Reloader:
         runs; at none after it. At its end what was replaced is closed, whoever still uses it."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._asked.set)
-        task = loop.create_task(self._run(self._core.settings.server.reload), name="reload")
+        task = loop.create_task(self._run(self._services.settings.server.reload), name="reload")
         try:
             yield
         finally:
@@ -115,18 +115,20 @@ class Reloader:
 
     def _check_keys(self, settings: Settings, keys: Keys) -> None:
         """A file that was emptied by mistake must not open the server to everyone."""
-        if self._core.keys and not keys and not settings.auth.allow_anonymous:
+        if self._services.keys and not keys and not settings.auth.allow_anonymous:
             raise KeysError("there are no API keys any more; to serve anyone, set auth.allow_anonymous = true")
 
     def _put_in_force(self, settings: Settings, parts: Parts) -> None:
-        core = self._core
-        waiting = _changed(_AT_START, core.settings, settings)
-        halfway = [] if core.settings.resume.store == "memory" else _changed(_IN_THE_STORE, core.settings, settings)
-        old = core.catalog
-        core.settings, core.catalog, core.keys = settings, parts.catalog, parts.keys
-        core.longest_seconds = max(core.longest_seconds, settings.timeouts.total)
-        core.supervisor.limits = parts.limits
-        core.metrics.track(parts.catalog)
+        services = self._services
+        waiting = _changed(_AT_START, services.settings, settings)
+        halfway = (
+            [] if services.settings.resume.store == "memory" else _changed(_IN_THE_STORE, services.settings, settings)
+        )
+        old = services.catalog
+        services.settings, services.streams.catalog, services.keys = settings, parts.catalog, parts.keys
+        services.longest_seconds = max(services.longest_seconds, settings.timeouts.total)
+        services.supervisor.limits = parts.limits
+        services.metrics.track(parts.catalog)
         set_up_logs(settings.log)
         task = asyncio.get_running_loop().create_task(_close(old), name="close-old-providers")
         self._closing.add(task)
@@ -142,7 +144,7 @@ class Reloader:
             )
 
     def _signature(self) -> dict[str, tuple[int, int] | None]:
-        return {name: _stamp(Path(name)) for name in (self._path, self._core.settings.auth.keys_file) if name}
+        return {name: _stamp(Path(name)) for name in (self._path, self._services.settings.auth.keys_file) if name}
 
 
 def _ignore() -> None:

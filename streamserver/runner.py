@@ -17,8 +17,8 @@ from loguru import logger
 
 from streamserver.config.settings import Settings
 from streamserver.core.supervisor import Supervisor
-from streamserver.http.core import CORE
-from streamserver.http.state import REQUEST_ID, route_of
+from streamserver.http.context import CONTEXT
+from streamserver.http.services import SERVICES
 from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, Server
 from streamserver.telemetry.logs import count_dropped_records, handle_loop_failure
 
@@ -42,14 +42,14 @@ class AccessLog(AbstractAccessLogger):
     """One line a request, at DEBUG (at INFO if it was refused): its route's template, never its URL."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        if not isinstance(request, web.Request) or REQUEST_ID not in request:
+        if not isinstance(request, web.Request) or CONTEXT not in request:
             return  # what the parser refused never reached the application, and has no route
         level = "DEBUG" if response.status < 400 else "INFO"
         logger.bind(
             event="request",
-            request_id=request.get(REQUEST_ID),
+            request_id=request[CONTEXT].request_id,
             method=request.method if request.method.isascii() else "?",
-            route=route_of(request),
+            route=request[CONTEXT].route_path,
             http_status=response.status,
             bytes=response.body_length,
             duration_ms=round(time * 1000, 1),
@@ -79,12 +79,12 @@ class AppRunner(web.AppRunner):
         server = await super()._make_server()
         server.__class__ = Server  # aiohttp has no other way to give it another protocol
         assert isinstance(server, Server)
-        if CORE in self.app:
-            core = self.app[CORE]
-            server.headers_seconds = lambda: core.settings.timeouts.headers  # type: ignore[method-assign]
-            server.send_seconds = lambda: core.settings.server.send_timeout_seconds  # type: ignore[method-assign]
-            server.reader_dropped = core.metrics.reader_dropped  # type: ignore[method-assign]
-            count_dropped_records(core.metrics.log_record_dropped)
+        if SERVICES in self.app:
+            services = self.app[SERVICES]
+            server.headers_seconds = lambda: services.settings.timeouts.headers  # type: ignore[method-assign]
+            server.send_seconds = lambda: services.settings.server.send_timeout_seconds  # type: ignore[method-assign]
+            server.reader_dropped = services.metrics.reader_dropped  # type: ignore[method-assign]
+            count_dropped_records(services.metrics.log_record_dropped)
         return server
 
     async def wait_flushed(self, seconds: float, expedite: asyncio.Event) -> None:
@@ -186,7 +186,7 @@ async def serve(
             gc.set_threshold(*COLLECTOR_THRESHOLDS)
             async with background or nullcontext():
                 announce()
-                await _drained(runner, app[CORE].supervisor, signals, settings.server.drain_seconds)
+                await _drained(runner, app[SERVICES].supervisor, signals, settings.server.drain_seconds)
         finally:
             await runner.cleanup()
             # Connections under TLS, to providers and to Redis, say goodbye after they are closed, and nothing tells

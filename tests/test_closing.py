@@ -15,7 +15,7 @@ from providers.registry import Kind, Registry
 from providers.transport import HttpRequest, HttpResponse
 from streamserver import create_app, settings
 from streamserver.admission import MemoryLimiter
-from streamserver.http.core import CORE
+from streamserver.http.services import SERVICES
 from streamserver.reload import _close
 from streamserver.store import MemoryStore
 from streamserver.store.base import Local
@@ -148,13 +148,13 @@ async def test_what_replaced_the_catalog_is_what_is_closed() -> None:
     closed, late = Closed(), Closed()
     app, other = app_noting(closed), app_noting(late)
     async with TestClient(TestServer(app)):
-        app[CORE].catalog = other[CORE].catalog
+        app[SERVICES].streams.catalog = other[SERVICES].catalog
     assert closed == ["limiter", "store"]
     assert late == ["one", "two", "transport"]
 
 
 async def test_what_was_replaced_is_closed_whatever_fails(crashes: list[str]) -> None:
     closed = Closed("one")
-    await _close(app_noting(closed)[CORE].catalog)
+    await _close(app_noting(closed)[SERVICES].catalog)
     assert closed == ["one", "two", "transport"]
     assert len(crashes) == 1 and SECRET not in crashes[0]

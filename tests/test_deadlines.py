@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from streamserver.http.responses.streaming import HARD_END_SECONDS
+from streamserver.http.responses.respond import HARD_END_SECONDS
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.application import running_app
 from tests.support.client import get_events, stream_url

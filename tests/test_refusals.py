@@ -29,7 +29,7 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
     ("twenty megabytes", b'{"prompt": "' + b"x" * 20_000_000 + b'"}', 413, "body_too_large", None),
     (
         "too many values",
-        b'{"prompt": "a", "tools": [{"a": [' + b"{}," * 5_000 + b"{}]}]}",
+        b'{"prompt": "a", "tools": [{"a": [' + b"{}," * 15_000 + b"{}]}]}",
         400,
         "malformed",
         None,

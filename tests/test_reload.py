@@ -23,8 +23,8 @@ from streamserver.admission import MemoryLimiter, Quota
 from streamserver.app import catalog_for, keys_for, stream_limits
 from streamserver.cli import main
 from streamserver.config import ConfigError, Loaded, Settings
-from streamserver.http.core import CORE, Core
 from streamserver.http.keys import new_key
+from streamserver.http.services import SERVICES, Services
 from streamserver.reload import Parts, Reloader
 from streamserver.store import MemoryStore
 from tests.conftest import StartServer, StartUpstream
@@ -162,7 +162,7 @@ async def test_another_file_of_keys_is_read_once_and_looked_at_from_then_on(
     monkeypatch.setattr(reload, "set_up_logs", lambda _: None)
     loaded = load_again()
     app = create_app(loaded.settings, registry=registry, environ={})
-    async with Reloader(app[CORE], loaded, load=load_again, build=build).active():
+    async with Reloader(app[SERVICES], loaded, load=load_again, build=build).active():
         await until_looked()
         assert loads == 1
         config.write_text(config.read_text().replace(str(first), str(second)))
@@ -171,10 +171,10 @@ async def test_another_file_of_keys_is_read_once_and_looked_at_from_then_on(
         assert loads == 2
         second.write_text(new_key("ben")[1])
         async with asyncio.timeout(20):
-            while app[CORE].keys.names != {"ben"}:
+            while app[SERVICES].keys.names != {"ben"}:
                 await asyncio.sleep(0.001)
         assert loads == 3
-    await app[CORE].catalog.aclose()
+    await app[SERVICES].catalog.aclose()
 
 
 async def test_keys_change_with_their_file_and_never_vanish(
@@ -198,7 +198,7 @@ async def test_keys_change_with_their_file_and_never_vanish(
     assert (await status(first), await status(second)) == (401, 200)
 
 
-async def reload_with(core: Core, tables: dict[str, Any]) -> None:
+async def reload_with(core: Services, tables: dict[str, Any]) -> None:
     """Put ``tables`` in force in the test's own process."""
     loaded = Loaded(settings(tables), "config.toml", {})
 

@@ -12,9 +12,9 @@ from providers.echo import EchoOptions
 from providers.errors import BY_CODE, DeadlineName, ProviderError, UpstreamTimeout
 from streamserver.admission import LimitReached
 from streamserver.core.error_codes import FAILURES, failed, failed_with
-from streamserver.core.refusals import LIMITS, UserLimit
-from streamserver.http.problems import STATUS, Problem, invalid
-from streamserver.http.quotas import refusal
+from streamserver.core.refusals import LIMITS, Refusal, UserLimit, invalid
+from streamserver.core.streams import limit_refusal
+from streamserver.http.apis.native.problem import STATUS, render
 from streamserver.telemetry.metrics import METRICS
 from tests.support.contract import ECHO_OPTIONS, PROBLEM_STATUS, STREAM_CODES
 
@@ -68,13 +68,11 @@ def test_the_refusals_and_their_status_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize(("code", "status"), PROBLEM_STATUS.items())
 def test_a_refusal_is_problem_json(code: str, status: int) -> None:
-    response = Problem(code, "Why.", retry_after=0.2).response("r-1")
-    assert response.status == status
-    assert response.content_type == "application/problem+json"
-    assert response.headers["Cache-Control"] == "no-store"
-    assert response.headers["Retry-After"] == "1", "rounded up: sooner would be refused again"
-    assert isinstance(response.body, bytes)
-    assert msgspec.json.decode(response.body) == {
+    answer = render(Refusal(code, "Why.", retry_after=0.2), "r-1")
+    assert answer.status == status
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["Retry-After"] == "1", "rounded up: sooner would be refused again"
+    assert msgspec.json.decode(answer.body) == {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
         "status": status,
@@ -85,10 +83,9 @@ def test_a_refusal_is_problem_json(code: str, status: int) -> None:
 
 
 def test_a_422_names_its_field() -> None:
-    response = invalid("messages[0].role", "Wrong.").response("r-1")
-    assert isinstance(response.body, bytes)
-    assert msgspec.json.decode(response.body)["field"] == "messages[0].role"
-    assert "Retry-After" not in response.headers
+    answer = render(invalid("messages[0].role", "Wrong."), "r-1")
+    assert msgspec.json.decode(answer.body)["field"] == "messages[0].role"
+    assert "Retry-After" not in answer.headers
 
 
 def test_an_echo_table_may_have_what_the_contract_names() -> None:
@@ -97,10 +94,10 @@ def test_an_echo_table_may_have_what_the_contract_names() -> None:
 
 @pytest.mark.parametrize("limit", get_args(UserLimit))
 def test_every_limit_of_a_user_has_its_words_and_is_counted_by_its_name(limit: UserLimit) -> None:
-    problem = refusal(LimitReached(limit, 7, 60, 3))
-    assert problem.limit == limit
-    assert "7" in problem.detail
-    assert problem.headers["RateLimit-Policy"].startswith(f'"{limit}";q=7;qu=')
+    refusal = limit_refusal(LimitReached(limit, 7, 60, 3))
+    assert refusal.limit is not None and refusal.limit.name == limit
+    assert "7" in refusal.detail
+    assert render(refusal, "r-1").headers["RateLimit-Policy"].startswith(f'"{limit}";q=7;qu=')
     (metric,) = (metric for metric in METRICS if metric.name == "limit_hits")
     assert metric.help.endswith(f": {', '.join(LIMITS)}.")
     assert limit in LIMITS

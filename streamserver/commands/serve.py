@@ -25,8 +25,8 @@ from streamserver import __version__
 from streamserver.app import catalog_for, create_app, keys_for, stream_limits
 from streamserver.commands.base import CommandError
 from streamserver.config import Loaded, Settings
-from streamserver.http.core import CORE
 from streamserver.http.keys import Keys
+from streamserver.http.services import SERVICES
 from streamserver.loop import EventLoop
 from streamserver.reload import Parts, Reloader
 from streamserver.runner import STOPS, listen, raise_descriptor_limit, serve
@@ -94,7 +94,10 @@ def _serve_on(
 
     def work(app: web.Application, ready: Callable[[], None], expedite: Collection[Signals] = STOPS) -> int:
         reloader = Reloader(
-            app[CORE], loaded, load=load_again, build=lambda settings: _parts(settings, registry, app[CORE].clock)
+            app[SERVICES],
+            loaded,
+            load=load_again,
+            build=lambda settings: _parts(settings, registry, app[SERVICES].clock),
         )
         runner = asyncio.Runner(loop_factory=EventLoop)
         try:
@@ -143,7 +146,7 @@ def _announce(app: web.Application, sock: socket.socket, loaded: Loaded, warning
     """Where it serves, who answers, and what to try."""
     host, port = sock.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    default = app[CORE].catalog.default
+    default = app[SERVICES].catalog.default
     lines = [
         f"streamserver {__version__} serves on {url}",
         f"  provider  {default.name} ({default.model})   config  {loaded.source}",

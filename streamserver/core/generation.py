@@ -20,6 +20,7 @@ from providers.base import (
     Frame,
     Provider,
     Reasoning,
+    Refusal,
     Text,
     ToolCall,
     Usage,
@@ -53,6 +54,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     tries: tuple[Try, ...]
     ttft_ms: float | None
     duration_ms: float
+    wire: str = "native"
     stop_ms: float | None
     """From the decision to stop it (its last reader gone, somebody's word) to its provider's connection closed; None
     if it was not stopped, or is ``stuck``."""
@@ -114,11 +116,17 @@ class Generation:
         self._detail = UpstreamDetail()
         self._crash: BaseException | None = None
         self._stop_code = "cancelled"
+        self._abandoned = False
+        self._keeps_blocks = log.start.wire != "native"
         self._stopped: float | None = None
 
-    def stop(self, code: str) -> None:
-        """Say why the task that runs this is about to be cancelled: ``cancelled`` or ``shutting_down``."""
+    def stop(self, code: str, *, abandoned: bool = False) -> None:
+        """Set the code of the terminal record, before the task that runs this is cancelled.
+
+        ``abandoned``: it is cancelled because no reader is left.
+        """
         self._stop_code = code
+        self._abandoned = abandoned
         self._stopped = self._stopped or self._clock.time()
 
     async def run(self) -> None:
@@ -134,7 +142,7 @@ class Generation:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                terminal = self._failed(self._stop_code)
+                terminal = self.stopped()
             else:  # nobody cancelled this task: the provider let one of its own out
                 self._crash = error
                 terminal = self._failed("internal")
@@ -152,7 +160,8 @@ class Generation:
 
     def stopped(self) -> Failed:
         """The terminal record of a generation that was stopped."""
-        return self._failed(self._stop_code)
+        terminal = self._failed(self._stop_code)
+        return msgspec.structs.replace(terminal, abandoned=True) if self._abandoned else terminal
 
     async def _relay(self, events: AsyncGenerator[Event, None]) -> None:
         async for event in events:
@@ -166,10 +175,11 @@ class Generation:
                     # The answer is whole. Whatever goes wrong behind it is not waited for.
                     self._finish = event
                     return
-                case BlockEnd() if self._log.start.wire == "native":
-                    pass  # a wire without blocks
-                case BlockEnd() | Frame():
-                    self._log.append(event)
+                case BlockEnd():
+                    if self._keeps_blocks:
+                        self._log.append(event)
+                case Frame():
+                    self._frame(event)
                 case Attempt():
                     self._attempt(event)
                 case AttemptFailed():
@@ -185,13 +195,26 @@ class Generation:
             piece = self._continued(piece)
         self._log.append(piece)
 
+    def _frame(self, frame: Frame) -> None:
+        if self._first_token is None and frame.pieces:
+            self._first_token = self._clock.time()
+        self._silent = False
+        if self._after_cr or any(isinstance(piece, Text) and "\r" in piece.text for piece in frame.pieces):
+            pieces = (self._continued(piece) if isinstance(piece, Text) else piece for piece in frame.pieces)
+            frame = msgspec.structs.replace(frame, pieces=tuple(pieces))
+        self._log.append(frame)
+
     def _continued(self, piece: Text) -> Text:
         """``piece``, or, if it goes on in the middle of a CRLF, the same as a :class:`ContinuedText`."""
         if not piece.text:
             return piece
         goes_on = self._after_cr and piece.text[0] == "\n"
         self._after_cr = piece.text[-1] == "\r"
-        return ContinuedText(piece.text) if goes_on else piece
+        if not goes_on:
+            return piece
+        return (
+            msgspec.structs.replace(piece, continued=True) if isinstance(piece, Refusal) else ContinuedText(piece.text)
+        )
 
     def _attempt(self, attempt: Attempt) -> None:
         self._tries.append(Try(attempt.provider))
@@ -223,6 +246,9 @@ class Generation:
             usage=self._usage(),
             ttft_ms=self._ttft_ms(),
             duration_ms=self._elapsed_ms(self._clock.time()),
+            usage_details=self._tokens.details,
+            provider_reason=self._finish.provider_reason,
+            stop_sequence=self._finish.stop_sequence,
         )
 
     def _failed(self, code: str) -> Failed:
@@ -253,6 +279,7 @@ class Generation:
             tries=tuple(self._tries),
             ttft_ms=self._ttft_ms(),
             duration_ms=self._elapsed_ms(now),
+            wire=self._log.start.wire,
             stop_ms=None if self._stopped is None or stuck else (now - self._stopped) * 1000,
             pieces=self._tokens.pieces,
             log_bytes=self._log.size_bytes,

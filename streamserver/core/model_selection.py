@@ -1,51 +1,75 @@
-"""Which provider and model a request gets: those it names, or the user's defaults."""
+"""Model selection: which provider and model a request gets, by its names or by the caller's defaults."""
 
 from __future__ import annotations
 
 from providers.catalog import Catalog, ProviderEntry
-from streamserver.config.settings import User
-from streamserver.http.problems import invalid
+from streamserver.core.caller import Permissions
+from streamserver.core.refusals import Refusal, invalid
 
 
-def allowed_providers(catalog: Catalog, user: User) -> list[ProviderEntry]:
-    """Those that ``user`` may ask, the default first where it is among them, else in the order of the user's table."""
-    if not user.providers:
+def allowed_providers(catalog: Catalog, permissions: Permissions) -> list[ProviderEntry]:
+    """Return the providers that ``permissions`` allow, the default first if it is among them, else in their order."""
+    if not permissions.providers:
         return [catalog.default, *(each for each in catalog if each is not catalog.default)]
-    named = [each for name in user.providers if (each := catalog.get(name))]
+    named = [each for name in permissions.providers if (each := catalog.get(name))]
     return sorted(named, key=lambda each: each is not catalog.default)
 
 
-def choose(provider: str | None, model: str | None, catalog: Catalog, user: User) -> tuple[ProviderEntry, str]:
-    """The provider to ask, and for which model. What is not allowed to ``user`` is as if it were not there.
+def allowed_models(entry: ProviderEntry, permissions: Permissions) -> list[str]:
+    """Return the models of ``entry`` that ``permissions`` allow, the default first."""
+    offered = dict.fromkeys((entry.model, *entry.models))
+    if not permissions.models:
+        return list(offered)
+    return list(permissions.models) if entry.any_model else [each for each in offered if each in permissions.models]
 
-    Raises :class:`~streamserver.http.problems.Problem`, a 422 that names the field.
+
+def select_model(
+    provider: str | None, model: str | None, catalog: Catalog, permissions: Permissions
+) -> tuple[ProviderEntry, str]:
+    """Return the provider to ask, and the model to ask it for. What is not allowed is treated as if it did not exist.
+
+    Raises :class:`~streamserver.core.refusals.Refusal`, an ``invalid_request`` that names the field.
     """
-    configured = _provider(provider, catalog, user)
-    models = _models(configured, user)
+    entry = _provider(provider, catalog, permissions)
+    models = allowed_models(entry, permissions)
     if model is None:
         if not models:
-            raise invalid("model", f"You may use no model of provider {configured.name}.")
-        return configured, models[0]
-    if not configured.offers(model) or (user.models and model not in user.models):
-        raise invalid("model", f"Provider {configured.name} offers {', '.join(models) or 'you nothing'}.")
-    return configured, model
+            raise invalid("model", f"You may use no model of provider {entry.name}.")
+        return entry, models[0]
+    if not _offers(entry, model, permissions):
+        raise invalid("model", f"Provider {entry.name} offers {', '.join(models) or 'you nothing'}.")
+    return entry, model
 
 
-def _models(configured: ProviderEntry, user: User) -> list[str]:
-    """The models of ``configured`` that ``user`` may ask for, the default first."""
-    offered = dict.fromkeys((configured.model, *configured.models))
-    if not user.models:
-        return list(offered)
-    return list(user.models) if configured.any_model else [each for each in offered if each in user.models]
+def select_by_model_name(name: str, catalog: Catalog, permissions: Permissions) -> tuple[ProviderEntry, str]:
+    """Return the provider and model for the ``model`` field of a client wire.
+
+    ``name`` is a provider's name, ``provider/model``, or a model of the default provider. Raises
+    :class:`~streamserver.core.refusals.Refusal` with the code ``model_not_found`` for any other.
+    """
+    allowed = {entry.name: entry for entry in allowed_providers(catalog, permissions)}
+    entry = allowed.get(name)
+    if entry is not None and (models := allowed_models(entry, permissions)):
+        return entry, models[0]
+    provider, separator, model = name.partition("/")
+    for entry, wanted in (
+        (allowed.get(provider) if separator else None, model),
+        (next(iter(allowed.values()), None), name),
+    ):
+        if entry is not None and wanted and _offers(entry, wanted, permissions):
+            return entry, wanted
+    raise Refusal(
+        "model_not_found", "There is no such model here; GET /v1/models lists those there are.", field="model"
+    )
 
 
-def _provider(name: str | None, catalog: Catalog, user: User) -> ProviderEntry:
-    if not user.providers:
-        configured = catalog.default if name is None else catalog.get(name)
-    else:
-        allowed = allowed_providers(catalog, user)
-        configured = next((each for each in allowed if name in (None, each.name)), None)
-    if configured is None:
-        names = ", ".join(each.name for each in allowed_providers(catalog, user))
-        raise invalid("provider", f"There is no such provider; there are {names}.")
-    return configured
+def _offers(entry: ProviderEntry, model: str, permissions: Permissions) -> bool:
+    return entry.offers(model) and (not permissions.models or model in permissions.models)
+
+
+def _provider(name: str | None, catalog: Catalog, permissions: Permissions) -> ProviderEntry:
+    allowed = allowed_providers(catalog, permissions)
+    entry = next((each for each in allowed if name in (None, each.name)), None)
+    if entry is None:
+        raise invalid("provider", f"There is no such provider; there are {', '.join(each.name for each in allowed)}.")
+    return entry

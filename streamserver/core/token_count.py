@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-from providers.base import DELTAS, ChatRequest, ToolCall, Usage
+from providers.base import DELTAS, ChatRequest, Frame, ToolCall, Usage, UsageDetails
 from providers.message_text import request_texts
 from streamserver.log.base import Log
 from streamserver.log.records import TokenUsage
@@ -22,13 +22,15 @@ class TokenCount:
     often it gives them, and are exact unless pieces came after them.
     """
 
-    __slots__ = ("_completion", "_log", "_prompt", "_reported_at", "_request")
+    __slots__ = ("_completion", "_log", "_prompt", "_reported_at", "_request", "details")
 
     def __init__(self, request: ChatRequest, log: Log) -> None:
         self._request = request
         self._log = log
         self._prompt: int | None = None
         self._completion: int | None = None
+        self.details: UsageDetails | None = None
+        """The parts of the usage, as the provider gave them last."""
         self._reported_at: int | None = None
         """How many pieces there were when the provider last counted."""
 
@@ -45,6 +47,7 @@ class TokenCount:
         if _is_count(usage.completion_tokens):
             self._completion = max(self._completion or 0, usage.completion_tokens)
             self._reported_at = self.pieces
+        self.details = usage.details or self.details
 
     def total(self) -> TokenUsage:
         """Everything until now."""
@@ -58,8 +61,12 @@ class TokenCount:
 
     def _chars(self) -> int:
         """One pass over the log, 0.1 µs a piece; not made where the provider has counted."""
-        pieces = (record for record in self._log.take(0, len(self._log)) if isinstance(record, DELTAS))
-        return sum(len(piece.arguments if isinstance(piece, ToolCall) else piece.text) for piece in pieces)
+        return sum(
+            len(piece.arguments if isinstance(piece, ToolCall) else piece.text)
+            for record in self._log.take(0, len(self._log))
+            for piece in (record.pieces if isinstance(record, Frame) else (record,))
+            if isinstance(piece, DELTAS)
+        )
 
 
 def _is_count(value: int | None) -> TypeGuard[int]:

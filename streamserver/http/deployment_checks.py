@@ -14,7 +14,7 @@ def prepare(app: web.Application) -> None:
     app[_WARNED] = []
 
 
-def warn_if_unfit(request: web.Request) -> None:
+def warn_if_misconfigured(request: web.Request) -> None:
     """Log an error, once, if the application is run in a way that breaks what it promises.
 
     Without ``handler_cancellation`` a reader that leaves is noticed at the next write to it, and until then its

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from providers.base import BlockEnd, Delta, Frame, Text, UsageDetails
+from providers.base import DELTAS, BlockEnd, Delta, Frame, Text, UsageDetails
 
 RECORD_OVERHEAD_BYTES = 64
 """What a record counts for in ``resume.max_log_bytes``, besides its text in UTF-8."""
@@ -76,6 +76,8 @@ class Failed(msgspec.Struct, frozen=True):
     retry_after: float | None
     request_id: str
     usage: TokenUsage | None
+    abandoned: bool = False
+    """It was cancelled because no reader was left."""
 
 
 NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})
@@ -91,3 +93,14 @@ Record: TypeAlias = Start | Piece | Terminal
 def has_stable_offset(terminal: Terminal) -> bool:
     """Whether the producer wrote this end itself, so that its offset is the same for everyone."""
     return isinstance(terminal, Done) or terminal.code not in NOT_BY_PRODUCER
+
+
+def has_piece(record: Record) -> bool:
+    """Return whether ``record`` holds a piece of the answer, as opposed to its start, its end or a frame around it."""
+    match record:
+        case Frame():
+            return bool(record.pieces)
+        case BlockEnd():
+            return record.opaque is not None
+        case _:
+            return isinstance(record, DELTAS)

@@ -12,7 +12,7 @@ from loguru import logger
 from redis.exceptions import ResponseError
 
 from streamserver.core.error_codes import failed
-from streamserver.core.refusals import TooManyReaders
+from streamserver.core.refusals import too_many_readers
 from streamserver.log.codec import Unreadable, decode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Record, Start
@@ -112,7 +112,7 @@ class RemoteStream:
     def reading(self) -> Iterator[None]:
         """Count a reader, here and at the producer, for as long as the block runs."""
         if self.readers >= self._replicas.max_readers:
-            raise TooManyReaders
+            raise too_many_readers(self._replicas.max_readers)
         self.readers += 1
         self._replicas.tell_readers(self)
         try:

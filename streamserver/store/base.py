@@ -55,7 +55,7 @@ class Readable(Protocol):
     def reading(self) -> AbstractContextManager[None]:
         """Count a reader for as long as the block runs.
 
-        Raises :class:`~streamserver.core.refusals.TooManyReaders`.
+        Raises :class:`~streamserver.core.refusals.Refusal` if it has as many readers as it may have.
         """
         ...
 

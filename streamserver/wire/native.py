@@ -11,11 +11,13 @@ from typing import assert_never
 
 import msgspec
 
-from providers.base import BlockEnd, Frame, Reasoning, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
 from providers.jsontext import scalar, scalars
+from streamserver.log.base import Log
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, TokenUsage, has_stable_offset
 from streamserver.wire.base import MAX_BATCH_BYTES
 
+NAME = "native"
 RETRY_MS = 1000
 """How soon a browser reconnects."""
 
@@ -23,7 +25,9 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _to_json = msgspec.json.Encoder().encode
 
 
-class _StartFields(msgspec.Struct, frozen=True):
+class StartEvent(msgspec.Struct, frozen=True):
+    """The data of ``start``."""
+
     stream_id: str
     request_id: str
     provider: str
@@ -31,7 +35,9 @@ class _StartFields(msgspec.Struct, frozen=True):
     keepalive_seconds: float
 
 
-class _DoneFields(msgspec.Struct, frozen=True):
+class DoneEvent(msgspec.Struct, frozen=True):
+    """The data of ``done``: the answer is complete. Times in milliseconds; ``ttft_ms`` is None without a token."""
+
     finish_reason: str
     provider: str
     model: str
@@ -40,12 +46,31 @@ class _DoneFields(msgspec.Struct, frozen=True):
     duration_ms: float
 
 
+class ErrorEvent(msgspec.Struct, frozen=True):
+    """The data of ``error``. ``retry_after`` is in seconds; ``usage`` is None if nothing was sent to a provider."""
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | None
+    request_id: str
+    usage: TokenUsage | None
+
+
 class NativeEncoder:
-    """``id: {stream_id}:{offset}`` on every event; text as it is, everything else as JSON."""
+    """The encoder of streams that came on the native wire, whose records are its events: it needs no state.
+
+    The id of an event is ``{stream_id}:{offset}``; text is sent as it is, everything else as JSON.
+    """
 
     keepalive = b"event: ping\ndata: {}\n\n"
 
-    def encode(self, stream_id: str, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
+    def __init__(self, stream_id: str, offset: int = 0) -> None:
+        self.offset = offset
+        self._stream_id = stream_id
+
+    def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
+        stream_id = self._stream_id
         if len(records) == 1:
             return _block(f"{stream_id}:{offset}", records[0]), 1
         parts: list[bytes] = []
@@ -58,14 +83,65 @@ class NativeEncoder:
                 break
         return b"".join(parts), len(parts)
 
-    def encode_last(self, stream_id: str, failed: Failed) -> bytes:
-        return _block(f"{stream_id}:end", failed)
+    def encode_failure(self, failed: Failed) -> bytes:
+        return _block(f"{self._stream_id}:end", failed)
+
+
+class NativeFoldEncoder:
+    """The encoder of streams that came on another wire, whose logs also hold records which are no native events.
+
+    Events are numbered as they are folded from the start of the log, so that the ids are the same on every replay.
+    """
+
+    keepalive = NativeEncoder.keepalive
+
+    def __init__(self, stream_id: str, resume_after: int | None = None) -> None:
+        self.offset = 0
+        self._stream_id = stream_id
+        self._next_number = 0
+        self._first_number = 0 if resume_after is None else resume_after + 1
+
+    def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
+        parts: list[bytes] = []
+        size = 0
+        count = 0
+        for count, record in enumerate(records, start=1):  # noqa: B007 — returned
+            for event in visible(record):
+                number, self._next_number = self._next_number, self._next_number + 1
+                # A client past the end of a log that has ended gets the terminal event all the same.
+                if number >= self._first_number or isinstance(event, (Done, Failed)):
+                    parts.append(_block(f"{self._stream_id}:{number}", event))
+                    size += len(parts[-1])
+            if size >= MAX_BATCH_BYTES:
+                break
+        return b"".join(parts), count
+
+    def encode_failure(self, failed: Failed) -> bytes:
+        return _block(f"{self._stream_id}:end", failed)
+
+
+def visible(record: Record) -> Sequence[Record]:
+    """Return the records that the native wire shows of ``record``."""
+    match record:
+        case Frame():
+            return [piece for piece in record.pieces if not isinstance(piece, BlockEnd)]
+        case BlockEnd():
+            return ()
+        case _:
+            return (record,)
+
+
+def last_number(log: Log) -> int:
+    """Return the number of the last event of ``log`` so far."""
+    if log.start.wire == NAME:
+        return len(log) - 1
+    return sum(len(visible(record)) for record in log.take(0, len(log))) - 1
 
 
 def _block(event_id: str, record: Record) -> bytes:
     if isinstance(record, Text):
         text = record.text
-        if isinstance(record, ContinuedText):
+        if isinstance(record, ContinuedText) or (isinstance(record, Refusal) and record.continued):
             text = text[1:]
         if "\n" in text or "\r" in text:
             text = _LINE_END.sub("\ndata: ", text)
@@ -85,19 +161,22 @@ def _other_block(event_id: str, record: Record) -> str:
         case ToolCall():
             return _json_block("tool_call", event_id, record)
         case Start():
-            fields = _StartFields(
+            fields = StartEvent(
                 record.stream_id, record.request_id, record.provider, record.model, record.keepalive_seconds
             )
             return f"retry: {RETRY_MS}\n{_json_block('start', event_id, fields)}"
         case Done():
-            done = _DoneFields(
+            done = DoneEvent(
                 record.finish_reason, record.provider, record.model, record.usage, record.ttft_ms, record.duration_ms
             )
             return _json_block("done", event_id, done)
         case Failed():
             if not has_stable_offset(record):
                 event_id = f"{event_id.rpartition(':')[0]}:end"
-            return _json_block("error", event_id, record)
+            failed = ErrorEvent(
+                record.code, record.message, record.retryable, record.retry_after, record.request_id, record.usage
+            )
+            return _json_block("error", event_id, failed)
         case BlockEnd() | Frame() | Text():
             raise TypeError(f"the log of a native stream holds no {type(record).__name__}")
         case _:

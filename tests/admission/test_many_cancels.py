@@ -12,8 +12,11 @@ from providers.catalog import ProviderEntry
 from providers.clock import LoopClock
 from providers.resilience import Breaker
 from streamserver.admission import MemoryLimiter, Quota
+from streamserver.core.caller import Caller, Permissions
 from streamserver.core.generation import Outcome
-from streamserver.core.supervisor import Stream, StreamLimits, Supervisor
+from streamserver.core.stream import Stream, StreamLimits
+from streamserver.core.supervisor import Supervisor
+from streamserver.core.task import ChatTask
 from streamserver.store import MemoryStore
 
 CANCELS = 100_000
@@ -55,16 +58,19 @@ async def test_a_hundred_thousand_cancelled_streams_later_the_count_is_0() -> No
         on_end,
     )
     configured = ProviderEntry("silent", "silent", "m", (), False, None, Silent(), Breaker(clock))
+    task = ChatTask(request=REQUEST, entry=configured, grace_seconds=0)
+    quota = Quota(AT_A_TIME, CANCELS, 0)
     chance = random.Random(7)
 
     async def open_one() -> Stream:
         with ExitStack() as held:
-            await limiter.admit(f"user{chance.randrange(20)}", Quota(AT_A_TIME, CANCELS, 0), held)
-            return supervisor.open(REQUEST, configured, request_id="r", user="", grace_seconds=0, held=held)
+            account = f"user{chance.randrange(20)}"
+            await limiter.admit(account, quota, held)
+            return supervisor.register(task, Caller("r", "", account, Permissions(quota=quota, max_tokens=5)), held)
 
     async def read(stream: Stream, turns: int) -> None:
-        with supervisor.reading(stream):
-            supervisor.launch(stream)
+        with stream.reading():
+            stream.launch()
             for _ in range(turns):
                 await asyncio.sleep(0)
 
@@ -76,10 +82,10 @@ async def test_a_hundred_thousand_cancelled_streams_later_the_count_is_0() -> No
                 case 0:  # the reader goes, before anything happened or after
                     await read(stream, chance.randrange(4))
                 case 1:  # stopped before it was launched
-                    await supervisor.stop(stream)
+                    await stream.stop()
                 case _:
-                    supervisor.launch(stream)
-        await asyncio.gather(*(supervisor.stop(stream) for stream in streams))
+                    stream.launch()
+        await asyncio.gather(*(stream.stop() for stream in streams))
         assert limiter.slots_taken == 0
         assert supervisor.active == 0
     assert len(ended) == CANCELS

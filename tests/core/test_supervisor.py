@@ -11,13 +11,19 @@ import pytest
 from providers.base import ChatRequest, Event, Finish, Message, Text
 from providers.catalog import ProviderEntry
 from providers.resilience import Breaker
+from streamserver.admission import Quota
+from streamserver.core.caller import Caller, Permissions
 from streamserver.core.generation import Outcome
-from streamserver.core.supervisor import STOP_SECONDS, Stream, StreamLimits, Supervisor
+from streamserver.core.stream import PROVIDER_CLOSE_SECONDS, Stream, StreamLimits
+from streamserver.core.supervisor import Supervisor
+from streamserver.core.task import ChatTask
 from streamserver.log.records import Failed
 from streamserver.store import MemoryStore
 from tests.support.clock import FakeClock, settle
 
 REQUEST = ChatRequest(messages=[Message(role="user", content="hi")], model="m", max_tokens=5)
+
+CALLER = Caller("r", "", "127.0.0.1", Permissions(quota=Quota(9, 9, 9), max_tokens=5))
 
 
 class Holding:
@@ -80,15 +86,16 @@ class Scene:
             max_total_bytes=10_000,
         )
         self.supervisor = Supervisor(policy, self.clock, MemoryStore(), self.outcomes.append)
-        self.configured = ProviderEntry(
+        entry = ProviderEntry(
             "holding", "holding", "m", (), False, None, provider, Breaker(self.clock)  # type: ignore[arg-type]
         )  # fmt: skip
+        self.task = ChatTask(request=REQUEST, entry=entry, grace_seconds=0)
         self.stream = self.open()
 
     def open(self) -> Stream:
         with ExitStack() as held:
             held.callback(self._free)
-            return self.supervisor.open(REQUEST, self.configured, request_id="r", user="", grace_seconds=0, held=held)
+            return self.supervisor.register(self.task, CALLER, held)
 
     def _free(self) -> None:
         self.freed += 1
@@ -110,7 +117,7 @@ async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
 
 async def read_and_leave(scene: Scene) -> None:
     with scene.stream.reading():
-        scene.supervisor.launch(scene.stream)
+        scene.stream.launch()
         await settle()
         assert len(scene.stream.log) == 2
     await settle()
@@ -126,9 +133,9 @@ def ended_once(scene: Scene) -> None:
 
 async def test_its_stream_is_ended_when_its_time_to_let_go_is_over(scene: Scene) -> None:
     await read_and_leave(scene)
-    await scene.clock.passes(STOP_SECONDS * 0.99)
+    await scene.clock.passes(PROVIDER_CLOSE_SECONDS * 0.99)
     assert scene.code is None and scene.freed == 0
-    await scene.clock.passes(STOP_SECONDS * 0.02)
+    await scene.clock.passes(PROVIDER_CLOSE_SECONDS * 0.02)
     ended_once(scene)
     assert scene.outcomes[0].stuck
     assert scene.outcomes[0].stop_ms is None, "its connection is not closed"
@@ -137,7 +144,7 @@ async def test_its_stream_is_ended_when_its_time_to_let_go_is_over(scene: Scene)
 
 async def test_what_it_says_and_how_it_ends_after_that_changes_nothing(scene: Scene) -> None:
     await read_and_leave(scene)
-    await scene.clock.passes(STOP_SECONDS)
+    await scene.clock.passes(PROVIDER_CLOSE_SECONDS)
     before = scene.stream.log.take(0, 100)
     scene.provider.let_go.set()
     await settle()
@@ -149,12 +156,12 @@ async def test_what_it_says_and_how_it_ends_after_that_changes_nothing(scene: Sc
 
 async def test_who_stops_it_waits_no_longer_than_that(scene: Scene) -> None:
     with scene.stream.reading():
-        scene.supervisor.launch(scene.stream)
+        scene.stream.launch()
         await settle()
         stopping = asyncio.create_task(scene.stream.stop())
-        await scene.clock.passes(STOP_SECONDS * 0.99)
+        await scene.clock.passes(PROVIDER_CLOSE_SECONDS * 0.99)
         assert not stopping.done()
-        await scene.clock.passes(STOP_SECONDS * 0.02)
+        await scene.clock.passes(PROVIDER_CLOSE_SECONDS * 0.02)
         assert stopping.done()
         ended_once(scene)
         assert scene.provider.asked_to == 1 and not scene.provider.ended
@@ -162,12 +169,12 @@ async def test_who_stops_it_waits_no_longer_than_that(scene: Scene) -> None:
 
 async def test_who_stops_it_and_leaves_changes_nothing(scene: Scene) -> None:
     with scene.stream.reading():
-        scene.supervisor.launch(scene.stream)
+        scene.stream.launch()
         await settle()
         stopping = asyncio.create_task(scene.stream.stop())
         await settle()
         stopping.cancel()
-        await scene.clock.passes(STOP_SECONDS)
+        await scene.clock.passes(PROVIDER_CLOSE_SECONDS)
         assert stopping.cancelled()
         ended_once(scene)
 
@@ -188,13 +195,13 @@ async def test_a_drain_waits_for_who_still_reads_what_has_ended(scene: Scene) ->
 
 async def test_a_drain_takes_its_time_and_then_that(scene: Scene) -> None:
     with scene.stream.reading():
-        scene.supervisor.launch(scene.stream)
+        scene.stream.launch()
         draining = asyncio.create_task(scene.supervisor.drain(30))
         await scene.clock.passes(29.9)
         assert scene.provider.asked_to == 0
         await scene.clock.passes(0.2)
         assert scene.provider.asked_to == 1 and not draining.done()
-        await scene.clock.passes(STOP_SECONDS)
+        await scene.clock.passes(PROVIDER_CLOSE_SECONDS)
         assert draining.done() and scene.code == "shutting_down"
 
 
@@ -207,5 +214,5 @@ async def test_one_that_lets_go_in_time_ends_its_stream_itself(scene: Scene) -> 
     assert len(scene.outcomes) == 1
     assert scene.outcomes[0].stop_ms is not None and not scene.outcomes[0].stuck
     pending = scene.clock.pending
-    await scene.clock.passes(STOP_SECONDS * 2)
+    await scene.clock.passes(PROVIDER_CLOSE_SECONDS * 2)
     assert len(scene.outcomes) == 1 and pending == 1, "what is left is the timer that forgets it"

@@ -19,14 +19,25 @@ from providers.registry import load_registry
 from providers.transport import Transport
 from streamserver.app import catalog_for
 from streamserver.config import Settings
-from streamserver.config.settings import LimitSettings, User
-from streamserver.http.apis.native.chat import QUERY_FIELDS, Asked, fields_of_body, fields_of_query, read_query, resolve
-from streamserver.http.problems import Problem
+from streamserver.config.settings import LimitSettings
+from streamserver.core.refusals import Refusal
+from streamserver.core.task import ChatTask
+from streamserver.http.apis.native.fields import (
+    QUERY_FIELDS,
+    ChatFields,
+    fields_of_body,
+    fields_of_query,
+    read_task,
+)
+from streamserver.http.apis.native.problem import render
+from streamserver.http.grace import grace_of
+from streamserver.http.permissions import permissions_of
+from streamserver.http.query import read_query
+from streamserver.http.request_body import read_object
 
-ANYONE = User()
 TRANSPORT: Transport = None  # type: ignore[assignment]  # nothing is sent here
 SETTINGS = Settings(
-    limits=LimitSettings(max_prompt_chars=100, max_tokens=50),
+    limits=LimitSettings(max_prompt_chars=100, max_conversation_chars=100, max_tokens=50),
     providers={
         "openai": {"kind": "openai", "model": "gpt", "models": ["gpt-big"]},
         "echo": {"kind": "echo"},
@@ -39,34 +50,47 @@ def catalog() -> Catalog:
     return catalog_for(SETTINGS, load_registry([]), TRANSPORT, LoopClock(), {})
 
 
-WIDE = Settings(limits=LimitSettings(max_prompt_chars=10_000), providers=SETTINGS.providers)
+WIDE = Settings(
+    limits=LimitSettings(max_prompt_chars=10_000, max_conversation_chars=10_000), providers=SETTINGS.providers
+)
+
+
+def task_of(fields: ChatFields, settings: Settings, catalog: Catalog) -> ChatTask:
+    grace_seconds = grace_of(fields.grace, settings, has_key=False)
+    return read_task(fields, settings, catalog, permissions_of("", settings), grace_seconds=grace_seconds)
+
+
+def status_of(refusal: Refusal) -> int:
+    answer = render(refusal, "r")
+    assert answer.body, "it can be sent"
+    return answer.status
 
 
 async def ask_by_body(
     catalog: Catalog, body: bytes, content_type: str | None = "application/json", settings: Settings = SETTINGS
-) -> Asked:
+) -> ChatTask:
     payload = StreamReader(BaseProtocol(loop=None), limit=2**24)  # type: ignore[arg-type]
     payload.feed_data(body)
     payload.feed_eof()
     headers = {} if content_type is None else {"Content-Type": content_type}
     request = make_mocked_request("POST", "/api/chat/stream", headers=headers, payload=payload)
-    fields = await fields_of_body(request, settings.limits.max_body_bytes)
-    return resolve(fields, settings, catalog, ANYONE, grace=None)
+    fields = fields_of_body(await read_object(request, settings.limits.max_body_bytes))
+    return task_of(fields, settings, catalog)
 
 
 async def ask(catalog: Catalog, **body: Any) -> ChatRequest:
     return (await ask_by_body(catalog, json.dumps(body).encode())).request
 
 
-async def refusal(catalog: Catalog, body: bytes, **options: Any) -> Problem:
-    with pytest.raises(Problem) as caught:
+async def refusal(catalog: Catalog, body: bytes, **options: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
         await ask_by_body(catalog, body, **options)
     return caught.value
 
 
-def ask_by_query(catalog: Catalog, query: str) -> Asked:
+def ask_by_query(catalog: Catalog, query: str) -> ChatTask:
     request = make_mocked_request("GET", f"/api/chat/stream?{query}")
-    return resolve(fields_of_query(read_query(request, QUERY_FIELDS)), SETTINGS, catalog, ANYONE, grace=None)
+    return task_of(fields_of_query(read_query(request, QUERY_FIELDS)), SETTINGS, catalog)
 
 
 def user(content: Any, **more: Any) -> dict[str, Any]:
@@ -106,11 +130,11 @@ WRONG: list[tuple[Any, str]] = [
     (user([]), "messages"),
     ({**user(""), "system": "s"}, "messages"),
     ({**user(""), "tools": [function("f")]}, "messages"),
-    (user(LONG), "messages"),
-    (user("x", name=LONG), "messages"),
+    (user(LONG), "messages[0].content"),
+    (user("x", name=LONG), "messages[0].content"),
     ({"messages": [{"role": "tool", "content": "x", "tool_call_id": LONG}]}, "messages"),
-    (user([{"type": "text", "text": "x", "more": {"type": ["string"] * 30}}]), "messages"),
-    (user([{"type": "text", "text": "x" * 60}, {"type": "text", "text": "x" * 60}]), "messages"),
+    (user([{"type": "text", "text": "x", "more": {"type": ["string"] * 30}}]), "messages[0].content"),
+    (user([{"type": "text", "text": "x" * 60}, {"type": "text", "text": "x" * 60}]), "messages[0].content"),
     ({"messages": [{"role": "user", "content": "x" * 60}, {"role": "assistant", "content": "x" * 60}]}, "messages"),
     (
         {"messages": [*user("x")["messages"], {"role": "assistant", "tool_calls": [function("f", arguments=LONG)]}]},
@@ -166,9 +190,8 @@ WRONG: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("body", "field"), WRONG, ids=lambda value: str(value)[:60])
 async def test_a_422_names_the_wrong_field(catalog: Catalog, body: Any, field: str) -> None:
     problem = await refusal(catalog, json.dumps(body).encode())
-    assert (problem.status, problem.code, problem.field) == (422, "invalid_request", field)
+    assert (status_of(problem), problem.code, problem.field) == (422, "invalid_request", field)
     assert problem.detail.endswith((".", "?"))
-    assert problem.response("r").body, "it can be sent"
     assert LONG not in problem.detail
 
 
@@ -186,7 +209,7 @@ async def test_a_422_names_the_wrong_field(catalog: Catalog, body: Any, field: s
 )
 async def test_what_only_raw_json_can_say_names_its_field_too(catalog: Catalog, body: bytes, field: str) -> None:
     problem = await refusal(catalog, body)
-    assert (problem.status, problem.field) == (422, field)
+    assert (status_of(problem), problem.field) == (422, field)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +225,7 @@ async def test_what_only_raw_json_can_say_names_its_field_too(catalog: Catalog, 
 )
 async def test_what_is_no_json_object_is_malformed(catalog: Catalog, body: bytes) -> None:
     problem = await refusal(catalog, body)
-    assert (problem.status, problem.code) == (400, "malformed")
+    assert (status_of(problem), problem.code) == (400, "malformed")
 
 
 @pytest.mark.parametrize("depth", [*range(190, 206), *range(900, 1000, 20), 5000])
@@ -210,7 +233,7 @@ async def test_no_depth_is_anything_but_answered_or_refused(catalog: Catalog, de
     body = b'{"prompt": "a", "provider": "echo", "tools": [' + b'{"items":' * depth + b"1" + b"}" * depth + b"]}"
     try:
         asked = await ask_by_body(catalog, body, settings=WIDE)
-    except Problem as problem:
+    except Refusal as problem:
         assert problem.code in ("malformed", "invalid_request")
         assert depth > MAX_DEPTH - 10
     else:
@@ -222,7 +245,7 @@ async def test_no_depth_is_anything_but_answered_or_refused(catalog: Catalog, de
 )
 async def test_a_body_of_another_type_is_refused(catalog: Catalog, content_type: str) -> None:
     problem = await refusal(catalog, b'{"prompt": "a"}', content_type=content_type)
-    assert (problem.status, problem.code) == (415, "unsupported_media_type")
+    assert (status_of(problem), problem.code) == (415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json", "Application/JSON; charset=utf-8"])
@@ -240,12 +263,12 @@ async def test_what_is_asked_for_is_what_is_asked(catalog: Catalog) -> None:
     assert request.messages == [Message(role="system", content="s"), Message(role="user", content="p")]
     assert (request.model, request.max_tokens, request.temperature) == ("gpt-big", 7, 2)
     assert (request.tools, request.tool_choice) == (tools, "auto")
-    assert (asked.configured.name, asked.grace_seconds) == ("openai", 60)
+    assert (asked.entry.name, asked.grace_seconds) == ("openai", 60)
 
 
 async def test_what_is_not_asked_for_is_the_default(catalog: Catalog) -> None:
     asked = await ask_by_body(catalog, b'{"prompt": "p"}')
-    assert asked.configured is catalog.default
+    assert asked.entry is catalog.default
     assert (asked.request.model, asked.request.max_tokens, asked.request.temperature) == ("gpt", 50, None)
     assert (asked.request.tools, asked.grace_seconds) == (None, SETTINGS.resume.grace_seconds)
 
@@ -298,7 +321,7 @@ async def test_an_image_is_no_text(catalog: Catalog) -> None:
     assert await ask(catalog, **user([image]))
     assert await ask(catalog, **user([image, {"type": "text", "text": "x" * 100}]))
     problem = await refusal(catalog, json.dumps(user([image, {"type": "text", "text": LONG}])).encode())
-    assert problem.field == "messages"
+    assert problem.field == "messages[0].content"
 
 
 async def test_every_unicode_text_is_taken(catalog: Catalog) -> None:
@@ -340,10 +363,9 @@ async def test_a_temperature_may_be_a_whole_number(catalog: Catalog) -> None:
     ],
 )
 def test_a_wrong_query_names_its_parameter(catalog: Catalog, query: str, field: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(Refusal) as caught:
         ask_by_query(catalog, query)
-    assert (caught.value.status, caught.value.field) == (422, field)
-    assert caught.value.response("r").body
+    assert (status_of(caught.value), caught.value.field) == (422, field)
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "temperature", "grace"])
@@ -371,9 +393,9 @@ def test_a_wrong_query_names_its_parameter(catalog: Catalog, query: str, field: 
     ],
 )
 def test_a_number_in_an_odd_form_is_no_number(catalog: Catalog, name: str, text: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(Refusal) as caught:
         ask_by_query(catalog, f"prompt=a&{name}={text if '%' in text else quote(text, safe='+')}")
-    assert (caught.value.status, caught.value.field) == (422, name)
+    assert (status_of(caught.value), caught.value.field) == (422, name)
 
 
 def test_a_query_asks_as_a_body_does(catalog: Catalog) -> None:
@@ -382,7 +404,7 @@ def test_a_query_asks_as_a_body_does(catalog: Catalog) -> None:
     )
     assert asked.request.messages == [Message(role="system", content="s"), Message(role="user", content="a b+c\n\0")]
     assert (asked.request.model, asked.request.max_tokens, asked.request.temperature) == ("any", 7, 0.5)
-    assert (asked.configured.name, asked.grace_seconds) == ("echo", 1.5)
+    assert (asked.entry.name, asked.grace_seconds) == ("echo", 1.5)
 
 
 def test_zero_is_a_number(catalog: Catalog) -> None:
@@ -392,6 +414,6 @@ def test_zero_is_a_number(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("query", ["prompt=%FF", "prompt=%ED%A0%80", "prompt=%C3", "%FF=a", "&".join(["a=b"] * 65)])
 def test_a_query_that_is_no_utf8_or_endless_is_malformed(catalog: Catalog, query: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(Refusal) as caught:
         ask_by_query(catalog, query)
-    assert (caught.value.status, caught.value.code) == (400, "malformed")
+    assert (status_of(caught.value), caught.value.code) == (400, "malformed")

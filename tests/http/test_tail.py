@@ -20,7 +20,7 @@ from tests.support.records import DONE, START
 from tests.support.sse import Parser, parse
 
 KEEPALIVE = 15.0
-ENCODER = NativeEncoder()
+ENCODER = NativeEncoder(START.stream_id)
 
 
 class Response:
@@ -80,7 +80,7 @@ async def test_each_token_is_written_when_it_comes(log: MemoryLog, response: Res
         await settle()
     log.close(DONE)
     await task
-    assert response.writes == [ENCODER.encode(START.stream_id, n, log.take(n, 1))[0] for n in range(5)]
+    assert response.writes == [ENCODER.encode(n, log.take(n, 1))[0] for n in range(5)]
     assert response.complete
     assert clock.pending == 0
 

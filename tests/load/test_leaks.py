@@ -12,9 +12,9 @@ import msgspec
 from streamserver.app import create_app
 from streamserver.config import Settings
 from streamserver.core.generation import Generation
-from streamserver.core.supervisor import Stream
-from streamserver.http.core import CORE
+from streamserver.core.stream import Stream
 from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.services import SERVICES
 from streamserver.loadtest.plan import Plan
 from streamserver.loadtest.run import perform
 from streamserver.log.memory import MemoryLog
@@ -61,8 +61,8 @@ async def test_no_task_stream_log_or_response_is_left() -> None:
         async with stalled_readers(port, "flood", STALLED):
             result = await perform(plan, None, lambda result: None)
             assert result.kept, result.broken
-            await until(lambda: not app[CORE].supervisor.active, "every stream ended")
-        await until(lambda: not any(map(app[CORE].supervisor.find, ended)), "every stream forgotten")
+            await until(lambda: not app[SERVICES].supervisor.active, "every stream ended")
+        await until(lambda: not any(map(app[SERVICES].supervisor.find, ended)), "every stream forgotten")
         await until(lambda: not _unfinished(tasks), f"every task over: {_unfinished(tasks)}")
         await until(lambda: not _alive() - before, f"every object collected: {_alive() - before}")
         assert set(ended.values()) == {1}, "every stream ended once"

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from providers.base import Text
-from streamserver.core.refusals import TooManyReaders
+from streamserver.core.refusals import Refusal
 from streamserver.log.memory import MemoryLog
 from streamserver.redis.inbox import Message, Stop, opened, posted
 from streamserver.redis.keys import inbox_key
@@ -131,7 +131,7 @@ async def test_readers_of_another_nodes_stream_are_bounded(near: RedisNode, far:
     with ExitStack() as readers:
         for _ in range(20):
             readers.enter_context(stream.reading())
-        with pytest.raises(TooManyReaders), stream.reading():
+        with pytest.raises(Refusal), stream.reading():
             pass
         assert stream.readers == 20  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ import pytest
 from aiohttp.test_utils import BaseTestServer, TestClient, TestServer
 
 from streamserver import Settings, create_app, settings
-from streamserver.http.core import CORE
+from streamserver.http.services import SERVICES
 from streamserver.redis.store import RedisStore
 from tests.redis.conftest import StartRedis, start_redis
 
@@ -68,13 +68,13 @@ async def test_after_ten_thousand_finished_streams_the_memory_is_back(
     app = create_app(settings_with(retention_seconds=0.5, **store), on_end=lambda _: None)
     # No TestClient: it keeps every response it has had.
     async with TestServer(app) as server, aiohttp.ClientSession() as http:
-        supervisor, kept = app[CORE].supervisor, app[CORE].store
+        supervisor, kept = app[SERVICES].supervisor, app[SERVICES].store
         await ask(http, server, 500)
-        await until(lambda: not supervisor._ended)
+        await until(lambda: not supervisor.retained)
         before, blocks = living(), sys.getallocatedblocks()
         await ask(http, server, STREAMS)
-        await until(lambda: not supervisor.kept)
-        assert supervisor.active == 0 and supervisor.kept_bytes == 0
+        await until(lambda: not supervisor.retained)
+        assert supervisor.active == 0 and supervisor.retained_bytes == 0
         if isinstance(kept, RedisStore):
             await until(lambda: len(kept._mirror) == 0 and not kept._audience._counts)
             assert len(kept._mirror) == 0 and not kept._audience._counts and len(kept._replicas) == 0
@@ -94,8 +94,8 @@ async def test_the_oldest_finished_go_first_when_all_kept_streams_are_too_large(
             async with client.post("/api/chat/stream", json={"prompt": "a b c"}) as response:
                 ids.append(response.headers["X-Stream-ID"])
                 await response.read()
-        supervisor = app[CORE].supervisor
-        assert 0 < supervisor.kept_bytes <= 20_000
+        supervisor = app[SERVICES].supervisor
+        assert 0 < supervisor.retained_bytes <= 20_000
         kept = [(await client.get(f"/api/chat/streams/{stream_id}")).status == 200 for stream_id in ids]
         assert kept == sorted(kept) and True in kept and False in kept, "the oldest are gone, the newest are there"
-        assert supervisor.kept == kept.count(True)
+        assert supervisor.retained == kept.count(True)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import streamserver
-from streamserver.http.core import CORE
+from streamserver.http.services import SERVICES
 from tests.support.sse import Event, Parser, parse
 
 STREAM = "/api/chat/stream"
@@ -71,7 +71,7 @@ def test_over_any_cuts_a_finished_stream_reads_as_if_uncut(words: list[str], cut
                     assert response.status == 200
                     reader.take(await response.read(), cut)
             assert reader.whole == uncut
-            assert client.app is not None and client.app[CORE].supervisor.active == 0
+            assert client.app is not None and client.app[SERVICES].supervisor.active == 0
 
     asyncio.run(run())
 
@@ -101,7 +101,7 @@ def test_over_any_cuts_a_running_stream_reads_as_if_uncut_and_is_generated_once(
             uncut = parse(await (await client.get(f"/api/chat/streams/{stream_id}")).read())
             assert events == uncut
             assert client.app is not None
-            assert client.app[CORE].supervisor.kept == 1, "one generation"
+            assert client.app[SERVICES].supervisor.retained == 1, "one generation"
 
     asyncio.run(run())
 

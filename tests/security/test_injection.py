@@ -43,9 +43,9 @@ records: st.SearchStrategy[Record] = st.one_of(
 
 
 def wire(stream: Sequence[Record]) -> list[Event]:
-    encoder, sent, offset = NativeEncoder(), b"", 0
+    encoder, sent, offset = NativeEncoder("stream"), b"", 0
     while offset < len(stream):
-        data, count = encoder.encode("stream", offset, stream[offset:])
+        data, count = encoder.encode(offset, stream[offset:])
         sent, offset = sent + data, offset + count
     return parse(sent)
 

@@ -9,12 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from streamserver import create_app, settings
-from streamserver.http.core import CORE, Core
+from streamserver.http.services import SERVICES, Services
 from streamserver.runner import AppRunner, listen
 
 
 @asynccontextmanager
-async def running_app(config: Mapping[str, Any], **collaborators: Any) -> AsyncIterator[tuple[Core, str]]:
+async def running_app(config: Mapping[str, Any], **collaborators: Any) -> AsyncIterator[tuple[Services, str]]:
     """Serve ``config`` (the tables of a config.toml) on a free port: what the application is made of, and its URL."""
     app = create_app(settings(config), **collaborators)
     runner = AppRunner(app)
@@ -22,6 +22,6 @@ async def running_app(config: Mapping[str, Any], **collaborators: Any) -> AsyncI
     sock = listen("127.0.0.1", 0)
     await web.SockSite(runner, sock).start()
     try:
-        yield app[CORE], f"http://127.0.0.1:{sock.getsockname()[1]}"
+        yield app[SERVICES], f"http://127.0.0.1:{sock.getsockname()[1]}"
     finally:
         await runner.cleanup()

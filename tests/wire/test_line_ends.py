@@ -49,6 +49,6 @@ async def test_a_crlf_is_one_line_end_however_the_provider_cuts_it(pieces: list[
         clock=FakeClock(),
         on_end=ended.append,
     ).run()
-    text = text_of(parse(encode_all(NativeEncoder(), log.take(0, 1000))))
+    text = text_of(parse(encode_all(NativeEncoder(log.stream_id), log.take(0, 1000))))
     assert text == "".join(pieces).replace("\r\n", "\n").replace("\r", "\n")
     assert [outcome.terminal for outcome in ended] == [log.terminal]

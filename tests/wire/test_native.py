@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
+import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from providers.base import Delta, Reasoning, Text, ToolCall
+from providers.base import BlockEnd, Delta, Frame, Reasoning, Text, ToolCall
+from streamserver.http.apis.native.wire import NATIVE_WIRE
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start
 from streamserver.wire.base import Encoder
 from streamserver.wire.native import NativeEncoder
@@ -17,7 +19,7 @@ from tests.contracts.encoder import EncoderContract, encode_all
 from tests.support.records import DONE, FAILED, START, any_text, as_generated, deltas, starts, terminals, whole_logs
 from tests.support.sse import Event, Parser, parse, text_of
 
-ENCODER = NativeEncoder()
+ENCODER = NativeEncoder(START.stream_id)
 NAMES = {Start: "start", Reasoning: "reasoning", ToolCall: "tool_call", Done: "done", Failed: "error"}
 
 
@@ -28,9 +30,12 @@ def normal(text: str) -> str:
 
 
 class TestNative(EncoderContract):
-    @pytest.fixture
-    def encoder(self) -> Encoder:
-        return ENCODER
+    def new_encoder(self) -> Encoder:
+        return NATIVE_WIRE.encoder(START)
+
+    def resuming(self, records: Sequence[Record], position: int) -> bytes:
+        encoder = NATIVE_WIRE.encoder(START, position - 1)
+        return encode_all(encoder, records[encoder.offset :], encoder.offset)
 
     def text_of(self, events: list[Event]) -> str:
         return text_of(events)
@@ -39,9 +44,39 @@ class TestNative(EncoderContract):
         return normal(text)
 
 
+class TestNativeFold(TestNative):
+    """Streams of another wire, whose logs hold records that are no native events."""
+
+    def new_encoder(self) -> Encoder:
+        return NATIVE_WIRE.encoder(FOREIGN)
+
+    def resuming(self, records: Sequence[Record], position: int) -> bytes:
+        return encode_all(NATIVE_WIRE.encoder(FOREIGN, position - 1), records)
+
+    def test_a_record_larger_than_a_batch_goes_alone(self) -> None:
+        super().test_a_record_larger_than_a_batch_goes_alone()
+
+    def test_events_are_numbered_without_gaps_when_records_are_no_events(self) -> None:
+        records: list[Record] = [
+            FOREIGN,
+            Frame("chat", "", b"{}"),
+            Frame("chat", "", b"{}", (Reasoning("a"), BlockEnd("reasoning"), Text("b"))),
+            BlockEnd("text"),
+            Text("c"),
+            DONE,
+        ]
+        events = parse(encode_all(self.new_encoder(), records))
+        assert [event.id for event in events] == [f"{FOREIGN.stream_id}:{number}" for number in range(5)]
+        assert [event.type for event in events] == ["start", "reasoning", "message", "message", "done"]
+        for number in range(4):
+            assert parse(encode_all(NATIVE_WIRE.encoder(FOREIGN, number), records)) == events[number + 1 :]
+
+
+FOREIGN = msgspec.structs.replace(START, wire="chat")
 HIDDEN: dict[type, tuple[str, ...]] = {
     Start: ("created", "wire", "user", "options"),
     Done: ("usage_details", "provider_reason", "stop_sequence"),
+    Failed: ("abandoned",),
     ToolCall: ("extra", "custom"),
 }
 """Fields that other wires need."""
@@ -111,7 +146,7 @@ def test_the_bytes_of_a_stream() -> None:
         ToolCall(0, None, None, "}"),
         Done("stop", "openai", "gpt-4", None, None, 12.0),
     ]
-    data, count = ENCODER.encode("abc", 0, records)
+    data, count = NativeEncoder("abc").encode(0, records)
     assert count == len(records)
     assert data.decode() == (
         "retry: 1000\nevent: start\nid: abc:0\n"
@@ -133,7 +168,7 @@ def test_the_fields_of_the_endings_are_those_of_the_contract() -> None:
 
 
 def test_an_ending_that_the_producer_did_not_write_has_the_id_end() -> None:
-    (event,) = parse(ENCODER.encode_last("abc", FAILED))
+    (event,) = parse(NativeEncoder("abc").encode_failure(FAILED))
     assert (event.type, event.id) == ("error", "abc:end")
 
 

@@ -1,1 +1,12 @@
-"""The protocols at the HTTP edge, one package each."""
+"""The protocols at the HTTP edge, one package each: a new one is a row of :data:`APIS`."""
+
+from __future__ import annotations
+
+from streamserver.http.apis.native.api import NATIVE
+from streamserver.http.apis.site.api import SITE
+from streamserver.http.routing import Api
+
+APIS: tuple[Api, ...] = (NATIVE, SITE)
+"""Every API; the last one answers for paths without another's prefix."""
+
+__all__ = ["APIS"]

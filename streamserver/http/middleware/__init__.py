@@ -1,7 +1,7 @@
-"""What stands around every handler, from the outside in.
+"""The middleware around every handler, from the outside in.
 
-The order is the meaning: every request has an id before anything can fail; whatever fails further in
-is answered in the right form; who may not ask is refused before anything is read.
+The order is the meaning: every request has an id before anything can fail; every failure further in is answered in
+the form of its API; a request without permission is refused before anything of it is read.
 """
 
 from __future__ import annotations

@@ -1,54 +1,48 @@
-"""Who is asking."""
+"""Authentication: which caller sends a request."""
 
 from __future__ import annotations
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from streamserver.http.apis.native.chat import QUERY_FIELDS, read_query
-from streamserver.http.core import core_of
-from streamserver.http.keys import presented_key
-from streamserver.http.paths import is_private
-from streamserver.http.position import position_of
-from streamserver.http.problems import Problem
-from streamserver.http.state import KEY_NAME, route_of
-
-_STREAM = "/api/chat/streams/{stream_id}"
-_ONE_SHOT = "/api/chat/stream"
-_QUERY = QUERY_FIELDS | {"idempotency_key", "last_event_id"}
+from streamserver.core.caller import Caller
+from streamserver.core.refusals import Refusal
+from streamserver.http.client_address import client_of
+from streamserver.http.context import RequestContext, context_of
+from streamserver.http.permissions import permissions_of
+from streamserver.http.routing import Access
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Where there are keys, let nobody in without one, but to public pages and to a stream by its id.
-
-    A stream's id is a secret of its own: ``EventSource`` sends no headers. That goes for an id in the path
-    and for one in a position, which attaches and never generates.
-    """
-    request[KEY_NAME] = ""
-    keys = core_of(request).keys
+    """Make the request's :class:`~streamserver.core.caller.Caller`. Where API keys are configured, refuse requests
+    without one, as their route's access rule demands."""
+    context = context_of(request)
+    keys = context.services.keys
+    name = ""
     if keys:
-        key = presented_key(request)
-        name = None if key is None else keys.name_of(key)
-        if name is not None:
-            request[KEY_NAME] = name
-        elif is_private(request) and not _names_a_stream(request):
-            raise Problem(
+        key = context.api.api_key(request)
+        found = None if key is None else keys.name_of(key)
+        if found is None and not _is_public(context):
+            raise Refusal(
                 "unauthorized",
                 "This needs an API key, as Authorization: Bearer or X-API-Key.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+        name = found or ""
+    settings = context.settings
+    account = f"key:{name}" if name else client_of(request, settings.server.trusted_proxies)
+    context.caller = Caller(context.request_id, name, account, permissions_of(name, settings))
     return await handler(request)
 
 
-def _names_a_stream(request: web.Request) -> bool:
-    route = route_of(request)
-    return route.endswith(_STREAM) or (route.endswith(_ONE_SHOT) and _has_position(request))
-
-
-def _has_position(request: web.Request) -> bool:
-    try:
-        # Read as the handler will: what one takes for a position the other must not take for something else.
-        return position_of(request, read_query(request, _QUERY).get("last_event_id")) is not None
-    except Problem:
-        return False
+def _is_public(context: RequestContext) -> bool:
+    if context.route is None:
+        return not context.api.guarded
+    match context.route.access:
+        case Access.PUBLIC | Access.STREAM_ID:
+            return True
+        case Access.POSITION:
+            return context.route.has_position is not None and context.route.has_position(context)
+        case Access.KEY:
+            return False

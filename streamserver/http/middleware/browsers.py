@@ -1,4 +1,4 @@
-"""What keeps a stranger's page from spending money here.
+"""Protection against other sites' pages: cross-site requests, CORS and DNS rebinding.
 
 A browser sends requests in its user's name for any page: an ``EventSource`` or a form on another site
 reaches a server on this machine as well. Sources: Fetch Metadata Request Headers (W3C), the Fetch
@@ -14,9 +14,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from streamserver.config.settings import Settings
-from streamserver.http.core import core_of
-from streamserver.http.paths import is_api
-from streamserver.http.problems import Problem
+from streamserver.core.refusals import Refusal
+from streamserver.http.context import CONTEXT, context_of
 
 EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After"
 ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempotency-Key, X-Request-ID, X-Stream-Grace"
@@ -25,31 +24,33 @@ ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempo
 @web.middleware
 async def guard_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse foreign hosts and cross-site requests; answer preflights."""
-    settings = core_of(request).settings
-    if not _host_is_ours(request, settings):
-        raise Problem("forbidden", "This server does not answer to that Host; server.allowed_hosts adds names.")
-    if not is_api(request):
+    context = context_of(request)
+    settings = context.settings
+    if not _is_own_host(request, settings):
+        raise Refusal("forbidden", "This server does not answer to that Host; server.allowed_hosts adds names.")
+    if not context.api.guarded:
         return await handler(request)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return _preflight(request, settings)
     if _is_cross_site(request) and _origin(request) not in settings.auth.cors_origins:
-        raise Problem("forbidden", "Requests from other sites are refused; auth.cors_origins allows some.")
+        raise Refusal("forbidden", "Requests from other sites are refused; auth.cors_origins allows some.")
     return await handler(request)
 
 
 async def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
     """Let an allowed origin's page read the answer, streams included."""
-    if not is_api(request):
+    context = request.get(CONTEXT)
+    if context is None or not (context.api.guarded or (context.route is not None and context.route.cors)):
         return
     response.headers.add("Vary", "Origin")
-    if _origin(request) in core_of(request).settings.auth.cors_origins:
+    if _origin(request) in context.settings.auth.cors_origins:
         response.headers["Access-Control-Allow-Origin"] = _origin(request)
         response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
 
 
 def _preflight(request: web.Request, settings: Settings) -> web.Response:
     if _origin(request) not in settings.auth.cors_origins:
-        raise Problem("forbidden", "Requests from this origin are refused; auth.cors_origins allows some.")
+        raise Refusal("forbidden", "Requests from this origin are refused; auth.cors_origins allows some.")
     return web.Response(
         status=204,
         headers={
@@ -61,7 +62,7 @@ def _preflight(request: web.Request, settings: Settings) -> web.Response:
 
 
 def _is_cross_site(request: web.Request) -> bool:
-    """Whether a page of another site sends this, as far as a browser says so.
+    """Return whether a page of another site sends this, as far as the browser tells.
 
     ``Sec-Fetch-Site`` goes only to addresses that the browser takes for safe: ``https``, and this machine. To any other
     an ``EventSource``, or a ``fetch`` with a body, says its ``Origin``, which is compared by name alone: what
@@ -83,7 +84,7 @@ def _origin(request: web.Request) -> str:
     return "" if origin == "null" else origin
 
 
-def _host_is_ours(request: web.Request, settings: Settings) -> bool:
+def _is_own_host(request: web.Request, settings: Settings) -> bool:
     """A server that only this machine can reach answers only to this machine's names.
 
     A rebound name is always a name, and always sent: an address, or no Host at all, is no attack.

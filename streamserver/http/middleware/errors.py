@@ -1,74 +1,64 @@
-"""Whatever escapes a handler, answered in the form the client can read."""
+"""Failures that escape a handler, answered in the form of the request's API."""
 
 from __future__ import annotations
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from streamserver.core.error_codes import failed
-from streamserver.http.core import core_of
-from streamserver.http.problems import Problem
-from streamserver.http.state import OPEN_STREAM, REQUEST_ID, OpenStream, route_of
+from streamserver.core.refusals import Refusal
+from streamserver.http.context import RequestContext, context_of
+from streamserver.http.responses.ending import end_with, to_response
 from streamserver.telemetry.tracebacks import log_crash
 
 
 @web.middleware
 async def answer_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Before the stream a ``problem+json``, in it the final error event of its own wire format.
+    """Answer with the API's own refusal before a stream has begun, and with its own last event after that.
 
     A cancelled request (its reader has gone) gets nothing written.
     """
+    context = context_of(request)
     try:
         return await handler(request)
-    except Problem as problem:
-        core_of(request).metrics.refused(problem.code, problem.limit)
-        return problem.response(request[REQUEST_ID])
-    except web.HTTPException as refusal:
-        routing = _from_aiohttp(refusal)
-        core_of(request).metrics.refused(routing.code, None)
-        return routing.response(request[REQUEST_ID])
+    except Refusal as refusal:
+        return _refuse(context, refusal)
+    except web.HTTPException as error:
+        return _refuse(context, _from_aiohttp(error))
     except ConnectionError:
-        # The reader has gone, or is to come back remote_readers: a body that ended properly would look whole to it.
-        opened: OpenStream | None = request.get(OPEN_STREAM)
+        # The reader has gone, or is to come back elsewhere: a body that ended properly would look whole to it.
+        opened = context.open_response
         if opened is None or not opened.response.prepared:
             raise
         opened.response.abort()
         return opened.response
     except Exception as error:
-        request_id = request[REQUEST_ID]
-        log_crash("a handler failed", error, request_id=request_id, route=route_of(request))
-        opened = request.get(OPEN_STREAM)
+        log_crash("a handler failed", error, request_id=context.request_id, route=context.route_path)
+        opened = context.open_response
         if opened is not None and opened.response.prepared:
             return await end_with(opened, "internal")
-        core_of(request).metrics.refused("internal", None)
-        return Problem("internal", "Something went wrong in this server. Its log has the details.").response(request_id)
+        return _refuse(context, Refusal("internal", "Something went wrong in this server. Its log has the details."))
 
 
-async def end_with(opened: OpenStream, code: str, message: str | None = None) -> web.StreamResponse:
-    """Write the final error event to an open response that has had no ending."""
-    response = opened.response
-    if not response.complete:
-        response.complete = True
-        failure = failed(code, request_id=opened.request_id, message=message)
-        await response.send_batch(opened.encoder.encode_last(opened.stream_id, failure))
-    return response
+def _refuse(context: RequestContext, refusal: Refusal) -> web.Response:
+    context.services.metrics.refused(refusal.code, None if refusal.limit is None else refusal.limit.name)
+    return to_response(context.api.refusal(refusal, context.request_id))
 
 
-def _from_aiohttp(refusal: web.HTTPException) -> Problem:
-    """aiohttp's own refusals, of routing for the most part."""
-    match refusal:
+def _from_aiohttp(error: web.HTTPException) -> Refusal:
+    """Return aiohttp's own refusal, of routing for the most part, as ours."""
+    match error:
         case web.HTTPNotFound():
-            return Problem("not_found", "There is nothing at this address.")
+            return Refusal("not_found", "There is nothing at this address.")
         case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(refusal.allowed_methods))
-            return Problem("method_not_allowed", f"This address takes {allowed}.", headers={"Allow": allowed})
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return Refusal("method_not_allowed", f"This address takes {allowed}.", headers={"Allow": allowed})
         case web.HTTPRequestEntityTooLarge():
-            return Problem("body_too_large", "The body is too large.")
+            return Refusal("body_too_large", "The body is too large.")
         case web.HTTPUnsupportedMediaType():
-            return Problem("unsupported_media_type", "The body is of a type that is not taken here.")
+            return Refusal("unsupported_media_type", "The body is of a type that is not taken here.")
         case web.HTTPForbidden():
-            return Problem("forbidden", "This is not allowed.")
+            return Refusal("forbidden", "This is not allowed.")
         case web.HTTPBadRequest():
-            return Problem("malformed", "The request cannot be understood.")
+            return Refusal("malformed", "The request cannot be understood.")
         case _:
-            raise refusal
+            raise error

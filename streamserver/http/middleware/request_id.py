@@ -1,4 +1,4 @@
-"""A name for every request, in its answer and in everything that is logged of it."""
+"""A request id for every request, in its answer and in every log message about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from streamserver.http.state import REQUEST_ID
+from streamserver.http.context import CONTEXT, make_context
 
 _USABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -17,16 +17,16 @@ _USABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take the caller's ``X-Request-ID`` if it can do no harm in a log, else make one. It is no secret."""
     given = request.headers.get("X-Request-ID", "")
-    request[REQUEST_ID] = given if _USABLE.fullmatch(given) else f"{random.getrandbits(96):024x}"
+    make_context(request, given if _USABLE.fullmatch(given) else f"{random.getrandbits(96):024x}")
     return await handler(request)
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
     """Put the id on every answer, streams included: their headers leave before a middleware sees them.
 
-    And our own name in place of aiohttp's, which tells everybody what to look up weaknesses of.
+    ``Server`` names no version: aiohttp's own name would tell attackers which weaknesses to look up.
     """
     response.headers["Server"] = "streamserver"
-    request_id = request.get(REQUEST_ID)
-    if request_id is not None:
-        response.headers["X-Request-ID"] = request_id
+    context = request.get(CONTEXT)
+    if context is not None:
+        response.headers["X-Request-ID"] = context.request_id

@@ -133,7 +133,7 @@ class _Tail:
                 return b""
             offset = len(log) - 1  # who is past the end gets that
             records = log.take(offset, 1)
-        data, count = self._encoder.encode(log.stream_id, offset, records)
+        data, count = self._encoder.encode(offset, records)
         self._offset = offset + count
         self._caught_up = count == len(records) < BATCH_RECORDS
         if log.terminal is not None:

@@ -1,71 +1,60 @@
-"""The handlers of streams: start, create, attach, stop."""
+"""The handlers of the native API: start, create, attach, stop."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import msgspec
 from aiohttp import web
 
-from streamserver.http.apis.native.chat import (
-    QUERY_FIELDS,
-    Asked,
-    ChatFields,
-    fields_of_body,
-    fields_of_query,
-    is_number,
-    read_query,
-    resolve,
-)
-from streamserver.http.body import discard_body
-from streamserver.http.core import core_of
-from streamserver.http.opening import store_unavailable
-from streamserver.http.position import position_of
-from streamserver.http.problems import Problem, invalid
-from streamserver.http.quotas import user_of
-from streamserver.http.responses.streaming import answer, attach, read, wait_for_store
-from streamserver.http.starting import Started, key_of, start
-from streamserver.http.state import DEADLINE
+from streamserver.core.idempotency import claim_for, parse_key
+from streamserver.core.refusals import Refusal, unknown_stream
+from streamserver.core.streams import Started
+from streamserver.http.apis.native.fields import QUERY_FIELDS, ChatFields, fields_of_body, fields_of_query, read_task
+from streamserver.http.apis.native.position import Position, position_of
+from streamserver.http.apis.native.wire import NATIVE_WIRE
+from streamserver.http.context import RequestContext
+from streamserver.http.grace import grace_header, grace_of
+from streamserver.http.query import read_query
+from streamserver.http.request_body import body_deadline, discard_body, read_object
+from streamserver.http.responses.respond import expired, read, respond, wait_for_stream
 from streamserver.store.base import StoreUnavailable
-from streamserver.wire.native import NativeEncoder
 
-_NATIVE = NativeEncoder()
 _POSITION = frozenset({"last_event_id"})
-_START_BY_QUERY = QUERY_FIELDS | _POSITION | {"idempotency_key"}
+START_PARAMETERS = QUERY_FIELDS | _POSITION | {"idempotency_key"}
+"""The query parameters of a start by GET."""
 
 
-async def get_stream(request: web.Request) -> web.StreamResponse:
-    """``GET /api/chat/stream``: an answer to what the query asks."""
-    query = read_query(request, _START_BY_QUERY)
-    await _discard_body(request)
-    if position := position_of(request, query.get("last_event_id")):
-        return await attach(request, position, _NATIVE)
-    _refuse_prefetch(request)
-    key = key_of(request, query.get("idempotency_key"))
-    return await answer(request, await _start(request, fields_of_query(query), key), _NATIVE)
+async def get_stream(context: RequestContext) -> web.StreamResponse:
+    """``GET /api/chat/stream``: start a generation from the query and stream it; with a position, attach."""
+    query = read_query(context.http, START_PARAMETERS)
+    await _discard_body(context)
+    if position := position_of(context.http, query.get("last_event_id")):
+        return await _attach(context, position)
+    _refuse_prefetch(context)
+    key = _key_of(context, query.get("idempotency_key"))
+    return await respond(context, await _start(context, fields_of_query(query), key), NATIVE_WIRE)
 
 
-async def post_stream(request: web.Request) -> web.StreamResponse:
-    """``POST /api/chat/stream``: an answer to what the body asks."""
-    query = read_query(request, _POSITION)
-    if position := position_of(request, query.get("last_event_id")):
-        await _discard_body(request)
-        return await attach(request, position, _NATIVE)
-    return await answer(request, await _start_by_body(request), _NATIVE)
+async def post_stream(context: RequestContext) -> web.StreamResponse:
+    """``POST /api/chat/stream``: start a generation from the body and stream it; with a position, attach."""
+    query = read_query(context.http, _POSITION)
+    if position := position_of(context.http, query.get("last_event_id")):
+        await _discard_body(context)
+        return await _attach(context, position)
+    return await respond(context, await _start_by_body(context), NATIVE_WIRE)
 
 
-async def create_stream(request: web.Request) -> web.StreamResponse:
-    """``POST /api/chat/streams``: start a generation, to be read at the address it answers with."""
-    read_query(request, frozenset())
-    if position_of(request, None) is not None:
-        raise Problem("malformed", "A request with a Last-Event-ID starts nothing; read the stream at its own address.")
-    started = await _start_by_body(request)
+async def create_stream(context: RequestContext) -> web.StreamResponse:
+    """``POST /api/chat/streams``: start a generation, to be read at the address that is returned."""
+    read_query(context.http, frozenset())
+    if position_of(context.http, None) is not None:
+        raise Refusal("malformed", "A request with a Last-Event-ID starts nothing; read the stream at its own address.")
+    started = await _start_by_body(context)
     if started.new is not None:
-        core_of(request).supervisor.launch(started.new)
+        started.new.launch()
     stream_id = started.stream.id
-    url = f"{request.path}/{stream_id}"
+    url = f"{context.settings.server.root_path}{context.http.path}/{stream_id}"
     return web.json_response(
         {"stream_id": stream_id, "url": url},
         status=200 if started.new is None else 201,
@@ -73,88 +62,89 @@ async def create_stream(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def attach_stream(request: web.Request) -> web.StreamResponse:
-    """``GET /api/chat/streams/{id}``: read a stream, from its start or from a position."""
-    query = read_query(request, _POSITION)
-    stream_id = request.match_info["stream_id"]
-    position = position_of(request, query.get("last_event_id"))
-    await _discard_body(request)
+async def attach_stream(context: RequestContext) -> web.StreamResponse:
+    """``GET /api/chat/streams/{stream_id}``: read a stream, from its start or from a position."""
+    query = read_query(context.http, _POSITION)
+    stream_id = context.http.match_info["stream_id"]
+    position = position_of(context.http, query.get("last_event_id"))
+    await _discard_body(context)
     if position is not None:
         if position.stream_id != stream_id:
-            raise Problem("malformed", "Last-Event-ID is of another stream than the path.")
-        return await attach(request, position, _NATIVE)
+            raise Refusal("malformed", "Last-Event-ID is of another stream than the path.")
+        return await _attach(context, position)
     try:
-        stream = await core_of(request).find(stream_id)
+        stream = await context.streams.find(stream_id)
     except StoreUnavailable:
-        return await wait_for_store(request, stream_id, 0, _NATIVE)
+        return await wait_for_stream(context, stream_id, NATIVE_WIRE, None, lambda log: False)
     if stream is None:
-        raise _unknown_stream()
-    return await read(request, stream, 0, _NATIVE)
+        raise unknown_stream()
+    return await read(context, stream, NATIVE_WIRE)
 
 
-async def delete_stream(request: web.Request) -> web.StreamResponse:
-    """``DELETE /api/chat/streams/{id}``: stop a generation."""
-    read_query(request, frozenset())
-    try:
-        stream = await core_of(request).find(request.match_info["stream_id"])
-        if stream is None:
-            raise _unknown_stream()
-        await stream.stop()
-    except StoreUnavailable:
-        raise store_unavailable() from None
+async def delete_stream(context: RequestContext) -> web.StreamResponse:
+    """``DELETE /api/chat/streams/{stream_id}``: stop a generation."""
+    read_query(context.http, frozenset())
+    await context.streams.stop(context.http.match_info["stream_id"])
     return web.Response(status=204)
 
 
-async def _start_by_body(request: web.Request) -> Started:
-    _refuse_prefetch(request)
-    key = key_of(request, None)
-    core = core_of(request)
-    with _body_in_time(request):
-        fields = await fields_of_body(request, core.settings.limits.max_body_bytes)
-    return await _start(request, fields, key)
+def has_position(context: RequestContext) -> bool:
+    """Return whether a request for a one-shot stream attaches, and so needs no API key.
 
-
-async def _discard_body(request: web.Request) -> None:
-    with _body_in_time(request):
-        await discard_body(request, core_of(request).settings.limits.max_body_bytes)
-
-
-@contextmanager
-def _body_in_time(request: web.Request) -> Iterator[None]:
-    """Give what is still to come of the body its deadline."""
-    deadline = request[DEADLINE]
-    if not request.content.is_eof():
-        deadline.set(core_of(request).settings.timeouts.body)
+    It is read exactly as the handler will read it: what one takes for a position the other must not take for
+    something else.
+    """
     try:
-        yield
-    finally:
-        deadline.clear()
+        return position_of(context.http, read_query(context.http, START_PARAMETERS).get("last_event_id")) is not None
+    except Refusal:
+        return False
 
 
-async def _start(request: web.Request, fields: ChatFields, key: str | None) -> Started:
-    body = b"" if key is None else json.dumps(msgspec.to_builtins(fields), sort_keys=True).encode()
-    return await start(request, _ask(request, fields), key, body)
+async def _attach(context: RequestContext, position: Position) -> web.StreamResponse:
+    """Go on after ``position``. Nothing is generated."""
+    if position.number is None:
+        return web.Response(status=204)
+    try:
+        stream = await context.streams.find(position.stream_id)
+    except StoreUnavailable:
+        return await wait_for_stream(context, position.stream_id, NATIVE_WIRE, position.number, position.is_end_of)
+    if stream is None:
+        return await expired(context, position.stream_id, NATIVE_WIRE)
+    if position.is_end_of(stream.log):
+        return web.Response(status=204)
+    context.services.metrics.reader_resumed()
+    return await read(context, stream, NATIVE_WIRE, position.number)
 
 
-def _ask(request: web.Request, fields: ChatFields) -> Asked:
-    core = core_of(request)
-    return resolve(fields, core.settings, core.catalog, user_of(request), grace=_grace_header(request))
+async def _start_by_body(context: RequestContext) -> Started:
+    _refuse_prefetch(context)
+    key = _key_of(context, None)
+    with body_deadline(context):
+        body = await read_object(context.http, context.settings.limits.max_body_bytes)
+    return await _start(context, fields_of_body(body), key)
 
 
-def _refuse_prefetch(request: web.Request) -> None:
-    if "prefetch" in request.headers.get("Sec-Purpose", "").lower():
-        raise Problem("forbidden", "A prefetch starts no generation.")
+async def _start(context: RequestContext, fields: ChatFields, key: str | None) -> Started:
+    caller, settings = context.caller, context.settings
+    requested = grace_header(context.http, settings) if fields.grace is None else fields.grace
+    grace_seconds = grace_of(requested, settings, has_key=key is not None)
+    task = read_task(fields, settings, context.streams.catalog, caller.permissions, grace_seconds=grace_seconds)
+    claim = None
+    if key is not None:
+        claim = claim_for(caller.key_name, key, json.dumps(msgspec.to_builtins(fields), sort_keys=True).encode())
+    return await context.streams.start(task, caller, claim)
 
 
-def _grace_header(request: web.Request) -> float | None:
-    text = request.headers.get("X-Stream-Grace")
-    if text is None:
-        return None
-    most = core_of(request).settings.resume.max_grace_seconds
-    if not is_number(text) or not 0 <= float(text) <= most:
-        raise invalid("X-Stream-Grace", f"X-Stream-Grace is a number of seconds, at most {most:g}.")
-    return float(text)
+async def _discard_body(context: RequestContext) -> None:
+    with body_deadline(context):
+        await discard_body(context.http, context.settings.limits.max_body_bytes)
 
 
-def _unknown_stream() -> Problem:
-    return Problem("not_found", "There is no such stream, or it is not kept any more.")
+def _key_of(context: RequestContext, in_query: str | None) -> str | None:
+    in_headers = context.http.headers.getall("Idempotency-Key", ())
+    return parse_key([*(("Idempotency-Key", value) for value in in_headers), ("idempotency_key", in_query)])
+
+
+def _refuse_prefetch(context: RequestContext) -> None:
+    if "prefetch" in context.http.headers.get("Sec-Purpose", "").lower():
+        raise Refusal("forbidden", "A prefetch starts no generation.")

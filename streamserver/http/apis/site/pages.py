@@ -1,15 +1,13 @@
-"""Everything that is no stream: the demo page, the providers, health."""
+"""The pages of the demo, health, metrics and the API's description."""
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
-from providers.catalog import ProviderEntry
 from streamserver.assets import web_folder
-from streamserver.core.model_selection import allowed_providers
-from streamserver.http.apis.native.chat import read_query
-from streamserver.http.core import core_of
-from streamserver.http.quotas import user_of
+from streamserver.http.context import RequestContext
+from streamserver.http.openapi import describe
 from streamserver.telemetry.metrics import CONTENT_TYPE
 
 _SECURITY = {
@@ -28,9 +26,9 @@ _TYPES = {
 }
 
 
-async def page(request: web.Request) -> web.StreamResponse:
+async def page(context: RequestContext) -> web.StreamResponse:
     """Serve a file of the demo or of the JavaScript client; ``/`` is the demo's ``index.html``."""
-    return _file(request.match_info.get("name", "index.html"))
+    return _file(context.http.match_info.get("name", "index.html"))
 
 
 def _file(name: str) -> web.StreamResponse:
@@ -43,39 +41,14 @@ def _file(name: str) -> web.StreamResponse:
     return web.FileResponse(path, headers={**_SECURITY, "Content-Type": content_type})
 
 
-async def providers(request: web.Request) -> web.Response:
-    """``GET /api/providers``: who can be asked (by this key), and what is missing. Never a key."""
-    read_query(request, frozenset())
-    allowed = allowed_providers(core_of(request).catalog, user_of(request))
-    listed = [_listed(each) for each in allowed]
-    return web.json_response({"default": allowed[0].name, "providers": listed}, headers={"Cache-Control": "no-store"})
-
-
-def _listed(configured: ProviderEntry) -> dict[str, object]:
-    breaker = configured.breaker
-    retry_in = breaker.retry_in
-    return {
-        "name": configured.name,
-        "kind": configured.kind,
-        "model": configured.model,
-        "ready": configured.reason is None,
-        "reason": configured.reason,
-        "breaker": {
-            "state": breaker.state,
-            "failures": breaker.failures,
-            "retry_in": None if retry_in is None else round(retry_in, 1),
-        },
-    }
-
-
-async def alive(request: web.Request) -> web.Response:
+async def alive(context: RequestContext) -> web.Response:
     """``GET /healthz``: the process answers."""
     return web.json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
-async def ready(request: web.Request) -> web.Response:
+async def ready(context: RequestContext) -> web.Response:
     """``GET /readyz``: new streams are welcome; 503 while draining."""
-    draining = core_of(request).supervisor.draining
+    draining = context.services.supervisor.draining
     return web.json_response(
         {"status": "draining" if draining else "ready"},
         status=503 if draining else 200,
@@ -83,7 +56,14 @@ async def ready(request: web.Request) -> web.Response:
     )
 
 
-async def metrics(request: web.Request) -> web.Response:
+async def metrics(context: RequestContext) -> web.Response:
     """``GET /metrics``: for Prometheus."""
-    text = core_of(request).metrics.render()
+    text = context.services.metrics.render()
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+
+async def openapi(context: RequestContext) -> web.Response:
+    """``GET /openapi.json``: the API's description."""
+    services = context.services
+    body = msgspec.json.encode(describe(context.settings, services.router, with_keys=bool(services.keys)))
+    return web.Response(body=body, headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})

@@ -1,0 +1,20 @@
+"""The OpenAPI operations of health and metrics."""
+
+from __future__ import annotations
+
+from streamserver.http.openapi import OBJECT, OK, Json, content, refused
+from streamserver.http.routing import Components
+
+
+def alive(components: Components) -> Json:
+    return {"responses": {**OK, **refused()}}
+
+
+def ready(components: Components) -> Json:
+    unready = {"503": {"description": "Not ready.", **content("application/json", OBJECT)}}
+    return {"responses": {**OK, **refused(), **unready}}
+
+
+def metrics(components: Components) -> Json:
+    text = {"200": {"description": "OK", **content("text/plain", {"type": "string"})}}
+    return {"responses": {**text, **refused()}}
