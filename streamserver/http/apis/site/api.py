@@ -43,11 +43,10 @@ SITE = Api(
             head=True,
         ),
         Route(method="GET", path="/", handler=pages.page, access=Access.PUBLIC, head=True),
-        Route(method="GET", path="/{name:client\\.js}", handler=pages.page, access=Access.PUBLIC, head=True, cors=True),
         Route(
             method="GET",
-            path="/client/{name:[a-z][a-z-]*\\.js}",
-            handler=pages.client_file,
+            path=r"/{name:client(?:-react)?\.js}",
+            handler=pages.page,
             access=Access.PUBLIC,
             head=True,
             cors=True,
