@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import msgspec
 
 from providers.api_keys import read_api_key
-from providers.base import Provider
+from providers.base import ChatRequest, Event, Provider
 from providers.clock import Clock, LoopClock
+from providers.errors import ProviderAuth
 from providers.options import ApiOptions, Context, Options
-from providers.registry import Registry, UnknownKind
+from providers.registry import Kind, Registry, UnknownKind
 from providers.resilience import Breaker, Candidate, Fallback, Resilient, Retry
 from providers.transport import Transport
 from providers.validation import Invalid, check_address, check_json, convert
@@ -149,6 +150,7 @@ def _configure(
     options: Options, context: Context, registry: Registry, policy: ResiliencePolicy, clock: Clock
 ) -> ProviderEntry:
     kind = registry.kind(options.kind)
+    provider, reason = _create(kind, options, context)
     breaker = Breaker(clock)
     retry = Retry(attempts=policy.attempts, max_wait=policy.max_wait, clock=clock)
     return ProviderEntry(
@@ -157,9 +159,9 @@ def _configure(
         model=options.model or options.kind,
         models=options.models,
         any_model=kind.any_model,
-        reason=context.missing,
+        reason=reason,
         provider=Resilient(
-            kind.create(options, context),
+            provider,
             name=context.name,
             first_token=policy.first_token,
             idle=policy.idle,
@@ -169,6 +171,29 @@ def _configure(
         ),
         breaker=breaker,
     )
+
+
+def _create(kind: Kind, options: Options, context: Context) -> tuple[Provider, str | None]:
+    """Return the provider, and why it is not ready, None if it is. A package that it lacks hurts no other provider."""
+    try:
+        return kind.create(options, context), context.missing
+    except ImportError as error:
+        reason = f"a package cannot be imported: {error}"
+        return _NotReady(reason), reason
+
+
+class _NotReady:
+    """A provider that could not be made, for ``reason``."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        raise ProviderAuth(f"This server cannot ask the provider: {self._reason}.", sent=False)
+        yield  # a generator
+
+    async def aclose(self) -> None:
+        """Release nothing."""
 
 
 def _with_fallback(default: ProviderEntry, others: Iterable[ProviderEntry]) -> ProviderEntry:

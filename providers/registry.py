@@ -37,7 +37,7 @@ class UnknownKind(LookupError):
     """No such kind. The message lists the known ones and the near miss."""
 
 
-# Import strings: a kind that is not configured costs no import (the SDKs take a second each).
+# Import strings: a kind that is not configured costs no import.
 _BUILT_IN: Mapping[str, tuple[str, str, str]] = {
     "openai": ("providers.openai", "OpenAIOptions", "OpenAI"),
     "azure": ("providers.openai", "AzureOptions", "Azure"),

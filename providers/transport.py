@@ -1,8 +1,8 @@
 """The one seam to the network.
 
 A provider builds an :class:`HttpRequest` and reads an :class:`HttpResponse`; what carries
-them is this file's business. The SDKs' own clients say where and with which headers
-(:mod:`providers.sdk`), but their request path costs 1.1 ms of CPU a request and their
+them is this file's business. Addresses and headers are those of the vendors' SDKs
+(:mod:`providers.address`), but their request path costs 1.1 ms of CPU a request and their
 iterators more per token than all the rest of the server, so the bytes go over one aiohttp
 session here.
 """

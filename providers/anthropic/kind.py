@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anthropic
 import msgspec
 
+from providers.address import Address, join, sdk_headers
 from providers.anthropic import errors
 from providers.anthropic.events import MessagesParser
 from providers.anthropic.request import payload
@@ -15,11 +15,15 @@ from providers.base import ApiProtocol, ChatRequest
 from providers.errors import ProviderError
 from providers.options import ApiOptions, Context, HttpUrl
 from providers.parser import StreamParser
-from providers.sdk import plain_headers, without_environment
 from providers.sse_provider import SSEProvider
 from providers.transport import HttpRequest
 
 BASE_URL = "https://api.anthropic.com"
+
+PATH = "v1/messages"
+
+VERSION = "2026-10-21"
+"""The version of the API that this package speaks, as its SDK does."""
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 SAMPLING_VERSION = "2023-06-01"
@@ -38,25 +42,15 @@ class Anthropic(SSEProvider):
     def __init__(self, options: AnthropicOptions, context: Context) -> None:
         super().__init__(context)
         self._extra = options.extra
-        with without_environment():
-            client = anthropic.AsyncAnthropic(
-                # The SDK looks for credentials on disk unless it is given a key.
-                api_key=context.api_key or "none",
-                base_url=options.base_url,
-                max_retries=0,
-            )
-        headers = {**plain_headers(client.default_headers), "Accept": "text/event-stream"}
-        for name in client.auth_headers:
-            headers.pop(name, None)
-        self._headers = headers if context.api_key is None else {**headers, **client.auth_headers}
-        self._url = f"{str(client.base_url).rstrip('/')}/v1/messages"
+        self._address = address_of(options, context.api_key)
 
     def _protocol(self) -> ApiProtocol:
         return "messages"
 
     def _post(self, request: ChatRequest) -> HttpRequest:
         body = payload(request, self._extra)
-        return HttpRequest(self._url, {**self._headers, **_headers(request, body)}, msgspec.json.encode(body))
+        headers = {**self._address.headers, **_headers(request, body)}
+        return HttpRequest(self._address.url(request.model), headers, msgspec.json.encode(body))
 
     def _parser(self, request: ChatRequest) -> StreamParser:
         return MessagesParser(request.model)
@@ -66,6 +60,13 @@ class Anthropic(SSEProvider):
 
     def _failed(self, body: Mapping[str, Any]) -> ProviderError:
         return errors.from_stream(body)
+
+
+def address_of(options: AnthropicOptions, key: str | None) -> Address:
+    """Return where requests go; without ``key`` no credentials are sent."""
+    url = join(options.base_url, PATH)
+    headers = {**sdk_headers("AsyncAnthropic", "anthropic"), "anthropic-version": VERSION}
+    return Address(lambda model: url, headers if key is None else {**headers, "Authorization": f"Bearer {key}"})
 
 
 def _headers(request: ChatRequest, body: Mapping[str, Any]) -> dict[str, str]:

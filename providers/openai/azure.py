@@ -11,14 +11,13 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 from urllib.parse import quote
 
-import openai
 from msgspec import Meta
 
+from providers.address import Address, join, sdk_headers
 from providers.openai import chat_request
-from providers.openai.kind import Address, OpenAIApi, headers_of, path_of
+from providers.openai.kind import OpenAIApi, path_of
 from providers.openai.options import SharedOptions
 from providers.options import Context, HttpUrl
-from providers.sdk import without_environment
 
 ApiVersion: TypeAlias = Annotated[
     str,
@@ -43,36 +42,25 @@ class Azure(OpenAIApi):
     """OpenAI's models at Azure."""
 
     def __init__(self, options: AzureOptions, context: Context) -> None:
-        address = _versioned if options.api_version is not None else _v1
-        super().__init__(options, context, address(options, context.api_key))
+        super().__init__(options, context, address_of(options, context.api_key))
 
 
-def _versioned(options: AzureOptions, key: str | None) -> Address:
-    with without_environment():
-        client = openai.AsyncAzureOpenAI(
-            api_key=key or "none",
-            api_version=options.api_version,
-            azure_endpoint=options.base_url,
-            max_retries=0,
-        )
-    base, path = client.base_url, path_of(options)
-    query = {"api-version": options.api_version or ""}
+def address_of(options: AzureOptions, key: str | None) -> Address:
+    """Return where requests go; without ``key`` no credentials are sent."""
+    has_version = options.api_version is not None
+    base_url = join(options.base_url, "openai" if has_version else "openai/v1")
+    query = f"?api-version={options.api_version}" if has_version else ""
 
     def url(model: str) -> str:
-        # Of the two only chat completions belong to a deployment.
-        where = f"deployments/{quote(model, safe='')}/{path}" if path == chat_request.PATH else path
-        return str(base.join(where).copy_merge_params(query))
+        return f"{join(base_url, deployment_path(options, model))}{query}"
 
-    return Address(url, headers_of(client, key))
+    headers = sdk_headers("AsyncAzureOpenAI" if has_version else "AsyncOpenAI", "openai")
+    return Address(url, headers if key is None else {**headers, "api-key": key})
 
 
-def _v1(options: AzureOptions, key: str | None) -> Address:
-    with without_environment():
-        client = openai.AsyncOpenAI(
-            api_key="none",
-            base_url=f"{options.base_url.rstrip('/')}/openai/v1",
-            max_retries=0,
-        )
-    url = str(client.base_url.join(path_of(options)))
-    credentials = {} if key is None else {"api-key": key}
-    return Address(lambda model: url, {**headers_of(client, None), **credentials})
+def deployment_path(options: AzureOptions, model: str) -> str:
+    """Return the path of the API for ``model``. With a version, chat completions belong to a deployment."""
+    path = path_of(options)
+    if options.api_version is None or path != chat_request.PATH:
+        return path
+    return f"deployments/{quote(model, safe='')}/{path}"

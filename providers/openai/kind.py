@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import openai
 
+from providers.address import Address, join, sdk_headers
 from providers.base import ApiProtocol, ChatRequest
 from providers.errors import ProviderError
 from providers.openai import chat_request, errors, responses_request
@@ -16,16 +16,8 @@ from providers.openai.options import OpenAIOptions, SharedOptions
 from providers.openai.responses_stream import ResponsesParser
 from providers.options import Context
 from providers.parser import StreamParser
-from providers.sdk import plain_headers, without_environment
 from providers.sse_provider import SSEProvider
 from providers.transport import HttpRequest
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where requests go, and with which headers. ``url`` is given the model."""
-
-    url: Callable[[str], str]
-    headers: Mapping[str, str]
 
 
 class OpenAIApi(SSEProvider):
@@ -61,7 +53,7 @@ class OpenAI(OpenAIApi):
     """OpenAI, or a server that is like it."""
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
-        super().__init__(options, context, _address(options, context.api_key))
+        super().__init__(options, context, address_of(options, context.api_key))
 
 
 def path_of(options: SharedOptions) -> str:
@@ -69,23 +61,16 @@ def path_of(options: SharedOptions) -> str:
     return responses_request.PATH if _is_responses(options) else chat_request.PATH
 
 
-def headers_of(client: openai.AsyncOpenAI, key: str | None) -> dict[str, str]:
-    """The headers that ``client`` would send; no key in them without ``key``, which the SDK will not do without."""
-    credentials = client.auth_headers if key is not None else {}
-    return {**plain_headers(client.default_headers), **credentials, "Accept": "text/event-stream"}
-
-
-def _address(options: OpenAIOptions, key: str | None) -> Address:
-    with without_environment():
-        client = openai.AsyncOpenAI(
-            api_key=key or "none",
-            organization=options.organization,
-            project=options.project,
-            base_url=options.base_url,
-            max_retries=0,
-        )
-    url = str(client.base_url.join(path_of(options)))
-    return Address(lambda model: url, headers_of(client, key))
+def address_of(options: OpenAIOptions, key: str | None) -> Address:
+    """Return where requests go; without ``key`` no credentials are sent."""
+    url = join(options.base_url, path_of(options))
+    own = {
+        "OpenAI-Organization": options.organization,
+        "OpenAI-Project": options.project,
+        "Authorization": None if key is None else f"Bearer {key}",
+    }
+    headers = {name: value for name, value in own.items() if value is not None}
+    return Address(lambda model: url, {**sdk_headers("AsyncOpenAI", "openai"), **headers})
 
 
 def _is_responses(options: SharedOptions) -> bool:

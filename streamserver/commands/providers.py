@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TextIO
 
@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text as Cell
 
 from providers.base import TOKENS, ChatRequest, Message
-from providers.catalog import Catalog, ProviderEntry
+from providers.catalog import Catalog, ProviderEntry, read_options
 from providers.clock import LoopClock
 from providers.errors import ProviderError
 from providers.registry import Registry
+from providers.sdk import sdk_differences
 from providers.transport import AiohttpTransport
 from streamserver.app import catalog_for
 from streamserver.config.settings import RetrySettings, Settings
@@ -62,7 +63,10 @@ async def _show(settings: Settings, registry: Registry, probe: bool, environ: Ma
         probed = await asyncio.gather(*map(_probe, catalog)) if probe else None
     finally:
         await catalog.aclose()
-    _print(_table(catalog, settings, probed), registry, out)
+    notes = [f"plug-in {name} cannot be loaded: {error}" for name, error in registry.broken.items()]
+    if probe:
+        notes += _compare_with_sdks(settings, registry)
+    _print(_table(catalog, settings, probed), notes, out)
     return 0 if probed is None or all(each.ok for each in probed) else 1
 
 
@@ -84,6 +88,16 @@ async def _probe(configured: ProviderEntry) -> Probed:
     except Exception as error:  # a bug in a plug-in is no reason not to show the others
         return Probed(f"internal: {type(error).__name__}: {error}", ok=False)
     return Probed(f"first token after {(asyncio.get_running_loop().time() - began) * 1000:.0f} ms", ok=True)
+
+
+def _compare_with_sdks(settings: Settings, registry: Registry) -> Iterator[str]:
+    """Yield how requests differ from those of the installed SDKs, whose headers and addresses are made without them."""
+    for name, table in settings.providers.items():
+        try:
+            for difference in sdk_differences(read_options(name, table, registry)):
+                yield f"{name}: {difference}"
+        except Exception as error:  # of an SDK that is broken: it is not needed to send requests
+            yield f"{name}: the vendor's SDK cannot be compared with: {type(error).__name__}: {error}"
 
 
 def _explain(error: ProviderError) -> str:
@@ -112,12 +126,12 @@ def _role(configured: ProviderEntry, settings: Settings) -> str:
     return f"fallback {fallback.index(name) + 1}" if name in fallback else "-"
 
 
-def _print(table: Table, registry: Registry, out: TextIO) -> None:
+def _print(table: Table, notes: Sequence[str], out: TextIO) -> None:
     # Whoever reads a pipe wants a provider a line, however long.
     terminal = out.isatty()
     console = Console(file=out, force_terminal=terminal, width=None if terminal else 1000, highlight=False)
     with console.capture() as captured:
         console.print(table)
-        for name, error in registry.broken.items():
-            console.print(Cell(f"plug-in {name} cannot be loaded: {error}", style="red"))
+        for note in notes:
+            console.print(Cell(note, style="red"))
     out.write("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]))
