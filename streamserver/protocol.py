@@ -11,9 +11,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
-from loguru import logger
 
 from streamserver.http.context import CONTEXT
+from streamserver.telemetry.refusals import log_refusal
 from streamserver.telemetry.tracebacks import log_crash
 
 MAX_LINE_BYTES = 64 * 1024
@@ -48,7 +48,7 @@ class Protocol(RequestHandler):
     ) -> web.StreamResponse:
         """What the parser refused, or what escaped the application."""
         if status == 400:
-            logger.bind(event="refused", error_type=type(exc).__name__).info("a request that is not HTTP, or too long")
+            _log_refused("a request that is not HTTP, or too long", type(exc).__name__)
         elif exc is not None and not isinstance(exc, ConnectionError):
             log_crash("a request failed outside the application", exc)
         if request.writer.output_size > 0:
@@ -79,7 +79,7 @@ class Protocol(RequestHandler):
         return sum(len(name) + len(value) for head in heads for name, value in head.raw_headers)
 
     def _refuse_the_rest(self) -> None:
-        logger.bind(event="refused", error_type="TooLong").info("a request that is not HTTP, or too long")
+        _log_refused("a request that is not HTTP, or too long", "TooLong")
         if self._current_request is None and self.transport is not None:
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         self.force_close()
@@ -115,11 +115,13 @@ class Protocol(RequestHandler):
         """Without the exception's message, which may quote a header."""
         error = kwargs.get("exc_info")
         if isinstance(error, (RequestPayloadError, HttpProcessingError)):
-            logger.bind(event="refused", error_type=type(error).__name__).info(
-                "a body that is not in the coding it says"
-            )
+            _log_refused("invalid content encoding", type(error).__name__)
         elif isinstance(error, BaseException):
             log_crash("a connection failed", error)
+
+
+def _log_refused(message: str, error_type: str) -> None:
+    log_refusal(message, event="refused", by=("error_type",), error_type=error_type)
 
 
 def _bound_waiting(transport: asyncio.BaseTransport, seconds: float) -> None:

@@ -21,6 +21,7 @@ from streamserver.http.context import CONTEXT
 from streamserver.http.services import SERVICES
 from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, Server
 from streamserver.telemetry.logs import count_dropped_records, handle_loop_failure
+from streamserver.telemetry.refusals import log_refusal
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 INTERRUPT_DRAIN_SECONDS = 2.0
@@ -39,21 +40,27 @@ busy loop, readers that come together wait for seconds."""
 
 
 class AccessLog(AbstractAccessLogger):
-    """One line a request, at DEBUG (at INFO if it was refused): its route's template, never its URL."""
+    """One record for each request, at DEBUG; refused ones in a summary at INFO. The route's template, never the URL."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         if not isinstance(request, web.Request) or CONTEXT not in request:
             return  # what the parser refused never reached the application, and has no route
-        level = "DEBUG" if response.status < 400 else "INFO"
-        logger.bind(
+        log = _log_at_debug if response.status < 400 else log_refusal
+        log(
+            "request",
             event="request",
+            by=("route", "http_status"),
             request_id=request[CONTEXT].request_id,
             method=request.method if request.method.isascii() else "?",
             route=request[CONTEXT].route_path,
             http_status=response.status,
             bytes=response.body_length,
             duration_ms=round(time * 1000, 1),
-        ).log(level, "request")
+        )
+
+
+def _log_at_debug(message: str, *, by: object, **fields: object) -> None:
+    logger.bind(**fields).debug(message)
 
 
 class AppRunner(web.AppRunner):

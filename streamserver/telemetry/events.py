@@ -18,10 +18,15 @@ class Event(msgspec.Struct, frozen=True):
 EVENTS = (
     Event(
         "request",
-        ("request_id", "method", "route", "http_status", "bytes", "duration_ms"),
-        "a request was answered: at DEBUG, at INFO if it was refused; its route's template, never its URL",
+        ("request_id", "method", "route", "http_status", "bytes", "duration_ms", "count", "seconds"),
+        "a request was answered: at DEBUG; the first refusal of a route and status in 10 seconds at INFO, then their "
+        "`count`; the route's template, never its URL",
     ),
-    Event("refused", ("error_type",), "something that is not HTTP, or too long"),
+    Event(
+        "refused",
+        ("error_type", "count", "seconds"),
+        "a request that is not HTTP, or is too long, was refused; counted like `request`",
+    ),
     Event(
         "reader",
         ("stream_id", "readers"),
@@ -104,6 +109,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "route": str,
     "http_status": int,
     "bytes": int,
+    "count": int,
     "error_type": str,
     "readers": int,
     "dropped": int,

@@ -37,7 +37,7 @@ def logged() -> dict[str, set[str]]:
         if name == "log_crash":
             found["crash"] |= given.keys()
         elif isinstance(event, ast.Constant) and isinstance(event.value, str):
-            found[event.value] |= given.keys() - {"event"} if name == "bind" else set()
+            found[event.value] |= given.keys() - {"event", "by"} if name in ("bind", "log", "log_refusal") else set()
         elif name == "bind":
             found[""] |= given.keys() - {"event"}
     return found
