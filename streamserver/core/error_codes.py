@@ -37,4 +37,12 @@ def failed(code: str, *, request_id: str, usage: TokenUsage | None = None, messa
 
 def failed_with(error: ProviderError, *, request_id: str, usage: TokenUsage | None) -> Failed:
     """The terminal record for what a provider raised."""
-    return Failed(error.code, error.message, error.retryable, error.retry_after, request_id, usage)
+    return Failed(
+        error.code,
+        error.message,
+        error.retryable,
+        error.retry_after,
+        request_id,
+        usage,
+        param=error.detail.param if error.code == "invalid_request" else None,
+    )

@@ -66,6 +66,8 @@ CODES = frozenset(
         "request_timeout",
         "body_too_large",
         "unsupported_media_type",
+        "unsupported_parameter",
+        "previous_response_not_found",
         "invalid_request",
         "rate_limited",
         "internal",

@@ -78,6 +78,8 @@ class Failed(msgspec.Struct, frozen=True):
     usage: TokenUsage | None
     abandoned: bool = False
     """It was cancelled because no reader was left."""
+    param: str | None = None
+    """The request's field that the provider cannot take, as the caller named it, where that is known."""
 
 
 NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from streamserver.http.apis.chat.api import CHAT
 from streamserver.http.apis.native.api import NATIVE
 from streamserver.http.apis.site.api import SITE
 from streamserver.http.routing import Api
 
-APIS: tuple[Api, ...] = (NATIVE, SITE)
+APIS: tuple[Api, ...] = (NATIVE, CHAT, SITE)
 """Every API; the last one answers for paths without another's prefix."""
 
 __all__ = ["APIS"]

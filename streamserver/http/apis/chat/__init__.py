@@ -1,0 +1,1 @@
+"""The API of OpenAI's chat completions, under ``/v1/chat``, and the list of models."""

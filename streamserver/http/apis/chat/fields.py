@@ -1,0 +1,91 @@
+"""The fields of a chat completion request, and the request that they ask for.
+
+Source: OpenAI's API reference, "Create chat completion".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from providers.base import ChatRequest, Source
+from providers.conversation import read_messages
+from providers.validation import Invalid, convert
+from streamserver.core.refusals import invalid
+from streamserver.http.apis.wires import as_refusal, max_tokens_of
+from streamserver.http.context import RequestContext
+from streamserver.http.conversation import check_conversation
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatCompletionFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that are read here. All others reach a provider of the same protocol untouched."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    messages: Annotated[list[dict[str, Any]], Meta(min_length=1, description="a list of at least one message")]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2, description="a number from 0 to 2")] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: Effort | None = None
+    user: str | None = None
+    n: Annotated[int, Meta(ge=1, le=128, description="a whole number from 1 to 128")] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2, description="a number from -2 to 2")] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2, description="a number from -2 to 2")] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20, description="a whole number from 0 to 20")] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1, description="a whole number from 1")] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, description="a whole number from 1")] | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+def read_fields(body: dict[str, Any]) -> ChatCompletionFields:
+    """Return the fields of ``body``. Raises a refusal that names the wrong one."""
+    try:
+        return convert(body, ChatCompletionFields)
+    except Invalid as error:
+        raise as_refusal(error) from None
+
+
+def read_request(
+    context: RequestContext, body: dict[str, Any], fields: ChatCompletionFields, model: str
+) -> ChatRequest:
+    """Return what to ask ``model``. Raises a refusal that names the wrong field."""
+    try:
+        messages = read_messages(fields.messages)
+    except Invalid as error:
+        raise as_refusal(error) from None
+    if not messages:
+        raise invalid("messages", "messages is empty.")
+    check_conversation(messages, fields.tools, fields.tool_choice, context.settings)
+    stop = fields.stop
+    return ChatRequest(
+        messages=messages,
+        model=model,
+        max_tokens=max_tokens_of(context, body, "max_completion_tokens", "max_tokens"),
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        stop=() if stop is None else (stop,) if isinstance(stop, str) else tuple(stop),
+        tools=fields.tools or None,
+        tool_choice=fields.tool_choice,
+        parallel_tool_calls=fields.parallel_tool_calls,
+        response_format=fields.response_format,
+        reasoning_effort=fields.reasoning_effort,
+        user=fields.user,
+        source=Source(protocol="chat", body=body),
+    )

@@ -1,0 +1,35 @@
+"""The usage object of chat completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from providers.base import UsageDetails
+from streamserver.log.records import Done, TokenUsage
+
+_NOTHING = TokenUsage(0, 0, 0, estimated=True)
+
+
+def usage_fields(done: Done) -> dict[str, Any]:
+    """Return the usage of an answer. Counts that we estimated look like others: the wire has no mark for them."""
+    usage, details = done.usage or _NOTHING, done.usage_details or UsageDetails()
+    fields: dict[str, Any] = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    prompt = _given(
+        cached_tokens=details.cached_tokens,
+        cache_write_tokens=details.cache_write_tokens,
+        audio_tokens=details.audio_prompt_tokens,
+    )
+    completion = _given(reasoning_tokens=details.reasoning_tokens, audio_tokens=details.audio_completion_tokens)
+    if prompt:
+        fields["prompt_tokens_details"] = prompt
+    if completion:
+        fields["completion_tokens_details"] = completion
+    return fields
+
+
+def _given(**counts: int | None) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count is not None}

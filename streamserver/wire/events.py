@@ -1,0 +1,30 @@
+"""Server-Sent Events whose data is one JSON object, as the wires other than the native one have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from providers.jsontext import scalars
+
+_encode = msgspec.json.Encoder().encode
+
+
+def to_json(value: Any) -> bytes:
+    """Return ``value`` as JSON on one line. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _encode(scalars(msgspec.to_builtins(value)))
+
+
+def data_event(data: bytes) -> bytes:
+    """Return an unnamed event. These wires have no ``id:``: openai-python turns each blank line behind one into an
+    empty event and fails (``openai/_streaming.py``, ``SSEDecoder.decode``)."""
+    return b"data: %b\n\n" % data
+
+
+def named_event(name: str, data: bytes) -> bytes:
+    """Return an event with a name, which is also the ``type`` in its data."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)

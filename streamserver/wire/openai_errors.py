@@ -1,0 +1,40 @@
+"""The error bodies of OpenAI's wires: ``{"error": {"message", "type", "param", "code"}}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamserver.core.refusals import Refusal
+from streamserver.log.records import Failed
+from streamserver.wire.base import Answer
+from streamserver.wire.error_forms import OPENAI, retry_headers
+from streamserver.wire.events import to_json
+
+_CONTEXT_LENGTH = "The conversation is longer than the model's context length."
+"""LiteLLM, as a client, recognises the error by these words only."""
+
+
+def error_fields(failed: Failed, *, messages_field: str, with_param: bool = True) -> dict[str, Any]:
+    """Return the ``error`` object of a failure. ``messages_field`` is the wire's name of the conversation."""
+    form = OPENAI[failed.code]
+    param = failed.param
+    if failed.code == "model_not_found":
+        param = "model"
+    elif failed.code == "context_length":
+        param = messages_field
+    message = _CONTEXT_LENGTH if failed.code == "context_length" else failed.message
+    return {"message": message, "type": form.type, "param": param if with_param else None, "code": form.code}
+
+
+def failure_answer(failed: Failed, *, messages_field: str) -> Answer:
+    """Return the HTTP error of a stream that failed before its response was begun."""
+    fields = error_fields(failed, messages_field=messages_field)
+    return Answer(OPENAI[failed.code].status, to_json({"error": fields}), headers=retry_headers(failed))
+
+
+def refusal_answer(refusal: Refusal, request_id: str) -> Answer:
+    """Return the HTTP error of a request that starts no stream."""
+    form = OPENAI[refusal.code]
+    fields = {"message": refusal.detail, "type": form.type, "param": refusal.field, "code": form.code}
+    headers = {**refusal.headers, **retry_headers(refusal)}
+    return Answer(form.status, to_json({"error": fields}), headers=headers)
