@@ -1,23 +1,37 @@
 """A streaming server for language models: tokens over Server-Sent Events, as they are generated."""
 
-import sys
+from __future__ import annotations
 
-from streamserver.version import __version__
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-try:
+from streamserver.import_conflict import explain
+
+if TYPE_CHECKING:
     from streamserver.app import create_app
     from streamserver.config import ConfigError, Settings, load
     from streamserver.config.load import settings
     from streamserver.telemetry.logs import set_up_logs
-except ModuleNotFoundError as error:
-    from streamserver.import_conflict import explain
 
-    hidden = explain(error)
-    if hidden is None:
-        raise
-    if sys.argv[:1] == ["-m"]:  # python -m streamserver, which is still looking for its __main__
-        sys.stderr.write(f"streamserver: {hidden}\n")
-        sys.exit(2)
-    raise hidden from None
-
+__version__ = version("streamserver")
 __all__ = ["ConfigError", "Settings", "__version__", "create_app", "load", "set_up_logs", "settings"]
+
+_MODULES = {
+    "ConfigError": "streamserver.config",
+    "Settings": "streamserver.config",
+    "create_app": "streamserver.app",
+    "load": "streamserver.config",
+    "set_up_logs": "streamserver.telemetry.logs",
+    "settings": "streamserver.config.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: the command line starts before the rest is imported, and handles Ctrl-C by then."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(_MODULES[name]), name)
+    except ModuleNotFoundError as error:
+        raise explain(error) or error from None

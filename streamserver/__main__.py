@@ -1,8 +1,30 @@
-"""``python -m streamserver``."""
+"""The program: ``streamserver``, or ``python -m streamserver``."""
 
+from __future__ import annotations
+
+import signal
 import sys
 
-from streamserver.cli import main
+from streamserver.import_conflict import explain
+
+
+def run() -> int:
+    """Run the command line. Return the exit status.
+
+    Ctrl-C ends the process silently, also during the imports, which take most of the start; what has something to
+    finish sets a handler of its own.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        from streamserver.cli import main
+    except ModuleNotFoundError as error:
+        if (conflict := explain(error)) is None:
+            raise
+        sys.stderr.write(f"streamserver: {conflict}\n")
+        return 2
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

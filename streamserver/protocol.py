@@ -53,7 +53,7 @@ class Protocol(RequestHandler):
             log_crash("a request failed outside the application", exc)
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun")
-        response = web.Response(status=status)
+        response = web.Response(status=status, headers={"Server": "streamserver"})
         response.force_close()
         return response
 

@@ -7,8 +7,8 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Any
 
 from aiohttp import web
@@ -19,19 +19,18 @@ from streamserver.config.settings import Settings
 from streamserver.core.supervisor import Supervisor
 from streamserver.http.context import CONTEXT
 from streamserver.http.services import SERVICES
+from streamserver.listening import BACKLOG
 from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, Server
 from streamserver.telemetry.logs import count_dropped_records, handle_loop_failure
 from streamserver.telemetry.refusals import log_refusal
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
+HANDLED = (*STOPS, signal.SIGHUP)
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
 GOODBYE_SECONDS = 0.3
 POLL_SECONDS = 0.05
 """How often it is looked whether readers have taken what was written."""
-BACKLOG = 4096
-SEND_BUFFER_BYTES = 128 * 1024
-"""What the kernel holds for a reader that takes nothing; it doubles the number. Left alone it may take 4 MiB."""
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 """Python's own, (700, 10, 10), cost 9 % of a short request, and more with each finished stream that is kept."""
 ACCEPTS_PER_TURN = 16
@@ -142,22 +141,6 @@ def raise_descriptor_limit(max_streams: int) -> str | None:
     return None
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises :class:`OSError`."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # connections inherit it
-        sock.bind(address)
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
-
-
 async def accept(runner: web.AppRunner, sock: socket.socket) -> None:
     """Take connections from ``sock``, several in each turn of the loop, until the runner is cleaned up."""
     for each in (sock, *(sock.dup() for _ in range(ACCEPTS_PER_TURN - 1))):
@@ -212,6 +195,17 @@ async def _drained(runner: AppRunner, supervisor: Supervisor, signals: _Signals,
     await runner.wait_flushed(deadline - loop.time(), signals.expedite)
 
 
+@contextmanager
+def hold_signals() -> Iterator[None]:
+    """Hold back the signals that :func:`serve` and the workers handle, until their handlers are there: without it a
+    signal that comes between listening and serving would end the process."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Signals:
     """SIGTERM and SIGINT, for as long as the block runs; after it the process is about to exit, and ignores them.
 
@@ -222,12 +216,13 @@ class _Signals:
         self._loop = loop
         self._first: asyncio.Future[signal.Signals] = loop.create_future()
         self._expedite = expedite
-        self._ours = {*STOPS, *expedite, signal.SIGHUP}
+        self._ours = {*HANDLED, *expedite}
         self.expedite = asyncio.Event()
 
     def __enter__(self) -> _Signals:
         for number in self._ours:
             self._loop.add_signal_handler(number, self._receive, number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._ours)
         return self
 
     def __exit__(self, *exc_info: object) -> None:

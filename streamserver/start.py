@@ -13,6 +13,7 @@ from providers.validation import Invalid
 from streamserver.app import keys_for
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.keys import Keys, KeysError
+from streamserver.listening import check_socket_path
 
 
 def check_start(loaded: Loaded, *, host: str | None, environ: Mapping[str, str] = os.environ) -> Keys:
@@ -27,7 +28,10 @@ def check_start(loaded: Loaded, *, host: str | None, environ: Mapping[str, str] 
         raise ConfigError(loaded.describe_origin(error)) from None
     except KeysError as error:
         raise ConfigError(str(error)) from None
-    _refuse_open_server(loaded.settings, keys, host)
+    if host is not None and loaded.settings.server.unix_socket:
+        _check_socket_path(loaded)  # only this machine can connect, as on loopback
+    else:
+        _refuse_open_server(loaded.settings, keys, host)
     return keys
 
 
@@ -58,6 +62,12 @@ def _check_store_address(address: str) -> None:
         Dialer(address)
     except ValueError:
         raise Invalid("resume.store", 'is no address like "redis://:password@host:6379/0"') from None
+
+
+def _check_socket_path(loaded: Loaded) -> None:
+    path = loaded.settings.server.unix_socket
+    if wrong := check_socket_path(path):
+        raise ConfigError(loaded.describe_origin(Invalid("server.unix_socket", wrong, path)))
 
 
 def _refuse_open_server(settings: Settings, keys: Keys, host: str | None) -> None:

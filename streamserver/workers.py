@@ -65,6 +65,7 @@ class Workers:
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         for number in _HEARD:
             signal.signal(number, _leave_to_the_pipe)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
         self._due = [time.monotonic()] * self._count
         while self._due or self._started:
             self._start_due()

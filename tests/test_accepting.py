@@ -8,8 +8,9 @@ from contextlib import ExitStack, closing
 
 from aiohttp import web
 
+from streamserver.listening import SEND_BUFFER_BYTES, listen
 from streamserver.loop import EventLoop
-from streamserver.runner import SEND_BUFFER_BYTES, AppRunner, accept, listen
+from streamserver.runner import AppRunner, accept
 
 TOGETHER = 64
 TURNS = 20

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from streamserver import create_app, settings
-from streamserver.runner import AppRunner, _transports, accept, listen
+from streamserver.listening import listen
+from streamserver.runner import AppRunner, _transports, accept
 from tests.conftest import StartServer
 
 TOKENS = 100_000

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
+import shlex
 import socket
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from signal import Signals
-from tempfile import TemporaryDirectory
 
 from aiohttp import web
 from loguru import logger
@@ -24,12 +22,14 @@ from providers.validation import Invalid
 from streamserver import __version__
 from streamserver.app import catalog_for, create_app, keys_for, stream_limits
 from streamserver.commands.base import CommandError
+from streamserver.commands.metrics_folder import metrics_folder
 from streamserver.config import Loaded, Settings
 from streamserver.http.keys import Keys
 from streamserver.http.services import SERVICES
+from streamserver.listening import ListenError, listening, name_of
 from streamserver.loop import EventLoop
 from streamserver.reload import Parts, Reloader
-from streamserver.runner import STOPS, listen, raise_descriptor_limit, serve
+from streamserver.runner import STOPS, hold_signals, raise_descriptor_limit, serve
 from streamserver.start import check_start, warnings_of
 from streamserver.telemetry.log_output import write_all
 from streamserver.telemetry.logs import set_up_logs
@@ -51,16 +51,18 @@ def run_server(loaded: Loaded, registry: Registry, load_again: Callable[[], Load
 
 @contextmanager
 def _metrics_of(workers: int) -> Iterator[None]:
-    """Where several workers count together. One needs no file."""
+    """Have several workers count together. One needs no file."""
+    if workers == 1:
+        yield
+        return
     with ExitStack() as stack:
-        if workers > 1:
-            try:
-                folder = stack.enter_context(TemporaryDirectory(prefix="streamserver-metrics-"))
-            except OSError as error:
-                raise CommandError(
-                    f"several workers need a folder for temporary files, and none can be made: {error.strerror}"
-                ) from None
-            share_between_processes(Path(folder))
+        try:
+            folder = stack.enter_context(metrics_folder())
+        except OSError as error:
+            raise CommandError(
+                f"several workers need a folder for temporary files, and none can be made: {error.strerror}"
+            ) from None
+        share_between_processes(folder)
         yield
 
 
@@ -70,8 +72,11 @@ def _serve_with(loaded: Loaded, registry: Registry, keys: Keys, load_again: Call
         app = create_app(settings, registry=registry)
     except Invalid as error:
         raise CommandError(loaded.describe_origin(error)) from None
-    with _listen(settings) as sock:
-        return _serve_on(sock, app, loaded, registry, keys, load_again)
+    try:
+        with hold_signals(), listening(settings.server) as sock:
+            return _serve_on(sock, app, loaded, registry, keys, load_again)
+    except ListenError as error:
+        raise CommandError(str(error)) from None
 
 
 def _serve_on(
@@ -126,33 +131,19 @@ def _parts(settings: Settings, registry: Registry, clock: Clock) -> Parts:
     return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, stream_limits(settings))
 
 
-def _listen(settings: Settings) -> socket.socket:
-    host, port = settings.server.host, settings.server.port
-    try:
-        return listen(host, port)
-    except PermissionError:
-        raise CommandError(f"port {port} needs privileges; choose one from 1024 with --port") from None
-    except (socket.gaierror, UnicodeError):
-        raise CommandError(f"there is no host {host!r} to listen on; see --host") from None
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise CommandError(
-                f"{host}:{port} is in use; choose another port with --port, or stop what listens there"
-            ) from None
-        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-
-
 def _announce(app: web.Application, sock: socket.socket, loaded: Loaded, warnings: Sequence[str]) -> None:
-    """Where it serves, who answers, and what to try."""
-    host, port = sock.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    """Print where the server listens, which provider answers, and what to try."""
+    url = name_of(sock)
     default = app[SERVICES].catalog.default
     lines = [
         f"streamserver {__version__} serves on {url}",
         f"  provider  {default.name} ({default.model})   config  {loaded.source}",
-        f"  page      {url}/",
-        f"  try       curl -N '{url}/api/chat/stream?prompt=hello'",
     ]
+    if sock.family == socket.AF_UNIX:
+        path = shlex.quote(sock.getsockname())
+        lines.append(f"  try       curl -N --unix-socket {path} 'http://localhost/api/chat/stream?prompt=hello'")
+    else:
+        lines += [f"  page      {url}/", f"  try       curl -N '{url}/api/chat/stream?prompt=hello'"]
     if default.reason is not None:
         lines.append(f"  missing   {default.reason}. Set it and start again, or try --provider echo")
     lines += [f"  warning   {warning}" for warning in warnings]

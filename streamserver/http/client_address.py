@@ -22,23 +22,24 @@ _UNKNOWN = "unknown"
 def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
     """The client's address: IPv4, or the /64 of an IPv6, which is what one customer has.
 
-    It is the connection's, unless that is one of ``trusted_proxies`` (addresses or networks): then
-    it is the last one in ``Forwarded`` (RFC 7239) or ``X-Forwarded-For`` that is no trusted
+    It is the connection's, unless that is one of ``trusted_proxies`` (addresses or networks) or comes over a Unix
+    socket: then it is the last one in ``Forwarded`` (RFC 7239) or ``X-Forwarded-For`` that is no trusted
     proxy. What stands left of that anyone could have written. Where both headers are there and
     disagree, one of them is a stranger's: neither is believed.
     """
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    if not isinstance(peer, tuple):
-        return _UNKNOWN  # a Unix socket, or gone
-    if not trusted_proxies:
+    if peer is None:
+        return _UNKNOWN
+    if isinstance(peer, tuple) and not trusted_proxies:
         return _user_of(peer[0])
-    address = _parse(peer[0])
     trusted = _networks(trusted_proxies)
-    if address is None or not _is_in(address, trusted):
+    # A peer on a Unix socket has no address. It is a proxy on this machine, with permission to use the socket.
+    address = _parse(peer[0]) if isinstance(peer, tuple) else None
+    if isinstance(peer, tuple) and (address is None or not _is_in(address, trusted)):
         return _user_of(peer[0])
     said = {_last_untrusted(hops, trusted) for hops in (_forwarded(request), _x_forwarded_for(request)) if hops}
-    found = said.pop() if len(said) == 1 else None
-    return _shown(found or address)
+    found = (said.pop() if len(said) == 1 else None) or address
+    return _UNKNOWN if found is None else _shown(found)
 
 
 def _last_untrusted(hops: list[str], trusted: tuple[_Network, ...]) -> _Address | None:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def load(arguments: argparse.Namespace) -> int:
     except KeyError:
         return _cannot(f"${plan.api_key_env} is not set")
     raise_descriptor_limit(0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server that was started for the test must be ended
     console = Console(stderr=True)
     try:
         with live(plan, console) as show, asyncio.Runner(loop_factory=EventLoop) as runner:

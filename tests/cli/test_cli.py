@@ -219,7 +219,7 @@ def test_other_providers_in_the_folder_are_one_line_that_names_them(tmp_path: Pa
     assert done.stderr.startswith(f"streamserver: {other} hides ")
     assert len(done.stderr.splitlines()) == 1
     done = subprocess.run(
-        (sys.executable, "-c", "import streamserver"),
+        (sys.executable, "-c", "import streamserver; streamserver.create_app"),
         cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False,
     )  # fmt: skip
     assert done.stderr.splitlines()[-1].startswith(f"ImportError: {other} hides "), "whoever imports it may catch it"

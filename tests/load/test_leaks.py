@@ -15,10 +15,11 @@ from streamserver.core.generation import Generation
 from streamserver.core.stream import Stream
 from streamserver.http.responses.sse_response import StreamResponse
 from streamserver.http.services import SERVICES
+from streamserver.listening import listen
 from streamserver.loadtest.plan import Plan
 from streamserver.loadtest.run import perform
 from streamserver.log.memory import MemoryLog
-from streamserver.runner import AppRunner, accept, listen
+from streamserver.runner import AppRunner, accept
 from tests.load.readers import stalled_readers, until
 
 STREAMS = 300

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from streamserver import create_app, settings
 from streamserver.http.services import SERVICES, Services
-from streamserver.runner import AppRunner, listen
+from streamserver.listening import listen
+from streamserver.runner import AppRunner
 
 
 @asynccontextmanager

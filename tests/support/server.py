@@ -137,11 +137,11 @@ async def _announcement(server: ServerProcess) -> None:
     assert server.process.stdout is not None
     try:
         async with asyncio.timeout(START_SECONDS):
-            while not (found := re.search(r"try .*'(http://\S+?:(\d+))/", server.announced)):
+            while not (found := re.search(r"try .*'(http://\S+?(?::(\d+))?)/", server.announced)):
                 line = await server.process.stdout.readline()
                 if not line:
                     raise AssertionError(f"the server did not start:\n{server.announced}{server.log}")
                 server.announced += line.decode()
     except TimeoutError:
         raise AssertionError(f"the server said nothing:\n{server.announced}{server.log}") from None
-    server.url, server.port = found[1], int(found[2])
+    server.url, server.port = found[1], int(found[2] or 0)
