@@ -31,9 +31,9 @@ from streamserver.loop import EventLoop
 from streamserver.reload import Parts, Reloader
 from streamserver.runner import STOPS, hold_signals, raise_descriptor_limit, serve
 from streamserver.start import check_start, warnings_of
+from streamserver.telemetry._prometheus_client import share_between_processes
 from streamserver.telemetry.log_output import write_all
 from streamserver.telemetry.logs import set_up_logs
-from streamserver.telemetry.metrics import share_between_processes
 from streamserver.workers import HURRY, Workers
 
 

@@ -86,6 +86,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "request_id": str,
     "stream_id": str,
     "user": str,
+    "wire": str,
     "provider": str,
     "model": str,
     "status": str,

@@ -1,4 +1,4 @@
-"""Prometheus metrics: one table, from which they are made and the documentation is checked."""
+"""Prometheus metrics, made from one table that the documentation is tested against."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     generate_latest,
-    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -25,11 +24,11 @@ from providers.resilience import Breaker
 from streamserver.core.generation import Outcome
 from streamserver.core.refusals import LIMITS, LimitName
 from streamserver.log.records import Done
+from streamserver.telemetry._prometheus_client import FOLDER_VARIABLE
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
-"""The label of whatever a request or a provider made up: labels are a bounded set."""
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The label for names that a request or a provider made up, so that the set of labels is bounded."""
 
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60)
 _GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5)
@@ -38,7 +37,7 @@ _CANCELS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1)
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A row of the table. ``name`` is without the prefix and without a counter's ``_total``."""
+    """A row of the table. ``name`` has no prefix, and no ``_total`` for a counter."""
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str
@@ -48,7 +47,7 @@ class Metric(msgspec.Struct, frozen=True):
 
     @property
     def full_name(self) -> str:
-        """As Prometheus shows it."""
+        """The name in Prometheus."""
         return f"streamserver_{self.name}{'_total' if self.kind == 'counter' else ''}"
 
 
@@ -56,8 +55,9 @@ METRICS = (
     Metric(
         "counter",
         "streams",
-        "Streams that ended. outcome: done, cancelled or failed; code: the finish reason, or the error's code.",
-        ("provider", "model", "outcome", "code"),
+        "Streams that ended. outcome: done, cancelled or failed; code: the finish reason, or the error's code; "
+        "wire: the protocol of the request.",
+        ("provider", "model", "outcome", "code", "wire"),
     ),
     Metric("gauge", "active_streams", "Streams that are running."),
     Metric("histogram", "ttft_seconds", "From a stream's start to its first token.", ("provider", "model"), _WAITS),
@@ -113,18 +113,10 @@ METRICS = (
 _FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 
-def share_between_processes(folder: Path) -> None:
-    """Keep the values in files in ``folder``, which all workers share: any of them answers for all.
-
-    To be called before any :class:`Metrics` is made, in every process or before they fork.
-    """
-    os.environ[FOLDER_VARIABLE] = str(folder)
-    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
-
-
-class _ByLabels:
-    """A labelled metric's children, found by their labels in one look: prometheus_client checks the labels each time,
-    under a lock, which cost as much as to count. No child is ever removed."""
+class _Children:
+    """The children of a labelled metric, by their labels. prometheus_client checks labels under a lock, which takes as
+    long as counting does: https://github.com/prometheus/client_python/blob/master/prometheus_client/metrics.py
+    (``MetricWrapperBase.labels``). No child is ever removed."""
 
     def __init__(self, metric: Any) -> None:
         self._metric = metric
@@ -138,7 +130,7 @@ class _ByLabels:
 
 
 class Metrics:
-    """The metrics of one application, in a registry of its own. ``refusals`` are the codes of all there are."""
+    """The metrics of one application, in a registry of their own. ``refusals`` are all codes of refusals."""
 
     def __init__(self, refusals: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
@@ -147,7 +139,7 @@ class Metrics:
             ProcessCollector(registry=self._registry)
             PlatformCollector(registry=self._registry)
         made = {metric.name: _make(metric, self._registry) for metric in METRICS}
-        made |= {metric.name: _ByLabels(made[metric.name]) for metric in METRICS if metric.labels}
+        made |= {metric.name: _Children(made[metric.name]) for metric in METRICS if metric.labels}
         self._streams = made["streams"]
         self._ttft = made["ttft_seconds"]
         self._gap = made["inter_token_seconds"]
@@ -174,8 +166,8 @@ class Metrics:
         self._breakers: list[Breaker] = []
 
     def track(self, catalog: Catalog) -> None:
-        """These providers and models, and those known before, are labels by their own names. Who is left out is told
-        of these alone."""
+        """Use the names of these providers and models as labels, besides those tracked before. The open breakers are
+        those of these providers alone."""
         for breaker in self._breakers:
             breaker.watch(None)
         for name in self._models:
@@ -188,27 +180,27 @@ class Metrics:
             self._stuck.labels(each.name)  # a rate needs a zero to begin from
 
     def stream_opened(self) -> None:
-        """A stream is running, until :meth:`stream_closed`."""
+        """Count a running stream, until :meth:`stream_closed`."""
         self._active.inc()
 
     def stream_closed(self) -> None:
         self._active.dec()
 
     def keep(self, size_bytes: int) -> None:
-        """So much is kept of streams that have ended."""
+        """Set how many bytes of ended streams are kept."""
         self._kept.set(size_bytes)
 
     def refused(self, code: str, limit: LimitName | None) -> None:
-        """A request was refused with a problem's ``code``, because of ``limit`` if it was one."""
+        """Count a refused request."""
         self._refusals.labels(code).inc()
         if limit is not None:
             self._limit_hits.labels(limit).inc()
 
     def stream_ended(self, outcome: Outcome) -> None:
-        """Everything that is counted of one stream, at once, when it has ended."""
+        """Count everything about a stream that has ended."""
         provider, model = self._labels(outcome)
         kind, code = _ending(outcome)
-        self._streams.labels(provider, model, kind, code).inc()
+        self._streams.labels(provider, model, kind, code, outcome.wire).inc()
         self._duration.labels(provider, kind).observe(outcome.duration_ms / 1000)
         self._log_bytes.inc(outcome.log_bytes)
         if outcome.ttft_ms is not None:
@@ -231,10 +223,10 @@ class Metrics:
                 self._failures.labels(asked, tried.code).inc()
 
     def render(self) -> bytes:
-        """The metrics in Prometheus' text format: of all workers, where they share."""
+        """Return the metrics in Prometheus' text format, those of all workers if the workers share."""
         if not self._shared:
             return generate_latest(self._registry)
-        _bury_the_dead(Path(self._shared))
+        _drop_dead_workers(Path(self._shared))
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=self._shared)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -264,8 +256,8 @@ def _ending(outcome: Outcome) -> tuple[str, str]:
     return "cancelled" if terminal.code == "cancelled" else "failed", terminal.code
 
 
-def _bury_the_dead(folder: Path) -> None:
-    """What a worker that died was doing, nobody does now."""
+def _drop_dead_workers(folder: Path) -> None:
+    """Drop the gauges of workers that have died."""
     for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*_*.db")}:
         if pid.isdigit() and not _is_alive(int(pid)):
             mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]

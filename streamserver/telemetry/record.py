@@ -23,6 +23,7 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         "request_id": outcome.request_id,
         "stream_id": outcome.stream_id[:6],
         "user": outcome.user or None,
+        "wire": outcome.wire,
         "provider": outcome.provider,
         "model": only_name(outcome.model),
         "status": "done" if isinstance(terminal, Done) else terminal.code,

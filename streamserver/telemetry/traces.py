@@ -136,6 +136,7 @@ def attributes_of(outcome: Outcome) -> dict[str, Any]:
         "streamserver.request_id": outcome.request_id,
         "streamserver.stream": outcome.stream_id[:6],
         "streamserver.user": outcome.user or None,
+        "streamserver.wire": outcome.wire,
         "streamserver.attempts": outcome.attempts,
         "gen_ai.request.stream": True,
         "gen_ai.response.time_to_first_chunk": None if outcome.ttft_ms is None else outcome.ttft_ms / 1000,

@@ -158,7 +158,7 @@ async def test_several_workers_without_a_shared_store_are_refused(tmp_path: Path
 
 async def test_any_of_them_shows_the_metrics_of_all(start_node: StartNode) -> None:
     server = await start(start_node)
-    counted = 'streamserver_streams_total{code="stop",model="echo",outcome="done",provider="echo"} 9.0'
+    counted = 'streamserver_streams_total{code="stop",model="echo",outcome="done",provider="echo",wire="native"} 9.0'
     for _ in range(9):
         async with aiohttp.ClientSession() as session:  # a connection of its own: any worker takes it
             assert (await get_events(session, stream_url(server.url)))[-1].type == "done"

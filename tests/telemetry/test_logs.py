@@ -129,6 +129,7 @@ def test_the_record_of_a_stream_has_the_contracts_fields(set_up: SetUp) -> None:
         "request_id": "r-1",
         "stream_id": "012345",
         "user": "anna",
+        "wire": "native",
         "provider": "echo",
         "model": "m",
         "status": "done",
@@ -363,8 +364,8 @@ def test_record_of_a_stream_has_its_facts_in_its_text_when_logs_are_not_set_up()
     finally:
         logger.remove(sink)
     assert out.getvalue() == (
-        "stream done request_id=r-1 stream_id=012345 user=anna provider=echo model=m finish_reason=stop attempts=1 "
-        "ttft_ms=1.5 duration_ms=20.0 prompt_tokens=3 completion_tokens=4 total_tokens=7 estimated=False\n"
+        "stream done request_id=r-1 stream_id=012345 user=anna wire=native provider=echo model=m finish_reason=stop "
+        "attempts=1 ttft_ms=1.5 duration_ms=20.0 prompt_tokens=3 completion_tokens=4 total_tokens=7 estimated=False\n"
     )
 
 

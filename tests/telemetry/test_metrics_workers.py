@@ -1,4 +1,4 @@
-"""With several workers, whichever answers the scrape answers for all."""
+"""Metrics that several workers share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 WORKER = """
 import sys, pathlib
 from streamserver.telemetry import metrics
-metrics.share_between_processes(pathlib.Path(sys.argv[1]))
+from streamserver.telemetry._prometheus_client import share_between_processes
+share_between_processes(pathlib.Path(sys.argv[1]))
 mine = metrics.Metrics()
 mine.stream_opened()
 mine.stream_opened()
@@ -21,10 +22,10 @@ sys.stdin.readline()
 sys.stdout.write(mine.render().decode())
 """
 
-ASKED = """
+BUSY = """
 import asyncio, sys, pathlib
-from streamserver.telemetry import metrics
-metrics.share_between_processes(pathlib.Path(sys.argv[1]))
+from streamserver.telemetry._prometheus_client import share_between_processes
+share_between_processes(pathlib.Path(sys.argv[1]))
 import aiohttp
 from tests.support.application import running_app
 from tests.support.client import get_events, stream_url
@@ -42,7 +43,7 @@ async def main():
         async with aiohttp.ClientSession() as http:
             for _ in range(3):
                 await get_events(http, stream_url(url))
-        print(core.supervisor.kept_bytes, flush=True)
+        print(core.supervisor._retained.size_bytes, flush=True)
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
 
@@ -65,7 +66,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_any_worker_shows_the_sum_and_a_dead_one_runs_nothing(tmp_path: Path) -> None:
+def test_each_worker_renders_the_sum_without_the_gauges_of_dead_ones(tmp_path: Path) -> None:
     first, second, third = (worker(tmp_path) for _ in range(3))
     for process in (first, second, third):
         assert line_of(process) == "ready"
@@ -75,18 +76,18 @@ def test_any_worker_shows_the_sum_and_a_dead_one_runs_nothing(tmp_path: Path) ->
         shown = process.communicate("\n", timeout=60)[0]
         lines = shown.splitlines()
         running = 2 if process is first else 1
-        assert f"streamserver_active_streams {running}.0" in lines, "one stream each of those that live"
-        assert "streamserver_resumed_total 3.0" in lines, "and what a dead one has counted stays counted"
+        assert f"streamserver_active_streams {running}.0" in lines, "one stream of each living worker"
+        assert "streamserver_resumed_total 3.0" in lines, "counters of a dead worker stay"
         assert 'streamserver_limit_hits_total{limit="tokens"} 3.0' in lines
 
 
-def test_a_worker_that_is_not_scraped_has_what_it_keeps_and_leaves_out_in_the_sum(tmp_path: Path) -> None:
-    asked, scraped = worker(tmp_path, ASKED), worker(tmp_path)
-    kept = int(line_of(asked))
+def test_the_sum_has_the_gauges_of_workers_that_are_not_scraped(tmp_path: Path) -> None:
+    busy, scraped = worker(tmp_path, BUSY), worker(tmp_path)
+    kept = int(line_of(busy))
     assert kept > 0
-    assert line_of(asked) == line_of(scraped) == "ready"
+    assert line_of(busy) == line_of(scraped) == "ready"
     lines = scraped.communicate("\n", timeout=60)[0].splitlines()
-    asked.communicate("\n", timeout=60)
+    busy.communicate("\n", timeout=60)
     assert f"streamserver_kept_log_bytes {kept}.0" in lines
     assert 'streamserver_provider_left_out{provider="failing"} 1.0' in lines
     assert 'streamserver_provider_left_out{provider="echo"} 0.0' in lines

@@ -1,4 +1,4 @@
-"""Who is left out is told of the providers that are configured now."""
+"""The metric of open breakers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def catalog(*names: str) -> Catalog:
     )
 
 
-def leave_out(each: Catalog, name: str) -> None:
+def open_breaker(each: Catalog, name: str) -> None:
     configured = each.get(name)
     assert configured is not None
     for _ in range(FAILURES_TO_OPEN):
@@ -36,34 +36,34 @@ def left_out(metrics: Metrics) -> dict[str, str]:
     return {line.split('"')[1]: line.rpartition(" ")[2] for line in lines}
 
 
-async def test_who_is_not_configured_any_more_is_not_left_out() -> None:
+async def test_provider_is_not_left_out_when_it_is_no_longer_configured() -> None:
     metrics, before, after = Metrics(), catalog("a", "b"), catalog("b")
     metrics.track(before)
-    leave_out(before, "a")
-    leave_out(before, "b")
+    open_breaker(before, "a")
+    open_breaker(before, "b")
     assert left_out(metrics) == {"a": "1.0", "b": "1.0"}
     metrics.track(after)
-    assert left_out(metrics) == {"a": "0.0", "b": "0.0"}, "the new one has not failed yet"
+    assert left_out(metrics) == {"a": "0.0", "b": "0.0"}, "the new b has not failed yet"
     await before.aclose()
     await after.aclose()
 
 
-async def test_who_runs_on_with_an_old_configuration_says_nothing_of_the_new() -> None:
+async def test_breaker_of_a_replaced_catalog_is_not_shown() -> None:
     metrics, before, after = Metrics(), catalog("a"), catalog("a")
     metrics.track(before)
     metrics.track(after)
-    leave_out(before, "a")
+    open_breaker(before, "a")
     assert left_out(metrics) == {"a": "0.0"}
-    leave_out(after, "a")
+    open_breaker(after, "a")
     assert left_out(metrics) == {"a": "1.0"}
     await before.aclose()
     await after.aclose()
 
 
-async def test_who_answers_again_is_left_out_no_more() -> None:
+async def test_provider_is_no_longer_left_out_when_it_answers() -> None:
     metrics, only = Metrics(), catalog("a")
     metrics.track(only)
-    leave_out(only, "a")
+    open_breaker(only, "a")
     only.default.breaker.answered()
     assert left_out(metrics) == {"a": "0.0"}
     await only.aclose()

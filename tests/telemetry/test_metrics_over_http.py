@@ -1,4 +1,4 @@
-"""The metrics answer an operator's questions, and nobody makes up their labels."""
+"""The metrics that a server shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def scrape(http: aiohttp.ClientSession, server: ServerProcess) -> Samples:
 
 
 async def until(http: aiohttp.ClientSession, server: ServerProcess, name: str, value: float, **labels: str) -> Samples:
-    """Scrape until the sample has the value: a stream's end is counted just after its reader has it."""
+    """Scrape until the sample has the value, because a stream is counted just after its reader has the end."""
     async with asyncio.timeout(20):
         while True:
             samples = await scrape(http, server)
@@ -46,7 +46,7 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return f"streamserver_{name}", frozenset(labels.items())
 
 
-async def test_every_question_has_its_number(
+async def test_every_metric_counts_what_it_says(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     async def whole(exchange: Exchange) -> None:
@@ -79,17 +79,17 @@ async def test_every_question_has_its_number(
     stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x")).head()
     await stream.events(2)
     samples = await until(http, server, "active_streams", 1)
-    assert samples[key("streams_total", outcome="done", code="stop", **up)] == 1
+    assert samples[key("streams_total", outcome="done", code="stop", wire="native", **up)] == 1
     stream.close()
     samples = await until(http, server, "active_streams", 0)
     upstream.script = whole
     await get_events(http, stream_url(server.url))
     async with http.get(stream_url(server.url)) as response:
         assert response.status == 429
-    samples = await until(http, server, "streams_total", 2, outcome="done", code="stop", **up)
+    samples = await until(http, server, "streams_total", 2, outcome="done", code="stop", wire="native", **up)
     expected = {
-        key("streams_total", outcome="failed", code="upstream_error", **up): 1,
-        key("streams_total", outcome="cancelled", code="cancelled", **up): 1,
+        key("streams_total", outcome="failed", code="upstream_error", wire="native", **up): 1,
+        key("streams_total", outcome="cancelled", code="cancelled", wire="native", **up): 1,
         key("ttft_seconds_count", **up): 3,
         key("inter_token_seconds_count", **up): 2,
         key("duration_seconds_count", provider="up", outcome="done"): 2,
@@ -115,24 +115,28 @@ async def test_every_question_has_its_number(
 
 
 class BrokenStore(MemoryStore):
-    """A bug of ours."""
+    """A store with a bug."""
 
     async def find(self, stream_id: str) -> Readable | None:
         raise ValueError
 
 
-async def test_a_bug_that_refuses_a_request_is_counted(http: aiohttp.ClientSession) -> None:
+async def test_refusal_is_counted_when_a_bug_caused_it(http: aiohttp.ClientSession) -> None:
     async with running_app(
         {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}, store=BrokenStore()
     ) as (core, url):
-        assert b'streamserver_refusals_total{code="internal"} 0.0' in core.metrics.render(), "a rate begins from it"
+        assert b'streamserver_refusals_total{code="internal"} 0.0' in core.metrics.render(), (
+            "a rate needs a zero to begin from"
+        )
         async with http.get(f"{url}/api/chat/streams/{'x' * 22}") as response:
             assert response.status == 500
             assert (await response.json())["code"] == "internal"
         assert b'streamserver_refusals_total{code="internal"} 1.0' in core.metrics.render()
 
 
-async def test_nobody_makes_up_a_label(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_labels_are_never_values_that_a_client_chose(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server()
     hostile = ['x"} 1\nforged_total 1', "a\\", "\u2028", "\U0001f600"] + [f"made-up-{number}" for number in range(50)]
     for model in hostile:
@@ -141,14 +145,14 @@ async def test_nobody_makes_up_a_label(start_server: StartServer, http: aiohttp.
         async with http.get(f"{server.url}/{model}", headers={"X-Request-ID": "forged_total"}):
             pass
     samples = await until(
-        http, server, "streams_total", 54, provider="echo", model="other", outcome="done", code="stop"
+        http, server, "streams_total", 54, provider="echo", model="other", outcome="done", code="stop", wire="native"
     )
     text = str(samples)
     assert "made-up" not in text and "forged" not in text
     assert {value for _, labels in samples for name, value in labels if name == "model"} == {"other"}
 
 
-async def test_a_reader_that_takes_nothing_is_counted_as_dropped(
+async def test_reader_is_counted_as_dropped_when_it_reads_nothing(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     echo: dict[str, Any] = {"kind": "echo", "delay_ms": 0, "tokens": 400_000}
@@ -166,14 +170,16 @@ async def test_a_reader_that_takes_nothing_is_counted_as_dropped(
     stream.close()
 
 
-async def test_with_keys_the_metrics_need_one(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_metrics_need_a_key_when_keys_are_configured(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server(environ={"STREAMSERVER_KEYS": "prometheus:its-key"})
     for headers, status in (({}, 401), ({"Authorization": "Bearer its-key"}, 200)):
         async with http.get(f"{server.url}/metrics", headers=headers) as response:
             assert response.status == status
 
 
-async def test_a_provider_that_fails_again_and_again_is_seen_to_be_left_out(
+async def test_provider_is_shown_as_left_out_when_it_fails_repeatedly(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     failing = {"kind": "echo", "fail_after": 0, "fail_code": "upstream_unavailable"}

@@ -1,0 +1,35 @@
+"""The parts of prometheus_client that are not in its documentation.
+
+Processes that share their values must say so with an environment variable before prometheus_client is imported, which
+is before the configuration is read: https://github.com/prometheus/client_python/blob/master/prometheus_client/values.py
+(``get_value_class``).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+from prometheus_client import values as _values
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+values: Any = _values
+
+
+def share_between_processes(folder: Path) -> None:
+    """Keep the values of all metrics in files in ``folder``, so that each process can answer for all.
+
+    To be called before any metric is made, in each process or before they fork. With a prometheus_client that does not
+    allow it so late, each process answers for itself alone.
+    """
+    if not (hasattr(values, "ValueClass") and hasattr(values, "MultiProcessValue")):
+        logger.bind(event="misconfigured").warning(
+            "each worker counts its metrics alone, because this version of prometheus_client is not supported; "
+            f"set {FOLDER_VARIABLE} to an empty folder before the start"
+        )
+        return
+    os.environ[FOLDER_VARIABLE] = str(folder)
+    values.ValueClass = values.MultiProcessValue()
