@@ -53,7 +53,7 @@ class TokenCount:
         """Everything until now."""
         stale = self._reported_at != self.pieces
         exact = self._prompt is not None and self._completion is not None and not stale
-        prompt = self._prompt if self._prompt is not None else _tokens_in(self._request)
+        prompt = self._prompt if self._prompt is not None else estimate_prompt_tokens(self._request)
         completion = self._completion or 0
         if stale:
             completion = max(completion, self.pieces, math.ceil(self._chars() / CHARS_PER_TOKEN))
@@ -74,6 +74,7 @@ def _is_count(value: int | None) -> TypeGuard[int]:
     return value is not None and 0 <= value < 2**53
 
 
-def _tokens_in(request: ChatRequest) -> int:
+def estimate_prompt_tokens(request: ChatRequest) -> int:
+    """Return how many tokens a request's text probably has."""
     chars = sum(map(len, request_texts(request.messages, request.tools, request.tool_choice)))
     return max(1, math.ceil(chars / CHARS_PER_TOKEN))

@@ -1,0 +1,1 @@
+"""The API of Anthropic's Messages, under ``/v1/messages``."""

@@ -1,0 +1,113 @@
+"""The fields of a Messages request, and the request that they ask for.
+
+Source: Anthropic's API reference, "Create a Message".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from multidict import CIMultiDictProxy
+
+from providers.base import ChatRequest, Source
+from providers.validation import Invalid, convert
+from streamserver.core.refusals import invalid
+from streamserver.http.apis.messages.tools import read_tool_choice, read_tools
+from streamserver.http.apis.messages.turns import read_turns
+from streamserver.http.apis.wires import as_refusal, max_tokens_of
+from streamserver.http.context import RequestContext
+from streamserver.http.conversation import check_conversation
+
+_LOW_BUDGET, _MEDIUM_BUDGET = 4_000, 16_000
+"""Tokens of a thinking budget below which the effort is ``low``, and ``medium``."""
+
+
+class MessagesFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that are read here. All others reach a provider of the same protocol untouched."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    messages: Annotated[list[dict[str, Any]], Meta(min_length=1, description="a list of at least one message")]
+    max_tokens: Annotated[int, Meta(ge=0, description="a whole number from 1")] | None = None
+    system: str | list[dict[str, Any]] | None = None
+    stream: bool | None = None
+    stop_sequences: list[str] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
+    top_k: Annotated[int, Meta(ge=0, description="a whole number from 0")] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+def read_fields(body: dict[str, Any]) -> MessagesFields:
+    """Return the fields of ``body``. Raises a refusal that names the wrong one."""
+    try:
+        return convert(body, MessagesFields)
+    except Invalid as error:
+        raise as_refusal(error) from None
+
+
+def read_request(
+    context: RequestContext, body: dict[str, Any], fields: MessagesFields, model: str, *, warms_cache: bool
+) -> ChatRequest:
+    """Return what to ask ``model``. Raises a refusal that names the wrong field.
+
+    ``warms_cache``: the provider takes a ``max_tokens`` of 0, which answers nothing and fills its prompt cache.
+    """
+    if fields.max_tokens is None:
+        raise invalid("max_tokens", "max_tokens is missing; expected a whole number from 1.")
+    max_tokens = 0 if fields.max_tokens == 0 and warms_cache else max_tokens_of(context, body, "max_tokens")
+    messages = read_turns(fields.system, fields.messages)
+    tools = read_tools(fields.tools)
+    tool_choice, parallel = read_tool_choice(fields.tool_choice)
+    check_conversation(messages, tools, tool_choice, context.settings)
+    return ChatRequest(
+        messages=messages,
+        model=model,
+        max_tokens=max_tokens,
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        stop=tuple(fields.stop_sequences or ()),
+        tools=tools,
+        tool_choice=tool_choice,
+        parallel_tool_calls=parallel,
+        response_format=_response_format(fields.output_config),
+        reasoning_effort=_effort(fields),
+        user=_user(fields.metadata),
+        source=Source(protocol="messages", body=body, headers=_forwarded(context.http.headers)),
+    )
+
+
+def _forwarded(headers: CIMultiDictProxy[str]) -> dict[str, str]:
+    betas = headers.getall("anthropic-beta", ())
+    return {"anthropic-beta": ",".join(betas)} if betas else {}
+
+
+def _effort(fields: MessagesFields) -> str | None:
+    match (fields.output_config or {}).get("effort"), fields.thinking:
+        case str(effort), _:
+            return effort
+        case _, {"type": "disabled"}:
+            return "none"
+        case _, {"type": "enabled", "budget_tokens": int(budget)}:
+            return "low" if budget < _LOW_BUDGET else "medium" if budget < _MEDIUM_BUDGET else "high"
+        case _:
+            return None
+
+
+def _response_format(output_config: dict[str, Any] | None) -> dict[str, Any] | None:
+    match (output_config or {}).get("format"):
+        case {"type": "json_schema", "schema": dict(schema), **rest}:
+            name = rest.get("name") if isinstance(rest.get("name"), str) else "response"
+            return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
+        case _:
+            return None
+
+
+def _user(metadata: dict[str, Any] | None) -> str | None:
+    user = (metadata or {}).get("user_id")
+    return user if isinstance(user, str) else None

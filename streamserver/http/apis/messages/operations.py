@@ -1,0 +1,25 @@
+"""The OpenAPI operations of Messages."""
+
+from __future__ import annotations
+
+from streamserver.http.apis.chat.operations import vendor_errors
+from streamserver.http.apis.messages.fields import MessagesFields
+from streamserver.http.openapi import OBJECT, Json, content
+from streamserver.http.routing import Components
+
+SCHEMAS = (MessagesFields,)
+
+
+def create(components: Components) -> Json:
+    answer = {"description": "A message, or its events.", **content("application/json", OBJECT)}
+    answer["content"] = {**answer["content"], **content("text/event-stream", {"type": "string"})["content"]}
+    return {"requestBody": _body(), "responses": {"200": answer, **vendor_errors()}}
+
+
+def count_tokens(components: Components) -> Json:
+    answer = {"description": "The count.", **content("application/json", OBJECT)}
+    return {"requestBody": _body(), "responses": {"200": answer, **vendor_errors()}}
+
+
+def _body() -> Json:
+    return {"required": True, **content("application/json", {"$ref": "#/components/schemas/MessagesFields"})}

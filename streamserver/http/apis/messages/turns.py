@@ -1,0 +1,177 @@
+"""The turns of a Messages request, in the form of chat completions."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from providers import opaque
+from providers.base import Message, Opaque, ReasoningBlock
+from streamserver.core.refusals import invalid
+
+_BILLING_HEADER = "x-anthropic-billing-header:"
+"""Claude Code begins its system text with a block that changes with every request: any other vendor's prompt cache
+would never hit (https://github.com/sgl-project/sglang/issues/29169)."""
+_ERROR = "Error: "
+
+
+def read_turns(system: str | list[dict[str, Any]] | None, messages: Sequence[dict[str, Any]]) -> list[Message]:
+    """Return the conversation as messages of chat completions. Raises a refusal that names the wrong field."""
+    read = []
+    if text := _system(system):
+        read.append(Message(role="system", content=text))
+    for number, message in enumerate(messages):
+        read += _read(message, f"messages[{number}]")
+    return read
+
+
+def _system(system: str | list[dict[str, Any]] | None) -> str:
+    if isinstance(system, str) or system is None:
+        return system or ""
+    texts = [_text(block, f"system[{number}]") for number, block in enumerate(system)]
+    if texts and texts[0].startswith(_BILLING_HEADER):
+        texts = texts[1:]
+    return "\n\n".join(filter(None, texts))
+
+
+def _text(block: object, field: str) -> str:
+    if not isinstance(block, dict) or not isinstance(block.get("text"), str):
+        raise invalid(field, "Expected a text block.")
+    text: str = block["text"]
+    return text
+
+
+def _read(message: dict[str, Any], field: str) -> Iterator[Message]:
+    role, content = message.get("role"), message.get("content")
+    if content is None:
+        raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(blocks, list):
+        raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
+    for number, block in enumerate(blocks):
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+            raise invalid(f"{field}.content[{number}]", "Expected a content block with a type.")
+    match role:
+        case "assistant":
+            yield _assistant(blocks, f"{field}.content")
+        case "user":
+            yield from _user(blocks, f"{field}.content")
+        case "system":
+            yield Message(role="system", content="\n\n".join(_text(block, f"{field}.content") for block in blocks))
+        case _:
+            raise invalid(f"{field}.role", "Expected user or assistant.")
+
+
+def _user(blocks: list[dict[str, Any]], field: str) -> Iterator[Message]:
+    """Yield the results of tools, each a turn of its own, and then the rest of the turn."""
+    parts = []
+    for number, block in enumerate(blocks):
+        where = f"{field}[{number}]"
+        if block["type"] == "tool_result":
+            yield _tool_result(block, where)
+        else:
+            parts.append(_part(block, where))
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        yield Message(role="user", content=parts[0]["text"])
+    elif parts:
+        yield Message(role="user", content=parts)
+
+
+def _assistant(blocks: list[dict[str, Any]], field: str) -> Message:
+    texts, reasoning, calls = [], [], []
+    for number, block in enumerate(blocks):
+        match block:
+            case {"type": "thinking", "thinking": str(text)}:
+                reasoning.append(ReasoningBlock(text, _signature(block.get("signature"))))
+            case {"type": "redacted_thinking", "data": str(data)}:
+                reasoning.append(ReasoningBlock("", Opaque("messages", "", {"data": data})))
+            case {"type": "tool_use", "id": str(call_id), "name": str(name)}:
+                function = {"name": name, "arguments": json.dumps(block.get("input") or {})}
+                calls.append({"id": call_id, "type": "function", "function": function})
+            case {"type": "text", "text": str(text)}:
+                texts.append(text)
+            case {"type": "text" | "tool_use" | "thinking"}:
+                raise invalid(f"{field}[{number}]", f"The block of type {block['type']} lacks a field.")
+            case _:
+                texts.append(_text_within(block))
+    content = "".join(texts)
+    return Message(role="assistant", content=content or None, tool_calls=calls or None, reasoning=tuple(reasoning))
+
+
+def _signature(signature: object) -> Opaque | None:
+    """Return the opaque part of a thinking block; None for a block of another vendor, which has no signature."""
+    if not isinstance(signature, str) or not signature:
+        return None
+    return opaque.unseal(signature) or Opaque("messages", "", {"signature": signature})
+
+
+def _tool_result(block: dict[str, Any], field: str) -> Message:
+    call_id, content = block.get("tool_use_id"), block.get("content")
+    if not isinstance(call_id, str) or not call_id:
+        raise invalid(f"{field}.tool_use_id", "Expected the id of a tool call.")
+    parts: str | list[dict[str, Any]]
+    if isinstance(content, list):
+        parts = [_part(each, f"{field}.content[{number}]") for number, each in enumerate(content)]
+        if all(part["type"] == "text" for part in parts):
+            parts = "".join(part["text"] for part in parts)
+    elif content is None or isinstance(content, str):
+        parts = content or ""
+    else:
+        raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
+    if block.get("is_error") is True:
+        parts = _marked_as_error(parts)
+    return Message(role="tool", tool_call_id=call_id, content=parts)
+
+
+def _marked_as_error(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Return a failed tool's result with the mark in its text: other protocols have no field for it."""
+    if isinstance(content, str):
+        return content if content.startswith(_ERROR) else f"{_ERROR}{content}"
+    return [{"type": "text", "text": _ERROR}, *content]
+
+
+def _part(block: object, field: str) -> dict[str, Any]:
+    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+        raise invalid(field, "Expected a content block with a type.")
+    match block:
+        case {"type": "text", "text": str(text)}:
+            part: dict[str, Any] = {"type": "text", "text": text}
+        case {"type": "image", "source": {"type": "base64", "media_type": str(kind), "data": str(data)}}:
+            part = {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+        case {"type": "image", "source": {"type": "url", "url": str(url)}}:
+            part = {"type": "image_url", "image_url": {"url": url}}
+        case {"type": "document", "source": dict(source)}:
+            part = {"type": "file", "file": _file(source, block.get("title"))}
+        case {"type": "text" | "image" | "document" as kind}:
+            raise invalid(field, f"The block of type {kind} lacks a field, or has one of another form.")
+        case _:
+            part = {"type": "text", "text": _text_within(block)}
+    return {**part, "cache_control": block["cache_control"]} if block.get("cache_control") else part
+
+
+def _file(source: dict[str, Any], title: object) -> dict[str, Any]:
+    match source:
+        case {"type": "base64", "media_type": str(kind), "data": str(data)}:
+            url = f"data:{kind};base64,{data}"
+        case {"type": "text", "data": str(text)}:
+            url = f"data:text/plain;base64,{base64.b64encode(text.encode('utf-8', 'replace')).decode()}"
+        case {"type": "url", "url": str(url)}:
+            pass
+        case _:
+            return {"file_id": source.get("file_id")}  # a provider of another protocol refuses it
+    return {"file_data": url, "filename": title if isinstance(title, str) else "document"}
+
+
+def _text_within(value: object) -> str:
+    """Return the texts inside a block that only its vendor knows, such as a search result in the history."""
+    match value:
+        case {"text": str(text)}:
+            return text
+        case dict():
+            return "\n".join(filter(None, map(_text_within, (value.get("content"), value.get("source")))))
+        case list():
+            return "\n".join(filter(None, map(_text_within, value)))
+        case _:
+            return ""

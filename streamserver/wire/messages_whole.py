@@ -1,0 +1,55 @@
+"""A whole message, put together from its events as the SDKs do it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+
+def whole_message(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the message that ``events`` make up, with every field that they have."""
+    message: dict[str, Any] = {}
+    blocks: dict[int, dict[str, Any]] = {}
+    inputs: dict[int, str] = {}
+    for event in events:
+        match event:
+            case {"type": "message_start", "message": dict(started)}:
+                message = started
+            case {"type": "content_block_start", "index": int(index), "content_block": dict(block)}:
+                blocks[index] = block
+            case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)} if index in blocks:
+                if delta.get("type") == "input_json_delta":
+                    inputs[index] = inputs.get(index, "") + str(delta.get("partial_json") or "")
+                else:
+                    _add_delta(blocks[index], delta)
+            case {"type": "message_delta"}:
+                message.update(event.get("delta") or {})
+                usage = {name: value for name, value in (event.get("usage") or {}).items() if value is not None}
+                message["usage"] = {**(message.get("usage") or {}), **usage}
+    for index, text in inputs.items():
+        if text:
+            blocks[index]["input"] = _input(text)
+    message["content"] = [blocks[index] for index in sorted(blocks)]
+    return message
+
+
+def _add_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
+    match delta:
+        case {"type": "text_delta", "text": str(text)}:
+            block["text"] = block.get("text", "") + text
+        case {"type": "thinking_delta", "thinking": str(text)}:
+            block["thinking"] = block.get("thinking", "") + text
+        case {"type": "signature_delta", "signature": str(signature)}:
+            block["signature"] = signature
+        case {"type": "citations_delta", "citation": citation}:
+            block["citations"] = [*(block.get("citations") or ()), citation]
+
+
+def _input(text: str) -> dict[str, Any]:
+    """Return a tool's input. It must be an object; text that is none is handed out under ``raw``."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {"raw": text}
