@@ -165,7 +165,12 @@ def store_for(settings: Settings) -> Store:
     running = settings.timeouts.total + resume.attach_seconds + resume.max_grace_seconds
     lifetimes = Lifetimes(running=running, ended=resume.retention_seconds)
     try:
-        return RedisStore(resume.store, lifetimes=lifetimes, max_readers=settings.limits.max_readers_per_stream)
+        return RedisStore(
+            resume.store,
+            lifetimes=lifetimes,
+            max_readers=settings.limits.max_readers_per_stream,
+            ending_wait_seconds=resume.ending_wait_seconds,
+        )
     except ValueError:
         raise Invalid("resume.store", 'is no address like "redis://:password@host:6379/0"') from None
 

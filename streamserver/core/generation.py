@@ -154,9 +154,12 @@ class Generation:
         self.end(terminal)
 
     def end(self, terminal: Terminal, *, stuck: bool = False) -> None:
-        """Close the log with ``terminal``, unless it has ended already. ``stuck``: the provider has not let go."""
-        if self._log.close(terminal):
-            self._on_end(self._outcome(terminal, stuck))
+        """Close the log with ``terminal``, unless it was closed before. ``stuck``: the provider keeps its connection.
+
+        A shared log may end with another record, if other nodes took this one for dead: that is the outcome then.
+        """
+        now, usage = self._clock.time(), terminal.usage
+        self._log.close(terminal, lambda ending: self._on_end(self._outcome(ending, stuck, now, usage)))
 
     def stopped(self) -> Failed:
         """The terminal record of a generation that was stopped."""
@@ -265,9 +268,8 @@ class Generation:
     def _elapsed_ms(self, until: float) -> float:
         return round((until - self._began) * 1000, 1)
 
-    def _outcome(self, terminal: Terminal, stuck: bool) -> Outcome:
+    def _outcome(self, terminal: Terminal, stuck: bool, now: float, usage: TokenUsage | None) -> Outcome:
         provider, model = self._answering
-        now = self._clock.time()
         return Outcome(
             stream_id=self._log.stream_id,
             request_id=self._log.start.request_id,
@@ -283,7 +285,7 @@ class Generation:
             stop_ms=None if self._stopped is None or stuck else (now - self._stopped) * 1000,
             pieces=self._tokens.pieces,
             log_bytes=self._log.size_bytes,
-            usage=terminal.usage,
+            usage=usage,
             detail=self._detail,
             stuck=stuck,
             maybe_billed=self._maybe_billed,

@@ -135,6 +135,10 @@ class Stream:
                 await asyncio.wait((self.task, deadline), return_when=asyncio.FIRST_COMPLETED)
         if not self.ended:
             self._end_at_deadline()
+        if not self.ended:  # the store has not accepted the ending yet
+            ended = asyncio.Event()
+            self.log.subscribe(ended.set)
+            await ended.wait()
 
     def fence(self) -> None:
         """End the stream here too, after other nodes have ended it and told their readers ``producer_lost``."""
@@ -142,7 +146,7 @@ class Stream:
 
     def cancel(self, code: str, *, abandoned: bool = False) -> None:
         """Cancel the generation, whose terminal record will have ``code``. Does nothing if it is ending."""
-        if self.generation is None or self.stopping:
+        if self.generation is None or self.stopping or self.log.proposed is not None:
             return
         self._cancel_abandonment_timer()
         self.generation.stop(code, abandoned=abandoned)

@@ -172,9 +172,9 @@ class Streams:
         return None
 
     def _charge(self, account: str, quota: Quota, stream: Stream) -> None:
-        terminal = stream.log.terminal
-        if terminal is not None and terminal.usage is not None:
-            self.limiter.charge(account, quota, terminal.usage.total_tokens)
+        ending = stream.log.proposed  # a fence, which other nodes write, does not know the usage
+        if ending is not None and ending.usage is not None:
+            self.limiter.charge(account, quota, ending.usage.total_tokens)
 
 
 def _check_fingerprint(claim: Claim, claimed: Claimed) -> None:

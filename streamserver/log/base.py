@@ -9,7 +9,7 @@ from streamserver.log.records import Piece, Record, Start, Terminal
 
 
 class LogFull(Exception):
-    """The next piece would pass ``resume.max_log_bytes``."""
+    """The next piece would exceed ``resume.max_log_bytes``."""
 
 
 class Log(Protocol):
@@ -17,11 +17,12 @@ class Log(Protocol):
 
     Guarantees:
 
-    - Records have offsets from 0, rising by one, without holes; a record never changes.
-      Record 0 is a :class:`~streamserver.log.records.Start`.
-    - The last record of a closed log is its one :data:`~streamserver.log.records.Terminal`; nothing follows it.
-    - A reader that takes from an offset sees every record from there once, in order. How fast
-      it reads is nobody else's business: the writer never waits.
+    - Records have offsets from 0, rising by one, without holes; a record never changes, with the exception that
+      :meth:`accept` names. Record 0 is a :class:`~streamserver.log.records.Start`.
+    - The last record of a log that has ended is its one :data:`~streamserver.log.records.Terminal`; nothing follows it.
+    - A reader that takes from an offset sees every record from there once, in order. The writer never waits for a
+      reader.
+    - Where a store decides about endings (:meth:`share`), no reader sees an ending before the store has accepted it.
     """
 
     stream_id: str
@@ -30,42 +31,62 @@ class Log(Protocol):
     def start(self) -> Start: ...
 
     @property
+    def proposed(self) -> Terminal | None:
+        """The ending that the writer has chosen, None before it has. Nothing is appended from then on."""
+        ...
+
+    @property
     def terminal(self) -> Terminal | None:
-        """The terminal record, None while the log is open."""
+        """The terminal record, None until the log has ended."""
         ...
 
     @property
     def size_bytes(self) -> int:
-        """The text held, and an overhead per record; what ``resume.max_log_bytes`` bounds."""
+        """The size of the text, and an overhead per record; ``resume.max_log_bytes`` bounds it."""
         ...
 
     def __len__(self) -> int:
-        """How many records there are; the offset of the next one."""
+        """Return the number of records that readers can take, which is the offset of the next one."""
         ...
 
     def append(self, record: Piece) -> bool:
-        """Add a piece and wake the readers. False, and nothing added, if the log is closed.
+        """Add a piece and wake the readers. Return False, and add nothing, if an ending has been proposed.
 
-        Raises :class:`LogFull`, with nothing added; an end has room in any log.
+        Raises :class:`LogFull`, with nothing added; a terminal record fits into any log.
         """
         ...
 
-    def close(self, terminal: Terminal) -> bool:
-        """End the log and wake the readers. False, and nothing changed, if it had ended before:
-        of several who try at once, one decides."""
+    def close(self, terminal: Terminal, on_closed: Callable[[Terminal], object] | None = None) -> bool:
+        """Propose an ending. Return False, and change nothing, if one was proposed or accepted before.
+
+        The log ends, and its readers wake, when the ending is accepted: at once, unless the log is shared. Then
+        ``on_closed`` is called with the terminal record that the log has got, which may be another one.
+        """
+        ...
+
+    def share(self, on_proposed: Callable[[], object]) -> None:
+        """Let a store decide about the ending: from now on :meth:`close` calls ``on_proposed`` instead of accepting."""
+        ...
+
+    def accept(self, terminal: Terminal) -> None:
+        """End the log with ``terminal``, and wake the readers.
+
+        If it had ended with another record, that one is replaced. This happens only to an ending that local readers
+        were told while the store was away.
+        """
         ...
 
     def take(self, offset: int, limit: int) -> Sequence[Record]:
-        """The records from ``offset`` on, ``limit`` of them at most: fewer only if there are no more yet."""
+        """Return the records from ``offset`` on, ``limit`` of them at most; fewer only if there are no more yet."""
         ...
 
     def subscribe(self, wake: Callable[[], object]) -> None:
-        """Have ``wake`` called once, by the event loop, after the next append or close.
+        """Have the event loop call ``wake`` once, after the next append or the end.
 
-        To be called when :meth:`take` has given all there is, in the same turn of the event loop.
+        To be called when :meth:`take` has returned all there is, in the same turn of the event loop.
         """
         ...
 
     def unsubscribe(self, wake: Callable[[], object]) -> None:
-        """Forget ``wake``. If the log has grown already, it may be called yet."""
+        """Forget ``wake``. It may still be called if the log has grown already."""
         ...

@@ -12,26 +12,41 @@ from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Piece,
 
 
 class MemoryLog:
-    """A list, and what wakes those who wait for its next record. See :class:`~streamserver.log.base.Log`."""
+    """A list of records, and the callbacks that wait for the next one. See :class:`~streamserver.log.base.Log`."""
 
-    __slots__ = ("_call_soon", "_max_bytes", "_records", "_waiters", "size_bytes", "start", "stream_id", "terminal")
+    __slots__ = (
+        "_call_soon",
+        "_max_bytes",
+        "_on_closed",
+        "_on_proposed",
+        "_records",
+        "_waiters",
+        "proposed",
+        "size_bytes",
+        "start",
+        "stream_id",
+        "terminal",
+    )
 
     def __init__(self, start: Start, max_bytes: float = math.inf) -> None:
         self.stream_id = start.stream_id
         self.start = start
+        self.proposed: Terminal | None = None
         self.terminal: Terminal | None = None
         self.size_bytes = RECORD_OVERHEAD_BYTES
         self._max_bytes = max_bytes
         self._records: list[Record] = [start]
         self._waiters: list[Callable[[], object]] = []
         self._call_soon: Callable[[Callable[[], object]], object] | None = None
-        """The event loop's. To ask which loop runs is a system call, in Python before 3.12."""
+        """The event loop's method. Asking which loop runs is a system call in Python before 3.12."""
+        self._on_closed: Callable[[Terminal], object] | None = None
+        self._on_proposed: Callable[[], object] | None = None
 
     def __len__(self) -> int:
         return len(self._records)
 
     def append(self, record: Piece) -> bool:
-        if self.terminal is not None:
+        if self.proposed is not None:
             return False
         if isinstance(record, (Frame, BlockEnd)):
             size = self.size_bytes + RECORD_OVERHEAD_BYTES + _opaque_bytes(record)
@@ -46,15 +61,35 @@ class MemoryLog:
         self._wake()
         return True
 
-    def close(self, terminal: Terminal) -> bool:
+    def close(self, terminal: Terminal, on_closed: Callable[[Terminal], object] | None = None) -> bool:
         assert isinstance(terminal, (Done, Failed))
-        if self.terminal is not None:
+        if self.proposed is not None:
             return False
-        self.terminal = terminal
+        self.proposed = terminal
         self.size_bytes += RECORD_OVERHEAD_BYTES
+        self._on_closed = on_closed
+        if self._on_proposed is None:
+            self.accept(terminal)
+        else:
+            self._on_proposed()
+        return True
+
+    def share(self, on_proposed: Callable[[], object]) -> None:
+        self._on_proposed = on_proposed
+
+    def accept(self, terminal: Terminal) -> None:
+        if self.terminal is not None:
+            self.terminal = self._records[-1] = terminal
+            return
+        if self.proposed is None:
+            self.proposed = terminal
+            self.size_bytes += RECORD_OVERHEAD_BYTES
+        self.terminal = terminal
         self._records.append(terminal)
         self._wake()
-        return True
+        on_closed, self._on_closed = self._on_closed, None
+        if on_closed is not None:
+            on_closed(terminal)
 
     def take(self, offset: int, limit: int) -> Sequence[Record]:
         return self._records[offset : offset + limit]

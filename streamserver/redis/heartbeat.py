@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from loguru import logger
 from redis.exceptions import ResponseError
 
 from streamserver.core.error_codes import failed
-from streamserver.log.codec import encode
 from streamserver.redis.connection import Command, Link
+from streamserver.redis.fences import fence
 from streamserver.redis.inbox import opened
 from streamserver.redis.keys import (
     BEAT_SECONDS,
-    FENCE,
     GAP_SECONDS,
     LEASE_SECONDS,
     PRESENCE_MS,
@@ -22,7 +21,7 @@ from streamserver.redis.keys import (
     log_key,
     node_key,
 )
-from streamserver.redis.remote_readers import Audience
+from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import RemoteStream, Replicas
 from streamserver.redis.replicator import Lifetimes
 from streamserver.store.base import AWAY_SECONDS, StoreUnavailable
@@ -53,12 +52,22 @@ class Lives:
 class Pulse:
     """The one regular job of a process: a heartbeat, and a look at those of others."""
 
-    def __init__(self, link: Link, node: str, replicas: Replicas, audience: Audience, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self,
+        link: Link,
+        node: str,
+        replicas: Replicas,
+        remote_readers: RemoteReaders,
+        lifetimes: Lifetimes,
+        on_data_lost: Callable[[], object],
+    ) -> None:
         self._link = link
         self._node = node
         self._replicas = replicas
-        self._audience = audience
+        self._remote_readers = remote_readers
         self._lifetimes = lifetimes
+        self._on_data_lost = on_data_lost
+        self.has_inbox = False
         self._lives = Lives()
         self._count = 0
         self._heard_since: tuple[int, float] = (0, 0.0)
@@ -91,12 +100,15 @@ class Pulse:
         self._refused = False
         if replies[1] == 0:
             self._link.submit(opened(self._node), ("PEXPIRE", inbox_key(self._node), PRESENCE_MS))
+            if self.has_inbox:
+                self._on_data_lost()
+        self.has_inbox = True
         now = asyncio.get_running_loop().time()
-        self._count_audience(now)
+        self._count_remote_readers(now)
         beats = dict(zip(nodes, replies[2 : 2 + len(nodes)], strict=True))
         dead = self._lives.look(beats, now)
         if dead:
-            await self._bury([stream for stream in watched if stream.node in dead])
+            await self._fence_lost([stream for stream in watched if stream.node in dead])
         for stream, exists in zip(watched, replies[2 + len(nodes) :], strict=True):
             self._replicas.check_vanished(stream, exists != 0, now)
         if self._count % 3 == 0:
@@ -113,27 +125,24 @@ class Pulse:
             self._refused = True
             logger.bind(event="store", error_type=type(refusal).__name__).warning("the store takes nothing")
 
-    def _count_audience(self, now: float) -> None:
+    def _count_remote_readers(self, now: float) -> None:
         epoch, since = self._heard_since
         if epoch != self._link.epoch or now - since > GAP_SECONDS:
-            self._audience.excuse_silence(now)
+            self._remote_readers.excuse_silence(now)
         self._heard_since = (self._link.epoch, now)
-        self._audience.forget_silent(now - 2 * LEASE_SECONDS)
+        self._remote_readers.forget_silent(now - 2 * LEASE_SECONDS)
 
-    async def _bury(self, streams: Sequence[RemoteStream]) -> None:
-        """End the streams of a dead producer. Redis takes one such end; all read that one."""
+    async def _fence_lost(self, streams: Sequence[RemoteStream]) -> None:
+        """End the streams of a dead producer. Redis accepts one such ending of each; all readers read that one."""
         logger.bind(event="producer_lost", streams=len(streams)).warning("a node is gone; its streams are ended")
         commands: list[Command] = []
         for stream in streams:
-            last = encode([failed("producer_lost", request_id=stream.log.start.request_id)])
-            key = log_key(stream.id)
-            commands.append(("XADD", key, "NOMKSTREAM", FENCE, "r", last))
-            commands.append(("PEXPIRE", key, self._lifetimes.ended_ms))
-        replies = await self._link.submit(*commands)
+            start = stream.log.start
+            last = failed("producer_lost", request_id=start.request_id)
+            commands.append(fence(start, last, stream.node, stream.grace_seconds))
+            commands.append(("PEXPIRE", log_key(stream.id), self._lifetimes.ended_ms))
+        await self._link.submit(*commands)
         await self._replicas.refresh(streams)
-        for stream, reply in zip(streams, replies[::2], strict=True):
-            if reply is None:  # Redis has lost the log, and nobody can write it again
-                stream.log.close(failed("producer_lost", request_id=stream.log.start.request_id))
 
     def _give_up_late(self) -> None:
         since = self._link.down_since

@@ -15,7 +15,9 @@ LEASE_SECONDS = 2.1
 GAP_SECONDS = 1.0
 """Who has not looked for so long cannot say what it would have seen."""
 LINGER_SECONDS = 2.0
-"""How long Redis keeps at least what its producer keeps no more: readers remote_readers are still fetching its end."""
+"""How long Redis keeps a log at least after its producer has forgotten it, for readers that still fetch its end."""
+SETTLE_SECONDS = 2.0
+"""How long a Redis that lost data may still lack what the nodes are about to write again."""
 PRESENCE_MS = 30_000
 """After so long Redis forgets a process that is gone."""
 

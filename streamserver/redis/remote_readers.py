@@ -1,4 +1,4 @@
-"""Who reads this process's streams on other nodes."""
+"""The readers of this process's streams on other nodes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from streamserver.store.base import Local
 
 
-class Audience:
-    """Readers remote_readers, as their nodes tell us: at each change, and every now and then all of them.
+class RemoteReaders:
+    """Counts of readers, as their nodes report them: each change, and regularly all of them.
 
-    Nothing has to be taken back by hand: who is not told of again does not count.
+    A reader that is not reported again stops counting, so that no lost message has to be corrected.
     """
 
     def __init__(self, local: Local) -> None:
@@ -18,31 +18,35 @@ class Audience:
         self._counts: dict[str, dict[str, int]] = {}
         """Stream → node → readers."""
         self._heard: dict[str, float] = {}
-        """Node → when it last told us."""
+        """Node → when its last report came."""
+
+    def has(self, stream_id: str) -> bool:
+        """Return whether the stream is read on another node."""
+        return stream_id in self._counts
 
     def nodes_of(self, stream_id: str) -> Iterable[str]:
-        """Where the stream is read."""
+        """Return the nodes on which the stream is read."""
         return self._counts.get(stream_id, ())
 
     def change(self, node: str, counts: Mapping[str, int], now: float) -> None:
-        """``node`` has so many readers of each of these streams."""
+        """Set how many readers ``node`` has of each of these streams."""
         self._heard[node] = now
         for stream_id, readers in counts.items():
             self._set(node, stream_id, readers)
 
     def replace(self, node: str, counts: Mapping[str, int], now: float) -> None:
-        """``node`` has these readers of ours, and no others."""
+        """Set how many readers ``node`` has of these streams; it has none of any other."""
         gone = [stream_id for stream_id, nodes in self._counts.items() if node in nodes and stream_id not in counts]
         self.change(node, {**dict.fromkeys(gone, 0), **counts}, now)
 
     def forget_silent(self, before: float) -> None:
-        """Drop the readers of nodes that have told nothing since ``before``: they are dead."""
+        """Drop the readers of nodes that have reported nothing since ``before``: they are dead."""
         for node in [node for node, heard in self._heard.items() if heard < before]:
             self.replace(node, {}, before)
             del self._heard[node]
 
     def excuse_silence(self, now: float) -> None:
-        """Nobody could tell us anything until ``now``."""
+        """Restart every node's lease: no report could arrive until ``now``."""
         self._heard = dict.fromkeys(self._heard, now)
 
     def _set(self, node: str, stream_id: str, readers: int) -> None:

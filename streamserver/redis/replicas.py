@@ -17,6 +17,7 @@ from streamserver.log.codec import Unreadable, decode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.redis.connection import Command, Link
+from streamserver.redis.fences import Fences
 from streamserver.redis.inbox import Message, Readers, Stop
 from streamserver.redis.keys import FENCE, log_key
 from streamserver.store.base import StoreLost, StoreUnavailable
@@ -40,10 +41,12 @@ Post: TypeAlias = Callable[[str, Message], None]
 class ReplicaLog(MemoryLog):
     """A copy of a log, whose readers can be sent away when it cannot be told how it goes on."""
 
-    __slots__ = ("lost",)
+    __slots__ = ("fenced", "lost")
 
     def __init__(self, start: Start) -> None:
         super().__init__(start)
+        self.fenced = False
+        """It ended with a fence."""
         self.lost = False
         """Its readers are sent away."""
 
@@ -55,6 +58,7 @@ class ReplicaLog(MemoryLog):
         for entry_id, fields in entries:
             records = decode(fields[1])
             if entry_id == FENCE:
+                self.fenced = self.terminal is None
                 self._add(records)
                 continue
             first = int(entry_id.partition(b"-")[0]) - len(records)
@@ -157,9 +161,10 @@ class Replicas:
     What is not read any more is not kept: the registry holds no stream by itself.
     """
 
-    def __init__(self, link: Link, node: str, post: Post, max_readers: int) -> None:
+    def __init__(self, link: Link, node: str, post: Post, fences: Fences, max_readers: int) -> None:
         self._link = link
         self._node = node
+        self._fences = fences
         self._streams: WeakValueDictionary[str, RemoteStream] = WeakValueDictionary()
         self._grown: set[str] = set()
         self._work = asyncio.Event()
@@ -195,6 +200,7 @@ class Replicas:
                 known = self._streams[stream_id] = self._made_from(entries)
             except Unreadable:
                 raise StoreUnavailable from None
+            self._remember_fence(known)
         await self.refresh([known])
         return None if known.node == self._node and not known.ended else known
 
@@ -269,6 +275,12 @@ class Replicas:
             stream.log.send_away()
         else:
             stream.log.resume()
+            self._remember_fence(stream)
+
+    def _remember_fence(self, stream: RemoteStream) -> None:
+        log = stream.log
+        if log.fenced and log.terminal is not None:
+            self._fences.remember(log.start, log.terminal, stream.node, stream.grace_seconds)
 
     def check_vanished(self, stream: RemoteStream, exists: bool, now: float) -> None:
         """Its producer lives: if Redis does not have the log for long, nobody keeps it any more."""

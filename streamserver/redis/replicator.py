@@ -1,4 +1,4 @@
-"""Copies this process's logs to Redis."""
+"""Replication of this process's logs to Redis."""
 
 from __future__ import annotations
 
@@ -12,105 +12,138 @@ from loguru import logger
 from redis.exceptions import ResponseError
 
 from streamserver.log.codec import decode, encode
-from streamserver.log.records import Record, Terminal
+from streamserver.log.records import Done, Failed, Terminal
 from streamserver.redis.connection import Command, Link
+from streamserver.redis.fences import Fences
 from streamserver.redis.inbox import Grown, posted
 from streamserver.redis.keys import FENCE, LINGER_SECONDS, log_key
 from streamserver.redis.publication import Publication
-from streamserver.redis.remote_readers import Audience
-from streamserver.store.base import Produced, StoreUnavailable
+from streamserver.redis.remote_readers import RemoteReaders
+from streamserver.redis.replicated_log import ReplicatedLog
+from streamserver.store.base import Claimed, Produced, StoreUnavailable
 
-ENTRY_RECORDS = 256
-"""As many records go into one entry."""
+GATHER_SECONDS = 0.005
+"""How long records wait for those of other streams, unless a reader on another node waits for them."""
 BATCH_BYTES = 1024 * 1024
-"""So much, and one entry more, goes out at once, of all streams: heartbeats must not wait long behind it."""
+"""How much is sent at once, of all streams, and one entry more: other commands must not wait long behind it."""
 BATCH_QUESTIONS = 1000
+TIMER_SLACK_SECONDS = 0.01
+"""A timer may fire earlier by the resolution of the loop's clock."""
 REFUSED_SECONDS = 0.5
-"""Redis is full, or read-only: when to try again."""
+"""How long to wait before the next try when Redis is full or read-only."""
 
 
 def is_out_of_order(refusal: ResponseError) -> bool:
-    """Redis has an entry of that id, or a later one: the fence, perhaps."""
+    """Return whether Redis has an entry of that id, or a later one: perhaps a fence."""
     return "equal or smaller" in str(refusal) or "exhausted the last possible ID" in str(refusal)
 
 
 class Lifetimes:
-    """How long Redis keeps a log: while it runs, and after its end; in seconds."""
+    """How long Redis keeps a log, while it runs and after its end; in seconds."""
 
     def __init__(self, *, running: float, ended: float) -> None:
         self.running_ms = max(1, round((running + ended) * 1000))
         self.ended_ms = round(max(LINGER_SECONDS, ended) * 1000)
 
 
-class _Copy:
-    """A log, and how much of it is in Redis."""
+class Replicator:
+    """Copies every log of this process to Redis; its writers never wait for it.
 
-    __slots__ = ("epoch", "publication", "stored", "stream", "wake")
+    The new records of all logs go out together: at once if a reader on another node waits for any of them, or a log
+    has ended, else within :data:`GATHER_SECONDS`. Of each log one entry is under way at a time. Its id is the number of
+    records up to its end, so that a second sending is refused; after a new connection Redis is asked first what it has.
+    So no hole can appear. What Redis has lost is written again.
 
-    def __init__(self, stream: Produced, publication: Publication, stored: int, epoch: int) -> None:
-        self.stream = stream
-        self.publication = publication
-        self.stored = stored
-        self.epoch = epoch
-        """The connection on which ``stored`` was last known to be true."""
-        self.wake: Callable[[], None] | None = None
-        """What its log will call at the next record."""
-
-
-class Mirror:
-    """Every log of this process, copied out behind its back.
-
-    A log's next entry is sent when the one before has arrived, with all that came meanwhile. Its id says how
-    many records there are with it, so that a second sending is refused, and after a new connection Redis is asked
-    first what it has: no hole can appear. What it has lost is written again.
+    An ending is hidden from readers until Redis has accepted it, for ``ending_wait_seconds`` at the most. If another
+    node has fenced the log, the fence is the ending.
     """
 
-    def __init__(self, link: Link, audience: Audience, node: str, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self,
+        link: Link,
+        remote_readers: RemoteReaders,
+        node: str,
+        *,
+        lifetimes: Lifetimes,
+        fences: Fences,
+        ending_wait_seconds: float,
+        on_data_lost: Callable[[], object],
+    ) -> None:
+        """``on_data_lost`` is called when Redis lacks a log that it had."""
         self._link = link
-        self._audience = audience
+        self._remote_readers = remote_readers
         self._node = node
         self._lifetimes = lifetimes
-        self._copies: dict[str, _Copy] = {}
-        self._behind: dict[str, _Copy] = {}
+        self._fences = fences
+        self._ending_wait_seconds = ending_wait_seconds
+        self._on_data_lost = on_data_lost
+        self._logs: dict[str, ReplicatedLog] = {}
+        self._behind: dict[str, ReplicatedLog] = {}
+        self._claims: dict[str, ReplicatedLog] = {}
+        """By idempotency key."""
+        self._settled_at = 0.0
+        self._loop = asyncio.get_running_loop()
         self._work = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._done = asyncio.Event()
         self._done.set()
 
     def __len__(self) -> int:
-        return len(self._copies)
+        return len(self._logs)
 
     def add(self, stream: Produced, publication: Publication, epoch: int) -> None:
-        """Go on with a stream that was published in ``epoch``."""
-        copy = self._copies[stream.id] = _Copy(stream, publication, 1, epoch)
-        self._arm(copy)
+        """Replicate a stream that was published in ``epoch``."""
+        log = self._logs[stream.id] = ReplicatedLog(stream, publication, epoch)
+        if publication.claim is not None:
+            self._claims[publication.claim.key] = log
+        stream.log.share(partial(self._on_proposed, log))
+        self._update(log)
 
     def forget(self, stream_id: str) -> None:
-        """Its producer keeps the stream no more. What of it is still to be written has a moment for that."""
-        copy = self._copies.get(stream_id)
-        # Not whether it is noted as behind: that may come a moment later than this.
-        if copy is not None and len(copy.stream.log) > copy.stored:
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._drop, stream_id)
+        """Stop replicating a stream that is not retained any more. What is still to be written has a moment for it."""
+        log = self._logs.get(stream_id)
+        # `_behind` does not tell: a record may be noted there a turn of the loop later.
+        if log is not None and log.is_behind:
+            self._loop.call_later(LINGER_SECONDS, self._drop, stream_id)
         else:
             self._drop(stream_id)
 
-    def _drop(self, stream_id: str) -> None:
-        self._behind.pop(stream_id, None)
-        copy = self._copies.pop(stream_id, None)
-        if copy is not None and copy.wake is not None:
-            copy.stream.log.unsubscribe(copy.wake)
+    def claimed(self, key: str) -> Claimed | None:
+        """Return which of this process's streams claimed an idempotency key."""
+        log = self._claims.get(key)
+        claim = None if log is None else log.publication.claim
+        return None if log is None or claim is None else Claimed(log.stream.id, claim.fingerprint)
 
-    def check_all(self) -> None:
-        """Redis may have lost something."""
-        for copy in self._copies.values():
-            self._mark(copy)
+    def release(self, key: str, claimed: Claimed) -> None:
+        """Forget a claim, so that it is not written again."""
+        if self.claimed(key) == claimed:
+            self._claims.pop(key).publication.claim = None
 
-    async def until_done(self) -> None:
+    def check_all(self, *, settled_at: float = 0.0) -> None:
+        """Compare every log with what Redis has. If Redis has lost data, endings wait until ``settled_at``."""
+        self._settled_at = max(self._settled_at, settled_at)
+        for log in self._logs.values():
+            log.epoch = 0
+            self._behind[log.stream.id] = log
+        if self._behind:
+            self._done.clear()
+            self._work.set()
+        if settled_at:
+            self._loop.call_at(settled_at + TIMER_SLACK_SECONDS, self.expedite)
+
+    def expedite(self) -> None:
+        """Send at once what has been gathered."""
+        if self._behind:
+            self._work.set()
+
+    async def wait_done(self) -> None:
         """Wait until everything has arrived."""
-        await asyncio.sleep(0)  # for what has just grown to be noted
+        await asyncio.sleep(0)  # records appended in this turn are noted in the next one
+        self.expedite()
         await self._done.wait()
 
     async def run(self) -> None:
-        """Copy, for ever."""
+        """Replicate, for ever."""
         while True:
             await self._work.wait()
             await self._link.until_up()
@@ -119,119 +152,179 @@ class Mirror:
                 await self._verify()
                 await self._send()
             except StoreUnavailable:
-                pass
-            if self._behind:
                 self._work.set()
-            else:
+            if not self._behind:
                 self._done.set()
 
-    def _mark(self, copy: _Copy) -> None:
-        self._behind[copy.stream.id] = copy
+    def close(self) -> None:
+        """Tell local readers the endings that still wait for the store."""
+        for log in list(self._logs.values()):
+            log.tell_ending()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_proposed(self, log: ReplicatedLog) -> None:
+        log.ending_timer = self._loop.call_later(self._ending_wait_seconds, log.tell_ending)
+        self._mark(log)
+
+    def _on_grown(self, log: ReplicatedLog) -> None:
+        log.wake = None
+        if self._logs.get(log.stream.id) is log:
+            self._update(log)
+
+    def _update(self, log: ReplicatedLog) -> None:
+        """Note whether something is left to be sent, or wait for the next record."""
+        if log.is_behind:
+            self._mark(log)
+            return
+        self._behind.pop(log.stream.id, None)
+        if log.stream.log.proposed is None and log.wake is None:
+            log.wake = partial(self._on_grown, log)
+            log.stream.log.subscribe(log.wake)
+
+    def _mark(self, log: ReplicatedLog) -> None:
+        self._behind[log.stream.id] = log
         self._done.clear()
+        if log.stream.log.proposed is not None or self._remote_readers.has(log.stream.id):
+            self._work.set()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(GATHER_SECONDS, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
         self._work.set()
 
-    def _arm(self, copy: _Copy) -> None:
-        """Note what is left to do, or wait for the next record."""
-        log = copy.stream.log
-        if len(log) > copy.stored:
-            self._mark(copy)
+    def _drop(self, stream_id: str) -> None:
+        self._behind.pop(stream_id, None)
+        log = self._logs.pop(stream_id, None)
+        if log is None:
             return
-        self._behind.pop(copy.stream.id, None)
-        if log.terminal is None and copy.wake is None:
-            copy.wake = partial(self._grown, copy)
-            log.subscribe(copy.wake)
-
-    def _grown(self, copy: _Copy) -> None:
-        copy.wake = None
-        if self._copies.get(copy.stream.id) is copy:
-            self._mark(copy)
+        log.stop_watching()
+        claim = log.publication.claim
+        if claim is not None and self._claims.get(claim.key) is log:
+            del self._claims[claim.key]
+        log.tell_ending()
 
     async def _verify(self) -> None:
         """Ask what Redis has of the logs that were last written on another connection."""
         epoch = self._link.epoch
-        copies = [copy for copy in self._behind.values() if copy.epoch != epoch][:BATCH_QUESTIONS]
-        if not copies:
+        logs = [log for log in self._behind.values() if log.epoch != epoch]
+        if not logs:
             return
-        commands: list[Command] = [("XREVRANGE", log_key(copy.stream.id), "+", "-", "COUNT", 1) for copy in copies]
+        self._continue_with(logs[BATCH_QUESTIONS:])
+        logs = logs[:BATCH_QUESTIONS]
+        # The last entry may be a fence, and the one before it the ending.
+        commands: list[Command] = [("XREVRANGE", log_key(log.stream.id), "+", "-", "COUNT", 2) for log in logs]
         refused = False
-        for copy, reply in zip(copies, await self._link.submit(*commands, epoch=epoch), strict=True):
+        for log, reply in zip(logs, await self._link.submit(*commands, epoch=epoch), strict=True):
             if isinstance(reply, ResponseError):
                 refused = True
-                continue
-            copy.epoch = epoch
-            self._learn(copy, reply)
+            elif self._logs.get(log.stream.id) is log:
+                log.epoch = epoch
+                self._learn(log, reply)
         if refused:
-            await asyncio.sleep(REFUSED_SECONDS)
+            await self._pause()
 
-    def _learn(self, copy: _Copy, last: list[tuple[bytes, list[bytes]]]) -> None:
+    def _learn(self, log: ReplicatedLog, last: list[tuple[bytes, list[bytes]]]) -> None:
+        """Compare a log with the last entries that Redis has of it, the newest first."""
+        log.may_end_at = self._settled_at
         if last and last[0][0] == FENCE:
-            self._fenced(copy, decode(last[0][1][1])[-1])
-            return
-        copy.stored = int(last[0][0].partition(b"-")[0]) if last else 0
-        self._arm(copy)
+            ending = decode(last[0][1][1])[-1]
+            last = last[1:]
+            if not last or not isinstance(decode(last[0][1][1])[-1], Done | Failed):
+                assert isinstance(ending, Done | Failed)
+                self._on_fenced(log, ending)
+                return
+        stored = int(last[0][0].partition(b"-")[0]) if last else 0
+        self._note_stored(log, stored)
 
-    def _fenced(self, copy: _Copy, terminal: Record) -> None:
-        """Others took this process for dead, and have told their readers."""
-        self._drop(copy.stream.id)
-        if not copy.stream.ended:
-            assert isinstance(terminal, Terminal)
-            logger.bind(event="fenced", stream_id=copy.stream.id[:6]).warning("another node ended this stream")
-            copy.stream.fence()
+    def _on_fenced(self, log: ReplicatedLog, fence: Terminal) -> None:
+        """End a log that other nodes have ended, in the same way."""
+        stream = log.stream
+        ending = stream.log
+        log.stop_waiting()
+        self._fences.remember(ending.start, fence, self._node, stream.grace_seconds)
+        logger.bind(event="fenced", stream_id=stream.id[:6]).warning("another node ended this stream")
+        if ending.proposed is not None:
+            ending.accept(fence)
+        else:
+            ending.share(lambda: ending.accept(fence))
+            stream.fence()
+        self._drop(stream.id)
 
     async def _send(self) -> None:
-        epoch = self._link.epoch
-        copies: list[tuple[_Copy, int]] = []
+        epoch, now = self._link.epoch, self._loop.time()
+        sent: list[tuple[ReplicatedLog, int]] = []
         entries: list[list[Command]] = []
         room = BATCH_BYTES
-        for copy in list(self._behind.values()):
-            if copy.epoch != epoch:
-                continue
-            records = copy.stream.log.take(copy.stored, ENTRY_RECORDS)
+        behind = [log for log in self._behind.values() if log.epoch == epoch]
+        for number, log in enumerate(behind, 1):
+            records = log.next_records(now)
+            if not records:
+                continue  # an ending that waits until other nodes have written their fences again
             data = encode(records)
-            copies.append((copy, copy.stored + len(records)))
-            entries.append(self._entry(copy, len(records), data))
+            sent.append((log, log.stored + len(records)))
+            entries.append(self._entry(log, log.stored + len(records), data))
             room -= len(data)
             if room <= 0:
+                self._continue_with(behind[number:])
                 break
-        if not copies:
+        if not sent:
             return
-        replies = await self._link.submit(*chain(*entries), *self._wakes(copies), epoch=epoch)
+        replies = await self._link.submit(*chain(*entries), *self._notifications(sent), epoch=epoch)
         refused = False
-        for (copy, stored), entry in zip(copies, entries, strict=True):
-            refused = self._sent(copy, stored, replies[0]) or refused
+        for (log, stored), entry in zip(sent, entries, strict=True):
+            refused = self._on_reply(log, stored, replies[0]) or refused
             replies = replies[len(entry) :]
         if refused:
-            await asyncio.sleep(REFUSED_SECONDS)
+            await self._pause()
 
-    def _sent(self, copy: _Copy, stored: int, reply: Any) -> bool:
-        """Take note of the reply to an entry. True if Redis takes nothing at the moment."""
-        if self._copies.get(copy.stream.id) is not copy:
+    def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> bool:
+        """Note the reply to an entry. Return True if Redis accepts nothing at the moment."""
+        if self._logs.get(log.stream.id) is not log:
             return False
         if isinstance(reply, ResponseError):
-            copy.epoch = 0  # whatever it is, ask what is there
+            log.epoch = 0  # ask what Redis has
+            self._work.set()
             return not is_out_of_order(reply)
-        copy.stored = 0 if reply is None else stored
-        self._arm(copy)
+        self._note_stored(log, 0 if reply is None else stored)
         return False
 
-    def _entry(self, copy: _Copy, records: int, data: bytes) -> list[Command]:
-        stream, lifetime = copy.stream, self._lifetimes.running_ms
-        key, count = log_key(stream.id), copy.stored + records
-        ended = stream.ended and count == len(stream.log)
-        if ended:
+    def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
+        if stored < log.stored:
+            self._on_data_lost()
+            log.may_end_at = self._settled_at
+        log.stored = stored
+        if log.is_whole_with(stored):
+            log.accept()
+        if self._logs.get(log.stream.id) is log:
+            self._update(log)
+
+    async def _pause(self) -> None:
+        self._work.set()
+        await asyncio.sleep(REFUSED_SECONDS)
+
+    def _continue_with(self, logs: list[ReplicatedLog]) -> None:
+        if logs:
+            self._work.set()
+
+    def _entry(self, log: ReplicatedLog, stored: int, data: bytes) -> list[Command]:
+        key, lifetime = log_key(log.stream.id), self._lifetimes.running_ms
+        is_last = log.is_whole_with(stored)
+        if is_last:
             lifetime = self._lifetimes.ended_ms
         expiry: Command = ("PEXPIRE", key, lifetime)
-        if copy.stored:
-            entry: Command = ("XADD", key, "NOMKSTREAM", f"{count}-0", "r", data)
-            return [entry, expiry] if ended else [entry]
-        about = ("n", self._node, "g", str(stream.grace_seconds))
-        again = copy.publication.write_again(stream, lifetime)
-        return [("XADD", key, f"{count}-0", "r", data, *about), expiry, *again]
+        if log.stored:
+            entry: Command = ("XADD", key, "NOMKSTREAM", f"{stored}-0", "r", data)
+            return [entry, expiry] if is_last else [entry]
+        origin = ("n", self._node, "g", str(log.stream.grace_seconds))
+        again = log.publication.write_again(log.stream, lifetime)
+        return [("XADD", key, f"{stored}-0", "r", data, *origin), expiry, *again]
 
-    def _wakes(self, copies: list[tuple[_Copy, int]]) -> list[Command]:
-        """One message to each node that reads any of what has grown."""
+    def _notifications(self, sent: list[tuple[ReplicatedLog, int]]) -> list[Command]:
+        """Return one message to each node that reads any of what was sent."""
         grown: dict[str, list[str]] = {}
-        for copy, _ in copies:
-            for node in self._audience.nodes_of(copy.stream.id):
-                grown.setdefault(node, []).append(copy.stream.id)
+        for log, _ in sent:
+            for node in self._remote_readers.nodes_of(log.stream.id):
+                grown.setdefault(node, []).append(log.stream.id)
         return [posted(node, Grown(streams)) for node, streams in grown.items()]

@@ -13,14 +13,24 @@ from redis.exceptions import ResponseError
 from streamserver.core.error_codes import failed
 from streamserver.log.codec import encode
 from streamserver.redis.connection import Command, Dialer, Link, Replies
+from streamserver.redis.fences import Fences
 from streamserver.redis.heartbeat import Pulse
 from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, posted
-from streamserver.redis.keys import FENCE, LINGER_SECONDS, claim_key, inbox_key, log_key, name_key, node_key
-from streamserver.redis.outbox import Errands
+from streamserver.redis.keys import (
+    FENCE,
+    LINGER_SECONDS,
+    SETTLE_SECONDS,
+    claim_key,
+    inbox_key,
+    log_key,
+    name_key,
+    node_key,
+)
+from streamserver.redis.outbox import Outbox
 from streamserver.redis.publication import Publication, bind, claimed_from, look_up
-from streamserver.redis.remote_readers import Audience
+from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import Replicas
-from streamserver.redis.replicator import Lifetimes, Mirror
+from streamserver.redis.replicator import Lifetimes, Replicator
 from streamserver.store.base import Claim, Claimed, Local, Produced, Readable, StoreUnavailable
 from streamserver.telemetry.tracebacks import log_crash
 
@@ -28,8 +38,8 @@ START_SECONDS = 5.0
 """How long a start waits for Redis before it goes on without."""
 FLUSH_SECONDS = 3.0
 """How long an end waits for what is still to be written."""
-SETTLE_SECONDS = 2.0
-"""After a restart Redis may lack what its writers are about to write again."""
+
+SETTLE_POLL_SECONDS = 0.1
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -37,23 +47,37 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 class RedisStore:
     """See :class:`~streamserver.store.base.Store`."""
 
-    def __init__(self, url: str, *, lifetimes: Lifetimes, max_readers: int) -> None:
-        """Raises :class:`ValueError` for a ``url`` that is none of a Redis."""
+    def __init__(self, url: str, *, lifetimes: Lifetimes, max_readers: int, ending_wait_seconds: float = 5.0) -> None:
+        """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""
         self._dialer = Dialer(url)
         self._node = secrets.token_urlsafe(12)
         self._lifetimes = lifetimes
         self._link = Link(self._dialer, self._on_up)
-        self._replicas = Replicas(self._link, self._node, self._post, max_readers)
+        self._ending_wait_seconds = ending_wait_seconds
+        self._fences = Fences(lifetimes.ended_ms, lambda: asyncio.get_running_loop().time())
+        self._replicas = Replicas(self._link, self._node, self._post, self._fences, max_readers)
         self._inbox = Inbox(self._dialer, self._node, self._receive)
         self._settled_at = 0.0
-        self._errands = Errands(self._link)
+        """When Redis has again what it lost."""
+        self._probe: Command = ("EXISTS", inbox_key(self._node))
+        self._outbox = Outbox(self._link)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, local: Local) -> None:
         self._local = local
-        self._audience = Audience(local)
-        self._mirror = Mirror(self._link, self._audience, self._node, self._lifetimes)
-        pulse = Pulse(self._link, self._node, self._replicas, self._audience, self._lifetimes)
+        self._remote_readers = RemoteReaders(local)
+        self._replicator = Replicator(
+            self._link,
+            self._remote_readers,
+            self._node,
+            lifetimes=self._lifetimes,
+            fences=self._fences,
+            ending_wait_seconds=self._ending_wait_seconds,
+            on_data_lost=self._on_data_lost,
+        )
+        self._heartbeat = Pulse(
+            self._link, self._node, self._replicas, self._remote_readers, self._lifetimes, self._on_data_lost
+        )
         self._keep("link", self._link.run)
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -62,9 +86,9 @@ class RedisStore:
             logger.bind(event="store").warning("started without the store: new streams are refused until it is there")
         for name, job in (
             ("inbox", self._inbox.run),
-            ("mirror", self._mirror.run),
+            ("replicator", self._replicator.run),
             ("replicas", self._replicas.run),
-            ("pulse", pulse.run),
+            ("heartbeat", self._heartbeat.run),
         ):
             self._keep(name, job)
 
@@ -77,7 +101,7 @@ class RedisStore:
             self._abandon(stream)
             raise
         if holder is None:
-            self._mirror.add(stream, publication, epoch)
+            self._replicator.add(stream, publication, epoch)
         return claimed_from(holder)
 
     async def bind(self, name: str, stream_id: str) -> None:
@@ -85,9 +109,10 @@ class RedisStore:
 
     async def lookup(self, name: str) -> str | None:
         while True:
-            (found,) = await self._ask(look_up(name))
-            if found is not None or not await self._unsettled():
-                return None if found is None else str(found, "ascii")
+            stream_id, inbox = await self._ask(look_up(name), self._probe)
+            if stream_id is not None or self._is_settled(inbox):
+                return None if stream_id is None else str(stream_id, "ascii")
+            await asyncio.sleep(SETTLE_POLL_SECONDS)
 
     async def unbind(self, name: str) -> None:
         await self._ask(("DEL", name_key(name)))
@@ -95,22 +120,30 @@ class RedisStore:
     async def find(self, stream_id: str) -> Readable | None:
         while True:
             found = await self._replicas.find(stream_id)
-            if found is not None or not await self._unsettled():
+            if found is not None:
                 return found
+            (inbox,) = await self._ask(self._probe)
+            if self._is_settled(inbox):
+                return None
+            await asyncio.sleep(SETTLE_POLL_SECONDS)
 
     async def recall(self, key: str) -> Claimed | None:
         while True:
-            (value,) = await self._ask(("GET", claim_key(key)))
-            if value is not None or not await self._unsettled():
+            value, inbox = await self._ask(("GET", claim_key(key)), self._probe)
+            if value is not None or self._is_settled(inbox):
                 return claimed_from(value)
+            if (own := self._replicator.claimed(key)) is not None:
+                return own  # Redis has lost it, and is about to get it again
+            await asyncio.sleep(SETTLE_POLL_SECONDS)
 
     async def release(self, key: str, claimed: Claimed) -> None:
         value = f"{claimed.stream_id} {claimed.fingerprint}"
+        self._replicator.release(key, claimed)
         await self._ask(("EVAL", _RELEASE, 1, claim_key(key), value))
 
     def forget(self, stream_id: str) -> None:
-        self._mirror.forget(stream_id)
-        self._errands.send(stream_id, _expiry(log_key(stream_id)))
+        self._replicator.forget(stream_id)
+        self._outbox.send(stream_id, _expiry(log_key(stream_id)))
 
     async def back(self) -> None:
         await self._link.until_up()
@@ -120,11 +153,12 @@ class RedisStore:
             return
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self._mirror.until_done()
+                await self._replicator.wait_done()
                 await self._link.submit(("DEL", node_key(self._node), inbox_key(self._node)))
         except (TimeoutError, StoreUnavailable):
             logger.bind(event="store").warning("ended before everything had reached the store")
-        self._errands.close()
+        self._replicator.close()
+        self._outbox.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,8 +181,9 @@ class RedisStore:
                 self._replicas.wake(streams)
             case Readers(node, counts, of_all):
                 now = asyncio.get_running_loop().time()
-                (self._audience.replace if of_all else self._audience.change)(node, counts, now)
-                # What came between its last look and this message it was not told of.
+                (self._remote_readers.replace if of_all else self._remote_readers.change)(node, counts, now)
+                self._replicator.expedite()
+                # That node was not notified of what came between its last look and this message.
                 self._post(node, Grown(list(counts)))
             case Stop(stream_id):
                 stream = self._local.find(stream_id)
@@ -157,23 +192,32 @@ class RedisStore:
 
     def _on_up(self, restarted: bool) -> None:
         if restarted:
-            self._settled_at = asyncio.get_running_loop().time() + SETTLE_SECONDS
-        self._mirror.check_all()
+            self._on_data_lost()
+        self._replicator.check_all()
         self._replicas.wake_all()
-        self._errands.send_again()
+        self._outbox.send_again()
 
-    async def _unsettled(self) -> bool:
-        """True, after a moment, if Redis may yet learn what it does not have."""
-        if asyncio.get_running_loop().time() >= self._settled_at:
-            return False
-        await asyncio.sleep(0.1)
-        return True
+    def _on_data_lost(self) -> None:
+        """Write again what Redis may have lost: fences first, which decide about the logs."""
+        now = asyncio.get_running_loop().time()
+        if now < self._settled_at:
+            return
+        self._settled_at = now + SETTLE_SECONDS
+        for stream_id, commands in self._fences:
+            self._outbox.send(f"fence of {stream_id}", *commands)
+        self._replicator.check_all(settled_at=self._settled_at)
+
+    def _is_settled(self, inbox: int) -> bool:
+        """Return whether Redis lacks nothing that it had. It has this process's ``inbox``, unless it lost its data."""
+        if not inbox and self._heartbeat.has_inbox:
+            self._on_data_lost()
+        return asyncio.get_running_loop().time() >= self._settled_at
 
     def _abandon(self, stream: Produced) -> None:
         """It may have become known, and been found by its key, though nobody will ever generate it: who reads it
         is told to try again."""
         key, last = log_key(stream.id), failed("producer_lost", request_id=stream.log.start.request_id)
-        self._errands.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expiry(key))
+        self._outbox.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expiry(key))
 
     def _keep(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._spawn(name, _for_ever(name, job))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from providers.base import Delta, Reasoning, Text, ToolCall
 from streamserver.log.base import Log
-from streamserver.log.records import RECORD_OVERHEAD_BYTES, Record, Start
+from streamserver.log.records import RECORD_OVERHEAD_BYTES, Record, Start, Terminal
 from tests.support.records import DONE, FAILED, START, deltas
 
 MakeLog = Callable[[Start], Log]
@@ -91,6 +91,47 @@ class LogContract:
         assert log.close(FAILED) is False
         assert log.terminal == DONE
         assert log.take(0, MANY) == [START, DONE]
+
+    def test_closing_calls_back_with_the_terminal_record(self, log: Log) -> None:
+        closed: list[Terminal] = []
+        log.close(DONE, closed.append)
+        log.close(FAILED, closed.append)
+        assert closed == [DONE]
+
+    def test_a_shared_log_hides_its_ending_until_it_is_accepted(self, log: Log) -> None:
+        proposals: list[Terminal | None] = []
+        closed: list[Terminal] = []
+        log.share(lambda: proposals.append(log.proposed))
+        log.append(Text("a"))
+        assert log.close(DONE, closed.append) is True
+        assert proposals == [DONE] and closed == []
+        assert log.terminal is None and len(log) == 2 and log.take(0, MANY) == [START, Text("a")]
+        assert log.append(Text("b")) is False and log.close(FAILED) is False
+        log.accept(DONE)
+        assert closed == [DONE] and log.terminal == DONE and log.take(0, MANY) == [START, Text("a"), DONE]
+
+    async def test_a_shared_log_wakes_its_readers_when_the_ending_is_accepted(self, log: Log) -> None:
+        log.share(lambda: None)
+        woken: list[int] = []
+        log.subscribe(lambda: woken.append(len(log)))
+        log.close(DONE)
+        await asyncio.sleep(0)
+        assert woken == []
+        log.accept(DONE)
+        await asyncio.sleep(0)
+        assert woken == [2]
+
+    @pytest.mark.parametrize("told", [False, True])
+    def test_the_accepted_ending_counts_whatever_was_proposed_or_told(self, log: Log, told: bool) -> None:
+        closed: list[Terminal] = []
+        log.share(lambda: None)
+        log.close(DONE, closed.append)
+        if told:
+            log.accept(DONE)
+        size = log.size_bytes
+        log.accept(FAILED)
+        assert log.terminal == FAILED and log.take(0, MANY) == [START, FAILED] and len(log) == 2
+        assert closed == [DONE if told else FAILED] and log.size_bytes == size
 
     def test_nothing_follows_the_terminal_record(self, log: Log) -> None:
         log.append(Text("a"))

@@ -13,18 +13,19 @@ from tests.support.nodes import Node
 class RedisNode(Node):
     """A node over the Redis at ``url``."""
 
-    def __init__(self, url: str) -> None:
-        self.redis_store = RedisStore(url, lifetimes=Lifetimes(running=60, ended=60), max_readers=20)
+    def __init__(self, url: str, *, ending_wait_seconds: float = 60) -> None:
+        lifetimes = Lifetimes(running=60, ended=60)
+        self.redis_store = RedisStore(url, lifetimes=lifetimes, max_readers=20, ending_wait_seconds=ending_wait_seconds)
         super().__init__(self.redis_store)
 
     async def settled(self) -> None:
         async with asyncio.timeout(20):
-            await self.redis_store._mirror.until_done()
+            await self.redis_store._replicator.wait_done()
 
 
-async def node_at(stack: AsyncExitStack, port: int) -> RedisNode:
-    """A node over the Redis at ``port``, or at a proxy before it; it ends with ``stack``."""
-    node = RedisNode(f"redis://127.0.0.1:{port}/0")
+async def node_at(stack: AsyncExitStack, port: int, *, ending_wait_seconds: float = 60) -> RedisNode:
+    """Start a node over the Redis at ``port``, or at a proxy before it; it ends with ``stack``."""
+    node = RedisNode(f"redis://127.0.0.1:{port}/0", ending_wait_seconds=ending_wait_seconds)
     await node.begin()
     stack.push_async_callback(node.store.aclose)
     return node

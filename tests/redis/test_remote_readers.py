@@ -7,7 +7,7 @@ import pytest
 from streamserver.log.memory import MemoryLog
 from streamserver.redis.heartbeat import Lives
 from streamserver.redis.keys import BEAT_SECONDS, GAP_SECONDS, LEASE_SECONDS
-from streamserver.redis.remote_readers import Audience
+from streamserver.redis.remote_readers import RemoteReaders
 from tests.support.nodes import Written
 from tests.support.records import START
 
@@ -48,7 +48,7 @@ def test_silence_that_nobody_watched_is_nobodys_death() -> None:
 @pytest.mark.parametrize("excused", [True, False])
 def test_readers_of_a_silent_node_count_no_more_unless_nobody_could_hear_it(excused: bool) -> None:
     local = OneStream()
-    audience = Audience(local)
+    audience = RemoteReaders(local)
     audience.change("node", {local.stream.id: 2}, now=0)
     audience.change("other", {local.stream.id: 1}, now=100)
     if excused:

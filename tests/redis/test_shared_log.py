@@ -222,7 +222,7 @@ class TestTroubledRedis:
         assert isinstance(last, Failed) and last.code == "stream_expired"
         assert log_key(log.stream_id) not in await redis.keys()
         store = pair.near.store
-        assert isinstance(store, RedisStore) and len(store._errands) == 0
+        assert isinstance(store, RedisStore) and len(store._outbox) == 0
 
     async def test_who_finds_a_stream_whose_start_is_given_up_is_told_to_try_again(
         self, pair: Pair, monkeypatch: pytest.MonkeyPatch
@@ -317,7 +317,7 @@ class TestTroubledRedis:
         store = pair.near.store
         assert isinstance(store, RedisStore) and isinstance(pair.far.store, RedisStore)
         await until(lambda: not pair.far.store._replicas._streams)  # type: ignore[attr-defined]
-        await until(lambda: len(store._mirror) == 0 and not store._audience._counts)
+        await until(lambda: len(store._replicator) == 0 and not store._remote_readers._counts)
 
 
 async def test_readers_are_sent_away_from_a_log_that_cannot_go_on_and_may_come_back() -> None:

@@ -76,8 +76,8 @@ async def test_after_ten_thousand_finished_streams_the_memory_is_back(
         await until(lambda: not supervisor.retained)
         assert supervisor.active == 0 and supervisor.retained_bytes == 0
         if isinstance(kept, RedisStore):
-            await until(lambda: len(kept._mirror) == 0 and not kept._audience._counts)
-            assert len(kept._mirror) == 0 and not kept._audience._counts and len(kept._replicas) == 0
+            await until(lambda: len(kept._replicator) == 0 and not kept._remote_readers._counts)
+            assert len(kept._replicator) == 0 and not kept._remote_readers._counts and len(kept._replicas) == 0
         after = living()
         assert all(after[name] <= before[name] + 5 for name in OURS), (before, after)
         grown = sys.getallocatedblocks() - blocks

@@ -42,6 +42,7 @@ class Written:
 
     def fence(self) -> None:
         self.lost = True
+        self.log.close(FAILED)
 
 
 class Node:

@@ -18,8 +18,9 @@ class Proxy:
         self.port = 0
         self.accepted = 0
         self.refusing = False
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._asking = asyncio.Event()
+        self._answering = asyncio.Event()
+        self.flow()
         self._turn = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,12 +46,15 @@ class Proxy:
     def accept(self) -> None:
         self.refusing = False
 
-    def hold(self) -> None:
-        """Let nothing through."""
-        self._flowing.clear()
+    def hold(self, *, answers_only: bool = False) -> None:
+        """Let nothing through, or nothing that comes back from the target."""
+        self._answering.clear()
+        if not answers_only:
+            self._asking.clear()
 
     def flow(self) -> None:
-        self._flowing.set()
+        self._asking.set()
+        self._answering.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -71,7 +75,10 @@ class Proxy:
         pair = {writer, far_writer}
         self._writers |= pair
         loop = asyncio.get_running_loop()
-        ways = [loop.create_task(self._pump(reader, far_writer)), loop.create_task(self._pump(far_reader, writer))]
+        ways = [
+            loop.create_task(self._pump(reader, far_writer, self._asking)),
+            loop.create_task(self._pump(far_reader, writer, self._answering)),
+        ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             with suppress(OSError):
@@ -93,10 +100,10 @@ class Proxy:
                 return await asyncio.open_connection("127.0.0.1", self.targets[self._turn % len(self.targets)])
         raise ConnectionRefusedError
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                await self._flowing.wait()
+                await flowing.wait()
                 writer.write(data)
                 await writer.drain()
 

@@ -83,6 +83,11 @@ class RedisProcess:
         async with Redis.from_url(self.url) as client:
             await client.config_set(name, value)
 
+    async def flush(self) -> None:
+        """Remove everything it has."""
+        async with Redis.from_url(self.url) as client:
+            await client.flushall()
+
     async def connections(self) -> int:
         """How many there are, this one among them."""
         async with Redis.from_url(self.url) as client:

@@ -1,0 +1,85 @@
+"""A log of this process, and how much of it Redis has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from streamserver.log.records import Record
+from streamserver.redis.publication import Publication
+from streamserver.store.base import Produced
+
+ENTRY_RECORDS = 256
+"""The maximum number of records in one entry of the log in Redis."""
+
+
+class ReplicatedLog:
+    """The state of one log's replication."""
+
+    __slots__ = ("accepted", "ending_timer", "epoch", "may_end_at", "publication", "stored", "stream", "wake")
+
+    def __init__(self, stream: Produced, publication: Publication, epoch: int) -> None:
+        self.stream = stream
+        self.publication = publication
+        self.stored = 1
+        """How many records Redis has."""
+        self.epoch = epoch
+        """The connection on which ``stored`` was last known to be true."""
+        self.accepted = False
+        """Redis has accepted the ending."""
+        self.may_end_at = 0.0
+        """The loop's time before which no ending is sent: Redis has lost data, perhaps a fence, which the nodes that
+        have seen it write again."""
+        self.ending_timer: asyncio.TimerHandle | None = None
+        """Runs while an ending waits for the store."""
+        self.wake: Callable[[], None] | None = None
+        """The callback that waits for the log's next record."""
+
+    @property
+    def length(self) -> int:
+        """How many records Redis is to have, an ending that no reader sees yet among them."""
+        log = self.stream.log
+        return len(log) + (log.proposed is not None and log.terminal is None)
+
+    @property
+    def is_behind(self) -> bool:
+        return self.stored < self.length
+
+    def next_records(self, now: float) -> Sequence[Record]:
+        """Return the records of the next entry; none if only an ending is left, which may not be sent yet."""
+        log = self.stream.log
+        records = log.take(self.stored, ENTRY_RECORDS)
+        ending = log.proposed
+        if ending is None:
+            return records
+        if log.terminal is None and len(records) < ENTRY_RECORDS:
+            records = [*records, ending]
+        if records and records[-1] is ending and not self.accepted and now < self.may_end_at:
+            return records[:-1]
+        return records
+
+    def is_whole_with(self, stored: int) -> bool:
+        """Whether the first ``stored`` records are all of an ended log."""
+        return self.stream.log.proposed is not None and stored == self.length
+
+    def accept(self) -> None:
+        """Note that Redis has accepted the ending, and tell the readers."""
+        self.accepted = True
+        self.tell_ending()
+
+    def tell_ending(self) -> None:
+        """End the log as its writer proposed, unless it has ended."""
+        self.stop_waiting()
+        log = self.stream.log
+        if log.terminal is None and log.proposed is not None:
+            log.accept(log.proposed)
+
+    def stop_waiting(self) -> None:
+        if self.ending_timer is not None:
+            self.ending_timer.cancel()
+            self.ending_timer = None
+
+    def stop_watching(self) -> None:
+        if self.wake is not None:
+            self.stream.log.unsubscribe(self.wake)
+            self.wake = None
