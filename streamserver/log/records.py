@@ -38,7 +38,7 @@ class Start(msgspec.Struct, frozen=True):
     provider: str
     model: str
     created: int = 0
-    keepalive_seconds: float = 15.0
+    keepalive_seconds: int | float = 15
     wire: str = "native"
     user: str = ""
     options: Mapping[str, Any] = {}
