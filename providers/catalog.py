@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from providers.api_keys import read_api_key
+from providers.api_keys import ApiKey, read_api_key
 from providers.base import ChatRequest, Event, Provider
 from providers.clock import Clock, LoopClock
 from providers.errors import ProviderAuth
 from providers.options import ApiOptions, Context, Options
 from providers.registry import Kind, Registry, UnknownKind
 from providers.resilience import Breaker, Candidate, Fallback, Resilient, Retry
+from providers.routes import ProviderRoute, RoutedTransport, Routes, check_route
 from providers.transport import Transport
 from providers.validation import Invalid, check_address, check_json, convert
 
@@ -107,6 +108,7 @@ def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Opt
     check_address(getattr(converted, "base_url", None), f"{key}.base_url")
     if isinstance(converted, ApiOptions):
         check_json(converted.extra, f"{key}.extra")
+        check_route(converted, key)
     return converted
 
 
@@ -129,11 +131,13 @@ def build_catalog(
     _check_names("provider.default", (default,), tables)
     _check_names("provider.fallback", fallback, tables)
     clock = clock or LoopClock()
+    routes = Routes(environ)
     configured = {}
     for name, table in tables.items():
         options = read_options(name, table, registry)
-        context = _context(name, options, environ, transport)
-        configured[name] = _configure(options, context, registry, policy, clock)
+        route = routes.for_provider(name, options)
+        context = _context(name, options, environ, transport, route)
+        configured[name] = _configure(options, context, route.problem(options), registry, policy, clock)
     configured[default] = _with_fallback(configured[default], [configured[name] for name in fallback])
     return Catalog(configured, default, transport)
 
@@ -147,7 +151,12 @@ def _check_names(key: str, names: Iterable[str], tables: Mapping[str, object]) -
 
 
 def _configure(
-    options: Options, context: Context, registry: Registry, policy: ResiliencePolicy, clock: Clock
+    options: Options,
+    context: Context,
+    problem: str | None,
+    registry: Registry,
+    policy: ResiliencePolicy,
+    clock: Clock,
 ) -> ProviderEntry:
     kind = registry.kind(options.kind)
     provider, reason = _create(kind, options, context)
@@ -159,7 +168,7 @@ def _configure(
         model=options.model or options.kind,
         models=options.models,
         any_model=kind.any_model,
-        reason=reason,
+        reason=reason or problem,
         provider=Resilient(
             provider,
             name=context.name,
@@ -206,21 +215,29 @@ def _with_fallback(default: ProviderEntry, others: Iterable[ProviderEntry]) -> P
     return msgspec.structs.replace(default, provider=Fallback(first, rest))
 
 
-def _context(name: str, options: Options, environ: Mapping[str, str], transport: Transport) -> Context:
+def _context(
+    name: str, options: Options, environ: Mapping[str, str], transport: Transport, route: ProviderRoute
+) -> Context:
     variable = options.api_key_env if isinstance(options, ApiOptions) else None
-    if variable is None:
-        return Context(name, transport)
-    key = read_api_key(variable, environ)
+    key = ApiKey() if variable is None else read_api_key(variable, environ)
+    if not route.is_direct:
+        transport = RoutedTransport(transport, route, key.value)
     return Context(name, transport, api_key=key.value, missing=key.problem)
 
 
-def unusable_keys(
+def not_ready(
     tables: Mapping[str, Mapping[str, Any]], registry: Registry, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the name of each provider whose key is set and cannot be used, with the reason."""
+    """Yield the name of each provider whose key is set and cannot be used, or whose proxy cannot, with the reason.
+
+    Raises :class:`~providers.validation.Invalid` as :func:`build_catalog` does.
+    """
+    routes = Routes(environ)
     for name, table in tables.items():
         options = read_options(name, table, registry)
+        problem = routes.for_provider(name, options).problem(options)
         if isinstance(options, ApiOptions) and options.api_key_env is not None:
             key = read_api_key(options.api_key_env, environ)
-            if key.is_set and key.problem is not None:
-                yield name, key.problem
+            problem = (key.problem if key.is_set else None) or problem
+        if problem is not None:
+            yield name, problem

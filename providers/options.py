@@ -12,6 +12,10 @@ HttpUrl: TypeAlias = Annotated[
     str, msgspec.Meta(pattern=r"^https?://[^\s/]", description="an http:// or https:// address")
 ]
 
+ProxyAddress: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=r"^$|^https?://[^\s/]", description='an http:// or https:// address, or "" for no proxy')
+]
+
 VariableName: TypeAlias = Annotated[
     str,
     msgspec.Meta(
@@ -38,6 +42,10 @@ class ApiOptions(Options, frozen=True, kw_only=True):
     model: Annotated[str, msgspec.Meta(min_length=1, description="the name of a model")]
     api_key_env: VariableName | None = None
     """The environment variable that holds the key; absent: no key is sent."""
+    proxy: ProxyAddress | None = None
+    """The proxy for this provider; absent: what the environment names."""
+    ca_file: Annotated[str, msgspec.Meta(min_length=1, description="the path of a file in PEM format")] | None = None
+    """The only certificate authorities that are trusted; absent: ``SSL_CERT_FILE``, else those of the system."""
     extra: dict[str, Any] = {}
     """Parameters sent with every request, as they are; those that this package sets itself win."""
 

@@ -12,6 +12,8 @@ from providers.options import Options
 
 _KEY = "sk-none"
 _PREFIXES = ("OPENAI_", "ANTHROPIC_", "AZURE_OPENAI_")
+_ROUTE = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+"""The SDKs' own HTTP clients, which send nothing here, cannot be built with some values of these."""
 _NOT_COMPARED = frozenset({"accept", "x-stainless-async"})
 """Set for each request: the SDKs accept JSON even for a stream, and detect the event loop as they send."""
 
@@ -103,7 +105,9 @@ def _merged(*mappings: Mapping[str, object]) -> dict[str, str]:
 @contextmanager
 def _without_environment() -> Iterator[None]:
     """Keep the SDKs from reading addresses, organisations and headers from the environment inside this block."""
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES)}
+    hidden = {
+        name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES) or name.upper() in _ROUTE
+    }
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ session here.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import aiohttp
 import msgspec
 
 from providers._aiohttp import Body, open_session
-from providers.connection_errors import translate
+from providers.connection_errors import PROXY_AUTHENTICATION, refused_by_proxy, translate
 from providers.errors import UpstreamUnavailable
 from providers.http_response import AiohttpResponse, BodyResponse
 
@@ -27,12 +28,26 @@ MAX_HEADER_BYTES = 64 * 1024
 """The longest header of an answer; some proxies' policies are long."""
 
 
+class Route(msgspec.Struct, frozen=True):
+    """The way of a request: the address of a proxy, credentials included, and the trusted certificate authorities.
+
+    None: no proxy, and those of the system.
+    """
+
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
+
+
+DIRECT = Route()
+
+
 class HttpRequest(msgspec.Struct, frozen=True):
     """A POST of ``body`` to the absolute ``url``."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes
+    route: Route = DIRECT
 
 
 class HttpResponse(Protocol):
@@ -100,12 +115,21 @@ class AiohttpTransport:
         return self._session
 
     async def send(self, request: HttpRequest) -> HttpResponse:
+        proxy = request.route.proxy
         try:
             response = await self._open().post(
-                request.url, headers=request.headers, data=request.body, allow_redirects=False
+                request.url,
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                proxy=proxy,
+                ssl=request.route.tls or True,
             )
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise translate(error) from error
+            raise translate(error, proxy=proxy) from error
+        if proxy is not None and response.status == PROXY_AUTHENTICATION:
+            response.close()
+            raise refused_by_proxy(response.status)
         body = Body.of(response.content)
         return AiohttpResponse(response) if body is None else BodyResponse(response, body)
 

@@ -7,8 +7,9 @@ import os
 import socket
 from collections.abc import Mapping
 
-from providers.catalog import unusable_keys
+from providers.catalog import not_ready
 from providers.registry import Registry
+from providers.routes import check_environment
 from providers.validation import Invalid
 from streamserver.app import keys_for
 from streamserver.config import ConfigError, Loaded, Settings
@@ -21,6 +22,10 @@ def check_start(loaded: Loaded, *, host: str | None, environ: Mapping[str, str] 
 
     Raises :class:`~streamserver.config.ConfigError`, with one line that says what to do, for a server that may not.
     """
+    try:
+        check_environment(environ)
+    except Invalid as error:
+        raise ConfigError(f"environment: {error}") from None
     try:
         _check_store_address(loaded.settings.resume.store)
         keys = keys_for(loaded.settings, environ)
@@ -44,7 +49,7 @@ def warnings_of(loaded: Loaded, registry: Registry, keys: Keys) -> list[str]:
             "there are no API keys: a proxy or a tunnel on this host makes the server public, and anyone spends "
             f"your money; set {settings.auth.keys_env}=name:key"
         )
-    for name, problem in unusable_keys(settings.providers, registry, os.environ):
+    for name, problem in not_ready(settings.providers, registry, os.environ):
         warnings.append(f"[providers.{name}] is not ready: {problem}")
     without_key = sorted(settings.auth.users.keys() - keys.names)
     return [*warnings, *(f"[auth.users.{name}] has no effect: no key has that name" for name in without_key)]

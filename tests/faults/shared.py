@@ -31,7 +31,7 @@ BEFORE = [
     # name, what the upstream does, how it ends
     Case("connection refused", unused, "upstream_unavailable", at="refused", log=why("refused", maybe_billed=None)),
     Case("name not known", unused, "upstream_unavailable", at="unknown", log=why("dns", maybe_billed=None)),
-    Case("TLS: plaintext", unused, "upstream_unavailable", at="tls", raw=connection(b"hello"), log=why("tls")),
+    Case("TLS: plaintext", unused, "upstream_unavailable", at="tls", raw=connection(b"hello"), log=why("tls_to_plain_port")),
     Case("TLS: an alert", unused, "upstream_unavailable", at="tls", raw=connection(TLS_ALERT), log=why("tls")),
     Case("TLS: FIN in the handshake", unused, "upstream_unavailable", at="tls", raw=connection(b""), log=why("unreachable")),
     Case("TLS: an unknown certificate", unused, "upstream_unavailable", at="untrusted", log=why("certificate")),
