@@ -62,7 +62,7 @@ def _check_store_address(address: str) -> None:
     try:
         from streamserver.redis.connection import Dialer
     except ImportError:
-        raise Invalid("resume.store", "needs the package redis: pip install 'streamserver[redis]'") from None
+        raise Invalid("resume.store", "needs the package redis: pip install 'llm-streamserver[redis]'") from None
     try:
         Dialer(address)
     except ValueError:

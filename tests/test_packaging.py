@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
+import io
 import re
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import readme_renderer.markdown
+import trove_classifiers
 
 from streamserver import __version__
 from tests.support.client import get_events, stream_url
@@ -88,9 +92,10 @@ def test_the_source_distribution_makes_the_same_wheel_and_carries_what_the_tests
     assert names_in(build_wheel(tmp_path / "b", sdist)) == names_in(build_wheel(tmp_path / "a"))
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    rooms = ("streamserver", "providers", "tests", "benchmarks", "docs", "web")
+    rooms = ("streamserver", "providers", "tests", "benchmarks", "docs", "web", "deploy", "scripts")
     files = {path for room in rooms for path in (ROOT / room).rglob("*") if path.is_file() and path.suffix != ".pyc"}
     files |= {*ROOT.glob("*.toml"), *ROOT.glob("*.md"), *ROOT.glob("*.cfg"), ROOT / "LICENSE"}
+    files |= {ROOT / name for name in ("Dockerfile", ".dockerignore", "compose.yaml", "Procfile")}
     carried = {path.relative_to(ROOT) for path in files}
     assert {path.as_posix() for path in carried if "node_modules" not in path.parts} <= names
 
@@ -146,3 +151,33 @@ def test_no_file_tells_people_to_install_the_package_of_another_project() -> Non
 )
 def test_wrong_names_finds_each_way_to_name_a_distribution(text: str, wrong: bool) -> None:
     assert bool(list(wrong_names(text))) is wrong
+
+
+def test_long_description_renders_on_the_package_index(tmp_path: Path) -> None:
+    metadata = metadata_of(build_wheel(tmp_path))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    warnings = io.StringIO()
+    rendered = readme_renderer.markdown.render(str(metadata.get_payload()), stream=warnings)
+    assert rendered is not None and "<h1" in rendered, warnings.getvalue()
+    assert warnings.getvalue() == ""
+
+
+def test_metadata_says_what_the_package_is_for(tmp_path: Path) -> None:
+    metadata = metadata_of(build_wheel(tmp_path))
+    assert set(metadata.get_all("Provides-Extra", ())) == {"dev", "docs", "otel", "redis", "test"}
+    assert metadata["License-Expression"] == "Apache-2.0"
+    classifiers = metadata.get_all("Classifier", ())
+    assert [each for each in classifiers if each not in trove_classifiers.classifiers] == []
+    minor = int(metadata["Requires-Python"].removeprefix(">=3."))
+    assert f"Programming Language :: Python :: 3.{minor}" in classifiers
+
+
+def test_both_commands_start_the_program(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_wheel(tmp_path)) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        scripts = configparser.ConfigParser()
+        scripts.read_string(archive.read(name).decode())
+    assert dict(scripts["console_scripts"]) == {
+        "streamserver": "streamserver.cli:main",
+        DISTRIBUTION: "streamserver.cli:main",
+    }

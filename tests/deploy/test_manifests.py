@@ -20,7 +20,7 @@ from streamserver.config import Settings, load
 from streamserver.config.load import settings
 from streamserver.container import KEYS
 from streamserver.core.error_codes import FAILURES
-from streamserver.http.problems import STATUS
+from streamserver.http.apis.native.problem import STATUS
 from streamserver.telemetry.metrics import METRICS
 from tests.test_docs import wrong_keys
 

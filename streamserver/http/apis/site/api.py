@@ -42,6 +42,7 @@ SITE = Api(
             operation=operations.ready,
             head=True,
         ),
+        Route(method="GET", path="/docs", handler=pages.api_reference, access=Access.PUBLIC, head=True),
         Route(method="GET", path="/", handler=pages.page, access=Access.PUBLIC, head=True),
         Route(
             method="GET",

@@ -31,6 +31,11 @@ async def page(context: RequestContext) -> web.StreamResponse:
     return _file(context.http.match_info.get("name", "index.html"))
 
 
+async def api_reference(context: RequestContext) -> web.StreamResponse:
+    """Serve the page that shows ``/openapi.json``."""
+    return _file("docs.html")
+
+
 def _file(name: str) -> web.StreamResponse:
     path = web_folder() / name
     if not path.is_file():
