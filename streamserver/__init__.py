@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from streamserver.import_conflict import explain
+from streamserver.version import __version__
 
 if TYPE_CHECKING:
     from streamserver.app import create_app
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from streamserver.config.load import settings
     from streamserver.telemetry.logs import set_up_logs
 
-__version__ = version("streamserver")
 __all__ = ["ConfigError", "Settings", "__version__", "create_app", "load", "set_up_logs", "settings"]
 
 _MODULES = {

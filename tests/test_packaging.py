@@ -177,7 +177,5 @@ def test_both_commands_start_the_program(tmp_path: Path) -> None:
         (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         scripts = configparser.ConfigParser()
         scripts.read_string(archive.read(name).decode())
-    assert dict(scripts["console_scripts"]) == {
-        "streamserver": "streamserver.cli:main",
-        DISTRIBUTION: "streamserver.cli:main",
-    }
+    target = "streamserver.__main__:run"
+    assert dict(scripts["console_scripts"]) == {"streamserver": target, DISTRIBUTION: target}

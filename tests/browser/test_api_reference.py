@@ -17,7 +17,8 @@ from tests.support.server import ServerProcess
 
 @pytest.fixture
 async def server(start_server: StartServer) -> ServerProcess:
-    return await start_server(environ={"STREAMSERVER_KEYS": "anna:a-key"})
+    started: ServerProcess = await start_server(environ={"STREAMSERVER_KEYS": "anna:a-key"})
+    return started
 
 
 @pytest.fixture
