@@ -68,6 +68,7 @@ CODES = frozenset(
         "unsupported_media_type",
         "unsupported_parameter",
         "previous_response_not_found",
+        "response_not_found",
         "invalid_request",
         "rate_limited",
         "internal",

@@ -60,7 +60,7 @@ class Stream:
     whose provider does not close its connection in :data:`PROVIDER_CLOSE_SECONDS` is ended without it.
     """
 
-    def __init__(self, log: Log, grace_seconds: float, owner: StreamOwner) -> None:
+    def __init__(self, log: Log, grace_seconds: float, owner: StreamOwner, *, is_detached: bool = False) -> None:
         self.id = log.stream_id
         self.log = log
         self.grace_seconds = grace_seconds
@@ -73,6 +73,7 @@ class Stream:
         """None once it has ended: a stream that is retained for later readers holds no prompt."""
         self.task: asyncio.Task[None] | None = None
         self._owner = owner
+        self._is_detached = is_detached
         self._abandonment_timer: Timer | None = None
         self._close_timer: Timer | None = None
 
@@ -95,7 +96,7 @@ class Stream:
         self.task = asyncio.get_running_loop().create_task(self.generation.run(), name=f"stream-{self.id[:6]}")
         # A task that is cancelled before its first step never reaches its own ending.
         self.task.add_done_callback(lambda _: self._end_without_provider())
-        if not self.readers and not self.remote_readers:
+        if not self.readers and not self.remote_readers and not self._is_detached:
             self._start_abandonment_timer(self._owner.limits.attach_seconds)
 
     @contextmanager
@@ -172,6 +173,8 @@ class Stream:
             return
         if self.readers or self.remote_readers:
             self.launch()  # the request that was to launch it has gone, and others found the stream by its key
+        elif self.task is not None and self._is_detached:
+            return
         elif self.grace_seconds > 0 and self.task is not None:
             self._start_abandonment_timer(self.grace_seconds)
         else:

@@ -92,7 +92,8 @@ class Supervisor:
             user=caller.key_name,
             options=task.options,
         )
-        stream = Stream(MemoryLog(start, limits.max_log_bytes), task.grace_seconds, self)
+        log = MemoryLog(start, limits.max_log_bytes)
+        stream = Stream(log, task.grace_seconds, self, is_detached=task.is_detached)
         stream.generation = Generation(
             log=stream.log,
             provider=task.entry.provider,

@@ -22,6 +22,8 @@ class ChatTask(msgspec.Struct, frozen=True, kw_only=True):
     request: ChatRequest
     entry: ProviderEntry
     grace_seconds: float
+    is_detached: bool = False
+    """The generation goes on without readers, until its end or its total timeout."""
     wire: str = "native"
     options: Mapping[str, Any] = {}
     names: Callable[[str], Sequence[str]] = lambda stream_id: ()

@@ -62,6 +62,7 @@ OPENAI: Mapping[str, OpenAIForm] = {
     "unsupported_media_type": OpenAIForm(415, "invalid_request_error", "unsupported_media_type"),
     "unsupported_parameter": OpenAIForm(400, "invalid_request_error", "unsupported_parameter"),
     "previous_response_not_found": OpenAIForm(400, "invalid_request_error", "previous_response_not_found"),
+    "response_not_found": OpenAIForm(404, "invalid_request_error", None),
     "store_unavailable": OpenAIForm(503, "service_unavailable_error", "store_unavailable"),
 }
 """Our codes, of failures and of refusals, on OpenAI's wires."""

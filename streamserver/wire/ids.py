@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
+HASH_LENGTH = 22
+"""The length of :func:`public_hash`."""
 _CONTEXT = b"streamserver public id\0"
 
 

@@ -22,8 +22,11 @@ def error_fields(failed: Failed, *, messages_field: str, with_param: bool = True
         param = "model"
     elif failed.code == "context_length":
         param = messages_field
+    code = form.code
+    if failed.code == "invalid_request" and (failed.param or "").endswith("].type"):
+        code = "unsupported_parameter"  # a hosted tool
     message = _CONTEXT_LENGTH if failed.code == "context_length" else failed.message
-    return {"message": message, "type": form.type, "param": param if with_param else None, "code": form.code}
+    return {"message": message, "type": form.type, "param": param if with_param else None, "code": code}
 
 
 def failure_answer(failed: Failed, *, messages_field: str) -> Answer:

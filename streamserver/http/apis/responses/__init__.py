@@ -1,0 +1,1 @@
+"""The API of OpenAI's Responses, under ``/v1/responses``."""

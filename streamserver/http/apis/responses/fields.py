@@ -1,0 +1,108 @@
+"""The fields of a Responses request, and the request that they ask for.
+
+Source: OpenAI's API reference, "Create a model response".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from providers.base import ChatRequest, Source
+from providers.validation import Invalid, convert
+from streamserver.core.refusals import Refusal, invalid
+from streamserver.http.apis.responses.tools import read_tool_choice, read_tools
+from streamserver.http.apis.responses.turns import read_turns
+from streamserver.http.apis.wires import as_refusal, max_tokens_of
+from streamserver.http.context import RequestContext
+from streamserver.http.conversation import check_conversation
+from streamserver.wire.responses_object import ECHOED
+
+
+class ResponsesFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that are read here. All others reach a provider of the same protocol untouched."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    input: str | list[dict[str, Any]] | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    background: bool | None = None
+    store: bool | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, description="a whole number from 1")] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2, description="a number from 0 to 2")] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    user: str | None = None
+    previous_response_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
+    prompt: dict[str, Any] | None = None
+
+
+def read_fields(body: dict[str, Any]) -> ResponsesFields:
+    """Return the fields of ``body``. Raises a refusal that names the wrong one, or one that is not supported."""
+    try:
+        fields = convert(body, ResponsesFields)
+    except Invalid as error:
+        raise as_refusal(error) from None
+    if fields.previous_response_id is not None:
+        raise Refusal(
+            "previous_response_not_found",
+            f"Previous response with id '{fields.previous_response_id[:64]}' not found.",
+            field="previous_response_id",
+        )
+    for name in ("conversation", "prompt"):
+        if getattr(fields, name) is not None:
+            raise Refusal("unsupported_parameter", f"{name} is not supported by this server.", field=name)
+    if not fields.input and not fields.instructions:
+        raise invalid("input", "input is empty.")
+    return fields
+
+
+def read_request(context: RequestContext, body: dict[str, Any], fields: ResponsesFields, model: str) -> ChatRequest:
+    """Return what to ask ``model``; item references in ``body`` are resolved. Raises a refusal that names the field."""
+    messages = read_turns(fields.instructions, body.get("input") or [])
+    tools = read_tools(fields.tools)
+    tool_choice = read_tool_choice(fields.tool_choice)
+    check_conversation(messages, tools, tool_choice, context.settings, conversation_field="input")
+    return ChatRequest(
+        messages=messages,
+        model=model,
+        max_tokens=max_tokens_of(context, body, "max_output_tokens"),
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        tools=tools,
+        tool_choice=tool_choice,
+        parallel_tool_calls=fields.parallel_tool_calls,
+        response_format=_response_format(fields.text),
+        reasoning_effort=_effort(fields.reasoning),
+        user=fields.user,
+        source=Source(protocol="responses", body=body),
+    )
+
+
+def echo_of(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that the Response repeats."""
+    return {name: body[name] for name in ECHOED if body.get(name) is not None}
+
+
+def _response_format(text: dict[str, Any] | None) -> dict[str, Any] | None:
+    match (text or {}).get("format"):
+        case {"type": "json_schema", "schema": dict(schema), **rest}:
+            fields = {name: rest[name] for name in ("name", "description", "strict") if rest.get(name) is not None}
+            return {"type": "json_schema", "json_schema": {"name": "response", **fields, "schema": schema}}
+        case {"type": "json_object"}:
+            return {"type": "json_object"}
+        case _:
+            return None
+
+
+def _effort(reasoning: dict[str, Any] | None) -> str | None:
+    effort = (reasoning or {}).get("effort")
+    return effort if isinstance(effort, str) else None

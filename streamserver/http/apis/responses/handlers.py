@@ -1,0 +1,101 @@
+"""The handlers of Responses: create, retrieve, cancel, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from streamserver.core.refusals import invalid
+from streamserver.core.streams import Started
+from streamserver.http.apis.responses.fields import ResponsesFields, echo_of, read_fields, read_request
+from streamserver.http.apis.responses.retained import bind_items, find_response, resolve_references, response_name
+from streamserver.http.apis.wires import read_body, select_model, start
+from streamserver.http.context import RequestContext
+from streamserver.http.responses.respond import read, respond, respond_whole
+from streamserver.store.base import Readable
+from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE, response_of
+from streamserver.wire.responses_object import response_id
+
+
+async def create(context: RequestContext) -> web.StreamResponse:
+    """``POST /v1/responses``: answer whole, or stream, or in the background."""
+    body = await read_body(context)
+    fields = read_fields(body)
+    entry, model = select_model(context, fields.model)
+    resolved = await _with_items(context, body)
+    request = read_request(context, resolved, fields, model)
+    started = await start(
+        context,
+        body,
+        request,
+        entry,
+        wire=RESPONSES_WIRE.name,
+        options=echo_of(body),
+        names=lambda stream_id: (response_name(response_id(stream_id)),),
+        is_detached=bool(fields.background),
+    )
+    try:
+        return await _answer(context, fields, started)
+    finally:
+        await bind_items(context.streams, context.caller, started.stream.log)
+
+
+async def retrieve(context: RequestContext) -> web.StreamResponse:
+    """``GET /v1/responses/{id}``: the Response as it is now, or its events with ``stream=true``."""
+    stream = await _stream_of(context)
+    query = context.http.query
+    if query.get("stream", "false").lower() != "true":
+        await bind_items(context.streams, context.caller, stream.log)
+        return _json(stream)
+    after = query.get("starting_after")
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 18):
+        raise invalid("starting_after", "Expected a sequence number.")
+    try:
+        return await read(context, stream, BACKGROUND_RESPONSES_WIRE, None if after is None else int(after))
+    finally:
+        await bind_items(context.streams, context.caller, stream.log)
+
+
+async def cancel(context: RequestContext) -> web.StreamResponse:
+    """``POST /v1/responses/{id}/cancel``: stop the generation, if it still runs."""
+    stream = await _stream_of(context)
+    if not stream.ended:
+        await context.streams.stop(stream.id)
+    return _json(stream)
+
+
+async def delete(context: RequestContext) -> web.StreamResponse:
+    """``DELETE /v1/responses/{id}``: stop the generation if it still runs, and forget the Response."""
+    stream = await _stream_of(context)
+    if not stream.ended:
+        await context.streams.stop(stream.id)
+    public_id = response_id(stream.id)
+    await context.streams.store.unbind(response_name(public_id))
+    return web.json_response({"id": public_id, "object": "response", "deleted": True})
+
+
+async def _answer(context: RequestContext, fields: ResponsesFields, started: Started) -> web.StreamResponse:
+    if not fields.background:
+        return await (respond if fields.stream else respond_whole)(context, started, RESPONSES_WIRE)
+    if fields.stream:
+        return await respond(context, started, BACKGROUND_RESPONSES_WIRE)
+    if started.new is not None:
+        started.new.launch()
+    return _json(started.stream)
+
+
+async def _with_items(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
+    items = body.get("input")
+    if not isinstance(items, list):
+        return body
+    return {**body, "input": await resolve_references(context.streams, context.caller, items)}
+
+
+async def _stream_of(context: RequestContext) -> Readable:
+    return await find_response(context.streams, context.caller, context.http.match_info["response_id"])
+
+
+def _json(stream: Readable) -> web.Response:
+    body = response_of(stream.log.take(0, len(stream.log)))
+    return web.json_response(body, headers={"X-Stream-ID": stream.id, "Cache-Control": "no-store"})

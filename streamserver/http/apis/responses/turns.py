@@ -1,0 +1,140 @@
+"""The input of a Responses request, in the form of chat completions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from providers import opaque
+from providers.base import Message, Opaque, ReasoningBlock, Role
+from streamserver.core.refusals import invalid
+
+_ROLES: dict[str, Role] = {"user": "user", "system": "system", "developer": "developer", "assistant": "assistant"}
+
+
+def read_turns(instructions: str | None, items: str | Sequence[Any]) -> list[Message]:
+    """Return the conversation as messages of chat completions. Raises a refusal that names the wrong item."""
+    turns = _Turns()
+    if instructions:
+        turns.add(Message(role="system", content=instructions))
+    if isinstance(items, str):
+        turns.add(Message(role="user", content=items))
+    else:
+        for number, item in enumerate(items):
+            turns.read(item, f"input[{number}]")
+    return turns.messages()
+
+
+class _Turns:
+    """Messages, with the parts of an assistant's turn, which are items of their own here, put together."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._texts: list[str] = []
+        self._calls: list[dict[str, Any]] = []
+        self._reasoning: list[ReasoningBlock] = []
+
+    def add(self, message: Message) -> None:
+        self._end_assistant()
+        self._messages.append(message)
+
+    def messages(self) -> list[Message]:
+        self._end_assistant()
+        return self._messages
+
+    def read(self, item: Any, field: str) -> None:
+        if not isinstance(item, dict):
+            raise invalid(field, "Expected an object.")
+        match item.get("type") or "message":
+            case "message":
+                self._message(item, field)
+            case "function_call":
+                function = {"name": _string(item, "name", field), "arguments": item.get("arguments") or "{}"}
+                self._calls.append({"id": _string(item, "call_id", field), "type": "function", "function": function})
+            case "custom_tool_call":
+                custom = {"name": _string(item, "name", field), "input": item.get("input") or ""}
+                self._calls.append({"id": _string(item, "call_id", field), "type": "custom", "custom": custom})
+            case "function_call_output" | "custom_tool_call_output":
+                content = _content(item.get("output"), f"{field}.output")
+                self.add(Message(role="tool", tool_call_id=_string(item, "call_id", field), content=content))
+            case "reasoning":
+                self._reasoning.append(_reasoning(item))
+            case _:
+                pass  # an item that only its vendor knows, such as a hosted tool's call
+
+    def _message(self, item: dict[str, Any], field: str) -> None:
+        role = _ROLES.get(item.get("role") or "")
+        if role is None:
+            raise invalid(f"{field}.role", f"Expected one of {', '.join(_ROLES)}.")
+        content = _content(item.get("content"), f"{field}.content")
+        if role != "assistant":
+            self.add(Message(role=role, content=content))
+            return
+        if self._calls:
+            self._end_assistant()
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        self._texts += [part["text"] for part in parts if part["type"] == "text"]
+
+    def _end_assistant(self) -> None:
+        if self._texts or self._calls or self._reasoning:
+            self._messages.append(
+                Message(
+                    role="assistant",
+                    content="".join(self._texts) or None,
+                    tool_calls=self._calls or None,
+                    reasoning=tuple(self._reasoning),
+                )
+            )
+        self._texts, self._calls, self._reasoning = [], [], []
+
+
+def _reasoning(item: dict[str, Any]) -> ReasoningBlock:
+    """Return a reasoning item. An opaque part of an unknown form is left out, never refused."""
+    summary = item.get("summary") if isinstance(item.get("summary"), list) else []
+    text = "\n\n".join(
+        part["text"] for part in summary or () if isinstance(part, dict) and isinstance(part.get("text"), str)
+    )
+    encrypted = item.get("encrypted_content")
+    if not isinstance(encrypted, str) or not encrypted:
+        return ReasoningBlock(text)
+    data = {"id": item.get("id"), "encrypted_content": encrypted}
+    return ReasoningBlock(text, opaque.unseal(encrypted) or Opaque("responses", "", data))
+
+
+def _content(content: object, field: str) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise invalid(field, "Expected a string, or a list of parts.")
+    parts = [_part(part, f"{field}[{number}]") for number, part in enumerate(content)]
+    if all(part["type"] == "text" for part in parts):
+        return "".join(part["text"] for part in parts)
+    return parts
+
+
+def _part(part: object, field: str) -> dict[str, Any]:
+    match part:
+        case {"type": "input_text" | "output_text" | "text" | "summary_text", "text": str(text)}:
+            return {"type": "text", "text": text}
+        case {"type": "refusal", "refusal": str(text)}:
+            return {"type": "text", "text": text}
+        case {"type": "input_image", "image_url": str(url), **rest}:
+            detail = {"detail": rest["detail"]} if isinstance(rest.get("detail"), str) else {}
+            return {"type": "image_url", "image_url": {"url": url, **detail}}
+        case {"type": "input_file", **rest}:
+            named = {"file_data": rest.get("file_data") or rest.get("file_url"), "file_id": rest.get("file_id")}
+            file = {name: value for name, value in named.items() if isinstance(value, str)}
+            return {"type": "file", "file": {**file, "filename": rest.get("filename") or "document"}}
+        case {"type": "input_audio", "input_audio": dict(audio)}:
+            return {"type": "input_audio", "input_audio": audio}
+        case {"type": "input_image"}:
+            return {"type": "image_file", **part}  # type: ignore[dict-item]  # its id means something to its vendor only
+        case _:
+            raise invalid(field, "Expected a part of a known type, with its fields.")
+
+
+def _string(item: dict[str, Any], name: str, field: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str) or not value:
+        raise invalid(f"{field}.{name}", "Expected a string.")
+    return value
