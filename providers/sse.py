@@ -20,6 +20,9 @@ ServerSentEvent: TypeAlias = tuple[str, bytes]
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is refused: memory is bounded whatever a provider sends."""
 
+HOLD_BYTES = 32 * 1024
+"""So much of an event is kept as it came. More is read line by line as it arrives, not all at once at its end."""
+
 # As numbers: for bytes in bytes, Python first makes and forgets an exception.
 _LF, _CR = 0x0A, 0x0D
 _BOM = b"\xef\xbb\xbf"
@@ -34,13 +37,17 @@ class SSEDecoder:
     blank line when the stream ends is dropped, as the standard has it.
     """
 
-    __slots__ = ("_after_cr", "_at_event", "_begun", "_fruitful", "_pending", "_size")
+    __slots__ = ("_after_cr", "_at_event", "_begun", "_event", "_fruitful", "_is_stream", "_pending", "_size")
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
         self._size = 0
         self._after_cr = False
         self._begun = False
+        self._event: _PartialEvent | None = None
+        """The lines of the present event that have been read already."""
+        self._is_stream = False
+        """Lines of a stream were among them."""
         self._fruitful = False
         self._at_event = False
         """An event has been found, and the next byte begins another."""
@@ -61,7 +68,7 @@ class SSEDecoder:
     def end(self) -> None:
         """The stream has ended. Raises :class:`~providers.errors.UpstreamError` if it never was one."""
         rest = b"".join(self._pending).strip()
-        if rest and not self._fruitful and not _FIELD.search(rest):
+        if (rest or self._event) and not (self._fruitful or self._is_stream or _FIELD.search(rest)):
             raise not_a_stream()
 
     def _split(self, chunk: bytes) -> list[ServerSentEvent]:
@@ -80,6 +87,8 @@ class SSEDecoder:
             self._size += len(chunk)
             if self._size > MAX_EVENT_BYTES:
                 raise malformed_response("event_too_large")
+            if self._size > HOLD_BYTES and _LF in chunk:
+                self._read_lines()
             return []
 
         if pending:
@@ -92,12 +101,25 @@ class SSEDecoder:
         if rest:
             pending.append(rest)
         events: list[ServerSentEvent] = []
-        for block in blocks:
+        if self._event is not None:
+            event = self._event.complete(blocks.pop(0))
+            self._event = None
+            if event is not None:
+                events.append(event)
+        for block in filter(None, blocks):
             event = ("", block[6:]) if block.startswith(b"data: ") and _LF not in block else _event(block)
             if event is not None:
                 events.append(event)
         self._fruitful = self._fruitful or bool(events)
         return events
+
+    def _read_lines(self) -> None:
+        """Read the complete lines of what is pending, and keep the rest with the line end before it."""
+        lines, _, rest = b"".join(self._pending).rpartition(b"\n")
+        self._pending[:] = [b"\n" + rest]
+        self._event = self._event or _PartialEvent()
+        self._event.read(lines)
+        self._is_stream = self._is_stream or _FIELD.search(lines) is not None
 
     def _begin(self, chunk: bytes) -> bytes:
         """Take off a byte order mark, which may itself be cut."""
@@ -121,13 +143,41 @@ class SSEDecoder:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+class _PartialEvent:
+    """An event of which some lines have been read."""
+
+    __slots__ = ("_data", "_name")
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._data: list[bytes] = []
+
+    def read(self, lines: bytes) -> None:
+        name, data = _fields(lines)
+        if name is not None:
+            self._name = name
+        if data:
+            self._data.append(b"\n".join(data))
+
+    def complete(self, lines: bytes) -> ServerSentEvent | None:
+        """Read its last lines. Return the event, None if it has no data."""
+        self.read(lines)
+        return (self._name, b"\n".join(self._data)) if self._data else None
+
+
 def _event(block: bytes) -> ServerSentEvent | None:
     """Return the event in ``block``, its ``data`` fields joined; None if it has none."""
-    name, lines = "", []
-    for line in block.split(b"\n"):
+    name, data = _fields(block)
+    return (name or "", b"\n".join(data)) if data else None
+
+
+def _fields(lines: bytes) -> tuple[str | None, list[bytes]]:
+    """Return the name that ``lines`` give an event, None if they give none, and their data."""
+    name, data = None, []
+    for line in lines.split(b"\n"):
         field, _, value = line.partition(b":")
         if field == b"data":
-            lines.append(value.removeprefix(b" "))
+            data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ").decode(errors="replace")
-    return (name, b"\n".join(lines)) if lines else None
+    return name, data

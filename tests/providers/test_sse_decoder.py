@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from providers import sse
 from providers.errors import UpstreamError
 from providers.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
 
@@ -95,6 +97,9 @@ STREAMS = st.lists(PARTS, max_size=25).map(b"".join)
 @settings(deadline=None, max_examples=500)
 def test_events_are_those_of_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
     assert decode(stream, cuts) == events_by_the_standard(stream)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sse, "HOLD_BYTES", 3)
+        assert decode(stream, cuts) == events_by_the_standard(stream)
 
 
 @given(stream=STREAMS)
@@ -198,3 +203,27 @@ def test_a_stream_that_began_well_is_one_whatever_follows() -> None:
     assert decoder.feed(b"data: x\n\n") == [("", b"x")]
     decoder.feed(b"garbage")
     decoder.end()
+
+
+@pytest.mark.parametrize("line", [b":\n", b"data:\n", b"x\n", b"id: 1\r\n"])
+def test_the_work_for_a_large_event_is_done_as_it_arrives(line: bytes) -> None:
+    """Read at its end alone, 15 MB of short lines would keep every other stream waiting for seconds."""
+    decoder = SSEDecoder()
+    flood = line * (sse.HOLD_BYTES // len(line))
+    began = time.process_time()
+    for _ in range(MAX_EVENT_BYTES // len(flood) - 1):
+        decoder.feed(flood)
+    arriving = time.process_time() - began
+    began = time.process_time()
+    events = decoder.feed(b"data: end\n\n")
+    assert time.process_time() - began < arriving / 4
+    assert len(events) == 1 and events[0][1].endswith(b"end")
+
+
+@pytest.mark.parametrize("size", [100, 1_000_000])
+def test_a_page_of_any_size_is_no_stream(size: int) -> None:
+    decoder = SSEDecoder()
+    for begin in range(0, size, 50):
+        decoder.feed(b"<p>hello</p>\n<p>world</p>\n".ljust(min(50, size - begin)))
+    with pytest.raises(UpstreamError):
+        decoder.end()
