@@ -18,12 +18,13 @@ def run() -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from streamserver.cli import main
+
+        return main()
     except ModuleNotFoundError as error:
         if (conflict := explain(error)) is None:
             raise
         sys.stderr.write(f"streamserver: {conflict}\n")
         return 2
-    return main()
 
 
 if __name__ == "__main__":

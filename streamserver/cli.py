@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import io
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from providers.registry import Registry, load_registry
-from providers.validation import Invalid
 from streamserver import __version__
-from streamserver.commands.base import CommandError, give_up_output
-from streamserver.commands.check import check
-from streamserver.commands.keys import print_new_key
-from streamserver.commands.schema import print_schema
-from streamserver.commands.serve import run_server
-from streamserver.config import ConfigError, Loaded, load
+from streamserver.commands.base import give_up_output
 from streamserver.loadtest.plan import add_arguments as add_load_arguments
 
 _EPILOG = """\
@@ -41,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         command = arguments.command
-        status = _run(arguments)
+        gc.disable()  # to collect garbage among modules is a tenth of a start; the server enables it when it serves
+        from streamserver.commands.dispatch import dispatch
+
+        status = dispatch(arguments)
         sys.stdout.flush()
-    except (ConfigError, CommandError) as error:
-        print(f"streamserver: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130
     except OSError as error:
@@ -54,27 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What only prints prints to a pipe that nobody reads, or a full disk.
         give_up_output()
         return 1
+    finally:
+        gc.enable()
     return status
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    if arguments.command == "load":
-        from streamserver.loadtest.command import load as run_load  # a client, and what it draws with
-
-        return run_load(arguments)
-    if arguments.command == "keys":
-        return print_new_key(arguments.name)
-    registry = load_registry()
-    if arguments.command == "schema":
-        return print_schema(registry)
-    load_from = partial(load, registry=registry, overrides=_overrides(arguments))
-    loaded = load_from(vars(arguments).get("config"))
-    if arguments.command == "check":
-        return check(loaded, registry)
-    if arguments.command == "providers":
-        return _providers(loaded, registry, probe=arguments.probe)
-    # The file that was found is the one to be read again: where it is gone, that is an error and not the defaults.
-    return run_server(loaded, registry, lambda: load_from(loaded.path))
 
 
 def _have_standard_streams() -> None:
@@ -132,18 +106,3 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("load", help="run a load test against a server; exit status 1 if it broke a promise")
     )
     return parser
-
-
-def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    keys = {"host": "server.host", "port": "server.port", "provider": "provider.default"}
-    given = vars(arguments)
-    return {key: given[name] for name, key in keys.items() if name in given}
-
-
-def _providers(loaded: Loaded, registry: Registry, *, probe: bool) -> int:
-    from streamserver.commands.providers import show_providers  # a table's library is no server's business
-
-    try:
-        return show_providers(loaded.settings, registry, probe=probe)
-    except Invalid as error:
-        raise CommandError(loaded.describe_origin(error)) from None

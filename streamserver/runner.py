@@ -170,10 +170,11 @@ async def serve(
         try:
             await runner.setup()
             await accept(runner, sock)
-            # What is loaded by now stays: the collector need not look at half a million objects again and again.
-            gc.collect()
+            # What is loaded by now stays: the collector need not look at half a million objects again and again, nor
+            # once before the first request.
             gc.freeze()
             gc.set_threshold(*COLLECTOR_THRESHOLDS)
+            gc.enable()
             async with background or nullcontext():
                 announce()
                 await _drained(runner, app[SERVICES].supervisor, signals, settings.server.drain_seconds)

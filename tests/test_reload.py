@@ -299,7 +299,7 @@ def test_the_file_that_it_began_with_is_the_one_that_is_read_again(
         again.append(load_again)
         return 0
 
-    monkeypatch.setattr("streamserver.cli.run_server", run_server)
+    monkeypatch.setattr("streamserver.commands.serve.run_server", run_server)
     assert main([]) == 0
     assert again[0]().settings.provider.default == "echo"
     path.unlink()

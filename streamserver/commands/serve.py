@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shlex
 import socket
@@ -116,6 +117,8 @@ def _serve_on(
 
     if settings.server.workers == 1:
         return work(app, announce)
+    gc.freeze()  # before the workers are forked: a collection would write to every page that they share
+    gc.enable()
     # Each worker makes its own application: no two of them may be the same node.
     workers = Workers(
         settings.server.workers,

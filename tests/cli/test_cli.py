@@ -225,6 +225,55 @@ def test_other_providers_in_the_folder_are_one_line_that_names_them(tmp_path: Pa
     assert done.stderr.splitlines()[-1].startswith(f"ImportError: {other} hides "), "whoever imports it may catch it"
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("serve", "--help"), ("--port", "http")])
+def test_help_and_a_wrong_command_line_import_no_server(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    program = """
+import atexit, sys
+atexit.register(lambda: print(*sorted({"aiohttp", "asyncio", "providers"} & sys.modules.keys()), file=sys.stderr))
+from streamserver.__main__ import run
+sys.exit(run())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 2)
+    assert done.stderr.splitlines()[-1] == ""
+
+
+def test_garbage_is_collected_while_it_serves_and_not_while_it_starts(tmp_path: Path) -> None:
+    program = """
+import gc, os, signal, sys
+from streamserver.cli import main
+states = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "streamserver.app":
+            states.append(gc.isenabled())
+sys.meta_path.insert(0, Watch())
+def announce(*arguments):
+    states.append(gc.isenabled())
+    os.kill(os.getpid(), signal.SIGTERM)
+def patch():
+    import streamserver.commands.serve
+    streamserver.commands.serve._announce = announce
+import streamserver.commands
+gc_disable = gc.disable
+def disable():
+    gc_disable()
+    patch()
+gc.disable = disable
+status = main(["--provider", "echo", "--port", "0"])
+print(states, gc.isenabled())
+sys.exit(status)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[False, True] True"]), done.stderr
+
+
 def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m streamserver check | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=clean_environ(), capture_output=True, text=True)
@@ -242,7 +291,7 @@ def test_a_full_disk_is_not_taken_for_an_output_that_nobody_reads(monkeypatch: p
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("streamserver.cli.run_server", full)
+    monkeypatch.setattr("streamserver.commands.serve.run_server", full)
     with pytest.raises(OSError, match="No space left"):
         main(["--provider", "echo"])
 
