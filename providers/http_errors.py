@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from yarl import URL
@@ -23,12 +23,9 @@ from providers.errors import (
     UpstreamDetail,
     UpstreamError,
     clean_word,
-    malformed_response,
 )
 from providers.jsontext import loads
 from providers.transport import HttpResponse
-
-T = TypeVar("T")
 
 MAX_ERROR_BYTES = 1024 * 1024
 """As much of an error's body as is read; servers that quote a whole request in it are known."""
@@ -37,8 +34,8 @@ ERROR_SECONDS = 2.0
 """How long an error's body may take. The status is there already, and says enough."""
 
 
-async def read_error(response: HttpResponse) -> dict[str, Any]:
-    """The JSON object of an error answer, ``{}`` if it is none (HTML from a proxy, cut short, too slow)."""
+async def read_body(response: HttpResponse) -> object:
+    """Return the JSON of an answer that is no stream, None if it has none (HTML from a proxy, cut short, too slow)."""
     body = bytearray()
     try:
         async with asyncio.timeout(ERROR_SECONDS):
@@ -46,34 +43,10 @@ async def read_error(response: HttpResponse) -> dict[str, Any]:
                 body += chunk
     except (ProviderError, TimeoutError):
         pass
-    return as_object(bytes(body))
-
-
-def as_object(data: bytes) -> dict[str, Any]:
-    """``data`` as a JSON object, ``{}`` if it is anything else. Gemini's errors are objects in a list of one."""
     try:
-        value = loads(data)
+        return loads(bytes(body))
     except (ValueError, RecursionError):
-        return {}
-    if isinstance(value, list) and value:
-        value = value[0]
-    return value if isinstance(value, dict) else {}
-
-
-def read_payload(payload: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """One event's data, decoded; raises :class:`~providers.errors.UpstreamError` for what is not JSON of that shape.
-
-    JSON that Python reads and msgspec does not (an escaped lone surrogate) is read by Python, the surrogate as U+FFFD.
-    """
-    try:
-        try:
-            return decoder.decode(payload)
-        except msgspec.ValidationError:
-            raise
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.convert(loads(payload), decoder.type)
-    except (ValueError, RecursionError):
-        raise malformed_response("not_json") from None
+        return None
 
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")

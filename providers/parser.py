@@ -19,11 +19,20 @@ class StreamParser(Protocol):
         """Whether the API has said that its stream ends here: nothing that matters follows."""
         ...
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the whole answer was output that no event can carry."""
+        ...
+
     def events(self, name: str, data: bytes) -> Iterable[Event]:
         """Return the events in ``data``, which came under that event name.
 
         Raises a :class:`~providers.errors.ProviderError` if it tells of a failure.
         """
+        ...
+
+    def rest(self) -> Iterable[Event]:
+        """Return what is left to be told when the stream has ended, before :meth:`finish` is."""
         ...
 
     def finish(self) -> Finish:
@@ -49,6 +58,10 @@ class FrameParser:
     def complete(self) -> bool:
         return self._parser.complete
 
+    @property
+    def is_unreadable(self) -> bool:
+        return False  # the frames carry it
+
     def events(self, name: str, data: bytes) -> Iterator[Event]:
         pieces: list[Text | Reasoning | ToolCall | BlockEnd] = []
         others: list[Event] = []
@@ -62,6 +75,9 @@ class FrameParser:
             if kind != "ping":
                 yield Frame(self._protocol, kind, _on_one_line(data), tuple(pieces))
         yield from others
+
+    def rest(self) -> Iterable[Event]:
+        return ()  # it belongs to no frame
 
     def finish(self) -> Finish:
         return self._parser.finish()

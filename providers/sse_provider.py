@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator
 
+from providers import upstream_errors
+from providers.answer import unreadable
 from providers.base import ApiProtocol, ChatRequest, Event
-from providers.errors import ProviderAuth, ProviderError, not_a_stream
-from providers.http_errors import annotate_address, annotate_errors, is_labelled, is_stream, read_error
+from providers.errors import ProviderAuth, not_a_stream
+from providers.http_errors import annotate_address, annotate_errors, is_labelled, is_stream, read_body
+from providers.lenient import is_json_text
 from providers.options import Context
 from providers.parser import FrameParser, StreamParser
 from providers.sse import SSEDecoder
@@ -38,7 +40,8 @@ class SSEProvider(ABC):
                     for name, data in decoder.feed(chunk):
                         if not data:
                             continue  # sent by some servers to keep a connection open
-                        silent = False
+                        if silent and is_json_text(data):
+                            silent = False
                         for event in parser.events(name, data):
                             yield event
                         if parser.complete:
@@ -48,7 +51,11 @@ class SSEProvider(ABC):
                     raise not_a_stream()
                 decoder.end()
                 finish = parser.finish()
+                if parser.is_unreadable:
+                    raise unreadable()
                 complete = True
+                for event in parser.rest():
+                    yield event
                 yield finish
         finally:
             if complete:
@@ -62,10 +69,10 @@ class SSEProvider(ABC):
     async def _expect_stream(self, response: HttpResponse) -> None:
         """Raise what a status other than 200, or something else than an event stream, means."""
         if response.status != 200:
-            raise self._refused(response.status, response.headers, await read_error(response))
+            raise upstream_errors.from_answer(response.status, response.headers, await read_body(response))
         if not is_stream(response):
-            body = await read_error(response)
-            raise self._failed(body) if body.get("error") else not_a_stream()
+            body = await read_body(response)
+            raise not_a_stream() if upstream_errors.error_in(body) is None else upstream_errors.from_stream(body)
 
     def _parser_for(self, request: ChatRequest) -> StreamParser:
         source, protocol = request.source, self._protocol()
@@ -83,11 +90,3 @@ class SSEProvider(ABC):
     @abstractmethod
     def _parser(self, request: ChatRequest) -> StreamParser:
         """Return a parser of the answer to ``request``."""
-
-    @abstractmethod
-    def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
-        """What an answer that is no stream means. ``body`` is its JSON object, ``{}`` if it had none."""
-
-    @abstractmethod
-    def _failed(self, body: Mapping[str, Any]) -> ProviderError:
-        """What a JSON object with an ``error`` means that came with status 200."""

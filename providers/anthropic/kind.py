@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 
 from providers.address import Address, join, sdk_headers
-from providers.anthropic import errors
 from providers.anthropic.events import MessagesParser
 from providers.anthropic.request import payload
 from providers.base import ApiProtocol, ChatRequest
-from providers.errors import ProviderError
 from providers.options import ApiOptions, Context, HttpUrl
 from providers.parser import StreamParser
 from providers.sse_provider import SSEProvider
@@ -54,12 +52,6 @@ class Anthropic(SSEProvider):
 
     def _parser(self, request: ChatRequest) -> StreamParser:
         return MessagesParser(request.model)
-
-    def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
-        return errors.from_answer(status, headers, body)
-
-    def _failed(self, body: Mapping[str, Any]) -> ProviderError:
-        return errors.from_stream(body)
 
 
 def address_of(options: AnthropicOptions, key: str | None) -> Address:

@@ -5,102 +5,182 @@ Source: OpenAI's API reference, "Chat completions", and what the servers that co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from providers.base import Event, Finish, Reasoning, Refusal, Text, ToolCall
-from providers.errors import ProviderError, disconnected
-from providers.http_errors import read_payload
-from providers.openai import errors
-from providers.openai.chunks import CHUNK, Chunk, Delta, ToolCallDelta
+from providers.answer import Answer, broken_off
+from providers.base import Event, Reasoning, Refusal, Text
+from providers.errors import ProviderError
+from providers.lenient import (
+    as_count,
+    as_object,
+    as_text,
+    as_word,
+    decode_leniently,
+    is_end_marker,
+    json_object,
+    objects,
+)
+from providers.openai.chunks import CHUNK, Choice, Delta
+from providers.openai.reasoning_details import ReasoningDetails
+from providers.text_so_far import TextSoFar
+from providers.upstream_errors import error_event, error_in, from_stream
+
+_KNOWN_IN_A_CALL = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
+_LEGACY_CALL = "function_call"
+_decode = CHUNK.decode
 
 
-class ChatParser:
-    """Chunks in, events out: what one stream has said so far."""
+class ChatParser(Answer):
+    """A parser of one stream of chunks, with what it has read so far."""
 
     def __init__(self) -> None:
-        self.complete = False
-        """``[DONE]`` has come: nothing that matters follows."""
-        self._model: str | None = None
-        self._finish_reason: str | None = None
+        super().__init__()
+        self._message = TextSoFar()
+        """Text that came in whole messages instead of deltas."""
+        self._reasoning_details = ReasoningDetails()
 
     def events(self, name: str, data: bytes) -> Sequence[Event]:
         """Return the events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
-        if data == b"[DONE]":
-            self.complete = True
-            return ()
-        chunk = read_payload(data, CHUNK)
-        if chunk.error or chunk.object == "error":
-            raise _failure(chunk)
+        try:
+            chunk = _decode(data)
+        except (ValueError, RecursionError):
+            lenient = None if name == "error" else decode_leniently(data, CHUNK)
+            if lenient is None:
+                return self._read_no_chunk(name, data)
+            chunk = lenient
+        choices = chunk.choices
+        if name or chunk.error or not choices:
+            _raise_failure(name, data)
         if chunk.model:
-            self._model = chunk.model
+            self.model = chunk.model
         # A list, and functions that add to it: three generators would cost as much as reading the JSON.
         events: list[Event] = []
-        for choice in chunk.choices or ():
+        for choice in choices or ():
             if choice.index:
                 continue
-            if choice.delta is not None:
-                _add_delta(choice.delta, events)
-            if choice.finish_reason:
-                self._finish_reason = choice.finish_reason
+            delta = choice.delta
+            if delta is not None:
+                self._add_delta(delta, events)
+            if choice.finish_reason or choice.message is not None or choice.error:
+                self._add_end(choice, events)
         if chunk.usage is not None:
             events.append(chunk.usage.as_usage())
         return events
 
-    def finish(self) -> Finish:
-        """The end. Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said that it finished."""
-        if self._finish_reason is None:
-            raise disconnected("no_finish_reason")
-        reason = "tool_calls" if self._finish_reason == "function_call" else self._finish_reason
-        return Finish(reason, self._model, self._finish_reason)
+    def _read_no_chunk(self, name: str, data: bytes) -> Sequence[Event]:
+        """Read what is no JSON object: the end marker, a keepalive, or an error in a form of its own."""
+        if name == "error":
+            raise error_event(data)
+        if not is_end_marker(data):
+            return ()
+        self.complete = True
+        return ()
+
+    def _add_delta(self, delta: Delta, events: list[Event]) -> None:
+        if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
+            self._add_reasoning(delta, events)
+        content = delta.content
+        if content:
+            if content.__class__ is str:
+                self.has_text = True
+                events.append(Text(content))
+            else:
+                self._add_parts(content, events)
+        if delta.tool_calls or delta.refusal or delta.function_call or delta.images or delta.audio:
+            self._add_others(delta, events)
+
+    def _add_reasoning(self, delta: Delta, events: list[Event]) -> None:
+        text = as_word(delta.reasoning_content) or as_word(delta.reasoning)
+        told = self._reasoning_details.add(delta.reasoning_details)
+        if text := text or told:
+            self.has_text = True
+            events.append(Reasoning(text))
+
+    def _add_parts(self, content: object, events: list[Event]) -> None:
+        """Add content in parts, as Mistral's reasoning models stream it: ``text``, and ``thinking`` with texts."""
+        for part in content if isinstance(content, list) else [content]:
+            match part:
+                case {"type": "thinking", "thinking": thinking}:
+                    text = "".join(as_word(thought.get("text")) or "" for thought in objects(thinking))
+                    text = text or as_word(thinking) or ""
+                    kind: type[Text | Reasoning] = Reasoning
+                case {"type": "refusal", "refusal": refusal}:
+                    text, kind = as_text(refusal), Refusal
+                case {"text": text}:
+                    text, kind = as_text(text), Text
+                case dict():
+                    self.has_unreadable, text = True, ""
+                case _:
+                    text, kind = as_text(part), Text
+            if text:
+                self.has_text = True
+                events.append(kind(text))
+
+    def _add_others(self, delta: Delta, events: list[Event]) -> None:
+        if refusal := as_text(delta.refusal):
+            self.has_text = True
+            events.append(Refusal(refusal))
+        if delta.tool_calls:
+            calls = list(objects(delta.tool_calls))
+            for position, call in enumerate(calls):
+                index = as_count(call.get("index"))
+                key = position if index is None and len(calls) > 1 else index
+                events += self.calls.add(key, extra=_extra(call), **_parts_of(call))
+        elif delta.function_call:
+            events += self.calls.add(_LEGACY_CALL, **_parts_of(as_object(delta.function_call)))
+        self.has_unreadable = self.has_unreadable or bool(delta.images or delta.audio)
+
+    def _add_end(self, choice: Choice, events: list[Event]) -> None:
+        if choice.error:
+            raise _choice_error(choice)
+        if choice.message is not None:
+            self._add_message(choice.message, events)
+        if choice.finish_reason:
+            self.end(choice.finish_reason, as_word(choice.stop_reason))
+            if self.calls and (details := self._reasoning_details.for_next_turn()):
+                events += self.calls.add(None, extra={"reasoning_details": details})
+
+    def _add_message(self, message: Delta, events: list[Event]) -> None:
+        """Add a whole message, if no deltas have told it before."""
+        if self.has_text and not self._message:
+            message.content = message.refusal = message.reasoning = message.reasoning_content = None
+        elif isinstance(message.content, str):
+            new = self._message.rest_of(message.content)
+            message.content = new if message.content.startswith(self._message.joined()) else message.content
+            self._message.add(message.content)
+        if self.calls:
+            message.tool_calls = message.function_call = None
+        message.reasoning_details = None
+        self._add_delta(message, events)
 
 
-def _failure(chunk: Chunk) -> ProviderError:
-    """What a chunk means that tells of an error, or is one."""
-    return errors.from_stream(chunk.error or {"message": chunk.message, "type": chunk.type, "code": chunk.code})
+def _raise_failure(name: str, data: bytes) -> None:
+    """Raise what a chunk means that is an error. Chunks without choices may be one, and those of an event so named."""
+    if name == "error":
+        raise error_event(data)
+    value = json_object(data) or {}
+    if value.get("error") or (not value.get("choices") and error_in(value) is not None):
+        raise from_stream(value)
 
 
-def _add_delta(delta: Delta, events: list[Event]) -> None:
-    reasoning = delta.reasoning_content or delta.reasoning
-    if reasoning:
-        events.append(Reasoning(reasoning))
-    content = delta.content
-    if content:
-        if isinstance(content, str):
-            events.append(Text(content))
-        else:
-            events.extend(_parts(content))
-    if delta.refusal:
-        events.append(Refusal(delta.refusal))
-    if delta.tool_calls:
-        events += [_tool_call(call, position) for position, call in enumerate(delta.tool_calls)]
+def _choice_error(choice: Choice) -> ProviderError:
+    told = from_stream({"error": choice.error})
+    return broken_off(choice.finish_reason or "error") if error_in({"error": choice.error}) is None else told
 
 
-def _tool_call(call: ToolCallDelta, position: int) -> ToolCall:
-    function, custom = call.function, call.custom
-    named = custom or function
-    arguments = custom.input if custom else function.arguments if function else None
-    return ToolCall(
-        position if call.index is None else call.index,
-        call.id,
-        named.name if named else None,
-        arguments or "",
-        None if call.extra_content is None else {"extra_content": call.extra_content},
-        custom is not None,
-    )
+def _parts_of(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return id, name and arguments of a call, which may be in ``function``, in ``custom``, or the call's own."""
+    custom = call.get("custom")
+    described = as_object(custom) or as_object(call.get("function")) or call
+    return {
+        "id": call.get("id"),
+        "name": described.get("name"),
+        "arguments": described.get("input" if custom else "arguments"),
+        "custom": bool(custom),
+    }
 
 
-def _parts(parts: list[Any]) -> Iterator[Event]:
-    """Content in parts, as Mistral's reasoning models stream it: ``text``, and ``thinking`` which holds texts."""
-    for part in parts:
-        match part:
-            case {"type": "text", "text": str(text)} if text:
-                yield Text(text)
-            case {"type": "thinking", "thinking": list(thoughts)}:
-                text = "".join(thought["text"] for thought in thoughts if _is_text(thought))
-                if text:
-                    yield Reasoning(text)
-
-
-def _is_text(part: object) -> bool:
-    return isinstance(part, dict) and isinstance(part.get("text"), str)
+def _extra(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a call that are its provider's own, such as the signature of Gemini's ``extra_content``."""
+    return {name: value for name, value in call.items() if name not in _KNOWN_IN_A_CALL and value}

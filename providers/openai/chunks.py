@@ -2,7 +2,8 @@
 
 Typed for msgspec, which skips every field that is not named here; about a microsecond a
 chunk. Servers differ in the rest: ``choices`` empty, null or absent, usage beside full
-choices, twice or never, reasoning under either of two names.
+choices, twice or never, reasoning under one of three names. What is text or a tool call in one
+server is an object or a list in another, so that the parser looks at it itself.
 """
 
 from __future__ import annotations
@@ -14,37 +15,29 @@ import msgspec
 from providers.base import Usage, UsageDetails
 
 
-class Function(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class Custom(msgspec.Struct, gc=False):
-    name: str | None = None
-    input: str | None = None
-
-
-class ToolCallDelta(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: Function | None = None
-    custom: Custom | None = None
-    extra_content: dict[str, Any] | None = None
-    """What Gemini wants back with the call: its thought signature."""
-
-
 class Delta(msgspec.Struct):
-    content: str | list[Any] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-    tool_calls: list[ToolCallDelta] | None = None
+    """What is new in an answer, or, as a ``message``, the whole of it."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    """The form that ``tool_calls`` had before 2023-11."""
+    images: Any = None
+    audio: Any = None
 
 
 class Choice(msgspec.Struct):
     index: int | None = 0
     delta: Delta | None = None
+    message: Delta | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """vLLM's: the stop sequence that matched, or the number of a token."""
+    error: Any = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):
@@ -83,15 +76,10 @@ class TokenUsage(msgspec.Struct):
 class Chunk(msgspec.Struct):
     """In the order in which servers send them, which is how msgspec looks for them."""
 
-    object: str | None = None
-    """``error`` if the chunk itself is what others have under that name, as vLLM sends it."""
     model: str | None = None
     choices: list[Choice] | None = None
     usage: TokenUsage | None = None
     error: Any = None
-    message: Any = None
-    type: Any = None
-    code: Any = None
 
 
 CHUNK = msgspec.json.Decoder(Chunk)

@@ -9,8 +9,7 @@ import msgspec
 
 from providers.address import Address, join, sdk_headers
 from providers.base import ApiProtocol, ChatRequest
-from providers.errors import ProviderError
-from providers.openai import chat_request, errors, responses_request
+from providers.openai import chat_request, responses_request
 from providers.openai.chat_stream import ChatParser
 from providers.openai.options import OpenAIOptions, SharedOptions
 from providers.openai.responses_stream import ResponsesParser
@@ -41,12 +40,6 @@ class OpenAIApi(SSEProvider):
 
     def _parser(self, request: ChatRequest) -> StreamParser:
         return ResponsesParser(request.model) if _is_responses(self._options) else ChatParser()
-
-    def _refused(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ProviderError:
-        return errors.from_answer(status, headers, body)
-
-    def _failed(self, body: Mapping[str, Any]) -> ProviderError:
-        return errors.from_stream(body["error"])
 
 
 class OpenAI(OpenAIApi):

@@ -10,41 +10,18 @@ from typing import Any
 
 import msgspec
 
-from providers.base import BlockEnd, Event, Finish, Opaque, Reasoning, Refusal, Text, ToolCall, Usage, UsageDetails
-from providers.errors import disconnected
-from providers.http_errors import read_payload
-from providers.openai import errors
+from providers.answer import Answer, broken_off
+from providers.base import BlockEnd, Event, Opaque, Reasoning, Refusal, Text, ToolCall
+from providers.lenient import as_object, as_text, as_word, decode, is_end_marker, json_object, objects
+from providers.openai.response_usage import ResponseUsage
+from providers.text_so_far import TextSoFar
+from providers.tool_calls import Key
+from providers.upstream_errors import error_event, error_in, from_stream
 
-_FINISH_REASONS: Mapping[str, str] = {"max_output_tokens": "length", "content_filter": "content_filter"}
-
-
-class _InputDetails(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: _InputDetails | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-    def as_usage(self) -> Usage:
-        """Return the counts as the event they are."""
-        read, written = self.input_tokens_details, self.output_tokens_details
-        details = None
-        if read is not None or written is not None:
-            read, written = read or _InputDetails(), written or _OutputDetails()
-            details = UsageDetails(
-                cached_tokens=read.cached_tokens,
-                cache_write_tokens=read.cache_write_tokens,
-                reasoning_tokens=written.reasoning_tokens,
-            )
-        return Usage(self.input_tokens, self.output_tokens, details)
+_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+"""Items that are tool calls, and the field that has their arguments."""
+_TEXTS: Mapping[str, tuple[type[Text], str]] = {"output_text": (Text, "text"), "refusal": (Refusal, "refusal")}
+"""Parts of a message, and the field that has their text."""
 
 
 class _Incomplete(msgspec.Struct, gc=False):
@@ -53,17 +30,11 @@ class _Incomplete(msgspec.Struct, gc=False):
 
 class _Response(msgspec.Struct):
     model: str | None = None
-    usage: _Usage | None = None
+    status: str | None = None
+    usage: ResponseUsage | None = None
     incomplete_details: _Incomplete | None = None
     error: Any = None
-
-
-class _Item(msgspec.Struct, gc=False):
-    type: str | None = None
-    id: str | None = None
-    call_id: str | None = None
-    name: str | None = None
-    encrypted_content: str | None = None
+    output: Any = None
 
 
 class _Event(msgspec.Struct):
@@ -71,110 +42,205 @@ class _Event(msgspec.Struct):
 
     type: str | None = None
     delta: Any = None
-    output_index: int = 0
-    summary_index: int = 0
-    item: _Item | None = None
-    part: _Item | None = None
+    item_id: str | None = None
+    output_index: int | None = None
+    summary_index: int | None = None
+    item: Any = None
+    part: Any = None
     response: _Response | None = None
-    error: Any = None
-    code: Any = None
-    message: Any = None
-    param: Any = None
+    text: Any = None
+    refusal: Any = None
+    arguments: Any = None
+    input: Any = None
+
+    @property
+    def place(self) -> tuple[Key, ...]:
+        """What tells which item it is about: its id, its index in the output, the id of its call."""
+        item = as_object(self.item)
+        keys = (self.item_id, as_word(item.get("id")), self.output_index, as_word(item.get("call_id")))
+        return tuple(key for key in keys if key is not None)
 
 
 _DECODER = msgspec.json.Decoder(_Event)
 
 
-class ResponsesParser:
-    """The API's events in, ours out: what one stream has said so far."""
+class ResponsesParser(Answer):
+    """A parser of one stream of the API's events, with what it has read so far."""
 
     def __init__(self, model: str) -> None:
         """``model`` is the one that was asked for."""
+        super().__init__()
         self._asked_model = model
-        self.complete = False
-        """The response has ended: nothing that matters follows."""
-        self._model: str | None = None
-        self._finish_reason: str | None = None
-        self._provider_reason: str | None = None
-        self._tools: dict[int, int] = {}
-        """Index of an output item → which tool call of the answer it is."""
+        self._texts: dict[type[Text | Reasoning], TextSoFar] = {
+            kind: TextSoFar() for kind in (Text, Refusal, Reasoning)
+        }
+        """What has come of the part under way."""
+        self._open: type[Text] | None = None
+        """The kind of the part under way, if its end is still to be told."""
+        self._told: set[Key] = set()
+        """The places of the items of which text has come."""
 
     def events(self, name: str, data: bytes) -> Iterator[Event]:
-        """The events in one of the API's. Raises a :class:`~providers.errors.ProviderError` if it tells a failure."""
-        if data == b"[DONE]":
-            self.complete = True
+        """Yield the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for a failure."""
+        event = None if name == "error" else decode(data, _DECODER)
+        if event is None:
+            if name == "error":
+                raise error_event(data)
+            self.complete = self.complete or is_end_marker(data)
             return
-        event = read_payload(data, _DECODER)
-        match event.type:
+        kind = event.type if event.type is not None and event.type.startswith("response.") else name or event.type
+        match kind:
             case "response.output_text.delta":
-                yield from _text(Text, event.delta)
+                yield from self._text(Text, event, as_text(event.delta))
             case "response.refusal.delta":
-                yield from _text(Refusal, event.delta)
-            case "response.content_part.done":
-                if event.part is not None and event.part.type in ("output_text", "refusal"):
-                    yield BlockEnd("refusal" if event.part.type == "refusal" else "text")
+                yield from self._text(Refusal, event, as_text(event.delta))
+            case "response.output_text.done":
+                yield from self._rest(Text, event, event.text)
+            case "response.refusal.done":
+                yield from self._rest(Refusal, event, event.refusal)
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                if event.delta and isinstance(event.delta, str):
-                    yield Reasoning(event.delta)
-            case "response.reasoning_summary_part.added" if event.summary_index:
-                yield Reasoning("\n\n")
+                yield from self._text(Reasoning, event, as_word(event.delta) or "")
+            case "response.reasoning_summary_text.done" | "response.reasoning_text.done":
+                yield from self._rest(Reasoning, event, event.text)
+            case "response.reasoning_summary_part.added":
+                yield from self._summary_part(event)
+            case "response.function_call_arguments.delta":
+                yield from self.calls.add(self._call_key(event), arguments=event.delta)
+            case "response.custom_tool_call_input.delta":
+                yield from self.calls.add(self._call_key(event), arguments=event.delta, custom=True)
+            case "response.function_call_arguments.done":
+                yield from self.calls.complete(self._call_key(event), event.arguments, final=False)
+            case "response.custom_tool_call_input.done":
+                yield from self.calls.complete(self._call_key(event), event.input, final=False)
+            case "response.content_part.added":
+                self._begin()
+            case "response.content_part.done":
+                yield from self._part_end(event, as_object(event.part))
             case "response.output_item.added":
-                yield from self._item(event)
+                yield from self._item(event, as_object(event.item))
             case "response.output_item.done":
-                yield from self._item_end(event)
-            case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
-                custom = event.type == "response.custom_tool_call_input.delta"
-                if event.delta and isinstance(event.delta, str) and event.output_index in self._tools:
-                    yield ToolCall(self._tools[event.output_index], None, None, event.delta, custom=custom)
-            case "response.created" | "response.in_progress" | "response.completed" | "response.incomplete":
-                yield from self._response(event.type, event.response or _Response())
-            case "response.failed":
-                raise errors.from_stream((event.response or _Response()).error)
-            case _ if event.type == "error" or event.error:
-                raise errors.from_stream(event.error or _flat_error(event))
-            case _:  # the ends of parts, the progress of OpenAI's own tools, and whatever the API adds
-                pass
+                yield from self._item_end(event, as_object(event.item))
+            case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
+                yield from self._end(kind.removeprefix("response."), event.response or _Response(), data)
+            case "response.created" | "response.queued" | "response.in_progress":
+                yield from self._response(event.response or _Response())
+            case _:  # the progress of OpenAI's own tools, and whatever the API adds
+                value = json_object(data) or {}
+                if error_in(value) is not None:
+                    raise from_stream(value)
 
-    def _item(self, event: _Event) -> Iterator[Event]:
-        item = event.item
-        if item is not None and item.type in ("function_call", "custom_tool_call"):
-            index = self._tools.setdefault(event.output_index, len(self._tools))
-            yield ToolCall(index, item.call_id, item.name, "", custom=item.type == "custom_tool_call")
+    def _text(self, kind: type[Text | Reasoning], event: _Event, text: str) -> Iterator[Event]:
+        if not text:
+            return
+        self.has_text = True
+        self._told.update(event.place)
+        self._texts[kind].add(text)
+        if issubclass(kind, Text):
+            self._open = kind
+        yield kind(text)
 
-    def _item_end(self, event: _Event) -> Iterator[Event]:
-        item = event.item or _Item()
-        if item.type == "reasoning":
-            data = {"id": item.id, "encrypted_content": item.encrypted_content}
-            opaque = Opaque("responses", self._asked_model, data) if item.encrypted_content else None
-            yield BlockEnd("reasoning", opaque=opaque)
-        elif event.output_index in self._tools:
-            yield BlockEnd("tool_call", self._tools[event.output_index])
+    def _rest(self, kind: type[Text | Reasoning], event: _Event, whole: object) -> Iterator[Event]:
+        """Yield what the whole text of a part has beyond its deltas."""
+        if isinstance(whole, str):
+            yield from self._text(kind, event, self._texts[kind].rest_of(whole))
 
-    def _response(self, what: str, response: _Response) -> Iterator[Event]:
-        self._model = response.model or self._model
+    def _begin(self) -> None:
+        for text in self._texts.values():
+            text.clear()
+
+    def _summary_part(self, event: _Event) -> Iterator[Event]:
+        self._begin()
+        if event.summary_index:
+            yield Reasoning("\n\n")
+
+    def _part_end(self, event: _Event, part: Mapping[str, Any]) -> Iterator[Event]:
+        kind, field = _TEXTS.get(as_word(part.get("type")) or "", (Text, "text"))
+        yield from self._rest(kind, event, part.get(field))
+        yield from self._text_end()
+
+    def _text_end(self) -> Iterator[Event]:
+        if self._open is not None:
+            yield BlockEnd("refusal" if self._open is Refusal else "text")
+        self._open = None
+
+    def _item(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+        yield from self._text_end()
+        self._begin()
+        kind = as_word(item.get("type"))
+        if kind in _CALLS:
+            yield from self._call(event, item)
+        elif kind not in ("message", "reasoning"):
+            self.has_unreadable = True
+
+    def _call(self, event: _Event, item: Mapping[str, Any]) -> Iterator[ToolCall]:
+        """Yield the start of a call. Its arguments count if none follow."""
+        key = self._call_key(event)
+        custom = item.get("type") == "custom_tool_call"
+        yield from self.calls.add(key, id=item.get("call_id"), name=item.get("name"), custom=custom)
+        for place in event.place:
+            self.calls.alias(key, place)
+        self.calls.offer(key, item.get(_CALLS[str(item["type"])]))
+
+    def _call_key(self, event: _Event) -> Key:
+        """Return what the call is known under, else what it is to be known under."""
+        place = event.place
+        return next((key for key in place if self.calls.knows(key)), place[0] if place else None)
+
+    def _item_end(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+        kind = as_word(item.get("type"))
+        if kind in _CALLS:
+            key = self._call_key(event)
+            if not self.calls.knows(key):
+                yield from self._call(event, item)
+            arguments = item.get(_CALLS[str(kind)])
+            yield from self.calls.complete(key, arguments, id=item.get("call_id"), name=item.get("name"))
+            yield BlockEnd("tool_call", self.calls.index_of(key))
+        elif kind == "reasoning":
+            yield from self._reasoning_end(event, item)
+        elif kind == "message":
+            yield from self._message_end(event, item)
+
+    def _reasoning_end(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+        if self._told.isdisjoint(event.place):
+            parts = [
+                as_word(part.get("text")) for part in (*objects(item.get("summary")), *objects(item.get("content")))
+            ]
+            yield from self._text(Reasoning, event, "\n\n".join(filter(None, parts)))
+        encrypted = as_word(item.get("encrypted_content"))
+        data = {"id": item.get("id"), "encrypted_content": encrypted}
+        yield BlockEnd("reasoning", opaque=Opaque("responses", self._asked_model, data) if encrypted else None)
+
+    def _message_end(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield the text of a message of which no deltas have come."""
+        if self._told.isdisjoint(event.place):
+            for part in objects(item.get("content")):
+                kind, field = _TEXTS.get(as_word(part.get("type")) or "", (Text, ""))
+                self._begin()
+                yield from self._text(kind, event, as_word(part.get(field)) or "")
+                yield from self._text_end()
+        yield from self._text_end()
+
+    def _response(self, response: _Response) -> Iterator[Event]:
+        self.model = response.model or self.model
         if response.usage is not None:
             yield response.usage.as_usage()
-        if what == "response.completed":
-            self._finish_reason = "tool_calls" if self._tools else "stop"
-            self._provider_reason = "completed"
-        elif what == "response.incomplete":
-            reason = (response.incomplete_details or _Incomplete()).reason or "incomplete"
-            self._finish_reason = _FINISH_REASONS.get(reason, reason)
-            self._provider_reason = reason
-        self.complete = self._finish_reason is not None
 
-    def finish(self) -> Finish:
-        """The end. Raises :class:`~providers.errors.UpstreamDisconnected` if the response never ended."""
-        if self._finish_reason is None:
-            raise disconnected("no_finish_reason")
-        return Finish(self._finish_reason, self._model, self._provider_reason)
+    def _end(self, status: str, response: _Response, data: bytes) -> Iterator[Event]:
+        if response.status in ("failed", "cancelled", "incomplete"):
+            status = response.status
+        if response.error or status in ("failed", "cancelled"):
+            raise from_stream(json_object(data))
+        if not self.has_text and not self.calls:
+            yield from self._output(response.output)
+        word = "completed" if status == "completed" else (response.incomplete_details or _Incomplete()).reason
+        if word is None:
+            raise broken_off("incomplete")
+        self.end(word)
+        yield from self.rest()
+        yield from self._response(response)
+        self.complete = True
 
-
-def _text(kind: type[Text], delta: object) -> Iterator[Event]:
-    if delta and isinstance(delta, str):
-        yield kind(delta)
-
-
-def _flat_error(event: _Event) -> dict[str, Any]:
-    """An ``error`` event has its code beside its type, where ``error`` is the type of the event."""
-    return {"code": event.code, "message": event.message, "param": event.param}
+    def _output(self, output: object) -> Iterator[Event]:
+        """Yield the items of a Response that came as a whole."""
+        for index, item in enumerate(objects(output)):
+            yield from self._item_end(_Event(item=item, output_index=index), item)

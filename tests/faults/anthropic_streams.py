@@ -75,7 +75,6 @@ STREAMS = [
     # It makes no sense.
     Case("truncated JSON", streams(HEL, LO[:-9] + "\n\n", then=hold), NONSENSE, "Hel", log=log("not_json")),
     Case("truncated UTF-8", streams(HEL, BAD + b'"}}\n\n', then=hold), NONSENSE, "Hel", log=log("not_json")),
-    Case("no type", streams(HEL, "data: {}\n\n", then=hold), NONSENSE, "Hel", log=log("not_json")),
     Case("text that is a number", streams(HEL, text(7), then=hold), NONSENSE, "Hel", log=log("not_json")),  # type: ignore[arg-type]
     Case("16 MB without an end", streams_many(lambda: line_of(20_000_000, b"data: ", b"")), NONSENSE, log=log("event_too_large")),
     # The provider says that it failed.

@@ -275,7 +275,7 @@ async def test_tool_calls_are_numbered_from_zero_and_always_have_arguments(
         ("tool_use", "tool_calls"),
         ("refusal", "content_filter"),
         ("pause_turn", "pause_turn"),
-        ("model_context_window_exceeded", "model_context_window_exceeded"),
+        ("model_context_window_exceeded", "length"),
     ],
 )
 async def test_stop_reasons_are_translated(

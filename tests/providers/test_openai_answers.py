@@ -235,9 +235,10 @@ async def test_azures_filter_and_its_annotations_are_understood(
 
 
 def test_calls_without_an_index_are_told_apart_by_their_place() -> None:
-    chunk = {"choices": [{"delta": {"tool_calls": [{"id": "a"}, {"id": "b"}, {"index": 7, "id": "c"}]}}]}
+    calls = [{"id": name, "function": {"name": f"f{name}"}} for name in "abc"]
+    chunk = {"choices": [{"delta": {"tool_calls": [*calls[:2], {"index": 7, **calls[2]}]}}]}
     events = ChatParser().events("", json.dumps(chunk).encode())
-    assert events == [ToolCall(0, "a", None, ""), ToolCall(1, "b", None, ""), ToolCall(7, "c", None, "")]
+    assert events == [ToolCall(0, "a", "fa", ""), ToolCall(1, "b", "fb", ""), ToolCall(2, "c", "fc", "")]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ APIS = {
     "responses": ({"kind": "openai", "api": "responses"}, '{"type": "response.output_text.delta", "delta": "TEXT"}'),
     "anthropic": ({"kind": "anthropic"}, '{"type": "content_block_delta", "index": 0, "delta": {"text": "TEXT"}}'),
 }
-NONSENSE = ["{", "[]", "7", "null", "\xff", '{"choices": 7, "type": 7}', "[" * 100_000]
+NONSENSE = ["{", "\xff", '{"choices": [', "[" * 100_000]
 
 
 @pytest.mark.parametrize(("table", "piece"), APIS.values(), ids=APIS)

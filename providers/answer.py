@@ -1,0 +1,82 @@
+"""What is known of an answer while it streams, whichever API streams it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from providers import finish_reasons
+from providers.base import Finish, ToolCall
+from providers.errors import UpstreamDetail, UpstreamError, clean_word, disconnected
+from providers.tool_calls import ToolCalls
+
+
+class Answer:
+    """The state of one answer: its tool calls, why it ended, and whether anything of it could be delivered."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        """The API has said that its stream ends here: nothing that matters follows."""
+        self.model: str | None = None
+        self.calls = ToolCalls()
+        self.has_text = False
+        """Text, reasoning or a refusal has been delivered."""
+        self.has_unreadable = False
+        """There was output that no event can carry, such as an image."""
+        self._word: str | None = None
+        self._stop_sequence: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the model has said that its answer ended."""
+        return self._word is not None
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether a limit ended the answer."""
+        return self._reason() == "length"
+
+    def end(self, word: str, stop_sequence: str | None = None) -> None:
+        """Take the provider's word for why the model stopped. The first that says more than ``stop`` stays.
+
+        Raises :class:`~providers.errors.UpstreamError` if it says that the generation broke off.
+        """
+        if finish_reasons.is_failure(word):
+            raise broken_off(word)
+        if self._word is None or finish_reasons.finish_reason(self._word, called_tools=False) == "stop":
+            self._word, self._stop_sequence = word, stop_sequence
+
+    def rest(self) -> Iterator[ToolCall]:
+        """Yield what is left to be told of tool calls at the end of the answer."""
+        yield from self.calls.finish(cut=self.was_cut)
+
+    def finish(self) -> Finish:
+        """Return the end.
+
+        Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said why it stopped.
+        """
+        reason = self._reason()
+        if reason is None:
+            raise disconnected("no_finish_reason")
+        return Finish(reason, self.model, self._word, self._stop_sequence)
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the whole answer was output that no event can carry."""
+        return self.has_unreadable and not self.has_text and not self.calls
+
+    def _reason(self) -> str | None:
+        return None if self._word is None else finish_reasons.finish_reason(self._word, called_tools=bool(self.calls))
+
+
+def broken_off(word: str) -> UpstreamError:
+    """Return the error for an answer whose provider says that its generation broke off."""
+    detail = UpstreamDetail(status=200, reason="broken_off", code=clean_word(word))
+    return UpstreamError("The model's provider broke off the answer.", detail=detail)
+
+
+def unreadable() -> UpstreamError:
+    """Return the error for an answer that had nothing but output which no event can carry."""
+    return UpstreamError(
+        "The model answered only with output that this server does not carry, such as images or audio.",
+        detail=UpstreamDetail(reason="unreadable_output"),
+    )

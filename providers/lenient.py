@@ -1,0 +1,157 @@
+"""Frames of a provider's stream, decoded field by field.
+
+A frame is decoded strictly first, into a msgspec struct of what is read of it, which takes about a microsecond. Only
+where that fails is it read leniently: a field of another type than expected counts as absent, and takes nothing of the
+frame with it. Values that an answer depends on, such as its text, have the type ``Any`` in those structs, and the
+functions at the end of this file read them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from providers.errors import malformed_response
+from providers.jsontext import loads
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_ABSENT = object()
+
+
+def decode(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """Return the frame in ``data``, or None if it is no JSON object: a keepalive, or an end marker.
+
+    Raises :class:`~providers.errors.UpstreamError` for truncated or invalid JSON.
+    """
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError):
+        return decode_leniently(data, decoder)
+
+
+def decode_leniently(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """Return the same as :func:`decode`, for ``data`` that ``decoder`` refuses."""
+    value = json_object(data)
+    return None if value is None else read(value, decoder.type)
+
+
+def json_object(data: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in ``data``, None if it is something else.
+
+    JSON that msgspec refuses and Python reads (an escaped lone surrogate) is read, the surrogate as U+FFFD. What
+    begins neither like an object nor like a list was never meant to be one, such as ``: keepalive``.
+    Raises :class:`~providers.errors.UpstreamError` for truncated or invalid JSON, and for what is not UTF-8.
+    """
+    try:
+        value = loads(data)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnicodeDecodeError) or (is_json_text(data) and not is_end_marker(data)):
+            raise malformed_response("not_json") from None
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_json_text(data: bytes) -> bool:
+    """Return whether ``data`` begins like a JSON object or list."""
+    return data.lstrip()[:1] in (b"{", b"[")
+
+
+def is_end_marker(data: bytes) -> bool:
+    """Return whether ``data`` is the ``[DONE]`` that ends OpenAI's streams; blanks around it do not matter."""
+    return data.strip() == b"[DONE]"
+
+
+def read(value: Mapping[str, Any], kind: type[T]) -> T:
+    """Return ``value`` as a ``kind``. A field that cannot be read has its default."""
+    fields = {}
+    for name, key, expected in _fields(kind):
+        if key in value:
+            found = _read_field(value[key], expected)
+            if found is not _ABSENT:
+                fields[name] = found
+    return kind(**fields)
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Any], ...]:
+    """Return name, key and type of every field; of an optional one the type without None."""
+    hints = get_type_hints(kind)
+    return tuple((field.name, field.encode_name, _without_none(hints[field.name])) for field in _info(kind))
+
+
+def _info(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
+def _without_none(expected: Any) -> Any:
+    if isinstance(expected, UnionType):
+        return next(member for member in get_args(expected) if member is not NoneType)
+    return expected
+
+
+def _read_field(value: Any, expected: Any) -> Any:
+    if expected is Any:
+        return value
+    if get_origin(expected) is list:
+        return list(_read_items(value, get_args(expected)[0]))
+    if isinstance(expected, type) and issubclass(expected, msgspec.Struct):
+        return read(value, expected) if isinstance(value, dict) else _ABSENT
+    if expected is int:
+        count = as_count(value)
+        return _ABSENT if count is None else count
+    return value if isinstance(value, get_origin(expected) or expected) else _ABSENT
+
+
+def _read_items(value: Any, expected: Any) -> Iterator[Any]:
+    """Yield the items of a list that can be read. An object in the place of a list of objects is its only item."""
+    items = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
+    for item in items:
+        found = _read_field(item, expected)
+        if found is not _ABSENT:
+            yield found
+
+
+def as_count(value: object) -> int | None:
+    """Return ``value`` as a whole number: 12, 12.0 and "12" are 12. None if it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+def as_text(value: object) -> str:
+    """Return the text that ``value`` has to be: empty for None.
+
+    Raises :class:`~providers.errors.UpstreamError` for anything else: to leave it out would cut the answer.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    raise malformed_response("not_json")
+
+
+def as_word(value: object) -> str | None:
+    """Return a name or an identifier, None if ``value`` is none or is empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """Return ``value`` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> Iterator[dict[str, Any]]:
+    """Yield the objects in a list; an object in the place of the list is its only item."""
+    items = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
+    for item in items:
+        if isinstance(item, dict):
+            yield item

@@ -1,0 +1,270 @@
+"""What a provider's error means, wherever it stands and whichever words it uses.
+
+Sources: the error pages of OpenAI, Azure OpenAI, Anthropic, Gemini (``google.rpc.Code`` and ``ErrorInfo``), Groq,
+OpenRouter, DeepSeek, Mistral, Together, xAI, Fireworks, Cerebras, Hugging Face and Alibaba Cloud Model Studio; what
+vLLM, SGLang, llama.cpp, LM Studio, Ollama, LiteLLM and Text Generation Inference send.
+
+They agree on little: the error may be under ``error``, beside it, the body itself, or in a list; a ``code`` may be a
+word, a sentence, a number or null; and an overflow of the context, an account without money or a wrong key is often
+told in the message alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from providers.errors import (
+    ContentFilter,
+    ContextLength,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ProviderAuth,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    UpstreamDetail,
+    UpstreamError,
+)
+from providers.http_errors import by_status, detail_of, retry_after
+from providers.lenient import as_count, as_object, json_object, objects
+from providers.upstream_waits import wait_in
+
+Kind = type[ProviderError]
+
+_WORDS: Mapping[Kind, tuple[str, ...]] = {
+    QuotaExceeded: (
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "quota_exceeded"),
+        *("insufficient_balance", "insufficient_credits", "insufficient_funds", "payment_required", "Arrearage"),
+        *("contract_spend_limit_reached", "enforced_spend_limit_reached", "budget_exceeded"),
+    ),
+    ModelNotFound: ("model_not_found", "DeploymentNotFound", "model_decommissioned", "model_not_available"),
+    ContextLength: (
+        *("context_length_exceeded", "exceed_context_size_error", "string_above_max_length", "string_too_long"),
+        *("ContextWindowExceededError", "context_window_exceeded", "model_context_window_exceeded"),
+    ),
+    ContentFilter: (
+        *(
+            "content_filter",
+            "content_policy_violation",
+            "ContentPolicyViolationError",
+            "image_content_policy_violation",
+        ),
+        *("bio_policy", "misalignment_policy_violation", "ResponsibleAIPolicyViolation", "DataInspectionFailed"),
+        "invalid_prompt",  # OpenAI's word for a prompt that was flagged
+    ),
+    RateLimited: (
+        *("rate_limit_exceeded", "rate_limit_error", "too_many_requests", "too_many_requests_error"),
+        *("request_quota_exceeded", "token_quota_exceeded"),
+    ),
+    Overloaded: (
+        *("overloaded_error", "overloaded", "server_is_overloaded", "engine_overloaded", "slow_down"),
+        *("capacity_exceeded", "queue_exceeded", "service_unavailable", "unavailable_error"),
+    ),
+    ProviderAuth: (
+        *("invalid_api_key", "API_KEY_INVALID", "API_KEY_EXPIRED", "wrong_api_key", "authentication_error"),
+        *("InvalidApiKey", "unauthenticated", "invalid_authentication", "account_deactivated"),
+    ),
+    InvalidRequest: (
+        *("invalid_image", "invalid_image_format", "invalid_image_url", "invalid_base64_image", "image_too_large"),
+        *("image_parse_error", "failed_to_download_image"),
+    ),
+}
+_GENERAL_WORDS: Mapping[Kind, tuple[str, ...]] = {
+    InvalidRequest: ("invalid_request_error", "BadRequestError", "invalid_argument", "request_too_large"),
+    ModelNotFound: ("not_found_error", "not_found"),
+    ProviderAuth: ("permission_error", "permission_denied", "access_denied"),
+    RateLimited: ("resource_exhausted",),
+    Overloaded: ("unavailable",),
+}
+"""Words that many different errors share: what the message says counts more."""
+
+
+def _plain(word: str) -> str:
+    """Return ``word`` as it is looked up: ``DataInspectionFailed`` and ``data_inspection_failed`` are one word."""
+    return re.sub(r"[^a-z0-9]", "", word[:64].lower())
+
+
+def _by_word(table: Mapping[Kind, tuple[str, ...]]) -> Mapping[str, Kind]:
+    return {_plain(word): kind for kind, words in table.items() for word in words}
+
+
+_SPECIFIC, _GENERAL = _by_word(_WORDS), _by_word(_GENERAL_WORDS)
+_THROTTLING = "throttling"
+"""Alibaba's words for a rate limit begin like this: ``Throttling.RateQuota``."""
+
+
+def _pattern(*alternatives: str) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL)
+
+
+_MESSAGES: tuple[tuple[re.Pattern[str], Kind], ...] = (
+    (
+        _pattern(
+            r"context (length|window|size|limit)|maximum context|max_model_len|too many (input )?tokens",
+            r"(prompt|input) is too long|exceeds? (the )?context|context the overflows|maximum (prompt|input) length",
+            r"exceeds? the (available|maximum)[\w ]* (context|tokens)|tokens \+ .{0,40} must be <=",
+            r"reduce the length of the (messages|prompt|input)|exceed(s|ed)? (the )?(model )?token limit",
+            r"request too large for|range of input length|maximum allowed input length",
+        ),
+        ContextLength,
+    ),
+    (
+        _pattern(
+            r"(incorrect|invalid|wrong|expired|missing) (api|access)[ _-]?(key|token)",
+            r"(api|access)[ _-]?(key|token) (is |was )?(not valid|invalid|expired|incorrect|missing)",
+            r"authentication (fails|failed)|valid api[ _-]key",
+        ),
+        ProviderAuth,
+    ),
+    (
+        _pattern(
+            r"insufficient (account )?(balance|credit|quota|fund)|credit balance|out of credits|available credits",
+            r"spend(ing)? limit|usage limits?|exceeded your (current quota|monthly)|billing hard limit|overdue payment",
+            r"doesn't have any credits|good standing|free (allocated )?quota",
+        ),
+        QuotaExceeded,
+    ),
+    (
+        _pattern(
+            r"content[ _-](filter|policy|polic|management policy|moderation)|usage (guidelines|polic)|safety system",
+            r"inappropriate content|(input|prompt|request|output) (was|has been|is) (flagged|blocked)",
+            r"prohibited content|flagged (for|as)|requires moderation",
+        ),
+        ContentFilter,
+    ),
+    (_pattern(r"invalid url|unknown request url|resource not found", r"^\W*not found\W*$"), InvalidRequest),
+    (_pattern(r"model\b.{0,200}\b(not found|does not exist|is not (available|supported))"), ModelNotFound),
+)
+_MAX_MESSAGE = 2000
+"""As much of a message as is searched: some quote the prompt."""
+
+_SAME_STATUS_MAY_MEAN: Mapping[Kind, frozenset[Kind]] = {
+    ProviderAuth: frozenset({ContextLength, QuotaExceeded, ContentFilter, ModelNotFound}),
+    RateLimited: frozenset({ContextLength, QuotaExceeded}),
+}
+"""What a message may say that a 403 or a 429 is about; a 400 or a 404 may be about anything."""
+
+
+def from_answer(status: int, headers: Mapping[str, str], body: object) -> ProviderError:
+    """Return the error for an HTTP answer that is no stream. ``body`` is its JSON, an empty object if it had none."""
+    error = error_in(body) or {}
+    kind: Kind
+    if 300 <= status < 400:
+        kind, error = UpstreamError, {}
+    elif status in (408, 409) or not error:
+        kind = by_status(status)
+        if kind is ModelNotFound:  # a 404 that is not the API's own: a wrong address
+            kind = InvalidRequest
+    else:
+        kind = _kind(error, status)
+    wait = retry_after(headers)
+    # Azure's gateway answers under the last name.
+    ids = (headers.get(name) for name in ("x-request-id", "request-id", "apim-request-id"))
+    request_id = next(filter(None, ids), None) or error.get("request_id")
+    return _make(kind, error, wait, status, request_id)
+
+
+def from_stream(body: object) -> ProviderError:
+    """Return the error for a failure that is told in a stream, or in place of one, with the status 200."""
+    error = error_in(body) or {}
+    return _make(_kind(error, None), error, None, 200, error.get("request_id"))
+
+
+def error_event(data: bytes) -> ProviderError:
+    """Return the error that an event named ``error`` tells of. Its data may be anything, also a sentence."""
+    try:
+        return from_stream(json_object(data) or {})
+    except UpstreamError:
+        return UpstreamError(detail=UpstreamDetail(status=200))
+
+
+def error_in(body: object) -> Mapping[str, Any] | None:
+    """Return the error that a JSON value tells of, in OpenAI's form; None if it tells of none.
+
+    It may be under ``error`` (an object, or a sentence with a code beside it), in a list, under ``response``, or be the
+    object itself, with ``code`` and ``message`` or under the names that others give these.
+    """
+    if isinstance(body, list):
+        return next(filter(None, map(error_in, body)), None)
+    if not isinstance(body, dict):
+        return None
+    beside = {name: value for name, value in body.items() if name not in ("error", "errors", "choices", "response")}
+    error = body.get("error") or body.get("errors")
+    if isinstance(error, list):
+        error = next(objects(error), None) or error[0]
+    if isinstance(error, dict):
+        return _named({"request_id": body.get("request_id"), **error})
+    if isinstance(error, str):
+        return _named({**beside, "message": error, "code": beside.get("code") or error})
+    if error:
+        return _named(beside)
+    if isinstance(body.get("response"), dict):
+        return error_in(body["response"])
+    named = _named(beside)
+    tells = beside.get("object") == "error" or beside.get("type") == "error"
+    return named if tells or (isinstance(named["message"], str) and named["code"]) else None
+
+
+def _named(error: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``error`` with its message, code and type under OpenAI's names."""
+    message = next((error[name] for name in ("message", "error_msg", "msg", "detail") if error.get(name)), None)
+    code = next((error[name] for name in ("code", "error_code", "status_code") if error.get(name)), None)
+    kind = error.get("type") if error.get("type") != "error" else None
+    details = as_object(error.get("details")).get("error_code")  # Anthropic's
+    return {**error, "message": message, "code": details or code, "type": kind}
+
+
+def _make(kind: Kind, error: Mapping[str, Any], wait: float | None, status: int, request_id: object) -> ProviderError:
+    if wait is None and kind.retryable:
+        wait = wait_in(error)
+    return kind(retry_after=wait, detail=detail_of(status, error, request_id if isinstance(request_id, str) else None))
+
+
+def _kind(error: Mapping[str, Any], status: int | None) -> Kind:
+    words = [_plain(word) for word in _words_in(error)]
+    specific = next((_SPECIFIC[word] for word in words if word in _SPECIFIC), None)
+    if specific is None and any(word.startswith(_THROTTLING) for word in words):
+        specific = RateLimited
+    if status is not None and status >= 500:
+        return specific if specific in (Overloaded, RateLimited) else by_status(status)
+    general = next((_GENERAL[word] for word in words if word in _GENERAL), None)
+    status = status or _status_in(error)
+    base = by_status(status) if status is not None else general or UpstreamError
+    if status is not None and status >= 500:
+        return specific or base
+    told = _by_message(error)
+    if told is QuotaExceeded and wait_in(error) is not None and RateLimited in (base, specific):
+        told = None  # a quota per minute
+    if specific is not None:
+        return told if told and specific is RateLimited and told in _SAME_STATUS_MAY_MEAN[RateLimited] else specific
+    return told if told and told in _SAME_STATUS_MAY_MEAN.get(base, (told,)) else base
+
+
+def _words_in(error: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words that say what an error is about, the most specific first."""
+    inner = (as_object(error.get(name)) for name in ("innererror", "metadata"))
+    places = (*objects(error.get("details")), *inner, error)
+    for name in ("reason", "error_type", "code", "type", "status"):
+        for place in places:
+            if isinstance(word := place.get(name), str):
+                yield word
+
+
+def _by_message(error: Mapping[str, Any]) -> Kind | None:
+    message = error.get("message")
+    if not isinstance(message, str):
+        return None
+    text = message[:_MAX_MESSAGE]
+    return next((kind for pattern, kind in _MESSAGES if pattern.search(text)), None)
+
+
+def _status_in(error: Mapping[str, Any]) -> int | None:
+    """Return the HTTP status that the provider would have answered with, had the stream not begun."""
+    for name in ("code", "status", "status_code", "http_status_code"):
+        status = as_count(error.get(name))
+        if status is not None and 400 <= status < 600:
+            return status
+    return None

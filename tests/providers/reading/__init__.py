@@ -1,0 +1,1 @@
+"""How the streams of the three APIs are read."""
