@@ -36,16 +36,17 @@ class SSEProvider(ABC):
                 await self._expect_stream(response)
                 parser = self._parser_for(request)
                 decoder = SSEDecoder()
-                while not parser.complete and (chunk := await response.read()):
+                while chunk := await response.read():
                     for name, data in decoder.feed(chunk):
-                        if not data:
-                            continue  # sent by some servers to keep a connection open
-                        if silent and is_json_text(data):
-                            silent = False
+                        if silent:  # what some servers send to keep a connection open is no answer
+                            silent = not is_json_text(data)
                         for event in parser.events(name, data):
                             yield event
                         if parser.complete:
                             break
+                    else:
+                        continue
+                    break
                 complete = parser.complete
                 if silent and not is_labelled(response):
                     raise not_a_stream()

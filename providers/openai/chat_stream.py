@@ -50,10 +50,10 @@ class ChatParser(Answer):
                 return self._read_no_chunk(name, data)
             chunk = lenient
         choices = chunk.choices
-        if name or chunk.error or not choices:
+        if not choices or chunk.error or name == "error":
             _raise_failure(name, data)
-        if chunk.model:
-            self.model = chunk.model
+        if self.model is None:
+            self.model = chunk.model or None
         # A list, and functions that add to it: three generators would cost as much as reading the JSON.
         events: list[Event] = []
         for choice in choices or ():
@@ -61,8 +61,25 @@ class ChatParser(Answer):
                 continue
             delta = choice.delta
             if delta is not None:
-                self._add_delta(delta, events)
-            if choice.finish_reason or choice.message is not None or choice.error:
+                content = delta.content
+                if (
+                    content.__class__ is str
+                    and content
+                    and not (
+                        delta.tool_calls
+                        or delta.reasoning_content
+                        or delta.reasoning
+                        or delta.reasoning_details
+                        or delta.refusal
+                        or delta.function_call
+                    )
+                ):  # a token
+                    self.has_text = True
+                    events.append(Text(content))
+                else:
+                    self._add_delta(delta, events)
+            if choice.finish_reason or choice.error or choice.message is not None:
+                self.model = chunk.model or self.model
                 self._add_end(choice, events)
         if chunk.usage is not None:
             events.append(chunk.usage.as_usage())
@@ -80,13 +97,8 @@ class ChatParser(Answer):
     def _add_delta(self, delta: Delta, events: list[Event]) -> None:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
             self._add_reasoning(delta, events)
-        content = delta.content
-        if content:
-            if content.__class__ is str:
-                self.has_text = True
-                events.append(Text(content))
-            else:
-                self._add_parts(content, events)
+        if delta.content:
+            self._add_parts(delta.content, events)
         if delta.tool_calls or delta.refusal or delta.function_call or delta.images or delta.audio:
             self._add_others(delta, events)
 

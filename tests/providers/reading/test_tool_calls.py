@@ -185,7 +185,7 @@ def test_messages_instead_of_deltas_are_put_together(grows: bool) -> None:
 
 
 def test_what_a_provider_wants_back_with_a_call_is_told_with_it_once() -> None:
-    signature = {"extra_content": {"google": {"thought_signature": "sealed"}}}
+    signature: dict[str, Any] = {"extra_content": {"google": {"thought_signature": "sealed"}}}
     reading = called(piece(*A, index=0, **signature), piece(None, None, "", index=0, **signature), piece(*B, index=1))
     calls = [event for event in reading.events if isinstance(event, ToolCall)]
     assert [call.extra for call in calls] == [signature, None]
@@ -266,8 +266,8 @@ def json_delta(index: int, text: str) -> dict[str, Any]:
     return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
-STOP = {"type": "content_block_stop", "index": 0}
-END = [{"type": "message_delta", "delta": {"stop_reason": "tool_use"}}, {"type": "message_stop"}]
+STOP: dict[str, Any] = {"type": "content_block_stop", "index": 0}
+END: list[dict[str, Any]] = [{"type": "message_delta", "delta": {"stop_reason": "tool_use"}}, {"type": "message_stop"}]
 CITY = {"city": "A"}
 MESSAGES: dict[str, list[dict[str, Any]]] = {
     "whole at the start": [block(0, input=CITY), STOP],
