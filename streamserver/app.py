@@ -22,7 +22,6 @@ from streamserver.core.streams import Streams
 from streamserver.core.supervisor import Supervisor
 from streamserver.http import deployment_checks
 from streamserver.http.apis import APIS
-from streamserver.http.apis.native.problem import STATUS
 from streamserver.http.context import context_of
 from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
 from streamserver.http.middleware import MIDDLEWARE
@@ -35,6 +34,7 @@ from streamserver.telemetry.metrics import Metrics
 from streamserver.telemetry.record import log_outcome
 from streamserver.telemetry.tracebacks import log_crash
 from streamserver.telemetry.traces import spans_for
+from streamserver.wire.problem import STATUS
 
 
 def create_app(

@@ -20,7 +20,7 @@ from streamserver.cli import _parser
 from streamserver.config import Settings
 from streamserver.config.load import _check
 from streamserver.core.error_codes import FAILURES
-from streamserver.http.apis.native.problem import STATUS
+from streamserver.wire.problem import STATUS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

@@ -14,8 +14,8 @@ from streamserver.admission import LimitReached
 from streamserver.core.error_codes import FAILURES, failed, failed_with
 from streamserver.core.refusals import LIMITS, Refusal, UserLimit, invalid
 from streamserver.core.streams import limit_refusal
-from streamserver.http.apis.native.problem import STATUS, render
 from streamserver.telemetry.metrics import METRICS
+from streamserver.wire.problem import STATUS, render
 from tests.support.contract import ECHO_OPTIONS, PROBLEM_STATUS, STREAM_CODES
 
 

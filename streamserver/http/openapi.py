@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from streamserver.config.settings import Settings
-from streamserver.http.apis.native.problem import STATUS, ProblemBody
 from streamserver.http.routing import Access, Router
 from streamserver.version import __version__
+from streamserver.wire.problem import STATUS, ProblemBody
 
 Json: TypeAlias = dict[str, Any]
 ALL_CODES = ("forbidden", "method_not_allowed", "internal")

@@ -20,8 +20,8 @@ from streamserver.config import Settings, load
 from streamserver.config.load import settings
 from streamserver.container import KEYS
 from streamserver.core.error_codes import FAILURES
-from streamserver.http.apis.native.problem import STATUS
 from streamserver.telemetry.metrics import METRICS
+from streamserver.wire.problem import STATUS
 from tests.test_docs import wrong_keys
 
 ROOT = Path(__file__).parents[2]

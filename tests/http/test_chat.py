@@ -29,11 +29,11 @@ from streamserver.http.apis.native.fields import (
     fields_of_query,
     read_task,
 )
-from streamserver.http.apis.native.problem import render
 from streamserver.http.grace import grace_of
 from streamserver.http.permissions import permissions_of
 from streamserver.http.query import read_query
 from streamserver.http.request_body import read_object
+from streamserver.wire.problem import render
 
 TRANSPORT: Transport = None  # type: ignore[assignment]  # nothing is sent here
 SETTINGS = Settings(

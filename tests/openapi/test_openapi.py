@@ -15,9 +15,9 @@ import aiohttp
 from streamserver.config import Settings
 from streamserver.http.apis import APIS
 from streamserver.http.apis.native.fields import ChatFields
-from streamserver.http.apis.native.problem import STATUS
 from streamserver.http.openapi import describe
 from streamserver.http.routing import Router
+from streamserver.wire.problem import STATUS
 from tests.conftest import StartServer
 
 ROUTER = Router(APIS)

@@ -11,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.base import BlockEnd, Delta, Frame, Reasoning, Text, ToolCall
-from streamserver.http.apis.native.wire import NATIVE_WIRE
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start
 from streamserver.wire.base import Encoder
 from streamserver.wire.native import NativeEncoder
+from streamserver.wire.native_wire import NATIVE_WIRE
 from tests.contracts.encoder import EncoderContract, encode_all
 from tests.support.records import DONE, FAILED, START, any_text, as_generated, deltas, starts, terminals, whole_logs
 from tests.support.sse import Event, Parser, parse, text_of

@@ -66,11 +66,13 @@ async def start(
     *,
     wire: str,
     options: Mapping[str, Any],
+    requested_grace: float | None = None,
     **task_fields: Any,
 ) -> Started:
     """Start the stream of a wire's request, or find the one that its ``Idempotency-Key`` started.
 
-    ``body`` is what a retry with the same key must repeat. ``task_fields`` are further fields of the
+    ``body`` is what a retry with the same key must repeat. ``requested_grace`` is what a field of it asks for, in
+    seconds; else the header ``X-Stream-Grace`` counts. ``task_fields`` are further fields of the
     :class:`~streamserver.core.task.ChatTask`. Raises a refusal.
     """
     caller, settings = context.caller, context.settings
@@ -80,7 +82,8 @@ async def start(
     if key is not None:
         content = json.dumps([wire, body], sort_keys=True).encode("utf-8", "surrogatepass")
         claim = claim_for(caller.key_name, key, content)
-    grace_seconds = grace_of(grace_header(context.http, settings), settings, has_key=key is not None)
+    requested = grace_header(context.http, settings) if requested_grace is None else requested_grace
+    grace_seconds = grace_of(requested, settings, has_key=key is not None)
     fields = {"grace_seconds": grace_seconds, **task_fields}
     task = ChatTask(request=request, entry=entry, wire=wire, options=options, **fields)
     return await context.streams.start(task, caller, claim)

@@ -8,6 +8,8 @@ standard's CORS protocol, and, for ``Host``, the DNS rebinding attacks it preven
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from aiohttp import web
@@ -19,6 +21,8 @@ from streamserver.http.context import CONTEXT, context_of
 
 EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After"
 ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempotency-Key, X-Request-ID, X-Stream-Grace"
+_VENDOR_HEADER = re.compile(r"(?:anthropic|openai|x-stainless|x-vercel|user-agent)[a-z0-9-]{0,64}")
+"""Headers that the vendors' SDKs send from a page; all of them are ignored, or forwarded to their vendor."""
 
 
 @web.middleware
@@ -55,10 +59,16 @@ def _preflight(request: web.Request, settings: Settings) -> web.Response:
         status=204,
         headers={
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
-            "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+            "Access-Control-Allow-Headers": ", ".join((ALLOWED_HEADERS, *_vendor_headers(request))),
             "Access-Control-Max-Age": "600",
         },
     )
+
+
+def _vendor_headers(request: web.Request) -> Iterator[str]:
+    for name in request.headers.get("Access-Control-Request-Headers", "").lower().split(","):
+        if _VENDOR_HEADER.fullmatch(name.strip()):
+            yield name.strip()
 
 
 def _is_cross_site(request: web.Request) -> bool:

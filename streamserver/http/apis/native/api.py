@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from streamserver.http.apis.native import handlers, operations
-from streamserver.http.apis.native.problem import render
 from streamserver.http.apis.native.providers import list_providers
 from streamserver.http.keys import presented_key
 from streamserver.http.routing import Access, Api, Route
+from streamserver.wire.problem import render
 
 NATIVE = Api(
     name="native",

@@ -12,13 +12,13 @@ from streamserver.core.refusals import Refusal, unknown_stream
 from streamserver.core.streams import Started
 from streamserver.http.apis.native.fields import QUERY_FIELDS, ChatFields, fields_of_body, fields_of_query, read_task
 from streamserver.http.apis.native.position import Position, position_of
-from streamserver.http.apis.native.wire import NATIVE_WIRE
 from streamserver.http.context import RequestContext
 from streamserver.http.grace import grace_header, grace_of
 from streamserver.http.query import read_query
 from streamserver.http.request_body import body_deadline, discard_body, read_object
 from streamserver.http.responses.respond import expired, read, respond, wait_for_stream
 from streamserver.store.base import StoreUnavailable
+from streamserver.wire.native_wire import NATIVE_WIRE
 
 _POSITION = frozenset({"last_event_id"})
 START_PARAMETERS = QUERY_FIELDS | _POSITION | {"idempotency_key"}

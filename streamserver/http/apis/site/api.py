@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from streamserver.http.apis.native.problem import render
 from streamserver.http.apis.site import operations, pages
 from streamserver.http.keys import presented_key
 from streamserver.http.routing import Access, Api, Route
+from streamserver.wire.problem import render
 
 SITE = Api(
     name="site",

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from streamserver.core.refusals import Refusal
-from streamserver.http.apis.native.problem import render
 from streamserver.log.records import Failed, Record, Start
 from streamserver.wire.base import Answer, Encoder
 from streamserver.wire.native import NAME, NativeEncoder, NativeFoldEncoder
+from streamserver.wire.problem import render
 
 
 class NativeWire:

@@ -1,0 +1,1 @@
+"""The API of the AI SDK's hook ``useChat``, under ``/api/ai/chat``."""

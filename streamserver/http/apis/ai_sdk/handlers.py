@@ -1,0 +1,112 @@
+"""The handlers of the hook ``useChat``: send, resume, stop."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streamserver.core.refusals import invalid, store_unavailable
+from streamserver.http.apis.ai_sdk.turns import earlier_parts, read_turns
+from streamserver.http.apis.native.fields import ChatFields, fields_of_body, read_task
+from streamserver.http.apis.wires import read_body, select_model, start
+from streamserver.http.context import RequestContext
+from streamserver.http.responses.respond import read, respond
+from streamserver.store.base import Readable, StoreUnavailable
+from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
+
+_NATIVE_FIELDS = ("provider", "model", "system", "max_tokens", "temperature", "tools", "tool_choice", "grace")
+"""Fields of the native body that count here; the page may send any others, which are ignored."""
+_MAX_ID_CHARS = 256
+
+
+async def send(context: RequestContext) -> web.StreamResponse:
+    """``POST /api/ai/chat``: start the answer to a chat's newest message, and stream it."""
+    body = await read_body(context)
+    chat_id, messages = _chat_id(body.get("id")), body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise invalid("messages", "Expected a list of at least one message.")
+    fields = _fields(context, body, messages)
+    task = read_task(fields, context.settings, context.streams.catalog, context.caller.permissions, grace_seconds=0)
+    requested = {} if fields.grace is None else {"requested_grace": fields.grace}
+    started = await start(
+        context,
+        body,
+        task.request,
+        task.entry,
+        wire=AI_SDK_WIRE.name,
+        options=_options(messages[-1]),
+        names=lambda stream_id: (_chat_name(context, chat_id),),
+        **requested,
+    )
+    response = await respond(context, started, AI_SDK_WIRE)
+    await _mark_delivered(context, started.stream)
+    return response
+
+
+async def resume(context: RequestContext) -> web.StreamResponse:
+    """``GET /api/ai/chat/{chat_id}/stream``: replay the newest answer of a chat, 204 if there is nothing to resume."""
+    stream = await _find(context)
+    if stream is None or (stream.ended and await _is_delivered(context, stream)):
+        return web.Response(status=204)
+    response = await read(context, stream, AI_SDK_REPLAY_WIRE)
+    await _mark_delivered(context, stream)
+    return response
+
+
+async def stop(context: RequestContext) -> web.StreamResponse:
+    """``POST /api/ai/chat/{chat_id}/stop``: stop the chat's running answer, if there is one."""
+    stream = await _find(context)
+    if stream is not None and not stream.ended:
+        await context.streams.stop(stream.id)
+    return web.Response(status=204)
+
+
+def _fields(context: RequestContext, body: dict[str, Any], messages: list[Any]) -> ChatFields:
+    given = {name: body[name] for name in _NATIVE_FIELDS if body.get(name) is not None}
+    if "model" in given and "provider" not in given:
+        entry, given["model"] = select_model(context, given["model"])
+        given["provider"] = entry.name
+    fields = fields_of_body({**given, "prompt": "."})
+    return msgspec.structs.replace(fields, prompt=None, messages=read_turns(messages))
+
+
+def _options(last: Any) -> dict[str, Any]:
+    """Return what a replay must repeat. An answer that continues an assistant's message must have that message's id."""
+    if not isinstance(last, dict) or last.get("role") != "assistant":
+        return {}
+    message_id = last.get("id")
+    options: dict[str, Any] = {"earlier_parts": earlier_parts(last)}
+    return {**options, "message_id": message_id} if isinstance(message_id, str) else options
+
+
+def _chat_id(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_ID_CHARS:
+        raise invalid("id", f"Expected the chat's id, of 1 to {_MAX_ID_CHARS} characters.")
+    return value
+
+
+def _chat_name(context: RequestContext, chat_id: str) -> str:
+    """Return the store's name of a chat's newest stream. Anonymous users share a name space: their ids are secrets."""
+    return f"chat:{context.caller.key_name}:{chat_id}"
+
+
+async def _find(context: RequestContext) -> Readable | None:
+    name = _chat_name(context, context.http.match_info["chat_id"])
+    try:
+        stream_id = await context.streams.store.lookup(name)
+        return None if stream_id is None else await context.streams.find(stream_id)
+    except StoreUnavailable:
+        raise store_unavailable() from None
+
+
+async def _mark_delivered(context: RequestContext, stream: Readable) -> None:
+    if stream.ended and context.open_response is not None and context.open_response.response.complete:
+        with suppress(StoreUnavailable):
+            await context.streams.store.bind(f"delivered:{stream.id}", stream.id)
+
+
+async def _is_delivered(context: RequestContext, stream: Readable) -> bool:
+    return await context.streams.store.lookup(f"delivered:{stream.id}") is not None
