@@ -62,10 +62,15 @@ def unsupported(request: ChatRequest, field: str, message: str) -> InvalidReques
     return InvalidRequest(f"{field}: {message}", detail=UpstreamDetail(param=field), sent=False)
 
 
+def chat_parameters(request: ChatRequest) -> Mapping[str, Any]:
+    """Return the parameters of chat completions that a :class:`~providers.base.ChatRequest` has no field for."""
+    source = request.source
+    return source.body if source is not None and source.protocol == "chat" else request.extra
+
+
 def check_expressible(request: ChatRequest) -> None:
     """Raise :class:`~providers.errors.InvalidRequest` for what only a provider of chat completions can answer."""
-    source = request.source
-    body = source.body if source is not None and source.protocol == "chat" else request.extra
+    body = chat_parameters(request)
     for field, neutral in _ANSWER_FIELDS.items():
         value = body.get(field)
         if value is not None and not any(value == each and type(value) is type(each) for each in neutral):

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from providers import opaque
 from providers.base import Message, Opaque, ReasoningBlock
+from providers.foreign_reasoning import without_sealed
 from providers.validation import Invalid, convert
 
 _FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal"})
@@ -40,7 +41,7 @@ def read_message(entry: object, field: str) -> Message:
     if not extra:
         return message
     reasoning = tuple(_reasoning(extra)) if message.role == "assistant" else ()
-    return replace(message, extra=extra, reasoning=reasoning)
+    return replace(message, extra=without_sealed(extra), reasoning=reasoning)
 
 
 def _check_parts(message: Message, field: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from providers.anthropic.turns import has_signed_reasoning, system_text, turns
 from providers.base import ChatRequest
 from providers.chat_form import allowed_tools, check_expressible, check_source, unsupported
+from providers.foreign_reasoning import own_messages
 
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 _LOWEST_EFFORTS: Mapping[str, str] = {"minimal": "low"}
@@ -27,7 +28,7 @@ def payload(request: ChatRequest, extra: Mapping[str, Any]) -> dict[str, Any]:
     source = request.source
     fixed = {"model": request.model, "max_tokens": request.max_tokens, "stream": True}
     if source is not None and source.protocol == "messages":
-        return {**extra, **source.body, **fixed}
+        return {**extra, **own_messages(source.body, request.model), **fixed}
     check_expressible(request)
     check_source(request)
     body = {**extra, **fixed, "messages": turns(request)}

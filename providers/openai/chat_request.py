@@ -10,6 +10,7 @@ from typing import Any
 
 from providers.base import ChatRequest
 from providers.chat_form import check_source
+from providers.foreign_reasoning import own_chat
 from providers.openai.chat_messages import chat_messages
 from providers.openai.options import SharedOptions
 
@@ -41,7 +42,7 @@ def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
     """
     source = request.source
     if source is not None and source.protocol == "chat":
-        body = {**options.extra, **source.body}
+        body = {**options.extra, **own_chat(source.body)}
     else:
         body = {**options.extra, **_translated(request)}
     for name in ("max_tokens", "max_completion_tokens", "stream_options"):

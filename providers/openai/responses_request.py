@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from providers.base import ChatRequest
-from providers.chat_form import allowed_tools, check_expressible, check_source, unsupported
+from providers.chat_form import allowed_tools, chat_parameters, check_expressible, check_source, unsupported
+from providers.foreign_reasoning import own_input
 from providers.openai.responses_input import input_items
 
 PATH = "responses"
@@ -27,7 +28,7 @@ def payload(request: ChatRequest, extra: Mapping[str, Any]) -> dict[str, Any]:
     """
     source = request.source
     if source is not None and source.protocol == "responses":
-        body = {**extra, **source.body}
+        body = {**extra, **own_input(source.body, request.model, stored=bool(extra.get("store")))}
         body.pop("background", None)
     else:
         body = _merged(extra, _translated(request))
@@ -54,7 +55,8 @@ def _translated(request: ChatRequest) -> dict[str, Any]:
     check_source(request)
     if request.stop:
         raise unsupported(request, "stop", "OpenAI's Responses API has no stop sequences.")
-    body = {name: request.extra[name] for name in _SHARED_PARAMETERS if request.extra.get(name) is not None}
+    given = chat_parameters(request)
+    body = {name: given[name] for name in _SHARED_PARAMETERS if given.get(name) is not None}
     for name in ("temperature", "top_p", "parallel_tool_calls", "user"):
         value = getattr(request, name)
         if value is not None:
@@ -71,8 +73,9 @@ def _translated(request: ChatRequest) -> dict[str, Any]:
 
 
 def _text(request: ChatRequest) -> Iterator[tuple[str, Any]]:
-    if request.extra.get("verbosity") is not None:
-        yield "verbosity", request.extra["verbosity"]
+    verbosity = chat_parameters(request).get("verbosity")
+    if verbosity is not None:
+        yield "verbosity", verbosity
     match request.response_format:
         case None:
             pass

@@ -100,7 +100,13 @@ def test_read_message_keeps_unknown_fields_in_extra() -> None:
 )
 def test_read_message_reads_reasoning_of_every_form(fields: dict[str, Any], blocks: list[ReasoningBlock]) -> None:
     assert reasoning_of(**fields) == blocks
-    assert read(role="assistant", content="x", **fields).extra == fields
+
+
+def test_read_message_keeps_the_vendors_details_and_not_what_was_sealed_for_another_protocol() -> None:
+    own = {"type": "reasoning.encrypted", "data": "gemini's own"}
+    sealed = {"type": "reasoning.encrypted", "data": seal(SIGNED)}
+    assert read(role="assistant", content="x", reasoning_details=[own, sealed]).extra == {"reasoning_details": [own]}
+    assert read(role="assistant", content="x", reasoning_details=[sealed]).extra == {}
 
 
 def test_read_message_reads_reasoning_of_the_assistant_only() -> None:

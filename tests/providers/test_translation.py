@@ -91,6 +91,20 @@ def test_responses_sends_parameters_by_its_own_names() -> None:
     assert not body.keys() & {"response_format", "reasoning_effort", "verbosity", "seed", "stop"}
 
 
+def test_responses_takes_what_it_shares_with_chat_from_a_body_of_that_protocol() -> None:
+    shared = {
+        "prompt_cache_key": "k",
+        "safety_identifier": "s",
+        "service_tier": None,
+        "verbosity": "low",
+        "store": True,
+    }
+    body = responses(request(source=source("chat", **shared)))
+    assert (body["prompt_cache_key"], body["safety_identifier"], body["store"]) == ("k", "s", False)
+    assert body["text"] == {"verbosity": "low"}
+    assert "service_tier" not in body
+
+
 def test_messages_sends_parameters_by_its_own_names() -> None:
     asked = request(**PARAMETERS, tools=[function("f")], extra={"seed": 1})
     assert messages(asked, {"metadata": {"user_id": "config", "kept": True}}) == {
