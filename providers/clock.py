@@ -1,4 +1,4 @@
-"""Time as an argument, so that deadlines are tested without waiting."""
+"""Clocks, which are passed as arguments: deadlines are tested without waiting."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from typing import Protocol
 
 TIMER_SECONDS = 0.001
-"""The resolution of an event loop's timers: so much later they are set, not to fire too early."""
+"""The resolution of an event loop's timers. They are set later by this, so that they do not fire too early."""
 MANY_CANCELLED = 64
-"""Up to so many cancelled timers are left alone."""
+"""Up to this many cancelled timers stay in the heap."""
 
 
 class Timer(Protocol):
-    """A call that is due; as :class:`asyncio.TimerHandle`."""
+    """A scheduled call, like :class:`asyncio.TimerHandle`."""
 
     def cancel(self) -> None: ...
 
 
 class Clock(Protocol):
-    """Monotonic time in seconds, and calls at a time."""
+    """Monotonic time in seconds, and calls scheduled in it."""
 
     def time(self) -> float: ...
 
@@ -30,20 +30,19 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The running event loop's time, all timers over one of the loop's.
+    """The running event loop's clock, with one of the loop's timers for all its own.
 
-    Every stream has a handful of deadlines, of which hardly any ever passes; a timer of uvloop's for each costs
-    more than all else that a short stream does with its time. So they are a heap here, of which only the
-    earliest is a timer of the loop.
+    Every stream has a handful of deadlines, most of which never pass, and a uvloop timer for each would cost more
+    than the rest of a short stream's timekeeping. So they are kept in a heap, and only the earliest has a timer.
 
-    The time is ``time.monotonic()``, which event loops count in: cheaper to ask than the loop, and finer, since
-    uvloop's own stands still for as long as a callback runs.
+    The time is ``time.monotonic()``, as for event loops: cheaper to read than the loop's, and finer, since
+    uvloop's does not advance while a callback runs.
     """
 
     time = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, _Due]] = []
+        self._heap: list[tuple[float, int, _Call]] = []
         self._numbers = itertools.count()
         self._cancelled = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,14 +53,14 @@ class LoopClock:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._move_to(loop)
-        due = _Due(callback, self)
+        due = _Call(callback, self)
         heapq.heappush(self._heap, (when, next(self._numbers), due))
         if self._alarm is None or when < self._alarm_at:
             self._arm(when)
         return due
 
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Timers end with their loop."""
+        """Drop all timers: they end with their loop."""
         self._loop = loop
         self._heap.clear()
         self._cancelled = 0
@@ -76,7 +75,7 @@ class LoopClock:
         self._alarm = self._loop.call_later(delay, self._ring)
 
     def _ring(self) -> None:
-        """Call what is due, and set the alarm for what is next."""
+        """Make the calls that are due, and set the alarm for the next one."""
         self._alarm = None
         now = self.time()
         heap = self._heap
@@ -85,14 +84,14 @@ class LoopClock:
                 _, _, due = heapq.heappop(heap)
                 due.call()
         finally:
-            # What was called may have set an alarm, for something later than what is left.
+            # A call may have set an alarm that is later than the calls that are left.
             if self._heap and (self._alarm is None or self._heap[0][0] < self._alarm_at):
                 self._arm(self._heap[0][0])
 
     def count_cancelled(self, change: int) -> None:
-        """Told by each timer that is cancelled in the heap (+1), or leaves it so (-1).
+        """Count a timer that is cancelled in the heap (+1), or leaves it cancelled (-1).
 
-        Once they are most of the heap, they are taken out of it.
+        Once cancelled timers are most of the heap, remove them.
         """
         self._cancelled += change
         if self._cancelled > MANY_CANCELLED and self._cancelled * 2 > len(self._heap):
@@ -101,8 +100,8 @@ class LoopClock:
             self._cancelled = 0
 
 
-class _Due:
-    """A call in the heap. Cancelled, it stays there without its callback, and so without what that holds."""
+class _Call:
+    """A call in the heap. A cancelled one stays there without its callback, which may hold much."""
 
     __slots__ = ("_clock", "callback")
 

@@ -1,10 +1,8 @@
-"""The one seam to the network.
+"""The transport: how a provider sends a request and reads its response.
 
-A provider builds an :class:`HttpRequest` and reads an :class:`HttpResponse`; what carries
-them is this file's business. Addresses and headers are those of the vendors' SDKs
-(:mod:`providers.address`), but their request path costs 1.1 ms of CPU a request and their
-iterators more per token than all the rest of the server, so the bytes go over one aiohttp
-session here.
+Addresses and headers are those of the vendors' SDKs (:mod:`providers.address`), but a request through an SDK costs
+1.1 ms of CPU, and its iterators more per token than all the rest of the server. So the bytes go over one aiohttp
+session.
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ from providers.errors import UpstreamUnavailable
 from providers.http_response import AiohttpResponse, BodyResponse
 
 CONNECT_SECONDS = 10.0
-"""TCP and TLS together. A first-token deadline of less ends it sooner."""
+"""The longest time for TCP and TLS together. A shorter first-token deadline ends it sooner."""
 
 MAX_HEADER_BYTES = 64 * 1024
-"""The longest header of an answer; some proxies' policies are long."""
+"""The longest header of a response; some proxies add long policies."""
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The way of a request: the address of a proxy, credentials included, and the trusted certificate authorities.
+    """The way of a request: the address of a proxy, with its credentials, and the trusted certificate authorities.
 
     None: no proxy, and those of the system.
     """
@@ -51,21 +49,18 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
 
 class HttpResponse(Protocol):
-    """An answer whose body is still arriving.
-
-    Whoever got it calls exactly one of :meth:`close` and :meth:`finish`.
-    """
+    """A response whose body is still arriving. Its receiver calls exactly one of :meth:`close` and :meth:`finish`."""
 
     @property
     def status(self) -> int: ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The answer's headers; a name is found whatever its case."""
+        """The response's headers; names are found in any case."""
         ...
 
     async def read(self) -> bytes:
-        """All bytes that are there, at least one; ``b""`` at the body's proper end.
+        """Wait for bytes and return them, a bounded number; ``b""`` at the body's proper end.
 
         Raises :class:`~providers.errors.UpstreamDisconnected` if the body was cut.
         """
@@ -76,26 +71,30 @@ class HttpResponse(Protocol):
         ...
 
     def finish(self) -> None:
-        """The answer is complete: keep the connection for the next request if the body ends soon."""
+        """Keep the connection for the next request, if the body ends soon: the answer in it is complete."""
         ...
 
 
 class Transport(Protocol):
+    """What carries requests to providers."""
+
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send and wait for the status and headers of the answer.
+        """Send ``request``, and wait for the status and headers of the response.
 
         Cancelling it closes the connection. Redirects are not followed: a key would travel.
         Raises :class:`~providers.errors.UpstreamUnavailable` (nothing was sent),
-        :class:`~providers.errors.UpstreamDisconnected` (the connection broke before an answer) or
-        :class:`~providers.errors.UpstreamError` (the answer is not HTTP).
+        :class:`~providers.errors.UpstreamDisconnected` (the connection broke before a response) or
+        :class:`~providers.errors.UpstreamError` (the response is not HTTP).
         """
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Close every connection. Requests that follow raise :class:`~providers.errors.UpstreamUnavailable`."""
+        ...
 
 
 class AiohttpTransport:
-    """One aiohttp session, opened at the first request."""
+    """A transport over one aiohttp session, which is opened by the first request."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None

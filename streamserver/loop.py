@@ -9,11 +9,12 @@ import uvloop
 
 
 class EventLoop(uvloop.Loop):
-    """uvloop's, which connects to an address without looking it up as if it were a name.
+    """uvloop's event loop, with connections to an address that do not resolve it in a thread.
 
-    uvloop has each address that a socket connects to looked up by a thread of its pool. A connection to a provider
-    costs twice as much for it, and while four lookups of names hang, which is all the pool has, nothing connects
-    anywhere. What is an address needs no thread: uvloop itself sees that, but only if it is told the type of socket.
+    uvloop resolves every address that a socket connects to in a thread of its pool. That doubles the cost of a
+    connection to a provider, and while four lookups of names hang, which is all the pool has, no connection is made.
+    uvloop needs no thread for an address if it is told the type of the socket
+    (https://github.com/MagicStack/uvloop/blob/v0.23.0/uvloop/dns.pyx, ``__static_getaddrinfo``).
     """
 
     async def getaddrinfo(  # type: ignore[override]
@@ -26,8 +27,8 @@ class EventLoop(uvloop.Loop):
         proto: int = 0,
         flags: int = 0,
     ) -> list[tuple[Any, ...]]:
-        """As :meth:`asyncio.loop.getaddrinfo`; of an unnamed type, what there is for streams."""
-        # Of an address with a scope (fe80::1%eth0) uvloop, where it needs no thread, loses the scope.
+        """Resolve as :meth:`asyncio.loop.getaddrinfo` does; without a type, for stream sockets."""
+        # Without a thread uvloop loses the scope of an address such as fe80::1%eth0.
         scoped = host is not None and "%" in host
         if not type and proto in (0, socket.IPPROTO_TCP) and not scoped:
             type = socket.SOCK_STREAM  # noqa: A001

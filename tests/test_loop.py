@@ -22,7 +22,7 @@ async def answers(exchange: Exchange) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux says which threads a process has")
-async def test_a_connection_to_an_address_is_looked_up_by_no_thread(
+async def test_loop_uses_no_thread_when_it_connects_to_an_address(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     """The threads that look names up are four; hanging ones must not keep others from connecting."""
@@ -36,7 +36,7 @@ async def test_a_connection_to_an_address_is_looked_up_by_no_thread(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_names_and_addresses_are_found_for_streams(host: str) -> None:
+def test_loop_resolves_names_and_addresses_for_stream_sockets(host: str) -> None:
     async def look_up() -> None:
         found = await asyncio.get_running_loop().getaddrinfo(host, 80, family=socket.AF_INET)
         assert ("127.0.0.1", 80) in [address for *_, address in found]
@@ -46,7 +46,7 @@ def test_names_and_addresses_are_found_for_streams(host: str) -> None:
         runner.run(look_up())
 
 
-def test_an_address_keeps_its_scope() -> None:
+def test_loop_keeps_the_scope_of_an_address() -> None:
     """A provider in the same network segment may have no other, nor may its name."""
     index, interface = socket.if_nameindex()[0]
 
@@ -60,7 +60,7 @@ def test_an_address_keeps_its_scope() -> None:
         runner.run(look_up())
 
 
-def test_who_asks_for_another_protocol_gets_that() -> None:
+def test_loop_resolves_for_another_protocol_when_asked() -> None:
     async def look_up() -> None:
         found = await asyncio.get_running_loop().getaddrinfo("localhost", 80, proto=socket.IPPROTO_UDP)
         assert {kind for _, kind, *_ in found} == {socket.SOCK_DGRAM}

@@ -1,4 +1,4 @@
-"""What makes a provider dependable. Both :class:`Resilient` and :class:`Fallback` wrap providers and are providers."""
+"""Deadlines, retries, circuit breakers and fallbacks. :class:`Resilient` and :class:`Fallback` are providers too."""
 
 from providers.resilience.breaker import Breaker
 from providers.resilience.deadline import Deadline

@@ -1,7 +1,7 @@
-"""Leaving out a provider that fails again and again, and trying it again after a while.
+"""A circuit breaker: leaves out a provider that fails repeatedly, and tries it again after a while.
 
-A :class:`Breaker` remembers how a provider did, and never refuses a request: who has somebody else to ask
-(:class:`~providers.resilience.fallback.Fallback`) looks at :attr:`Breaker.ready` first.
+It never refuses a request: :class:`~providers.resilience.fallback.Fallback`, which has other providers to ask, looks
+at :attr:`Breaker.ready` first.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from providers.errors import (
 )
 
 FAILURES_TO_OPEN = 3
-"""So many in a row, each with its retries, and the provider is left out."""
+"""After this many failures in a row, each with its retries, the provider is left out."""
 
 FIRST_COOL_DOWN_SECONDS = 10.0
 LONGEST_COOL_DOWN_SECONDS = 300.0
 
-PROVIDERS_FAULT = (
+PROVIDER_FAULTS = (
     RateLimited,
     QuotaExceeded,
     Overloaded,
@@ -39,35 +39,32 @@ PROVIDERS_FAULT = (
     UpstreamDisconnected,
     UpstreamTimeout,
 )
-"""Failures that say something of the provider, whatever it was asked."""
+"""Failures that are the provider's, whatever it was asked."""
 
 State: TypeAlias = Literal["closed", "open", "half_open"]
 
 
 class Breaker:
-    """How one provider did lately.
+    """The state of one provider.
 
     ``closed``: it works. After :data:`FAILURES_TO_OPEN` failures in a row it is ``open`` for a cool-down of
-    10 s (longer if the provider said when to come back), then ``half_open``: the next request tries it. A first
-    token closes it, a failure opens it for twice as long as before, at most 5 minutes. What counts as a failure
-    is :data:`PROVIDERS_FAULT`; an answer that was complete forgets all failures.
+    10 s (longer if the provider said when to come back), then ``half_open``: the next request probes it. A first
+    token closes it, a failure opens it for twice as long as before, at most 5 minutes. The errors that count as
+    failures are :data:`PROVIDER_FAULTS`; a complete answer resets the count.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._open_until: float | None = None
         self._cool_down = FIRST_COOL_DOWN_SECONDS
-        self._trying = False
+        self._probing = False
         self.failures = 0
         """In a row, until now."""
-        self.times_opened = 0
-        """Since the start; it only rises."""
-        self._observe: Callable[[bool], None] = _nobody
+        self._observe: Callable[[bool], None] = _ignore
 
     def watch(self, observer: Callable[[bool], None] | None) -> None:
-        """``observer`` is told whether the provider is left out, now and whenever that changes; whoever watched before
-        is told no more."""
-        self._observe = observer or _nobody
+        """Call ``observer`` now and at each change with whether the provider is left out. It replaces the last one."""
+        self._observe = observer or _ignore
         self._observe(self._open_until is not None)
 
     @property
@@ -79,44 +76,44 @@ class Breaker:
     @property
     def ready(self) -> bool:
         """Whether to ask this provider rather than another."""
-        return self.state == "closed" or (self.state == "half_open" and not self._trying)
+        return self.state == "closed" or (self.state == "half_open" and not self._probing)
 
     @property
     def retry_in(self) -> float | None:
-        """Seconds until it is tried again, None if it is not left out."""
+        """Seconds until the provider is probed, None if it is not left out."""
         if self._open_until is None:
             return None
         return max(0.0, self._open_until - self._clock.time())
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
-        """A request goes to the provider, for as long as the block runs. What it fails with counts."""
-        tries = self.state == "half_open" and not self._trying
-        self._trying = self._trying or tries
+    def request(self) -> Iterator[None]:
+        """Count the block as a request to the provider, with what it fails with."""
+        probes = self.state == "half_open" and not self._probing
+        self._probing = self._probing or probes
         try:
             yield
         except ProviderError as error:
-            self.failed(error)
+            self.record_failure(error)
             raise
         finally:
-            if tries:
-                self._trying = False
+            if probes:
+                self._probing = False
 
-    def answered(self) -> None:
-        """A first token came: whatever was, it works now. Only a complete answer forgets its failures."""
+    def record_token(self) -> None:
+        """Close: the provider works now. Its failures are forgotten only after a complete answer."""
         if self._open_until is not None:
             self._open_until = None
             self._observe(False)
 
-    def completed(self) -> None:
-        """An answer was complete."""
+    def record_success(self) -> None:
+        """Reset the count of failures after a complete answer."""
         if self._open_until is None:
             self.failures = 0
             self._cool_down = FIRST_COOL_DOWN_SECONDS
 
-    def failed(self, error: ProviderError) -> None:
-        """The request failed. What a provider refuses for the request's sake, it has at least understood."""
-        if isinstance(error, PROVIDERS_FAULT):
+    def record_failure(self, error: ProviderError) -> None:
+        """Count ``error``, unless the request is to blame for it."""
+        if isinstance(error, PROVIDER_FAULTS):
             self.failures += 1
             if self.state != "open" and self.failures >= FAILURES_TO_OPEN:
                 self._open(error.retry_after or 0.0)
@@ -125,9 +122,8 @@ class Breaker:
         seconds = max(self._cool_down, min(retry_after, LONGEST_COOL_DOWN_SECONDS))
         self._open_until = self._clock.time() + seconds
         self._cool_down = min(self._cool_down * 2, LONGEST_COOL_DOWN_SECONDS)
-        self.times_opened += 1
         self._observe(True)
 
 
-def _nobody(left_out: bool) -> None:
-    """Watches no breaker."""
+def _ignore(left_out: bool) -> None:
+    """Watch nothing."""

@@ -1,8 +1,7 @@
 """A deadline that moves.
 
-A timer per token would cost more than the token. So each :class:`Deadline` has one
-timer and one moving deadline: moving it later is a single assignment, and only when
-the timer fires does it look whether it fired too early.
+A timer per token would cost more than the token. So each :class:`Deadline` has one timer: moving the deadline later is
+a single assignment, and a timer that fires too early is set again.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from providers.errors import DeadlineName, UpstreamTimeout
 
 
 class Deadline:
-    """Cancels the block it guards when its deadline passes; the block then raises :class:`UpstreamTimeout`.
+    """A deadline that cancels the block it guards when it passes; the block then raises :class:`UpstreamTimeout`.
 
-    Like :func:`asyncio.timeout`, but cheap to move and naming the deadline that passed.
-    A cancellation that came from remote_readers as well stays a cancellation.
+    Like :func:`asyncio.timeout`, but cheap to move, and it names the deadline that passed.
+    If the task was cancelled by other code as well, that stays a cancellation.
     """
 
     __slots__ = (
@@ -47,11 +46,11 @@ class Deadline:
         self._cancelled = False
         self._expired = False
         self.suspended = False
-        """True while the guarded block is a generator that has yielded: then whoever runs is
-        not ours to cancel, and the deadline is only noted."""
+        """True while the guarded block is a generator that has yielded: the code that runs then is not to be
+        cancelled, and a deadline that passes is only noted."""
 
     def set(self, name: DeadlineName, seconds: float) -> None:
-        """Set or move the deadline: ``seconds`` from now, called ``name`` in the error."""
+        """Set the deadline, or move it, to ``seconds`` from now; the error calls it ``name``."""
         self._name = name
         self._seconds = seconds
         self._when = when = self._time() + seconds
@@ -59,11 +58,11 @@ class Deadline:
             self._arm(when)
 
     def extend(self) -> None:
-        """Move the deadline later: as many seconds from now as it was given last."""
+        """Move the deadline to as many seconds from now as it was last set to."""
         self._when = self._time() + self._seconds
 
     def resume(self) -> None:
-        """No longer :attr:`suspended`. Raises :class:`UpstreamTimeout` if the deadline passed meanwhile."""
+        """End :attr:`suspended`. Raises :class:`UpstreamTimeout` if the deadline has passed meanwhile."""
         self.suspended = False
         if self._expired:
             raise UpstreamTimeout(self._name, self._seconds)
@@ -99,7 +98,7 @@ class Deadline:
             self._timer = None
         if not self._cancelled:
             return
-        # Also if the block made something else of the cancellation: it was ours, and it is over.
-        only_ours = self._task.uncancel() <= self._before
-        if only_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
+        # Also if the block raised something else: this cancellation is over.
+        only_this = self._task.uncancel() <= self._before
+        if only_this and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise UpstreamTimeout(self._name, self._seconds) from None

@@ -1,4 +1,4 @@
-"""Asking somebody else, before the first token only."""
+"""Another provider, before the first token only."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 
 from providers.base import AttemptFailed, ChatRequest, Event, Provider, is_token
 from providers.errors import ModelNotFound, ProviderError
-from providers.resilience.breaker import PROVIDERS_FAULT, Breaker
+from providers.resilience.breaker import PROVIDER_FAULTS, Breaker
 
-CURED_ELSEWHERE = (*PROVIDERS_FAULT, ModelNotFound)
+FALLBACK_ERRORS = (*PROVIDER_FAULTS, ModelNotFound)
 """Failures that another provider may not have. The rest are the request's own: too long, filtered, invalid."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """Somebody to ask, and for which model."""
+    """A provider, the model to ask it for, and its breaker."""
 
     model: str
     provider: Provider
@@ -26,9 +26,8 @@ class Candidate(msgspec.Struct, frozen=True):
 class Fallback:
     """``first``, and when it fails before its first token, the ``others`` in order, each for its own model.
 
-    Those whose breaker is not ready come last rather than never: with nobody else left, a request that
-    may work is made. A request for another model than that of ``first`` is a wish that the others cannot
-    grant; it goes to ``first`` alone.
+    Those whose breaker is not ready come last rather than never: with no other left, a request that may work is
+    made. A request for another model than that of ``first`` goes to ``first`` alone: the others do not offer it.
     """
 
     def __init__(self, first: Candidate, others: Sequence[Candidate]) -> None:
@@ -51,12 +50,12 @@ class Fallback:
                         yield event
                 return
             except ProviderError as error:
-                if not silent or not remaining or not isinstance(error, CURED_ELSEWHERE):
+                if not silent or not remaining or not isinstance(error, FALLBACK_ERRORS):
                     raise
                 failed = AttemptFailed(error.with_traceback(None))  # which holds this frame, and the prompt in it
             yield failed
             del failed
 
     async def aclose(self) -> None:
-        """Release ``first``; the others are somebody else's."""
+        """Release ``first``; the others belong to the catalog."""
         await self._first.provider.aclose()

@@ -1,4 +1,4 @@
-"""A provider whose tokens come in time, that is asked again where that may help, and remembered by how it did."""
+"""A provider with deadlines, retries and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from providers.resilience.retry import Answer, Retry
 
 
 class Resilient:
-    """``provider``, known as ``name``, within its deadlines and with its retries, under the eyes of its ``breaker``.
+    """``provider``, known as ``name``, with deadlines, retries and a ``breaker``.
 
-    The first token must come within ``first_token`` seconds, the retries included, and every next one within
-    ``idle``. Text, reasoning and tool calls are tokens; a provider's pings, usage and headers are not, so that a
-    server which only keeps the line open is found out.
+    The first token must come within ``first_token`` seconds, retries included, and every next one within ``idle``
+    seconds. Text, reasoning and tool calls are tokens; a provider's pings, usage and headers are not, so that a
+    server which only keeps the connection open is detected.
 
-    All three in one generator: a token that comes alone passes through each cold, and three in a row cost it as much
-    as the reading of its JSON.
+    All three are in one generator: a token that comes alone passes through each without a warm cache, and three in
+    a row cost it as much as parsing its JSON.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Resilient:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         breaker = self._breaker
         deadline = self._clock.time() + self._first_token
-        with breaker.asked(), Deadline(self._clock) as deadline_timer:
+        with breaker.request(), Deadline(self._clock) as deadline_timer:
             deadline_timer.set("first_token", self._first_token)
             async with aclosing(self._retry.ask(self._provider, self._name, request, deadline=deadline)) as asking:
                 async for step in asking:
@@ -59,9 +59,9 @@ class Resilient:
                 for event in step.head:
                     if is_token(event):
                         deadline_timer.set("idle", self._idle)
-                        breaker.answered()
+                        breaker.record_token()
                     if isinstance(event, Finish):
-                        breaker.completed()
+                        breaker.record_success()
                     deadline_timer.suspended = True
                     yield event
                     deadline_timer.resume()
@@ -69,7 +69,7 @@ class Resilient:
                     if isinstance(event, DELTAS):
                         deadline_timer.extend()
                     elif isinstance(event, Finish):
-                        breaker.completed()
+                        breaker.record_success()
                     elif isinstance(event, Frame) and event.has_delta:
                         deadline_timer.extend()
                     deadline_timer.suspended = True

@@ -82,7 +82,7 @@ async def ask(http: aiohttp.ClientSession, server: ServerProcess) -> list[Event]
 
 
 @pytest.mark.parametrize("tail", UNASKED.values(), ids=UNASKED)
-async def test_a_kept_connection_is_closed_when_bytes_arrive_that_no_request_asked_for(
+async def test_kept_connection_is_closed_when_bytes_arrive_that_no_request_asked_for(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, tail: Tail
 ) -> None:
     async def script(exchange: Exchange) -> None:
@@ -101,7 +101,7 @@ async def test_a_kept_connection_is_closed_when_bytes_arrive_that_no_request_ask
     assert upstream.accepted == 2
 
 
-async def test_bytes_that_arrive_before_the_request_is_sent_are_never_its_answer(
+async def test_new_connection_is_closed_when_bytes_arrive_before_the_request_is_sent(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,7 +117,7 @@ async def test_bytes_that_arrive_before_the_request_is_sent_are_never_its_answer
     assert (record["attempts"], record["upstream_reason"]) == (1, "unasked_answer")
 
 
-async def test_a_kept_connection_serves_the_next_request_when_nothing_arrived(
+async def test_kept_connection_serves_the_next_request_when_nothing_arrived(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     upstream = await start_upstream(_keeping)
@@ -174,7 +174,7 @@ async def _keep_three(http: aiohttp.ClientSession, server: ServerProcess, kept: 
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-async def test_a_request_is_sent_again_at_once_when_its_kept_connection_was_dead(
+async def test_request_is_sent_again_at_once_when_its_kept_connection_was_dead(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, attempts: int
 ) -> None:
     kept = Kept(_close)
@@ -189,7 +189,7 @@ async def test_a_request_is_sent_again_at_once_when_its_kept_connection_was_dead
 
 
 @pytest.mark.parametrize("ending", [_answer_one_byte, _think_and_die])
-async def test_a_request_is_not_sent_again_when_a_kept_connection_may_have_processed_it(
+async def test_request_is_not_sent_again_when_it_may_have_been_processed(
     start_server: StartServer,
     start_upstream: StartUpstream,
     http: aiohttp.ClientSession,
@@ -204,7 +204,7 @@ async def test_a_request_is_not_sent_again_when_a_kept_connection_may_have_proce
     assert upstream.accepted == 1
 
 
-async def test_a_request_is_not_sent_again_when_its_connection_was_new(
+async def test_request_is_not_sent_again_when_its_connection_was_new(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -80,7 +80,7 @@ async def ask(
     return events, await server.record()
 
 
-async def test_an_address_is_asked_through_the_proxy_of_the_environment(
+async def test_provider_is_asked_through_the_proxy_of_the_environment(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     proxy = await start_upstream(GREETING)
@@ -90,7 +90,7 @@ async def test_an_address_is_asked_through_the_proxy_of_the_environment(
     assert KEY not in proxy.exchanges[0].head, "over http:// the proxy could read it"
 
 
-async def test_an_address_with_tls_is_asked_through_a_tunnel_that_shows_no_key(
+async def test_provider_with_tls_is_asked_through_a_tunnel_that_shows_no_key(
     start_server: StartServer,
     start_upstream: StartUpstream,
     http: aiohttp.ClientSession,
@@ -114,7 +114,7 @@ async def test_an_address_with_tls_is_asked_through_a_tunnel_that_shows_no_key(
     assert "proxy-authorization" not in upstream.exchanges[0].headers
 
 
-async def test_loopback_is_asked_directly_when_a_proxy_was_inherited(
+async def test_provider_on_loopback_is_asked_directly_when_a_proxy_was_inherited(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     upstream, proxy = await start_upstream(GREETING), await start_upstream(GREETING)
@@ -124,7 +124,7 @@ async def test_loopback_is_asked_directly_when_a_proxy_was_inherited(
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["another", "none"])
-async def test_the_proxy_of_the_table_is_used_instead_of_the_inherited_one(
+async def test_proxy_of_the_table_is_used_instead_of_the_inherited_one(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, own: bool
 ) -> None:
     inherited, named = await start_upstream(GREETING), await start_upstream(GREETING)
@@ -135,7 +135,7 @@ async def test_the_proxy_of_the_table_is_used_instead_of_the_inherited_one(
 
 
 @pytest.mark.parametrize(("status", "reason"), [(407, "proxy_auth"), (403, "proxy_rejected"), (502, "proxy_rejected")])
-async def test_a_tunnel_that_the_proxy_refuses_is_not_the_providers_answer(
+async def test_stream_is_unavailable_when_the_proxy_refuses_the_tunnel(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, status: int, reason: str
 ) -> None:
     proxy = await start_upstream(GREETING)
@@ -146,7 +146,7 @@ async def test_a_tunnel_that_the_proxy_refuses_is_not_the_providers_answer(
     assert (record["upstream_reason"], record.get("upstream_status")) == (reason, None)
 
 
-async def test_a_proxy_that_asks_for_a_password_is_not_the_providers_answer(
+async def test_stream_is_unavailable_when_the_proxy_asks_for_a_password(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     async def script(exchange: Exchange) -> None:
@@ -158,7 +158,7 @@ async def test_a_proxy_that_asks_for_a_password_is_not_the_providers_answer(
     assert record["upstream_reason"] == "proxy_auth"
 
 
-async def test_a_provider_that_misses_its_key_says_that_the_proxy_was_not_given_it(
+async def test_record_says_that_the_key_was_withheld_when_the_provider_misses_it(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     async def script(exchange: Exchange) -> None:
@@ -170,7 +170,7 @@ async def test_a_provider_that_misses_its_key_says_that_the_proxy_was_not_given_
     assert record["upstream_reason"] == "key_withheld_from_proxy"
 
 
-async def test_a_proxy_that_is_not_there_is_told_from_a_provider_that_is_not(
+async def test_record_tells_an_absent_proxy_from_an_absent_provider(
     start_server: StartServer, http: aiohttp.ClientSession, unused_tcp_port: int
 ) -> None:
     nowhere = f"http://127.0.0.1:{unused_tcp_port}"
@@ -180,7 +180,7 @@ async def test_a_proxy_that_is_not_there_is_told_from_a_provider_that_is_not(
     assert record["upstream_reason"] == "refused"
 
 
-async def test_a_stream_is_disconnected_when_its_proxy_dies(
+async def test_stream_is_disconnected_when_its_proxy_dies(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, secure: tuple[Upstream, str]
 ) -> None:
     upstream, authority = secure
@@ -200,7 +200,7 @@ async def test_a_stream_is_disconnected_when_its_proxy_dies(
     assert (text_of(events), events[-1].json()["code"]) == ("hel", "upstream_disconnected")
 
 
-async def test_a_provider_is_not_ready_when_its_proxy_cannot_be_used(
+async def test_provider_is_not_ready_when_its_proxy_cannot_be_used(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     environ = {"ALL_PROXY": "socks5://user:Quarkstrudel@127.0.0.1:1", "HTTPS_PROXY": "htp://x", "MY_API_KEY": KEY}
@@ -215,7 +215,7 @@ async def test_a_provider_is_not_ready_when_its_proxy_cannot_be_used(
 
 
 @pytest.mark.parametrize("by", ["ca_file", "SSL_CERT_FILE"])
-async def test_an_own_certificate_authority_is_trusted_and_its_connections_are_kept(
+async def test_own_certificate_authority_is_trusted_and_its_connections_are_kept(
     start_server: StartServer, http: aiohttp.ClientSession, secure: tuple[Upstream, str], by: str
 ) -> None:
     upstream, authority = secure
@@ -247,7 +247,7 @@ async def test_an_own_certificate_authority_is_trusted_and_its_connections_are_k
         ({"proxy": "http://user:word@p:1"}, {}, "providers.up.proxy: must not hold a password"),
     ],
 )
-async def test_the_start_is_refused_with_one_line(
+async def test_start_is_refused_with_one_line(
     start_server: StartServer, options: dict[str, Any], environ: dict[str, str], says: str
 ) -> None:
     with pytest.raises(AssertionError, match="the server did not start") as refused:

@@ -53,7 +53,7 @@ ROWS: dict[str, tuple[Script, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-async def test_the_record_says_how_often_the_provider_was_asked(
+async def test_record_counts_the_attempts(
     start_server: StartServer,
     start_upstream: StartUpstream,
     http: aiohttp.ClientSession,
@@ -73,7 +73,7 @@ async def test_the_record_says_how_often_the_provider_was_asked(
     await upstream.all_closed()
 
 
-async def test_who_leaves_while_the_server_waits_to_ask_again_ends_the_waiting(
+async def test_wait_for_the_next_attempt_ends_when_the_reader_leaves(
     start_server: StartServer, start_upstream: StartUpstream
 ) -> None:
     upstream = await start_upstream(answers(429, Retry_After="8"))

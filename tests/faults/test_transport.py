@@ -1,4 +1,4 @@
-"""What aiohttp hides of a broken connection, and its session's seam brings out."""
+"""What the transport makes of broken connections and malformed responses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def _ask(transport: AiohttpTransport, upstream: Upstream) -> HttpResponse:
 
 
 async def _gone(upstream: Upstream) -> None:
-    """Until the break has surely been noticed on this side, with nobody reading."""
+    """Wait until this side has noticed the break without a reader."""
     await upstream.all_closed()
     for _ in range(50):
         await asyncio.sleep(0)
@@ -62,7 +62,7 @@ async def _gone(upstream: Upstream) -> None:
 @PRIVATE_ONLY
 @pytest.mark.parametrize("ending", [cut, reset])
 @pytest.mark.parametrize("head", [CHUNKED, HEAD + "Content-Length: 99\r\n\r\n"], ids=["chunked", "length"])
-async def test_what_came_before_a_break_is_read_by_a_late_reader(
+async def test_body_is_read_up_to_a_break_when_its_reader_is_late(
     transport: AiohttpTransport, start_upstream: StartUpstream, ending: Ending, head: str
 ) -> None:
     told = Told(head, b"5\r\nhello\r\n", then=ending)
@@ -77,7 +77,7 @@ async def test_what_came_before_a_break_is_read_by_a_late_reader(
 
 
 @pytest.mark.parametrize("late", [True, False], ids=["late", "waiting"])
-async def test_chunks_that_make_no_sense_are_an_error_and_no_silence(
+async def test_body_fails_when_its_chunks_are_malformed(
     transport: AiohttpTransport, start_upstream: StartUpstream, late: bool
 ) -> None:
     async def hold(exchange: Exchange) -> None:
@@ -100,7 +100,7 @@ async def test_chunks_that_make_no_sense_are_an_error_and_no_silence(
     response.close()
 
 
-async def test_a_reset_is_no_end_where_only_the_connection_says_the_end(
+async def test_body_fails_when_it_ends_with_the_connection_and_that_is_reset(
     transport: AiohttpTransport, start_upstream: StartUpstream
 ) -> None:
     told = Told(HEAD + "\r\n", b"hello", then=reset)
@@ -114,9 +114,7 @@ async def test_a_reset_is_no_end_where_only_the_connection_says_the_end(
 
 
 @PRIVATE_ONLY
-async def test_a_connection_serves_many_answers_and_keeps_nothing_of_them(
-    transport: AiohttpTransport, start_upstream: StartUpstream
-) -> None:
+async def test_connection_serves_many_requests(transport: AiohttpTransport, start_upstream: StartUpstream) -> None:
     upstream = await start_upstream(_keeping(HEAD + "Content-Length: 2\r\n\r\n{}"))
     for _ in range(20):
         response = await _ask(transport, upstream)
@@ -127,7 +125,7 @@ async def test_a_connection_serves_many_answers_and_keeps_nothing_of_them(
 
 
 @pytest.mark.parametrize("url", ["http://", "http://:80/", "http://a..b/", "http://127.0.0.1:99999/", "not a url"])
-async def test_an_address_that_is_none_is_a_failure_of_the_provider(transport: AiohttpTransport, url: str) -> None:
+async def test_request_fails_when_its_address_is_invalid(transport: AiohttpTransport, url: str) -> None:
     with pytest.raises(ProviderError) as failure:
         await transport.send(HttpRequest(url, {}, b"{}"))
     assert failure.value.code == "upstream_unavailable" and not failure.value.sent

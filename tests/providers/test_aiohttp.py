@@ -44,7 +44,7 @@ def new_body() -> tuple[Body, Protocol]:
     return body, protocol
 
 
-async def test_a_body_returns_everything_that_has_arrived() -> None:
+async def test_body_returns_everything_that_has_arrived() -> None:
     body, _ = new_body()
     for piece in (b"a", b"", b"b"):
         body.feed_data(piece)
@@ -53,7 +53,7 @@ async def test_a_body_returns_everything_that_has_arrived() -> None:
     assert not body.pieces
 
 
-async def test_a_body_returns_no_more_at_once_than_its_bound_and_loses_nothing() -> None:
+async def test_body_returns_no_more_at_once_than_its_bound_and_loses_nothing() -> None:
     body, _ = new_body()
     sent = [bytes([number]) * size for number, size in enumerate((TAKE_BYTES - 1, 3 * TAKE_BYTES + 5, 7, TAKE_BYTES))]
     for piece in sent:
@@ -65,7 +65,7 @@ async def test_a_body_returns_no_more_at_once_than_its_bound_and_loses_nothing()
     assert {len(data) for data in taken[:-1]} == {TAKE_BYTES}
 
 
-async def test_a_body_pauses_reading_when_much_waits_and_resumes_when_all_is_taken() -> None:
+async def test_body_pauses_reading_when_much_waits_and_resumes_when_all_is_taken() -> None:
     body, protocol = new_body()
     pieces = 2 * LIMIT_BYTES // (PIECE_OVERHEAD_BYTES + 10)
     for _ in range(2):
@@ -79,7 +79,7 @@ async def test_a_body_pauses_reading_when_much_waits_and_resumes_when_all_is_tak
         protocol.calls.clear()
 
 
-async def test_a_body_stays_paused_until_its_last_piece_is_taken() -> None:
+async def test_body_stays_paused_until_its_last_piece_is_taken() -> None:
     body, protocol = new_body()
     body.feed_data(b"x" * 2 * TAKE_BYTES)
     body.take()
@@ -88,7 +88,7 @@ async def test_a_body_stays_paused_until_its_last_piece_is_taken() -> None:
     assert protocol.calls == ["pause", "resume"]
 
 
-async def test_a_body_wakes_its_reader_at_the_next_piece_without_a_pause() -> None:
+async def test_body_wakes_its_reader_at_the_next_piece_without_a_pause() -> None:
     body, protocol = new_body()
     for _ in range(3):
         change = body.change()
@@ -98,7 +98,7 @@ async def test_a_body_wakes_its_reader_at_the_next_piece_without_a_pause() -> No
         assert body.take() and protocol.calls == []
 
 
-async def test_a_body_wakes_its_reader_at_an_end_or_a_failure() -> None:
+async def test_body_wakes_its_reader_at_an_end_or_a_failure() -> None:
     ended, _ = new_body()
     waiting = ended.change()
     assert waiting is not None
@@ -112,13 +112,13 @@ async def test_a_body_wakes_its_reader_at_an_end_or_a_failure() -> None:
     assert waiting.exception() is None, "the failure is the body's, not the future's"
 
 
-async def test_a_response_without_a_body_gets_a_body_at_its_end() -> None:
+async def test_response_without_a_body_gets_a_body_at_its_end() -> None:
     first, second = Body.of(EMPTY_PAYLOAD), Body.of(EMPTY_PAYLOAD)
     assert first is not None and first is not second and not first.pieces
     assert first.change() is None and first.exception() is None
 
 
-async def test_the_installed_aiohttp_has_what_a_body_uses() -> None:
+async def test_installed_aiohttp_has_what_a_body_uses() -> None:
     loop = asyncio.get_running_loop()
     reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
     assert not [name for name in READ if not hasattr(reader, name)]
@@ -127,7 +127,7 @@ async def test_the_installed_aiohttp_has_what_a_body_uses() -> None:
     assert Body.of(reader) is reader, "the two classes must have the same layout"
 
 
-async def test_the_installed_aiohttp_has_what_kept_connections_use() -> None:
+async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
     handler = ResponseHandler(asyncio.get_running_loop())
     assert not [name for name in WATCHED if not hasattr(handler, name)]
     assert _private_attributes(Connection) - _own(Connection) == {*WATCHED}
@@ -149,13 +149,13 @@ async def test_the_installed_aiohttp_has_what_kept_connections_use() -> None:
         (Connector, aiohttp.TCPConnector, "connect"),
     ],
 )
-def test_an_override_takes_the_parameters_of_the_original(ours: type, theirs: type, name: str) -> None:
+def test_override_takes_the_parameters_of_the_original(ours: type, theirs: type, name: str) -> None:
     assert list(inspect.signature(getattr(ours, name)).parameters) == list(
         inspect.signature(getattr(theirs, name)).parameters
     )
 
 
-async def test_a_reader_that_cannot_become_a_body_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reader_that_cannot_become_a_body_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
     monkeypatch.setattr(_aiohttp, "READ", (*READ, "_gone"))

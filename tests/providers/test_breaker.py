@@ -37,16 +37,16 @@ async def fail(breaker: Breaker, error: ProviderError | None = None, times: int 
             await ask(dependable(failing(error or UpstreamError()), breaker=breaker))
 
 
-async def test_it_opens_after_so_many_failures_in_a_row_and_no_sooner() -> None:
+async def test_breaker_opens_after_three_failures_in_a_row_and_no_sooner() -> None:
     breaker = Breaker(FakeClock())
     await fail(breaker, times=FAILURES_TO_OPEN - 1)
     assert (breaker.state, breaker.ready, breaker.retry_in) == ("closed", True, None)
     await fail(breaker)
     assert (breaker.state, breaker.ready, breaker.retry_in) == ("open", False, FIRST_COOL_DOWN_SECONDS)
-    assert (breaker.failures, breaker.times_opened) == (FAILURES_TO_OPEN, 1)
+    assert breaker.failures == FAILURES_TO_OPEN
 
 
-async def test_a_complete_answer_forgets_failures() -> None:
+async def test_breaker_forgets_failures_when_an_answer_is_complete() -> None:
     breaker = Breaker(FakeClock())
     for _ in range(3):
         await fail(breaker, times=FAILURES_TO_OPEN - 1)
@@ -54,7 +54,7 @@ async def test_a_complete_answer_forgets_failures() -> None:
     assert (breaker.state, breaker.failures) == ("closed", 0)
 
 
-async def test_a_provider_that_always_breaks_off_is_left_out_too() -> None:
+async def test_breaker_opens_when_answers_break_off_repeatedly() -> None:
     breaker = Breaker(FakeClock())
     broken = dependable(Scripted([[Text("half an"), UpstreamError()]]), breaker=breaker)
     for _ in range(FAILURES_TO_OPEN):
@@ -68,14 +68,14 @@ def error_of(kind: type[ProviderError]) -> ProviderError:
 
 
 @pytest.mark.parametrize("kind", BY_CODE.values())
-async def test_only_what_says_something_of_the_provider_counts(kind: type[ProviderError]) -> None:
+async def test_breaker_counts_only_failures_of_the_provider(kind: type[ProviderError]) -> None:
     breaker = Breaker(FakeClock())
     await fail(breaker, error_of(kind), FAILURES_TO_OPEN)
     innocent = kind in (InvalidRequest, ContextLength, ContentFilter, ModelNotFound)
     assert breaker.state == ("closed" if innocent else "open")
 
 
-async def test_after_the_cool_down_one_request_tries_it_and_its_success_closes_it() -> None:
+async def test_breaker_is_probed_by_one_request_after_the_cool_down_and_closed_by_its_success() -> None:
     clock = FakeClock()
     breaker = Breaker(clock)
     await fail(breaker, times=FAILURES_TO_OPEN)
@@ -97,7 +97,7 @@ async def test_after_the_cool_down_one_request_tries_it_and_its_success_closes_i
     assert breaker.failures == FAILURES_TO_OPEN, "half an answer forgets nothing"
 
 
-async def test_each_failed_try_doubles_the_cool_down_up_to_the_longest() -> None:
+async def test_breaker_doubles_its_cool_down_when_a_probe_fails() -> None:
     clock = FakeClock()
     breaker = Breaker(clock)
     await fail(breaker, times=FAILURES_TO_OPEN)
@@ -108,46 +108,45 @@ async def test_each_failed_try_doubles_the_cool_down_up_to_the_longest() -> None
         assert breaker.state == "half_open"
         await fail(breaker)
     assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
-    assert breaker.times_opened == 9
     clock.advance(LONGEST_COOL_DOWN_SECONDS)
     await ask(dependable(answering("ok"), breaker=breaker))
     await fail(breaker, times=FAILURES_TO_OPEN)
     assert breaker.retry_in == FIRST_COOL_DOWN_SECONDS
 
 
-async def test_a_burst_of_failures_opens_it_once() -> None:
+async def test_breaker_opens_once_when_many_requests_fail_together() -> None:
     breaker = Breaker(FakeClock())
     await fail(breaker, times=50)
-    assert (breaker.times_opened, breaker.retry_in) == (1, FIRST_COOL_DOWN_SECONDS)
+    assert breaker.retry_in == FIRST_COOL_DOWN_SECONDS
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(3, 10), (42, 42), (86_400, 300)])
-async def test_it_is_left_out_for_as_long_as_it_said(retry_after: float, seconds: float) -> None:
+async def test_breaker_stays_open_as_long_as_the_provider_said(retry_after: float, seconds: float) -> None:
     breaker = Breaker(FakeClock())
     await fail(breaker, RateLimited(retry_after=retry_after), FAILURES_TO_OPEN)
     assert breaker.retry_in == seconds
 
 
-async def test_an_empty_answer_is_complete_too() -> None:
+async def test_breaker_forgets_failures_when_an_empty_answer_is_complete() -> None:
     breaker = Breaker(FakeClock())
     await fail(breaker)
     await ask(dependable(Scripted([[Finish("stop")]]), breaker=breaker))
     assert breaker.failures == 0
 
 
-async def test_only_the_request_that_tries_it_leaves_the_next_to_another() -> None:
+async def test_breaker_stays_in_its_probe_when_another_request_ends() -> None:
     clock = FakeClock()
     breaker = Breaker(clock)
     await fail(breaker, times=FAILURES_TO_OPEN)
     clock.advance(FIRST_COOL_DOWN_SECONDS)
-    with breaker.asked():
-        with breaker.asked():
+    with breaker.request():
+        with breaker.request():
             pass
         assert not breaker.ready
     assert breaker.ready
 
 
-async def test_the_breaker_changes_no_event_and_no_error() -> None:
+async def test_breaker_changes_no_event_and_no_error() -> None:
     provider = answering("ok")
     watched = dependable(provider)
     assert await ask(watched) == [Attempt("x", "m"), Text("ok"), Finish("stop")]

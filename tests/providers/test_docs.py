@@ -12,7 +12,7 @@ import pytest
 
 from providers.catalog import ResiliencePolicy, build_catalog
 from providers.resilience.breaker import FAILURES_TO_OPEN, FIRST_COOL_DOWN_SECONDS, LONGEST_COOL_DOWN_SECONDS
-from providers.resilience.fallback import CURED_ELSEWHERE
+from providers.resilience.fallback import FALLBACK_ERRORS
 from providers.transport import AiohttpTransport
 from providers.validation import convert
 from tests.providers.asking import REGISTRY
@@ -80,7 +80,7 @@ def test_the_breakers_numbers_are_the_documented_ones() -> None:
 def test_what_another_provider_may_cure_is_documented() -> None:
     said = re.search(r"Another provider may cure (.*?)\. It cannot", PROVIDERS, re.DOTALL)
     assert said is not None
-    assert set(re.findall(r"`(\w+)`", said[1])) == {kind.code for kind in CURED_ELSEWHERE}
+    assert set(re.findall(r"`(\w+)`", said[1])) == {kind.code for kind in FALLBACK_ERRORS}
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "streamserver_ollama.py", "test_streamserver_ollama.py"])

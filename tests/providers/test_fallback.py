@@ -1,4 +1,4 @@
-"""Who answers when the default provider does not."""
+"""The provider that answers when the default does not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Setting:
 
 
 def tries(events: list[Event]) -> list[tuple[str, str] | type[ProviderError]]:
-    """Who was asked, and what they failed with."""
+    """The providers that were asked, and what they failed with."""
     said: list[tuple[str, str] | type[ProviderError]] = []
     for event in events:
         if isinstance(event, Attempt):
@@ -57,7 +57,7 @@ def tries(events: list[Event]) -> list[tuple[str, str] | type[ProviderError]]:
     return said
 
 
-async def test_the_fallbacks_are_asked_in_order_each_for_its_own_model() -> None:
+async def test_fallback_asks_the_others_in_order_each_for_its_own_model() -> None:
     setting = Setting(failing(Overloaded()), failing(RateLimited()), answering("ok"), answering("never"))
     events = await ask(setting.fallback, request(model="m0"))
     assert events[-2:] == [Text("ok"), Finish("stop")]
@@ -70,7 +70,7 @@ def error_of(kind: type[ProviderError]) -> ProviderError:
 
 
 @pytest.mark.parametrize("kind", BY_CODE.values())
-async def test_only_what_another_could_cure_is_taken_to_another(kind: type[ProviderError]) -> None:
+async def test_fallback_asks_another_only_when_it_may_not_have_the_failure(kind: type[ProviderError]) -> None:
     setting = Setting(failing(error_of(kind)), answering("ok"))
     if kind in (ContentFilter, ContextLength, InvalidRequest):
         with pytest.raises(kind):
@@ -80,27 +80,27 @@ async def test_only_what_another_could_cure_is_taken_to_another(kind: type[Provi
         assert Text("ok") in await ask(setting.fallback, request(model="m0"))
 
 
-async def test_after_the_first_token_nobody_else_is_asked() -> None:
+async def test_fallback_asks_no_other_after_the_first_token() -> None:
     setting = Setting(Scripted([[Text("half"), UpstreamDisconnected()]]), answering("never"))
     with pytest.raises(UpstreamDisconnected):
         await ask(setting.fallback, request(model="m0"))
     assert setting.asked[1] == []
 
 
-async def test_a_request_for_another_model_is_the_defaults_alone() -> None:
+async def test_fallback_asks_only_the_default_when_another_model_is_requested() -> None:
     setting = Setting(failing(Overloaded()), answering("never"))
     with pytest.raises(Overloaded):
         await ask(setting.fallback, request(model="special"))
     assert setting.asked == [["special"], []]
 
 
-async def test_when_all_fail_the_last_ones_error_is_told() -> None:
+async def test_fallback_raises_the_last_error_when_all_fail() -> None:
     setting = Setting(failing(Overloaded()), failing(UpstreamError()))
     with pytest.raises(UpstreamError):
         await ask(setting.fallback, request(model="m0"))
 
 
-async def test_each_has_a_first_token_deadline_of_its_own() -> None:
+async def test_fallback_gives_each_provider_its_own_first_token_deadline() -> None:
     setting = Setting(Scripted([[None]]), Scripted([[None]]))
 
     async def run() -> list[Event]:
@@ -127,7 +127,7 @@ async def open_first(setting: Setting) -> None:
     assert setting.breakers[0].state == "open"
 
 
-async def test_one_that_fails_again_and_again_is_left_out_and_tried_again_later() -> None:
+async def test_fallback_leaves_out_a_provider_that_fails_repeatedly_and_tries_it_later() -> None:
     setting = Setting(failing(*(Overloaded() for _ in range(4))), answering("ok"))
     await open_first(setting)
     await ask(setting.fallback, request(model="m0"))
@@ -139,7 +139,7 @@ async def test_one_that_fails_again_and_again_is_left_out_and_tried_again_later(
     assert setting.breakers[0].state == "closed"
 
 
-async def test_one_that_is_left_out_is_asked_when_nobody_else_is_left() -> None:
+async def test_fallback_asks_a_provider_that_is_left_out_when_no_other_remains() -> None:
     setting = Setting(failing(Overloaded()), answering("ok"))
     await open_first(setting)
     setting.providers[0].scripts = [[Text("back"), Finish("stop")]]
@@ -150,7 +150,7 @@ async def test_one_that_is_left_out_is_asked_when_nobody_else_is_left() -> None:
     assert setting.breakers[0].state == "closed"
 
 
-async def test_without_a_fallback_nobody_is_ever_refused() -> None:
+async def test_provider_without_a_fallback_is_asked_when_its_breaker_is_open() -> None:
     setting = Setting(failing(Overloaded()))
     for number in range(6):
         with pytest.raises(Overloaded):
@@ -160,7 +160,7 @@ async def test_without_a_fallback_nobody_is_ever_refused() -> None:
     assert Text("back") in await ask(setting.fallback, request(model="m0"))
 
 
-async def test_closing_it_closes_the_one_that_answers_at_once() -> None:
+async def test_fallback_closes_the_answering_provider_when_it_is_closed() -> None:
     setting = Setting(failing(Overloaded()), Scripted([[Text("a"), None]]))
     async with aclosing(setting.fallback.stream(request(model="m0"))) as events:
         async for event in events:
@@ -170,7 +170,7 @@ async def test_closing_it_closes_the_one_that_answers_at_once() -> None:
     assert not setting.providers[1].open
 
 
-async def test_it_releases_the_default_and_leaves_the_others_to_their_owner() -> None:
+async def test_fallback_releases_only_the_default() -> None:
     setting = Setting(answering("a"), answering("b"))
     await setting.fallback.aclose()
     assert [provider.closed for provider in setting.providers] == [True, False]

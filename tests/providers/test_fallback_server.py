@@ -1,4 +1,4 @@
-"""Fallback and its breaker over a real server: who answered is told, and who is left out is shown."""
+"""Fallbacks and breakers through a real server: the provider that answered is named, one left out is shown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def listed(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         return {each["name"]: each for each in (await response.json())["providers"]}
 
 
-async def test_done_and_the_record_say_who_answered(
+async def test_done_and_the_record_name_the_provider_that_answered(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     upstream = await start_upstream(overloaded)
@@ -55,7 +55,7 @@ async def test_done_and_the_record_say_who_answered(
     assert 0 < breaker["retry_in"] <= 10
 
 
-async def test_who_names_another_provider_gets_no_fallback(
+async def test_request_for_another_provider_gets_no_fallback(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     upstream = await start_upstream(overloaded)

@@ -28,7 +28,7 @@ def open_breaker(each: Catalog, name: str) -> None:
     configured = each.get(name)
     assert configured is not None
     for _ in range(FAILURES_TO_OPEN):
-        configured.breaker.failed(UpstreamUnavailable())
+        configured.breaker.record_failure(UpstreamUnavailable())
 
 
 def left_out(metrics: Metrics) -> dict[str, str]:
@@ -64,6 +64,6 @@ async def test_provider_is_no_longer_left_out_when_it_answers() -> None:
     metrics, only = Metrics(), catalog("a")
     metrics.track(only)
     open_breaker(only, "a")
-    only.default.breaker.answered()
+    only.default.breaker.record_token()
     assert left_out(metrics) == {"a": "0.0"}
     await only.aclose()

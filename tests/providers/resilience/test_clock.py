@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from providers.clock import MANY_CANCELLED, LoopClock, Timer
 
 
-async def test_timers_fire_in_their_order_and_not_before_their_time() -> None:
+async def test_clock_calls_timers_in_order_and_not_early() -> None:
     clock = LoopClock()
     fired: list[tuple[int, bool]] = []
     all_fired = asyncio.Event()
@@ -30,7 +30,7 @@ async def test_timers_fire_in_their_order_and_not_before_their_time() -> None:
     assert fired == [(0, True), (1, True), (2, True), (3, True)]
 
 
-async def test_a_cancelled_timer_does_not_fire_and_keeps_nothing_alive() -> None:
+async def test_timer_neither_fires_nor_holds_its_callback_when_it_is_cancelled() -> None:
     clock = LoopClock()
     fired = asyncio.Event()
     clock.call_at(clock.time(), lambda: None).cancel()
@@ -42,7 +42,7 @@ async def test_a_cancelled_timer_does_not_fire_and_keeps_nothing_alive() -> None
         await fired.wait()
 
 
-async def test_a_timer_that_fails_does_not_stop_the_others() -> None:
+async def test_clock_calls_other_timers_when_one_fails() -> None:
     clock = LoopClock()
     fired = asyncio.Event()
     said: list[object] = []
@@ -54,7 +54,7 @@ async def test_a_timer_that_fails_does_not_stop_the_others() -> None:
     assert len(said) == 1
 
 
-async def test_a_timer_set_by_a_timer_does_not_put_off_the_others() -> None:
+async def test_clock_delays_no_timer_when_a_timer_sets_another() -> None:
     clock = LoopClock()
     fired: list[str] = []
     done = asyncio.Event()
@@ -76,7 +76,7 @@ async def test_a_timer_set_by_a_timer_does_not_put_off_the_others() -> None:
     assert fired == ["first", "second"]
 
 
-async def test_the_alarm_is_never_later_than_what_is_due() -> None:
+async def test_clock_sets_its_alarm_no_later_than_the_earliest_timer() -> None:
     """However timers are set and cancelled, by others too, the earliest one is what the loop is told."""
     randomness = random.Random(1)
     clock = LoopClock()
@@ -101,7 +101,7 @@ async def test_the_alarm_is_never_later_than_what_is_due() -> None:
         await done.wait()
 
 
-def test_a_clock_goes_on_in_another_loop() -> None:
+def test_clock_works_when_another_loop_runs() -> None:
     clock = LoopClock()
 
     async def forsake() -> None:
@@ -118,7 +118,7 @@ def test_a_clock_goes_on_in_another_loop() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=1000))
-def test_cancelled_timers_do_not_pile_up(cancelled: list[bool]) -> None:
+def test_clock_removes_cancelled_timers_when_they_are_many(cancelled: list[bool]) -> None:
     async def pile() -> None:
         clock = LoopClock()
         later = clock.time() + 3600

@@ -29,7 +29,7 @@ async def forever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def test_it_ends_the_block_at_its_time_and_not_before(clock: FakeClock) -> None:
+async def test_deadline_ends_its_block_on_time_and_not_early(clock: FakeClock) -> None:
     async def guarded() -> None:
         with deadline_of(clock, "idle", 5):
             await forever()
@@ -42,7 +42,7 @@ async def test_it_ends_the_block_at_its_time_and_not_before(clock: FakeClock) ->
         await task
 
 
-async def test_a_block_that_ends_in_time_leaves_no_timer(clock: FakeClock) -> None:
+async def test_deadline_leaves_no_timer_when_its_block_ends_in_time(clock: FakeClock) -> None:
     with deadline_of(clock, "idle", 5):
         await asyncio.sleep(0)
     assert clock.pending == 0
@@ -50,7 +50,7 @@ async def test_a_block_that_ends_in_time_leaves_no_timer(clock: FakeClock) -> No
     await settle()
 
 
-async def test_moving_it_later_arms_no_timer(clock: FakeClock) -> None:
+async def test_deadline_sets_no_timer_when_it_is_moved_later(clock: FakeClock) -> None:
     async def guarded(tokens: asyncio.Queue[None]) -> None:
         with deadline_of(clock, "idle", 10) as deadline:
             while True:
@@ -74,7 +74,7 @@ async def test_moving_it_later_arms_no_timer(clock: FakeClock) -> None:
         await task
 
 
-async def test_moving_it_earlier_counts_at_once(clock: FakeClock) -> None:
+async def test_deadline_passes_early_when_it_is_moved_earlier(clock: FakeClock) -> None:
     async def guarded() -> None:
         with deadline_of(clock, "first_token", 30) as deadline:
             deadline.set("idle", 2)
@@ -88,7 +88,7 @@ async def test_moving_it_earlier_counts_at_once(clock: FakeClock) -> None:
     assert clock.pending == 0
 
 
-async def test_a_cancel_from_outside_stays_a_cancel(clock: FakeClock) -> None:
+async def test_deadline_keeps_a_cancellation_by_other_code(clock: FakeClock) -> None:
     async def guarded() -> None:
         with deadline_of(clock, "idle", 5):
             await forever()
@@ -102,7 +102,7 @@ async def test_a_cancel_from_outside_stays_a_cancel(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("first", ["deadline", "outside"])
-async def test_a_cancel_at_the_moment_of_the_deadline_stays_a_cancel(clock: FakeClock, first: str) -> None:
+async def test_deadline_keeps_a_cancellation_that_comes_as_it_passes(clock: FakeClock, first: str) -> None:
     async def guarded() -> None:
         with deadline_of(clock, "idle", 5):
             await forever()
@@ -119,7 +119,7 @@ async def test_a_cancel_at_the_moment_of_the_deadline_stays_a_cancel(clock: Fake
     assert task.cancelled()
 
 
-async def test_after_a_deadline_the_task_is_not_marked_as_cancelled(clock: FakeClock) -> None:
+async def test_deadline_leaves_its_task_uncancelled_after_it_passed(clock: FakeClock) -> None:
     async def guarded(block: Callable[[], Awaitable[None]]) -> int:
         task = asyncio.current_task()
         assert task is not None
@@ -139,7 +139,7 @@ async def test_after_a_deadline_the_task_is_not_marked_as_cancelled(clock: FakeC
         assert await task == 0, "an asyncio.timeout() around it would take this for a cancel from outside"
 
 
-async def test_a_block_that_swallows_the_cancel_ends_as_it_ends(clock: FakeClock) -> None:
+async def test_deadline_raises_nothing_when_its_block_suppresses_the_cancellation(clock: FakeClock) -> None:
     async def guarded() -> int:
         task = asyncio.current_task()
         assert task is not None
@@ -152,7 +152,7 @@ async def test_a_block_that_swallows_the_cancel_ends_as_it_ends(clock: FakeClock
     assert await task == 0
 
 
-async def test_the_inner_of_two_deadlines_is_told_by_its_own_name(clock: FakeClock) -> None:
+async def test_deadline_has_its_own_name_in_the_error_when_it_is_inside_another(clock: FakeClock) -> None:
     async def guarded() -> None:
         with deadline_of(clock, "total", 20), deadline_of(clock, "idle", 5):
             await forever()
@@ -164,7 +164,7 @@ async def test_the_inner_of_two_deadlines_is_told_by_its_own_name(clock: FakeClo
     assert caught.value.deadline == "idle"
 
 
-async def test_the_outer_of_two_deadlines_passes_through_the_inner(clock: FakeClock) -> None:
+async def test_deadline_passes_through_an_inner_one(clock: FakeClock) -> None:
     async def guarded() -> None:
         with deadline_of(clock, "total", 5), deadline_of(clock, "idle", 20):
             await forever()
@@ -176,7 +176,7 @@ async def test_the_outer_of_two_deadlines_passes_through_the_inner(clock: FakeCl
     assert caught.value.deadline == "total"
 
 
-async def test_two_deadlines_at_once_are_one_timeout(clock: FakeClock) -> None:
+async def test_deadlines_raise_one_timeout_when_two_pass_together(clock: FakeClock) -> None:
     async def guarded() -> int:
         task = asyncio.current_task()
         assert task is not None
@@ -189,15 +189,15 @@ async def test_two_deadlines_at_once_are_one_timeout(clock: FakeClock) -> None:
     assert await task == 0
 
 
-async def test_while_suspended_nobody_is_cancelled_and_the_deadline_is_told_at_the_next_step(clock: FakeClock) -> None:
+async def test_deadline_cancels_nothing_while_suspended_and_raises_at_the_next_step(clock: FakeClock) -> None:
     with pytest.raises(UpstreamTimeout), deadline_of(clock, "idle", 5) as deadline:
         deadline.suspended = True
         clock.advance(5)
-        await settle()  # whoever runs meanwhile goes on undisturbed
+        await settle()  # other code runs on
         deadline.resume()
 
 
-async def test_a_deadline_noted_while_suspended_swallows_no_cancel_from_outside(clock: FakeClock) -> None:
+async def test_deadline_that_passed_while_suspended_keeps_a_cancellation_by_other_code(clock: FakeClock) -> None:
     async def guarded() -> None:
         with deadline_of(clock, "idle", 5) as deadline:
             deadline.suspended = True

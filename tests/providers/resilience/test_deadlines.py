@@ -77,7 +77,7 @@ async def collect(provider: Resilient, seen: list[Event]) -> None:
             seen.append(event)
 
 
-async def test_no_first_token_in_time_is_a_timeout_that_says_so(provider: Scripted, clock: FakeClock) -> None:
+async def test_stream_times_out_when_no_first_token_comes(provider: Scripted, clock: FakeClock) -> None:
     task = asyncio.create_task(collect(guarded(provider, clock), []))
     await clock.passes(FIRST_TOKEN - 0.01)
     assert not task.done()
@@ -88,9 +88,7 @@ async def test_no_first_token_in_time_is_a_timeout_that_says_so(provider: Script
 
 
 @pytest.mark.parametrize("token", [Text("a"), Reasoning("a"), ToolCall(0, "c", "f", "{}"), Finish("stop")])
-async def test_after_a_token_the_next_has_to_come_within_idle(
-    provider: Scripted, clock: FakeClock, token: Event
-) -> None:
+async def test_stream_times_out_when_no_further_token_comes(provider: Scripted, clock: FakeClock, token: Event) -> None:
     task = asyncio.create_task(collect(guarded(provider, clock), []))
     await clock.passes(FIRST_TOKEN - 1)
     provider.say(token)
@@ -103,7 +101,7 @@ async def test_after_a_token_the_next_has_to_come_within_idle(
 
 
 @pytest.mark.parametrize("noise", [Usage(1, 1), Attempt("p", "m"), AttemptFailed(Overloaded())])
-async def test_what_is_no_token_puts_off_no_deadline(provider: Scripted, clock: FakeClock, noise: Event) -> None:
+async def test_stream_times_out_when_only_other_events_come(provider: Scripted, clock: FakeClock, noise: Event) -> None:
     seen: list[Event] = []
     task = asyncio.create_task(collect(guarded(provider, clock), seen))
     for _ in range(6):
@@ -114,7 +112,7 @@ async def test_what_is_no_token_puts_off_no_deadline(provider: Scripted, clock: 
         await asyncio.wait_for(task, 30)
 
 
-async def test_what_is_no_token_puts_off_idle_either(provider: Scripted, clock: FakeClock) -> None:
+async def test_stream_times_out_when_only_other_events_follow_a_token(provider: Scripted, clock: FakeClock) -> None:
     seen: list[Event] = []
     task = asyncio.create_task(collect(guarded(provider, clock), seen))
     provider.say(Text("a"))
@@ -126,9 +124,7 @@ async def test_what_is_no_token_puts_off_idle_either(provider: Scripted, clock: 
 
 
 @pytest.mark.parametrize("tokens", [0, 1])
-async def test_a_deadline_that_passes_is_a_failure_of_the_provider(
-    provider: Scripted, clock: FakeClock, tokens: int
-) -> None:
+async def test_timeout_counts_as_a_failure_of_the_provider(provider: Scripted, clock: FakeClock, tokens: int) -> None:
     breaker = Breaker(clock)
     provider.say(*[Text("a")] * tokens)
     timely = dependable(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock, breaker=breaker)
@@ -139,7 +135,7 @@ async def test_a_deadline_that_passes_is_a_failure_of_the_provider(
     assert breaker.failures == 1
 
 
-async def test_a_slow_answer_that_goes_on_is_not_cut(provider: Scripted, clock: FakeClock) -> None:
+async def test_stream_continues_when_tokens_come_slowly(provider: Scripted, clock: FakeClock) -> None:
     seen: list[Event] = []
     task = asyncio.create_task(collect(guarded(provider, clock), seen))
     for _ in range(50):
@@ -151,7 +147,7 @@ async def test_a_slow_answer_that_goes_on_is_not_cut(provider: Scripted, clock: 
     assert clock.pending == 0
 
 
-async def test_many_tokens_cost_one_timer_a_period(provider: Scripted, clock: FakeClock) -> None:
+async def test_stream_sets_one_timer_a_period_for_many_tokens(provider: Scripted, clock: FakeClock) -> None:
     task = asyncio.create_task(collect(guarded(provider, clock), []))
     for _ in range(40):
         provider.say(*[Text("a")] * 50)
@@ -163,9 +159,7 @@ async def test_many_tokens_cost_one_timer_a_period(provider: Scripted, clock: Fa
 
 
 @pytest.mark.parametrize("taken", [1, 2, 3])
-async def test_a_consumer_that_takes_its_time_is_not_cancelled(
-    provider: Scripted, clock: FakeClock, taken: int
-) -> None:
+async def test_stream_does_not_cancel_a_slow_consumer(provider: Scripted, clock: FakeClock, taken: int) -> None:
     provider.say(Text("a"), Text("b"), Text("c"))
     async with aclosing(guarded(provider, clock).stream(REQUEST)) as events:
         assert [await anext(events) for _ in range(taken)] == [ATTEMPT, Text("a"), Text("b")][:taken]
@@ -175,7 +169,7 @@ async def test_a_consumer_that_takes_its_time_is_not_cancelled(
             await anext(events)
 
 
-async def test_to_close_it_closes_the_provider(provider: Scripted, clock: FakeClock) -> None:
+async def test_stream_closes_the_provider_when_it_is_closed(provider: Scripted, clock: FakeClock) -> None:
     provider.say(Text("a"))
     async with aclosing(guarded(provider, clock).stream(REQUEST)) as events:
         assert [await anext(events), await anext(events)] == [ATTEMPT, Text("a")]
@@ -183,7 +177,7 @@ async def test_to_close_it_closes_the_provider(provider: Scripted, clock: FakeCl
     assert clock.pending == 0
 
 
-async def test_a_cancel_while_it_waits_closes_the_provider_and_stays_a_cancel(
+async def test_stream_closes_the_provider_and_stays_cancelled_when_it_is_cancelled(
     provider: Scripted, clock: FakeClock
 ) -> None:
     task = asyncio.create_task(collect(guarded(provider, clock), []))
@@ -201,7 +195,9 @@ def generation(provider: Resilient, clock: FakeClock, log: MemoryLog, ended: lis
     )
 
 
-async def test_an_answer_that_never_ends_is_cut_at_total(provider: Scripted, clock: FakeClock) -> None:
+async def test_generation_ends_at_the_total_deadline_when_the_answer_does_not(
+    provider: Scripted, clock: FakeClock
+) -> None:
     log, ended = MemoryLog(START), list[Outcome]()
     task = asyncio.create_task(generation(guarded(provider, clock), clock, log, ended).run())
     for _ in range(int(TOTAL / 5)):
@@ -218,7 +214,7 @@ async def test_an_answer_that_never_ends_is_cut_at_total(provider: Scripted, clo
 
 
 @pytest.mark.parametrize(("tokens", "wait", "name"), [(0, FIRST_TOKEN, "first_token"), (1, IDLE, "idle")])
-async def test_a_generation_names_the_deadline_that_passed(
+async def test_generation_names_the_deadline_that_passed(
     provider: Scripted, clock: FakeClock, tokens: int, wait: float, name: str
 ) -> None:
     log, ended = MemoryLog(START), list[Outcome]()
@@ -233,7 +229,9 @@ async def test_a_generation_names_the_deadline_that_passed(
     assert clock.pending == 0
 
 
-async def test_a_stop_at_the_moment_of_a_deadline_is_one_ending(provider: Scripted, clock: FakeClock) -> None:
+async def test_generation_has_one_ending_when_it_is_stopped_as_a_deadline_passes(
+    provider: Scripted, clock: FakeClock
+) -> None:
     log, ended = MemoryLog(START), list[Outcome]()
     running = generation(guarded(provider, clock), clock, log, ended)
     task = asyncio.create_task(running.run())

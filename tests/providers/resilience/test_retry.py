@@ -92,7 +92,7 @@ NOT_RETRIED = {
 
 
 @pytest.mark.parametrize("error", RETRIED.values(), ids=RETRIED)
-async def test_what_may_pass_is_asked_again(error: ProviderError) -> None:
+async def test_retry_asks_again_when_a_failure_may_pass(error: ProviderError) -> None:
     bench = Bench([error], [Text("a"), FINISH])
     events = await ask(bench.provider)
     assert events == [Attempt("x", "m"), AttemptFailed(error), Attempt("x", "m"), Text("a"), FINISH]
@@ -100,7 +100,7 @@ async def test_what_may_pass_is_asked_again(error: ProviderError) -> None:
 
 
 @pytest.mark.parametrize("error", NOT_RETRIED.values(), ids=NOT_RETRIED)
-async def test_what_will_not_pass_or_may_be_billed_is_told_at_once(error: ProviderError) -> None:
+async def test_retry_raises_at_once_when_a_failure_will_not_pass_or_may_be_billed(error: ProviderError) -> None:
     bench = Bench([error])
     with pytest.raises(type(error)) as failure:
         await ask(bench.provider)
@@ -108,7 +108,7 @@ async def test_what_will_not_pass_or_may_be_billed_is_told_at_once(error: Provid
     assert bench.asked == 1 and bench.waits.seconds == []
 
 
-async def test_after_the_first_token_nothing_is_sent_again() -> None:
+async def test_retry_sends_nothing_again_after_the_first_token() -> None:
     bench = Bench([Text("a"), answered(Overloaded, 200)], [Text("b"), FINISH])
     events: list[Event] = []
     with pytest.raises(Overloaded):
@@ -117,12 +117,12 @@ async def test_after_the_first_token_nothing_is_sent_again() -> None:
     assert text_in(events) == "a" and bench.asked == 1
 
 
-async def test_usage_is_no_token() -> None:
+async def test_retry_asks_again_when_only_usage_came() -> None:
     bench = Bench([Usage(7, 1), answered(Overloaded, 200)], [Usage(7, 2), Text("b"), FINISH])
     assert text_in(await ask(bench.provider)) == "b"
 
 
-async def test_so_many_attempts_and_no_more() -> None:
+async def test_retry_stops_after_its_attempts() -> None:
     errors = [answered(RateLimited, 429) for _ in range(4)]
     bench = Bench([errors[0]], [errors[1]], [errors[2]], [errors[3]], attempts=3)
     with pytest.raises(RateLimited) as failure:
@@ -130,7 +130,7 @@ async def test_so_many_attempts_and_no_more() -> None:
     assert failure.value is errors[2] and bench.asked == 3
 
 
-async def test_waits_grow_up_to_the_longest_and_are_not_all_the_same() -> None:
+async def test_retry_waits_longer_each_time_and_at_random() -> None:
     rounds = []
     for _ in range(200):
         bench = Bench([answered(RateLimited, 429)], attempts=8, max_wait=2)
@@ -143,27 +143,27 @@ async def test_waits_grow_up_to_the_longest_and_are_not_all_the_same() -> None:
     assert len({waits[0] for waits in rounds}) > 100
 
 
-async def test_retry_after_is_honoured_to_the_second() -> None:
+async def test_retry_waits_as_long_as_the_provider_said() -> None:
     bench = Bench([RateLimited(retry_after=3.5, detail=UpstreamDetail(status=429))], [Text("a"), FINISH])
     await ask(bench.provider)
     assert bench.waits.seconds == [3.5]
 
 
-async def test_a_longer_retry_after_than_max_wait_is_told_at_once() -> None:
+async def test_retry_raises_at_once_when_the_provider_says_to_wait_longer_than_max_wait() -> None:
     bench = Bench([RateLimited(retry_after=8.1)], max_wait=8)
     with pytest.raises(RateLimited) as failure:
         await ask(bench.provider)
     assert failure.value.retry_after == 8.1 and bench.asked == 1 and bench.waits.seconds == []
 
 
-async def test_a_wait_past_the_first_tokens_deadline_is_not_begun() -> None:
+async def test_retry_raises_at_once_when_a_wait_would_pass_the_deadline() -> None:
     bench = Bench([RateLimited(retry_after=16)], attempts=9, max_wait=20)
     with pytest.raises(RateLimited):
         await ask(bench.provider)
     assert bench.waits.seconds == [16] and bench.asked == 2
 
 
-async def test_who_leaves_while_it_waits_ends_the_wait_at_once() -> None:
+async def test_retry_ends_its_wait_when_it_is_cancelled() -> None:
     waiting = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
@@ -187,7 +187,7 @@ async def test_who_leaves_while_it_waits_ends_the_wait_at_once() -> None:
     assert len(scripted.asked) == 1 and scripted.open == 0
 
 
-async def test_who_leaves_between_tries_leaves_no_generator_to_the_collector() -> None:
+async def test_retry_leaves_no_generator_to_the_collector_when_it_is_closed_between_attempts() -> None:
     left: list[object] = []
     bench = Bench([RateLimited()], [Text("a"), FINISH])
     hooks = sys.get_asyncgen_hooks()
@@ -204,7 +204,7 @@ async def test_who_leaves_between_tries_leaves_no_generator_to_the_collector() -
     assert left == []
 
 
-async def test_who_leaves_while_it_asks_closes_what_it_asked() -> None:
+async def test_retry_closes_the_attempt_when_it_is_cancelled() -> None:
     bench = Bench([None])
     task = asyncio.get_running_loop().create_task(ask(bench.provider))
     await settle()
@@ -215,7 +215,7 @@ async def test_who_leaves_while_it_asks_closes_what_it_asked() -> None:
     assert bench.scripted.open == 0 and bench.asked == 1
 
 
-async def test_who_leaves_in_the_answer_closes_it() -> None:
+async def test_retry_closes_the_answer_when_its_reader_leaves() -> None:
     bench = Bench([answered(Overloaded, 529)], [Text("a"), Text("b"), None])
     async with aclosing(bench.provider.stream(request())) as events:
         async for event in events:
@@ -224,7 +224,7 @@ async def test_who_leaves_in_the_answer_closes_it() -> None:
     assert bench.scripted.open == 0
 
 
-async def test_a_bug_in_a_provider_is_not_asked_again() -> None:
+async def test_retry_raises_at_once_when_a_provider_has_a_bug() -> None:
     class Broken:
         asked = 0
 
@@ -253,10 +253,10 @@ class Failing:
 
 
 class WatchedRequest(ChatRequest, frozen=True, kw_only=True, weakref=True):
-    """A request whose end can be seen."""
+    """A request that can be weakly referenced."""
 
 
-async def test_a_failed_request_is_held_by_nothing_when_it_is_over() -> None:
+async def test_retry_holds_no_request_after_its_failure() -> None:
     """Its exception holds its frames, and those the prompt."""
     clock = FakeClock()
     provider = dependable(Failing(), attempts=2, max_wait=0, clock=clock, sleep=Waits(clock))
