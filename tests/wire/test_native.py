@@ -150,7 +150,7 @@ def test_the_bytes_of_a_stream() -> None:
     assert count == len(records)
     assert data.decode() == (
         "retry: 1000\nevent: start\nid: abc:0\n"
-        'data: {"stream_id":"abc","request_id":"r-1","provider":"openai","model":"gpt","keepalive_seconds":15.0}\n\n'
+        'data: {"stream_id":"abc","request_id":"r-1","provider":"openai","model":"gpt","keepalive_seconds":15}\n\n'
         'event: reasoning\nid: abc:1\ndata: {"text":"hm"}\n\n'
         "id: abc:2\ndata:  two\ndata: lines\n\n"
         'event: tool_call\nid: abc:3\ndata: {"index":0,"id":"call_1","name":"look","arguments":"{"}\n\n'
