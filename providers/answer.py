@@ -9,6 +9,9 @@ from providers.base import Finish, ToolCall
 from providers.errors import UpstreamDetail, UpstreamError, clean_word, disconnected
 from providers.tool_calls import ToolCalls
 
+BROKEN_OFF = "broken_off"
+"""The reason, in an error's detail, for a generation that the provider itself says broke off."""
+
 
 class Answer:
     """The state of one answer: its tool calls, why it ended, and whether anything of it could be delivered."""
@@ -70,7 +73,7 @@ class Answer:
 
 def broken_off(word: str) -> UpstreamError:
     """Return the error for an answer whose provider says that its generation broke off."""
-    detail = UpstreamDetail(status=200, reason="broken_off", code=clean_word(word))
+    detail = UpstreamDetail(status=200, reason=BROKEN_OFF, code=clean_word(word))
     return UpstreamError("The model's provider broke off the answer.", detail=detail)
 
 

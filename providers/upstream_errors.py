@@ -40,7 +40,7 @@ _WORDS: Mapping[Kind, tuple[str, ...]] = {
         *("insufficient_balance", "insufficient_credits", "insufficient_funds", "payment_required", "Arrearage"),
         *("contract_spend_limit_reached", "enforced_spend_limit_reached", "budget_exceeded"),
     ),
-    ModelNotFound: ("model_not_found", "DeploymentNotFound", "model_decommissioned", "model_not_available"),
+    ModelNotFound: ("model_not_found", "DeploymentNotFound", "model_decommissioned", "invalid_model"),
     ContextLength: (
         *("context_length_exceeded", "exceed_context_size_error", "string_above_max_length", "string_too_long"),
         *("ContextWindowExceededError", "context_window_exceeded", "model_context_window_exceeded"),
@@ -150,7 +150,7 @@ _SAME_STATUS_MAY_MEAN: Mapping[Kind, frozenset[Kind]] = {
 
 def from_answer(status: int, headers: Mapping[str, str], body: object) -> ProviderError:
     """Return the error for an HTTP answer that is no stream. ``body`` is its JSON, an empty object if it had none."""
-    error = error_in(body) or {}
+    error = _described(body)
     kind: Kind
     if 300 <= status < 400:
         kind, error = UpstreamError, {}
@@ -169,7 +169,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> Provid
 
 def from_stream(body: object) -> ProviderError:
     """Return the error for a failure that is told in a stream, or in place of one, with the status 200."""
-    error = error_in(body) or {}
+    error = _described(body)
     return _make(_kind(error, None), error, None, 200, error.get("request_id"))
 
 
@@ -206,6 +206,15 @@ def error_in(body: object) -> Mapping[str, Any] | None:
     named = _named(beside)
     tells = beside.get("object") == "error" or beside.get("type") == "error"
     return named if tells or (isinstance(named["message"], str) and named["code"]) else None
+
+
+def _described(body: object) -> Mapping[str, Any]:
+    """Return the error in a body that is known to tell of one, perhaps with nothing but a message."""
+    error = error_in(body)
+    if error is None and isinstance(body, dict):
+        error = _named(body)
+        return error if isinstance(error["message"], str) else {}
+    return error or {}
 
 
 def _named(error: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import msgspec
 import tenacity
 
+from providers.answer import BROKEN_OFF
 from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Provider, is_token
 from providers.clock import Clock
 from providers.errors import (
@@ -116,8 +117,8 @@ def _may_pass(error: ProviderError) -> bool:
     """Return whether to send the same request again.
 
     Only if no byte of an answer came, or if the provider said to come back (408, 409, 429, 5xx, or in a stream that it
-    is overloaded). Narrower than ``retryable``, which is for clients: an answer that began and broke off, or is
-    malformed, has been generated and would be paid for again.
+    is overloaded, or that it broke off before a token). Narrower than ``retryable``, which is for clients: an answer
+    that was cut, or is malformed, has been generated and would be paid for again.
     """
     match error:
         case RateLimited() | Overloaded() | UpstreamUnavailable():
@@ -126,6 +127,6 @@ def _may_pass(error: ProviderError) -> bool:
             return error.detail.status is None
         case UpstreamError():
             status = error.detail.status or 0
-            return status in (408, 409) or status >= 500
+            return status in (408, 409) or status >= 500 or error.detail.reason == BROKEN_OFF
         case _:
             return False

@@ -92,6 +92,12 @@ STREAMS = [
     Case("an error without an object", streams(HEL, event("error"), then=hold), TOLD, "Hel"),
     Case("request id of an error", streams(HEL, event("error", error={"type": "api_error"}, request_id="req_7"), then=hold), TOLD, "Hel",
          log={**log(None, "api_error"), "upstream_request_id": "req_7"}),
+    Case("an error without the object", streams(HEL, 'event: error\ndata: {"code":"Throttling","message":"x"}\n\n', then=hold),
+         "rate_limited", "Hel"),
+    Case("a stop reason that is a failure", streams(HEL, ends("network_error"), STOP), TOLD, "Hel",
+         log={"upstream_reason": "broken_off", "upstream_code": "network_error"}, source="Z.ai"),
+    Case("an answer of images", streams(START, event("content_block_start", index=0, content_block={"type": "image"}), SHUT, ends(), STOP),
+         "upstream_error", says="images or audio"),
     # It stalls.
     Case("stall before the first token", streams(then=hold), "timeout", short="first_token", says="first_token"),
     Case("pings and no token", streams(START, event("ping") * 9, then=hold), "timeout", short="first_token", says="first_token"),
@@ -111,6 +117,10 @@ STREAMS = [
          "done", **COUNTED),
     Case("unknown blocks", streams(HEL, event("content_block_start", index=1, content_block={"type": "server_tool_use", "id": "s",
          "name": "web_search", "input": {}}), event("content_block_stop", index=1), LO, END), "done", **COUNTED),
+    Case("frames without an object", streams("data: null\n\n", HEL, "event: ping\ndata: {}\n\ndata: {}\n\n", LO, END), "done", **COUNTED),
+    Case("counts that are floats", streams(HEL, LO, SHUT, ends(output_tokens=2.0), STOP), "done", **COUNTED),  # type: ignore[arg-type]
+    Case("context window exceeded", streams(HEL, LO, SHUT, ends("model_context_window_exceeded", output_tokens=2), STOP), "done",
+         finish="length", **COUNTED),
     Case("null text", streams(OPEN, text(None), text(""), text("Hel"), LO, END), "done", **COUNTED),
     Case("text after the stop reason", streams(HEL, ends(output_tokens=2), LO, STOP), "done", "Hello"),
     Case("max_tokens", streams(HEL, LO, SHUT, ends("max_tokens", output_tokens=2), STOP), "done", finish="length", **COUNTED),

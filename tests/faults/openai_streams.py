@@ -42,6 +42,11 @@ def log(reason: str | None, kind: str | None = None, code: str | None = None) ->
     return {"upstream_status": 200, "upstream_reason": reason, "upstream_type": kind, "upstream_code": code}
 
 
+INSPECTED = {
+    "code": "DataInspectionFailed",
+    "message": "Output data may contain inappropriate content.",
+    "request_id": "r1",
+}
 GONE, NONSENSE, TOLD = "upstream_disconnected", "upstream_error", "upstream_error"
 LETTERS = (4_194_304 - 64) // 65  # of resume.max_log_bytes, less the start, so many bytes a record
 
@@ -95,7 +100,23 @@ STREAMS = [
     Case("error with an event name", streams(HEL, "event: error\n" + error(message="x", type="api_error"), then=hold),
          TOLD, "Hel", source="Groq"),
     Case("error null", streams(chunk("Hel", error=None), LO, END), "done", **COUNTED),
+    Case("an event named error", streams(HEL, f"event: error\ndata: {json.dumps(INSPECTED)}\n\n", then=hold), "content_filter", "Hel",
+         log=log(None, None, "DataInspectionFailed"), source="Alibaba Cloud Model Studio"),
+    Case("an event named error first", streams(f"event:error\n:HTTP_STATUS/400\ndata:{json.dumps(INSPECTED)}\n\n", then=hold),
+         "content_filter", log=log(None, None, "DataInspectionFailed"), source="Alibaba Cloud Model Studio"),
+    Case("an event named error with a sentence", streams(HEL, "event: error\ndata: it broke\n\n", then=hold), TOLD, "Hel"),
+    Case("throttled", streams(HEL, 'data: {"code":"Throttling.RateQuota","message":"x"}\n\n', then=hold), "rate_limited", "Hel"),
+    Case("a wait in an error", streams(error(message="Please try again in 90s.", code="rate_limit_exceeded"), then=hold), "rate_limited",
+         retry_after=90, log=log(None, None, "rate_limit_exceeded")),
+    Case("a finish reason that is a failure", streams(HEL, chunk("", finish="abort"), DONE), TOLD, "Hel", log=log("broken_off", None, "abort"),
+         source="vLLM"),
+    Case("an error in a choice", streams(HEL, chunk(choices=[{"index": 0, "delta": {"content": ""}, "finish_reason": "error",
+         "error": {"code": 502, "message": "Provider disconnected"}}]), DONE), TOLD, "Hel", log=log(None, None, "502"), source="OpenRouter"),
+    Case("an answer of images", streams(deltas({"images": [{"type": "image_url", "image_url": {"url": "data:,"}}]}), STOP,
+         usage_chunk(7, 1120), DONE), "upstream_error", says="images or audio", log=log("unreadable_output")),
     # It stalls.
+    Case("frames without an object in a stall", streams(HEL, "data: null\n\ndata: : keepalive\n\ndata: []\n\n", then=hold), "timeout", "Hel",
+         short="idle", says="idle"),
     Case("stall before the first token", streams(then=hold), "timeout", short="first_token", says="first_token"),
     Case("pings and no token", streams_many(lambda: itertools.repeat(b": ping\n\n", 50)), "timeout", short="first_token",
          says="first_token"),
@@ -113,6 +134,15 @@ STREAMS = [
     Case("a byte order mark", streams(b"\xef\xbb\xbf" + ANSWER.encode()), "done", **COUNTED),
     Case("no space after the colon", streams(ANSWER.replace("data: ", "data:")), "done", **COUNTED),
     Case("JSON on several lines", streams('data: {"choices":\ndata: [{"delta":{"content":"Hello"}}]}\n\n', END), "done", **COUNTED),
+    Case("frames without an object", streams("data: null\n\n", HEL, "data: 7\n\ndata: []\n\ndata: : keepalive\n\n", LO, END), "done", **COUNTED),
+    Case("blanks around the end marker", streams(HEL, LO, STOP, usage_chunk(7, 2), "data:  [DONE] \n\n", error(message="no")), "done", **COUNTED),
+    Case("counts that are floats", streams(HEL, LO, STOP, chunk(choices=[], usage={"prompt_tokens": 7.0, "completion_tokens": 2.0}), DONE),
+         "done", **COUNTED),
+    Case("counts that are none", streams(HEL, LO, STOP, chunk(choices=[], usage={"prompt_tokens": "many", "completion_tokens": []}), DONE),
+         "done", "Hello", log={"estimated": True}),
+    Case("odd fields everywhere", streams(chunk("Hel", model=7, usage="x", choices=[{"index": "0", "delta": {"content": "Hel", "role": 1},
+         "finish_reason": []}]), LO, END), "done", **COUNTED),
+    Case("finish reason of a limit", streams(HEL, LO, chunk(finish="MAX_TOKENS"), usage_chunk(7, 2), DONE), "done", finish="length", **COUNTED),
     Case("comments", streams(": ping\n\n", HEL, ": ping\n", LO, ":\n\n", END), "done", **COUNTED),
     Case("empty data", streams("data:\n\n", HEL, "data: \n\n", LO, "data\n\n", END), "done", **COUNTED),
     Case("unknown SSE fields", streams("id: 1\nretry: 9\nfoo: bar\nevent: x\n" + HEL, LO, END), "done", **COUNTED),

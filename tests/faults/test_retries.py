@@ -12,10 +12,11 @@ from tests.faults.openai_streams import ANSWER, HEL
 from tests.faults.upstreams import answers, breaks_off, cut, hold, reset, said, streams
 from tests.support.client import RawStream, get_events, stream_url
 from tests.support.sse import text_of
-from tests.support.upstream import Exchange, Script
+from tests.support.upstream import DONE, Exchange, Script, chunk
 
 GOOD = streams(ANSWER)
 OVERLOADED = 'data: {"error": {"type": "overloaded_error", "message": "x"}}\n\n'
+BROKEN = chunk("", finish="error")
 AT_ONCE: dict[str, Any] = {"Retry_After": "0"}
 
 
@@ -41,6 +42,19 @@ ROWS: dict[str, tuple[Script, str, dict[str, Any]]] = {
         {"attempts": 3, "maybe_billed": True, "upstream_status": 503}),
     "overloaded in the stream, answer": (
         one_after_another(streams(OVERLOADED, then=hold), GOOD), "done", {"attempts": 2, "maybe_billed": None}),
+    "a generation that broke off before a token, answer": (
+        one_after_another(streams(BROKEN, DONE), GOOD), "done", {"attempts": 2, "maybe_billed": None}),
+    "a generation that breaks off before a token each time": (
+        streams(BROKEN, DONE), "upstream_error",
+        {"attempts": 3, "upstream_status": 200, "upstream_reason": "broken_off", "upstream_code": "error"}),
+    "a generation that broke off after a token": (
+        streams(HEL, BROKEN, DONE), "upstream_error", {"attempts": 1, "upstream_reason": "broken_off"}),
+    "a wait in the body": (
+        one_after_another(answers(429, said("requests", "Please try again in 10ms.", "rate_limit_exceeded")), GOOD),
+        "done", {"attempts": 2}),
+    "a wait in the body for longer than max_wait": (
+        answers(429, said("requests", "Please try again in 1m26.4s.", "rate_limit_exceeded")), "rate_limited",
+        {"attempts": 1}),
     "429 without money": (
         answers(429, said("insufficient_quota", "x", "insufficient_quota")), "quota_exceeded", {"attempts": 1}),
     "429 for longer than max_wait": (answers(429, Retry_After="60"), "rate_limited", {"attempts": 1}),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import get_events, stream_url
 from tests.support.sse import text_of
-from tests.support.upstream import Exchange
+from tests.support.upstream import DONE, Exchange, Script, chunk
 
 
 async def overloaded(exchange: Exchange) -> None:
@@ -53,6 +55,32 @@ async def test_done_and_the_record_name_the_provider_that_answered(
     breaker = (await listed(http, server.url))["up"]["breaker"]
     assert (breaker["state"], breaker["failures"]) == ("open", 3)
     assert 0 < breaker["retry_in"] <= 10
+
+
+WRONG_KEY = {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}
+
+
+async def wrong_key(exchange: Exchange) -> None:
+    await exchange.answer(400, json.dumps([WRONG_KEY]), extra="Connection: close\r\n")
+
+
+async def broken_off(exchange: Exchange) -> None:
+    await exchange.start_stream()
+    await exchange.send(chunk("", finish="error") + DONE)
+
+
+@pytest.mark.parametrize("script", [wrong_key, broken_off])
+async def test_fallback_is_asked_when_the_key_is_refused_as_400_or_the_generation_broke_off(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, script: Script
+) -> None:
+    upstream = await start_upstream(script)
+    tables = config(upstream.url)
+    tables["providers"] |= openai_at(upstream)["providers"]
+    server = await start_server(tables)
+    events = await get_events(http, stream_url(server.url))
+    assert text_of(events) == "hello big world"
+    assert (events[-1].type, events[-1].json()["provider"]) == ("done", "spare")
+    assert upstream.accepted == 1
 
 
 async def test_request_for_another_provider_gets_no_fallback(
