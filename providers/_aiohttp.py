@@ -178,7 +178,7 @@ class _FirstByte:
         self._connection = connection
 
     def feed_data(self, data: bytes) -> Any:
-        return self._connection.begin_answer().feed_data(data)
+        return self._connection.begin_answer().feed_data(data) if data else ((), False, b"")
 
     def feed_eof(self) -> None:
         """The connection has ended without an answer."""
@@ -332,11 +332,10 @@ class Body(StreamReader):
     def change(self) -> asyncio.Future[None] | None:
         """Return a future that is done at the next piece, the end or a failure; None after the end or a failure.
 
-        For a reader that has taken everything.
+        For the one reader, when it has taken everything.
         """
         if self._eof or self._exception is not None:
             return None
-        assert self._waiter is None or self._waiter.done(), "two read one body"
         self._waiter = waiter = self._loop.create_future()
         return waiter
 

@@ -62,6 +62,14 @@ def later(data: bytes) -> Tail:
     return tail
 
 
+async def longer_than_announced(exchange: Exchange) -> None:
+    body = (chunk("first") + chunk(finish="stop") + DONE).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
+    await exchange.send(head.encode() + body[:-5])
+    await asyncio.sleep(0.1)
+    await exchange.send(body[-5:] + b"data: more\n\n")
+
+
 UNASKED: dict[str, Tail] = {
     "a whole answer": later(FOREIGN),
     "half an answer": later(FOREIGN[:HALF]),
@@ -73,6 +81,7 @@ UNASKED: dict[str, Tail] = {
     "one byte in the same packet": behind(b"H"),
     "a whole answer behind the last chunk": behind_the_end(FOREIGN),
     "half an answer behind the last chunk": behind_the_end(FOREIGN[:HALF]),
+    "a longer body than was announced": longer_than_announced,
     "an answer without a body behind the last chunk": behind_the_end(b"HTTP/1.1 204 No Content\r\n\r\n"),
 }
 
@@ -115,6 +124,25 @@ async def test_new_connection_is_closed_when_bytes_arrive_before_the_request_is_
     assert (text_of(events), events[-1].json()["code"]) == ("", "upstream_error")
     record = await server.record()
     assert (record["attempts"], record["upstream_reason"]) == (1, "unasked_answer")
+
+
+async def test_switched_protocols_are_no_answer_and_their_connection_is_not_kept(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        exchange.keep_alive = True
+        if len(upstream.exchanges) == 1:
+            await exchange.send(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n" + FOREIGN
+            )
+        else:
+            await exchange.send(whole_answer("second"))
+
+    upstream = await start_upstream(script)
+    server = await start_server({**openai_at(upstream), **NOT_RETRIED})
+    assert (await ask(http, server))[-1].json()["code"] == "upstream_error"
+    assert text_of(await ask(http, server)) == "second"
+    assert upstream.accepted == 2
 
 
 async def test_kept_connection_serves_the_next_request_when_nothing_arrived(
