@@ -50,9 +50,9 @@ class Harness(msgspec.Struct, frozen=True):
 
 @pytest.mark.asyncio
 class ProviderContract:
-    """The suite. A subclass is called ``Test…`` and gives :meth:`situation`."""
+    """The suite. A subclass is called ``Test…`` and gives :meth:`harness`."""
 
-    def situation(self, behaviour: Behaviour) -> AbstractAsyncContextManager[Harness]:
+    def harness(self, behaviour: Behaviour) -> AbstractAsyncContextManager[Harness]:
         """A provider whose model behaves like that, for as long as the block runs."""
         raise NotImplementedError
 
@@ -61,8 +61,8 @@ class ProviderContract:
         return ChatRequest(messages=[Message(role="user", content="hello")], model="model", max_tokens=100)
 
     async def test_an_answer_is_pieces_and_then_exactly_one_finish(self) -> None:
-        async with self.situation("answers") as situation:
-            events = await self._ask(situation)
+        async with self.harness("answers") as harness:
+            events = await self._ask(harness)
             assert all(isinstance(event, (*DELTAS, BlockEnd, Usage, Finish)) for event in events), (
                 "attempts are for wrappers to tell"
             )
@@ -74,81 +74,81 @@ class ProviderContract:
             assert isinstance(events[-1], Finish), "something came after the finish"
 
     async def test_usage_only_rises(self) -> None:
-        async with self.situation("answers") as situation:
-            said = [event for event in await self._ask(situation) if isinstance(event, Usage)]
+        async with self.harness("answers") as harness:
+            said = [event for event in await self._ask(harness) if isinstance(event, Usage)]
             for counts in ([usage.prompt_tokens for usage in said], [usage.completion_tokens for usage in said]):
                 known = [count for count in counts if count is not None]
                 assert known == sorted(known)
 
     async def test_a_provider_is_asked_many_times_also_at_once(self) -> None:
-        async with self.situation("answers") as situation:
-            first = await self._ask(situation)
-            answers = await asyncio.gather(*(self._ask(situation) for _ in range(5)))
+        async with self.harness("answers") as harness:
+            first = await self._ask(harness)
+            answers = await asyncio.gather(*(self._ask(harness) for _ in range(5)))
             assert all(_text(answer) == _text(first) for answer in answers)
 
     async def test_nothing_is_sent_before_the_first_event_is_asked_for(self) -> None:
-        async with self.situation("answers") as situation:
-            stream = situation.provider.stream(self.request())
+        async with self.harness("answers") as harness:
+            stream = harness.provider.stream(self.request())
             await asyncio.sleep(0.05)
             await stream.aclose()
-            assert situation.requests is None or situation.requests() == 0
+            assert harness.requests is None or harness.requests() == 0
 
     async def test_a_failure_is_a_provider_error_and_nothing_is_retried(self) -> None:
-        async with self.situation("fails") as situation:
+        async with self.harness("fails") as harness:
             with pytest.raises(ProviderError):
-                await self._ask(situation)
-            assert situation.requests is None or situation.requests() == 1
-            await _until_closed(situation)
+                await self._ask(harness)
+            assert harness.requests is None or harness.requests() == 1
+            await _until_closed(harness)
 
     async def test_an_answer_that_breaks_off_is_a_failure_and_not_an_end(self) -> None:
-        async with self.situation("breaks") as situation:
+        async with self.harness("breaks") as harness:
             events: list[Event] = []
             with pytest.raises(ProviderError):
                 async with (
                     asyncio.timeout(LIMIT_SECONDS),
-                    aclosing(situation.provider.stream(self.request())) as stream,
+                    aclosing(harness.provider.stream(self.request())) as stream,
                 ):
                     async for event in stream:
                         events.append(event)  # noqa: PERF401 — what came before the failure matters
             assert not [event for event in events if isinstance(event, Finish)]
 
     async def test_cancelling_while_the_model_is_silent_closes_the_connection_at_once(self) -> None:
-        async with self.situation("silent") as situation:
-            await self._cancel(situation)
+        async with self.harness("silent") as harness:
+            await self._cancel(harness)
 
     async def test_cancelling_in_the_middle_of_an_answer_closes_the_connection_at_once(self) -> None:
-        async with self.situation("stalls") as situation:
-            await self._cancel(situation)
+        async with self.harness("stalls") as harness:
+            await self._cancel(harness)
 
     async def test_closing_the_stream_in_the_middle_of_an_answer_closes_the_connection_at_once(self) -> None:
-        async with self.situation("stalls") as situation:
-            stream = situation.provider.stream(self.request())
+        async with self.harness("stalls") as harness:
+            stream = harness.provider.stream(self.request())
             async with asyncio.timeout(LIMIT_SECONDS):
                 async for event in stream:
                     if isinstance(event, DELTAS):
                         break
             async with asyncio.timeout(AT_ONCE_SECONDS):
                 await stream.aclose()
-            await _until_closed(situation)
+            await _until_closed(harness)
 
     async def test_a_provider_closes_also_when_it_was_never_asked(self) -> None:
-        async with self.situation("answers") as situation:
-            await situation.provider.aclose()
+        async with self.harness("answers") as harness:
+            await harness.provider.aclose()
 
-    async def _ask(self, situation: Harness) -> list[Event]:
-        async with asyncio.timeout(LIMIT_SECONDS), aclosing(situation.provider.stream(self.request())) as stream:
+    async def _ask(self, harness: Harness) -> list[Event]:
+        async with asyncio.timeout(LIMIT_SECONDS), aclosing(harness.provider.stream(self.request())) as stream:
             return [event async for event in stream]
 
-    async def _cancel(self, situation: Harness) -> None:
-        asking = asyncio.get_running_loop().create_task(self._ask(situation))
-        if situation.connections is not None:
-            await _until(lambda: bool(_count(situation.connections)), LIMIT_SECONDS, "the request never arrived")
+    async def _cancel(self, harness: Harness) -> None:
+        asking = asyncio.get_running_loop().create_task(self._ask(harness))
+        if harness.connections is not None:
+            await _until(lambda: bool(_count(harness.connections)), LIMIT_SECONDS, "the request never arrived")
         await asyncio.sleep(0.05)  # into the middle of it
         assert not asking.done()
         asking.cancel()
         await asyncio.wait((asking,), timeout=AT_ONCE_SECONDS)
         assert asking.cancelled(), "the cancellation did not come through"
-        await _until_closed(situation)
+        await _until_closed(harness)
 
 
 class HttpProviderContract(ProviderContract):
@@ -164,7 +164,7 @@ class HttpProviderContract(ProviderContract):
     content_type: ClassVar[str] = "text/event-stream"
 
     @asynccontextmanager
-    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
+    async def harness(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
         async with _Model(behaviour, self.pieces, self.content_type) as model:
             transport = AiohttpTransport()
             table = {"kind": "tested", "model": "model", "base_url": model.url, **self.options}
@@ -249,8 +249,8 @@ def _count(counter: Callable[[], int] | None) -> int:
     return 0 if counter is None else counter()
 
 
-async def _until_closed(situation: Harness) -> None:
-    await _until(lambda: not _count(situation.connections), AT_ONCE_SECONDS, "the connection to the model stays open")
+async def _until_closed(harness: Harness) -> None:
+    await _until(lambda: not _count(harness.connections), AT_ONCE_SECONDS, "the connection to the model stays open")
 
 
 async def _until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from providers.base import ChatRequest
 from providers.chat_form import check_source
+from providers.chat_messages import chat_messages
 from providers.foreign_reasoning import own_chat
-from providers.openai.chat_messages import chat_messages
 from providers.openai.options import SharedOptions
 
 PATH = "chat/completions"

@@ -125,7 +125,7 @@ class TestEcho(ProviderContract):
     }
 
     @asynccontextmanager
-    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
+    async def harness(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
         table = {"kind": "echo", "delay_ms": 0, **self.OPTIONS[behaviour]}
         yield Harness(build(table, AiohttpTransport()))
 
@@ -137,7 +137,7 @@ class _Faulty(ProviderContract):
         self.provider = Scripted([script])
 
     @asynccontextmanager
-    async def situation(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
+    async def harness(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
         yield Harness(self.provider, lambda: len(self.provider.asked), lambda: self.provider.open)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from providers.base import ChatRequest, Message
 from providers.catalog import ResiliencePolicy, build_catalog
+from providers.errors import BY_CODE
 from providers.resilience.breaker import FAILURES_TO_OPEN, FIRST_COOL_DOWN_SECONDS, LONGEST_COOL_DOWN_SECONDS
 from providers.resilience.fallback import FALLBACK_ERRORS
 from providers.transport import AiohttpTransport
@@ -21,6 +23,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 PROVIDERS = (DOCS / "providers.md").read_text("utf-8")
 PLUGINS = (DOCS / "plugins.md").read_text("utf-8")
 EXAMPLE = DOCS / "examples/streamserver-ollama"
+PROGRAM = DOCS / "examples/streamserver-program"
+SHOWN = [
+    *(EXAMPLE / name for name in ("pyproject.toml", "streamserver_ollama.py", "test_streamserver_ollama.py")),
+    *(PROGRAM / name for name in ("streamserver_program.py", "test_streamserver_program.py")),
+]
 
 NAMED = [
     "ollama",
@@ -83,14 +90,34 @@ def test_what_another_provider_may_cure_is_documented() -> None:
     assert set(re.findall(r"`(\w+)`", said[1])) == {kind.code for kind in FALLBACK_ERRORS}
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "streamserver_ollama.py", "test_streamserver_ollama.py"])
-def test_the_example_is_shown_as_it_is(name: str) -> None:
-    source = (EXAMPLE / name).read_text("utf-8")
-    assert source in blocks(PLUGINS, "toml" if name.endswith(".toml") else "python")
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
+def test_the_example_is_shown_as_it_is(path: Path) -> None:
+    assert path.read_text("utf-8") in blocks(PLUGINS, "toml" if path.suffix == ".toml" else "python")
 
 
-def test_the_documented_table_of_the_example_is_right() -> None:
-    (table,) = (tomllib.loads(block)["providers"] for block in blocks(PLUGINS, "toml") if "[providers." in block)
-    namespace: dict[str, Any] = {"__name__": "example"}
-    exec(compile((EXAMPLE / "streamserver_ollama.py").read_text("utf-8"), "example", "exec"), namespace)
-    assert convert(table["local"], namespace["KIND"].options).model == "llama3.2"
+def test_the_documented_tables_of_the_examples_are_right() -> None:
+    tables = [tomllib.loads(block)["providers"]["local"] for block in blocks(PLUGINS, "toml") if "[providers." in block]
+    for table, module in zip(tables, ("streamserver-ollama", "streamserver-program"), strict=True):
+        source = DOCS / "examples" / module / f"{module.replace('-', '_')}.py"
+        namespace: dict[str, Any] = {"__name__": "example"}
+        exec(compile(source.read_text("utf-8"), "example", "exec"), namespace)
+        assert convert(table, namespace["KIND"].options).kind == table["kind"]
+
+
+def table_of(heading: str) -> list[list[str]]:
+    """The rows of the documented table whose first heading is ``heading``: the words in backquotes of each cell."""
+    rows = PLUGINS.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [
+        [" ".join(re.findall(r"`(\w+)[`(]", cell)) or cell.strip() for cell in row.split("|")[1:-1]] for row in rows
+    ]
+
+
+@pytest.mark.parametrize("value", [ChatRequest, Message])
+def test_every_field_that_a_plug_in_is_given_is_documented(value: type[msgspec.Struct]) -> None:
+    told = [name for row in table_of(f"`{value.__name__}`") for name in row[0].split()]
+    assert sorted(told) == sorted(field.name for field in msgspec.structs.fields(value))
+
+
+def test_every_error_is_documented_with_its_code() -> None:
+    told = {name: (code, retryable == "yes") for name, code, retryable, _ in table_of("class")}
+    assert told == {kind.__name__: (code, kind.retryable) for code, kind in BY_CODE.items()}

@@ -6,6 +6,7 @@ from contextlib import closing
 import msgspec
 
 from providers import ChatRequest, Context, Event, Finish, Kind, Options, Text, Usage, errors, http_errors
+from providers.chat_messages import chat_messages
 from providers.transport import HttpRequest
 
 
@@ -19,7 +20,8 @@ class Ollama:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         limits = {"num_predict": request.max_tokens, "temperature": request.temperature}
-        body = msgspec.json.encode({"model": request.model, "messages": request.messages, "options": limits})
+        messages = chat_messages(request.messages)
+        body = msgspec.json.encode({"model": request.model, "messages": messages, "options": limits})
         response = await self._transport.send(HttpRequest(self._url, {"Content-Type": "application/json"}, body))
         with closing(response), http_errors.annotate_errors(response):
             if response.status != 200:

@@ -1,4 +1,4 @@
-"""Chat completions: the turns of a conversation in the form of that API."""
+"""The turns of a conversation in the form of chat completions."""
 
 from __future__ import annotations
 
