@@ -75,11 +75,16 @@ def unreadable_blocks(text: str) -> Iterator[str]:
             yield f"{language}: {error}"
 
 
+def links_out_of_the_site(text: str) -> list[str]:
+    """Links to files of the repository, which the site does not have: pages name those as code."""
+    return re.findall(r"\]\((\.\./[^)]*)\)", text)
+
+
 def output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
-CHECKS = (wrong_requests, wrong_metrics, unreadable_blocks)
+CHECKS = (wrong_requests, wrong_metrics, unreadable_blocks, links_out_of_the_site)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -95,6 +100,7 @@ def test_page_names_only_what_exists(page: Path, check: Any) -> None:
         (wrong_requests, "`DELETE /api/providers`"),
         (wrong_metrics, "rate(streamserver_stream_total[5m])"),
         (wrong_metrics, "`streamserver_active_streams_bucket`"),
+        (links_out_of_the_site, "see [the code](../streamserver/app.py)"),
         (unreadable_blocks, "```python\nimport\n```\n"),
         (unreadable_blocks, "```json\n{a: 1}\n```\n"),
     ],

@@ -1,14 +1,15 @@
-"""The nginx configuration in the documentation, run as it is written there: it flushes, it tells users apart, and its
-log has no prompt and no stream id."""
+"""The proxy configurations of the documentation, run as they are written there: they pass each token on at once, tell
+users apart, and log no prompt and no stream id."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
+import pytest
 
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import RawStream, until_listening
@@ -18,23 +19,60 @@ from tests.support.upstream import one_and_later_two
 DOCS = Path(__file__).parents[2] / "docs" / "proxies.md"
 
 
-def configuration(folder: Path, port: int, backend: int) -> str:
-    """The documented server, at ``port``, without the certificate."""
-    found = re.search(r"```nginx\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+def documented(language: str, folder: Path, backend: int) -> str:
+    """The documented configuration, before ``backend``, with its logs in ``folder``."""
+    found = re.search(rf"```{language}\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     assert found is not None
-    server = found[1].replace("127.0.0.1:8080", f"127.0.0.1:{backend}").replace("/var/log/nginx", str(folder))
-    server = re.sub(r"^\s*ssl_.*\n", "", server, flags=re.MULTILINE).replace("443 ssl", f"127.0.0.1:{port}")
+    text = found[1].replace("127.0.0.1:8080", f"127.0.0.1:{backend}")
+    return re.sub(r"/var/log/\w+", str(folder), text)
+
+
+def nginx(folder: Path, port: int, backend: int) -> list[str]:
+    server = re.sub(r"^\s*ssl_.*\n", "", documented("nginx", folder, backend), flags=re.MULTILINE)
     temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
-    return (
+    (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/pid; user root; events {{}} error_log {folder}/main.log;\n"
-        f"http {{ client_body_temp_path {folder}/client; {temporary}\n{server} }}"
+        f"http {{ client_body_temp_path {folder}/client; {temporary}\n"
+        f"{server.replace('443 ssl', f'127.0.0.1:{port}')} }}"
     )
+    return ["-c", f"{folder}/nginx.conf", "-p", str(folder)]
 
 
-async def test_the_documented_nginx_flushes_tells_users_apart_and_logs_no_words(
+def caddy(folder: Path, port: int, backend: int) -> list[str]:
+    site = documented("caddyfile", folder, backend).replace("chat.example.com", f"http://:{port}", 1)
+    (folder / "Caddyfile").write_text(f"{{\n    admin off\n}}\n{site}")
+    return ["run", "--config", f"{folder}/Caddyfile", "--adapter", "caddyfile"]
+
+
+def haproxy(folder: Path, port: int, backend: int) -> list[str]:
+    text = documented("haproxy", folder, backend)
+    (folder / "haproxy.cfg").write_text(re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", text))
+    return ["-f", f"{folder}/haproxy.cfg", "-db"]
+
+
+PROXIES = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
+
+
+@asynccontextmanager
+async def running(program: str, arguments: list[str], folder: Path, port: int) -> AsyncIterator[None]:
+    """Run a proxy until the block is left; what it prints is logged in ``folder``."""
+    environ = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with (folder / "output.log").open("wb") as output:
+        process = await asyncio.create_subprocess_exec(program, *arguments, env=environ, stdout=output, stderr=output)
+        try:
+            await until_listening(port)
+            yield
+        finally:
+            process.terminate()
+            await process.wait()
+            process._transport.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_documented_proxy_passes_tokens_on_tells_users_apart_and_logs_no_words(
+    name: str,
     start_server: StartServer,
     start_upstream: StartUpstream,
-    http: aiohttp.ClientSession,
     find_program: Callable[[str], str],
     tmp_path: Path,
 ) -> None:
@@ -47,13 +85,9 @@ async def test_the_documented_nginx_flushes_tells_users_apart_and_logs_no_words(
             "limits": {"requests_per_minute": 1},
         }
     )
-    port = free_port()
-    (tmp_path / "nginx.conf").write_text(configuration(tmp_path, port, server.port))
-    process = await asyncio.create_subprocess_exec(
-        find_program("nginx"), "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)
-    )
-    try:
-        await until_listening(port)
+    port, folder = free_port(), tmp_path / "proxy"
+    folder.mkdir()
+    async with running(find_program(name), PROXIES[name](folder, port, server.port), folder, port):
         headers = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
         target = "/api/chat/stream?prompt=mArKpRoMpT"
         stream = await (await RawStream.request(port, target, headers=headers)).head()
@@ -61,11 +95,11 @@ async def test_the_documented_nginx_flushes_tells_users_apart_and_logs_no_words(
         assert [event.type for event in await stream.events(2)] == ["start", "message"], "nothing is held back"
         stream_id = stream.headers["x-stream-id"]
         again = await (await RawStream.request(port, target, headers={"X-Forwarded-For": "203.0.113.10"})).head()
-        assert again.status == 429, "who a client says it is counts for nothing: both came from here"
+        assert again.status == 429, "the address that a client claims counts for nothing: both came from here"
         again.close()
         direct = {"X-Forwarded-For": "203.0.113.11"}
         other = await (await RawStream.request(server.port, target, headers=direct)).head()
-        assert other.status == 200, "whom the proxy names is somebody else"
+        assert other.status == 200, "an address that the proxy names is another user"
         other.close()
         attached = await (await RawStream.request(port, f"/api/chat/streams/{stream_id}")).head()
         more.set()
@@ -73,11 +107,10 @@ async def test_the_documented_nginx_flushes_tells_users_apart_and_logs_no_words(
         assert [event.type for event in await attached.events()] == ["start", "message", "message", "done"]
         stream.close()
         attached.close()
-    finally:
-        process.terminate()
-        await process.wait()
-        process._transport.close()  # type: ignore[attr-defined]
-    logged = (tmp_path / "chat.log").read_text()
-    assert len(logged.splitlines()) == 3 and "id=" in logged
-    for each in (logged, (tmp_path / "chat.error.log").read_text(), (tmp_path / "main.log").read_text()):
-        assert "mArK" not in each and stream_id not in each
+        long = await (await RawStream.request(port, f"/api/chat/stream?prompt={'mArK' * 10_000}")).head()
+        assert "x-request-id" in long.headers, "a long address reaches the server, which refuses it"
+        long.close()
+    logs = {path.name: path.read_text() for path in folder.glob("*.log")}
+    access = logs.get("chat.log", logs["output.log"])
+    assert access.count("GET") == 4, logs
+    assert not [name for name, text in logs.items() if "mArK" in text or stream_id in text]

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 INSTALL = {
+    "caddy": "apt-get install caddy",
     "chromium": "apt-get install chromium",
+    "haproxy": "apt-get install haproxy",
     "nginx": "apt-get install nginx-light",
     "openssl": "apt-get install openssl",
     "promtool": "apt-get install prometheus",
