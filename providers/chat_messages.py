@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from providers.base import REASONING_FIELDS, Message
@@ -38,6 +38,8 @@ def _turn(message: Message) -> dict[str, Any]:
         value = getattr(message, name)
         if value is not None:
             turn[name] = value
+    if message.tool_calls:
+        turn |= _calls(message.tool_calls)
     if not turn.keys() & {"content", "tool_calls", "refusal", "function_call", "audio"}:
         turn["content"] = ""
     # Some providers refuse a turn after tool calls unless the reasoning before the calls is sent back.
@@ -46,3 +48,19 @@ def _turn(message: Message) -> dict[str, Any]:
         if reasoning:
             turn["reasoning_content"] = reasoning
     return turn
+
+
+def _calls(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the fields of a turn that calls tools.
+
+    What a provider wants back with a call was told as the call's ``extra``. Its fields go where the provider sent them:
+    ``reasoning_details`` into the message, all others into the call.
+    """
+    fields: dict[str, Any] = {"tool_calls": []}
+    for call in calls:
+        plain = {name: value for name, value in call.items() if name != "extra"}
+        extra = dict(call["extra"]) if isinstance(call.get("extra"), dict) else {}
+        if "reasoning_details" in extra:
+            fields["reasoning_details"] = extra.pop("reasoning_details")
+        fields["tool_calls"].append({**plain, **extra})
+    return fields

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from providers.base import ApiProtocol, BlockEnd, Event, Finish, Frame, Reasoning, Text, ToolCall
 from providers.errors import malformed_response
+from providers.sse import MAX_EVENT_BYTES
 
 
 class StreamParser(Protocol):
@@ -47,12 +48,15 @@ class FrameParser:
     """``parser``, which yields a :class:`~providers.base.Frame` for each frame instead of the pieces in it.
 
     Usage stays an event of its own. Frames that are no JSON object, such as the end marker of chat completions, and
-    pings are left out: every wire sends its own. A frame that makes ``parser`` raise is never passed on.
+    pings are left out: every wire sends its own. A frame that makes ``parser`` raise is never passed on. Frames are
+    held until the first piece of the answer has come, so what may come before it is bounded.
     """
 
     def __init__(self, parser: StreamParser, protocol: ApiProtocol) -> None:
         self._parser = parser
         self._protocol = protocol
+        self._bytes_before_answer: int | None = 0
+        """None once a piece of the answer has come."""
 
     @property
     def complete(self) -> bool:
@@ -73,8 +77,17 @@ class FrameParser:
         if data.lstrip().startswith(b"{"):
             kind = "" if self._protocol == "chat" else name or _type_of(data)
             if kind != "ping":
+                self._count(data, pieces)
                 yield Frame(self._protocol, kind, _on_one_line(data), tuple(pieces))
         yield from others
+
+    def _count(self, data: bytes, pieces: Sequence[object]) -> None:
+        if pieces or self._bytes_before_answer is None:
+            self._bytes_before_answer = None
+            return
+        self._bytes_before_answer += len(data)
+        if self._bytes_before_answer > MAX_EVENT_BYTES:
+            raise malformed_response("event_too_large")
 
     def rest(self) -> Iterable[Event]:
         return ()  # it belongs to no frame

@@ -21,11 +21,15 @@ from providers.base import (
     Usage,
     UsageDetails,
 )
+from providers.conversation import read_message
 from providers.errors import ProviderError
+from providers.openai.chat_stream import ChatParser
+from providers.parser import FrameParser
+from providers.sse import MAX_EVENT_BYTES
 from providers.transport import Transport
 from tests.conftest import StartUpstream
 from tests.providers.asking import ask, build, request
-from tests.support.upstream import Exchange
+from tests.support.upstream import Exchange, Script
 
 TABLES: dict[str, dict[str, str]] = {
     "chat": {"kind": "openai"},
@@ -34,17 +38,23 @@ TABLES: dict[str, dict[str, str]] = {
 }
 
 
-async def answer(
-    start_upstream: StartUpstream, transport: Transport, protocol: str, *frames: str, source: str | None = None
-) -> list[Event]:
-    """Return what the provider of ``protocol`` makes of ``frames``, for a request that came on the wire ``source``."""
+def answering(*frames: str) -> Script:
+    """Return a script that streams ``frames``."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
         for frame in frames:
             await exchange.send(frame)
 
-    upstream = await start_upstream(script)
+    return script
+
+
+async def answer(
+    start_upstream: StartUpstream, transport: Transport, protocol: str, *frames: str, source: str | None = None
+) -> list[Event]:
+    """Return what the provider of ``protocol`` makes of ``frames``, for a request that came on the wire ``source``."""
+
+    upstream = await start_upstream(answering(*frames))
     provider = build({**TABLES[protocol], "model": "m", "base_url": upstream.url}, transport)
     wire: Any = source
     return await ask(provider, request(source=None if wire is None else Source(protocol=wire, body={})))
@@ -118,6 +128,18 @@ async def test_a_frame_on_several_lines_becomes_one_line(start_upstream: StartUp
     assert events[0] == Frame("chat", "", b'{"choices": [{"delta":{"content":"a"}}]}', (Text("a"),))
 
 
+def test_frames_before_the_answer_are_bounded() -> None:
+    parser = FrameParser(ChatParser(), "chat")
+    data = json.dumps({"choices": [], "filler": "x" * 1_000_000}).encode()
+    with pytest.raises(ProviderError):
+        for _ in range(2 * MAX_EVENT_BYTES // len(data)):
+            list(parser.events("", data))
+    parser = FrameParser(ChatParser(), "chat")
+    list(parser.events("", b'{"choices":[{"delta":{"content":"x"}}]}'))
+    for _ in range(2 * MAX_EVENT_BYTES // len(data)):
+        list(parser.events("", data))
+
+
 @pytest.mark.parametrize(
     ("protocol", "failure"),
     [
@@ -129,11 +151,7 @@ async def test_a_frame_on_several_lines_becomes_one_line(start_upstream: StartUp
 async def test_the_frame_of_an_error_is_never_passed_on(
     start_upstream: StartUpstream, transport: Transport, protocol: str, failure: str
 ) -> None:
-    async def script(exchange: Exchange) -> None:
-        await exchange.start_stream()
-        await exchange.send(failure)
-
-    upstream = await start_upstream(script)
+    upstream = await start_upstream(answering(failure))
     provider = build({**TABLES[protocol], "model": "m", "base_url": upstream.url}, transport)
     wire: Any = protocol
     with pytest.raises(ProviderError):
@@ -251,3 +269,24 @@ async def test_chat_refusals_custom_calls_signatures_and_details_are_read(
         Usage(5, 9, details),
         Finish("tool_calls", None, "tool_calls"),
     ]
+
+
+async def test_what_a_provider_wants_back_with_a_call_reaches_it_in_the_next_turn(
+    start_upstream: StartUpstream, transport: Transport
+) -> None:
+    signature = {"extra_content": {"google": {"thought_signature": "sealed"}}}
+    details = [{"type": "reasoning.encrypted", "data": "sealed", "id": "a", "index": 0}]
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, **signature}
+    upstream = await start_upstream(
+        answering(chunk({"tool_calls": [call], "reasoning_details": details}), chunk(finish="tool_calls"))
+    )
+    provider = build({"kind": "openai", "model": "m", "base_url": upstream.url}, transport)
+    extra: dict[str, Any] = {}
+    for event in await ask(provider):
+        if isinstance(event, ToolCall):
+            extra |= event.extra or {}
+    told = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turn = read_message({"role": "assistant", "tool_calls": [{**told, "extra": extra}]}, "messages[0]")
+    await ask(provider, request(turn))
+    sent = upstream.exchanges[-1].json()["messages"][0]
+    assert sent == {"role": "assistant", "tool_calls": [{**told, **signature}], "reasoning_details": details}
