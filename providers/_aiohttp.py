@@ -78,7 +78,9 @@ class Connection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.used = False
-        """It has served a whole request before the present one."""
+        """A request has been served."""
+        self.reused = False
+        """A request had been served before the present one."""
         self.spoke_unasked = False
         self._answered = False
         self._sent_at: float | None = None
@@ -93,11 +95,13 @@ class Connection(ResponseHandler):
     def hold(self) -> None:
         """Close the connection if a byte arrives before :meth:`listen`."""
         self._next_parser, self._parser = self._parser, _Silence(self)
+        self.reused = self.used
         self._answered, self._sent_at = False, None
 
     def listen(self) -> None:
         """Take what arrives from now on for the answer to the request that is about to be sent."""
         if self._has_unread_bytes():
+            self._next_parser = None
             self.close()
         else:
             self._sent_at = self._loop.time()
@@ -111,6 +115,7 @@ class Connection(ResponseHandler):
 
     def rest(self) -> None:
         """The request is over. Unless the connection is to be closed, expect nothing until :meth:`listen`."""
+        self._next_parser = None  # a request that was cancelled before it was sent has not used it
         if not self.should_close:
             self.used = True
             self._last_parser, self._parser = self._parser, _Silence(self)
@@ -122,12 +127,12 @@ class Connection(ResponseHandler):
 
     def is_unprocessed(self) -> bool:
         """Whether the server certainly has not worked on the request with which this connection broke."""
-        if not self.used or self._answered:
+        if not self.reused or self._answered:
             return False
         return self._sent_at is None or self._loop.time() - self._sent_at < RACE_SECONDS
 
     def _close_if_dirty(self) -> None:
-        if self.should_close or self._has_remainder():
+        if self._has_remainder() or self.should_close:
             self.close()
 
     def _has_remainder(self) -> bool:
@@ -146,12 +151,13 @@ class Connection(ResponseHandler):
 
         On a new TLS connection they may be session tickets, which say nothing.
         """
-        if self.transport is None:
+        transport = self.transport
+        if transport is None or transport.is_closing():
             return True
-        if not self.used and self.transport.get_extra_info("ssl_object") is not None:
+        if not self.used and transport.get_extra_info("ssl_object") is not None:
             return False
         poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
 
@@ -249,7 +255,7 @@ async def _send_again_if_unprocessed(
         connection = request.connection
         if connection is None:
             raise
-        if connection.spoke_unasked and not connection.used:
+        if connection.spoke_unasked and not connection.reused:
             raise UnaskedAnswer from None
         if not connection.is_unprocessed():
             raise
