@@ -66,7 +66,7 @@ class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider answered, reduced to what may be logged.
 
     ``reason`` is a word of ours for what was wrong, where the provider itself said nothing: ``refused``,
-    ``dns``, ``tls``, ``certificate`` … (:mod:`providers.transport`), ``not_json``, ``no_finish_reason`` …
+    ``dns``, ``tls``, ``certificate`` … (:mod:`providers.connection_errors`), ``not_json``, ``no_finish_reason`` …
     ``param`` is the field of the request that was wrong, in the spelling of the provider, or of the caller where the
     request was not sent. ``url`` is the address that was asked, without credentials.
     """

@@ -17,6 +17,7 @@ from rich.text import Text as Cell
 from providers.base import TOKENS, ChatRequest, Message
 from providers.catalog import Catalog, ProviderEntry, read_options
 from providers.clock import LoopClock
+from providers.connection_errors import EXPLANATIONS
 from providers.errors import ProviderError
 from providers.registry import Registry
 from providers.sdk import sdk_differences
@@ -103,7 +104,9 @@ def _compare_with_sdks(settings: Settings, registry: Registry) -> Iterator[str]:
 def _explain(error: ProviderError) -> str:
     """Return what went wrong, then what the provider answered: address, status, its own code and request id."""
     facts = [f"{name.removeprefix('upstream_')} {value}" for name, value in error.detail.fields().items()]
-    return f"{error.code}: {error.message}" + (f" ({', '.join(facts)})" if facts else "")
+    meaning = EXPLANATIONS.get(error.detail.reason or "")
+    said = f"{error.code}: {error.message}" + (f" ({', '.join(facts)})" if facts else "")
+    return said if meaning is None else f"{said}: {meaning}"
 
 
 def _table(catalog: Catalog, settings: Settings, probed: Sequence[Probed] | None) -> Table:

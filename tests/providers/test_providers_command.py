@@ -82,7 +82,8 @@ async def test_a_probe_shows_the_first_token_or_the_error(tmp_path: Path, start_
     assert "provider_auth: The model's provider refused" in rows(printed)["bad"]
     assert f"(status 401, code invalid_api_key, url {bad.url}/chat/completions)" in rows(printed)["bad"]
     assert "upstream_unavailable: " in rows(printed)["dead"]
-    assert "(reason refused, url http://127.0.0.1:9/chat/completions)" in rows(printed)["dead"]
+    why = "(reason refused, url http://127.0.0.1:9/chat/completions): nothing listens at this address and port"
+    assert why in rows(printed)["dead"]
     assert KEY not in printed
     assert (len(good.exchanges), len(bad.exchanges)) == (1, 1), "each is asked once"
     assert good.exchanges[0].json()["max_tokens"] == 16

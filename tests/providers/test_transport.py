@@ -10,7 +10,7 @@ import pytest
 from providers._aiohttp import TAKE_BYTES
 from providers.transport import HttpRequest, Transport
 from tests.conftest import StartUpstream
-from tests.support.upstream import Exchange
+from tests.support.upstream import Exchange, Upstream
 
 SIZE = 30_000_000
 
@@ -34,6 +34,44 @@ async def test_a_body_that_is_all_there_lets_other_tasks_run_between_its_reads(
     response.finish()
     assert size == SIZE
     assert turns.count >= SIZE / TAKE_BYTES
+
+
+async def test_connections_are_kept_and_closed_on_the_standard_event_loop(
+    transport: Transport, start_upstream: StartUpstream
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        exchange.keep_alive = True
+        await exchange.answer(200, b"{}")
+        if len(upstream.exchanges) == 3:
+            asyncio.get_running_loop().call_later(0.05, exchange.writer.write, b"more")
+
+    upstream = await start_upstream(script)
+    for number in range(3):
+        await _ask(transport, upstream)
+        assert upstream.accepted == 1, number
+    await upstream.all_closed()
+    await _ask(transport, upstream)
+    assert upstream.accepted == 2
+
+
+async def test_a_request_that_is_cancelled_closes_its_connection(
+    transport: Transport, start_upstream: StartUpstream
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.closed.wait()
+
+    upstream = await start_upstream(script)
+    sending = asyncio.ensure_future(_ask(transport, upstream))
+    await upstream.exchange()
+    sending.cancel()
+    await upstream.all_closed()
+
+
+async def _ask(transport: Transport, upstream: Upstream) -> None:
+    response = await transport.send(HttpRequest(upstream.url, {}, b"{}"))
+    while await response.read():
+        pass
+    response.finish()
 
 
 class _Turns:
