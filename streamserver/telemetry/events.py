@@ -30,7 +30,7 @@ EVENTS = (
     Event(
         "reader",
         ("stream_id", "readers"),
-        "a reader has left a stream, which so many still read; at DEBUG",
+        "a reader has left a stream; `readers` are left; at DEBUG",
     ),
     Event(
         "crash",
@@ -46,14 +46,14 @@ EVENTS = (
     Event(
         "start",
         ("url",),
-        "the server serves, and standard output, where it says so, cannot be written",
+        "the server serves, and could not print its address to standard output",
     ),
     Event(
         "reload",
         ("default",),
-        "another configuration is in force, or is not, and why; what of it waits for a restart",
+        "another configuration is in force, or why it is not; which changes wait for a restart",
     ),
-    Event("drain", ("streams", "seconds"), "the server is shutting down, and its streams have so long to end"),
+    Event("drain", ("streams", "seconds"), "the server is shutting down; its `streams` have `seconds` to end"),
     Event("worker", ("exit_status",), "one of several workers died"),
     Event(
         "store",
@@ -61,7 +61,7 @@ EVENTS = (
         "Redis cannot be reached, is back, or refused a command; what did not reach it before the end",
     ),
     Event("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
-    Event("producer_lost", ("streams",), "another node is gone; so many of its streams were ended from here"),
+    Event("producer_lost", ("streams",), "another node is dead; `streams` of it were ended by this one"),
     Event("fenced", ("stream_id",), "another node took this one for dead, and ended its stream"),
     Event(
         "log_output",
