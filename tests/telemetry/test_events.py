@@ -68,13 +68,13 @@ def test_the_page_has_every_field_of_a_streams_record() -> None:
     text = (ROOT / "docs" / "logs.md").read_text("utf-8")
     cells = re.findall(r"^\| (`.*?`) \| .*? \|$", text.partition("## Other events")[0], re.MULTILINE)
     said = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
-    detail = UpstreamDetail(status=1, reason="r", type="t", code="c", param="p", request_id="i")
+    detail = UpstreamDetail(status=1, reason="r", type="t", code="c", param="p", request_id="i", url="u")
     assert said == set(fields_of(outcome(DONE, detail=detail, maybe_billed=True)))
 
 
 def test_every_field_has_a_type() -> None:
     assert {name for event in EVENTS for name in event.fields} <= set(TYPES)
-    detail = UpstreamDetail(status=1, reason="r", type="t", code="c", param="p", request_id="i")
+    detail = UpstreamDetail(status=1, reason="r", type="t", code="c", param="p", request_id="i", url="u")
     fields = fields_of(outcome(DONE, detail=detail, maybe_billed=True))
     assert wrong(fields) == []
 
