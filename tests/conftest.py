@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from hypothesis import settings
 
+from tests.support.blocking import blocking_calls_raise
 from tests.support.programs import REDIS_SERVERS, found, program
 from tests.support.server import ServerProcess, running_server
 from tests.support.upstream import Script, Upstream, running_upstream
@@ -90,3 +91,10 @@ def openai_at(upstream: Upstream, **options: Any) -> dict[str, Any]:
     """The tables that make ``upstream`` the default provider."""
     table = {"kind": "openai", "model": "gpt-4o-mini", "base_url": f"{upstream.url}/v1", **options}
     return {"provider": {"default": "up"}, "providers": {"up": table}}
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls() -> Iterator[None]:
+    """Make the server's code raise where it blocks the event loop of a test."""
+    with blocking_calls_raise():
+        yield
