@@ -34,9 +34,13 @@ async def run_in_loop(function: Callable[[], None]) -> None:
     def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Exception]) -> None:
         done.set_exception(context["exception"])
 
+    def finish() -> None:
+        if not done.done():
+            done.set_result(None)
+
     loop.set_exception_handler(fail)
     loop.call_soon(function)
-    loop.call_later(0.05, lambda: done.done() or done.set_result(None))
+    loop.call_soon(finish)
     await done
 
 
