@@ -205,8 +205,8 @@ class AttemptFailed(msgspec.Struct, frozen=True):
     """The request of the last :class:`Attempt` failed before its first token, and another is to follow: at once,
     or after a wait. Of a failure that ends the stream there is none: that one is raised.
 
-    Yielded by whoever tries again, as the try fails. A deadline that passes in the wait may be told in this way
-    as well, of a try that had failed already.
+    Yielded by the wrapper that tries again, as the attempt fails. A deadline that passes during the wait may be
+    reported in this way too, for an attempt that had failed already.
     """
 
     error: ProviderError
@@ -254,7 +254,7 @@ class Provider(Protocol):
     Guarantees a provider gives (``providers.testing`` holds it to them):
 
     - ``stream`` yields deltas as they arrive, any number of :class:`Usage`, and last one
-      :class:`Finish`: nobody asks it for more. What can fail raises a
+      :class:`Finish`, after which it is not advanced. What can fail raises a
       :class:`~providers.errors.ProviderError`; it never ends without either.
     - Closing the generator (``aclose()``, or cancelling the task that runs it) closes the
       connection to the model at once, whatever it was waiting for.

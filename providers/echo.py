@@ -22,7 +22,7 @@ from providers.options import Context, Options
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
 FAIL_CODES = (*(code for code in BY_CODE if code != UpstreamTimeout.code), "internal")
-"""What ``fail_code`` may be; ``internal`` raises an exception that no provider should."""
+"""The values of ``fail_code``; ``internal`` raises an exception that is no ``ProviderError``."""
 
 Milliseconds = Annotated[float, Meta(ge=0, le=3_600_000, description="milliseconds, 0 to 3600000")]
 Count = Annotated[int, Meta(ge=0, le=100_000_000, description="a whole number from 0")]
@@ -33,20 +33,20 @@ class EchoOptions(Options, frozen=True, kw_only=True):
     """``[providers.NAME]`` with ``kind = "echo"``. Counts are of tokens."""
 
     delay_ms: Milliseconds = 20
-    """Between tokens."""
+    """The delay between tokens."""
     first_delay_ms: Milliseconds = 0
-    """Before the first token, in place of ``delay_ms``."""
+    """The delay before the first token, in place of ``delay_ms``."""
     jitter_ms: Milliseconds = 0
-    """At most so much more, at random, on each delay."""
+    """The most that is added to each delay, at random."""
     tokens: Count = 0
-    """How many to send: the prompt's, repeated or cut. 0: the prompt's, once."""
+    """The length of the answer: the prompt's tokens are repeated or cut. 0: the prompt once."""
     burst: Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1")] = 1
-    """How many to send at once, after each delay."""
+    """The number of tokens sent at once, after each delay."""
     fail_after: Count | None = None
-    """After so many, fail with ``fail_code``."""
+    """The number of tokens after which it fails with ``fail_code``."""
     fail_code: FailCode = "upstream_error"
     hang_after: Count | None = None
-    """After so many, say nothing more, and keep the connection open."""
+    """The number of tokens after which it stalls."""
 
 
 class Echo:
@@ -69,7 +69,7 @@ class Echo:
         yield Finish("stop" if sent == wanted else "length", request.model)
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Release nothing."""
 
     async def _obey_faults(self, number: int) -> None:
         options = self._options
@@ -87,23 +87,23 @@ class Echo:
         milliseconds = options.delay_ms if number else options.first_delay_ms
         if options.jitter_ms:
             milliseconds += random.uniform(0, options.jitter_ms)
-        # Also when it is 0: a stream that never waits would keep all others waiting.
+        # Also when it is 0: a stream that never waits would block all others.
         await asyncio.sleep(milliseconds / 1000)
 
 
 def tokens_of(text: str) -> list[str]:
-    """``text`` in pieces of a word and the white space before it; joined they are ``text``."""
+    """Split ``text`` into words, each with the white space before it; joined they are ``text``."""
     return _TOKEN.findall(text)
 
 
 def last_user_text(messages: Sequence[Message]) -> str:
-    """The last thing the user said, or, without a user, anyone did."""
+    """Return the text of the last message of the user, or, without one, of the last message."""
     users = [message for message in messages if message.role == "user"]
     return text_of((users or list(messages))[-1])
 
 
 def _repeated(tokens: Sequence[str]) -> Iterator[str]:
-    """The tokens, again and again; a space keeps the repetitions apart."""
+    """Yield the tokens again and again, with a space between the repetitions."""
     if not tokens:
         return
     yield from tokens

@@ -1,4 +1,4 @@
-"""The text in a request: what a model is made to read, and its owner to pay for by length."""
+"""The text in a request: what the model reads, and what is paid for by its length."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _VOCABULARY = frozenset(
         *("refusal", "required", "strict", "string", "text", "title", "type"),
     )
 )
-"""Keys and types of the API and of JSON Schema. Unlike a caller's own words, each counts as one character:
-it is not theirs to word, but to repeat ten thousand times."""
+"""Keys and types of the API and of JSON Schema. Each counts as one character: a caller cannot word them
+otherwise, but could repeat them ten thousand times."""
 
 
 def request_texts(
@@ -25,7 +25,7 @@ def request_texts(
     tools: list[dict[str, Any]] | None = None,
     tool_choice: str | dict[str, Any] | None = None,
 ) -> Iterator[str]:
-    """Every text of a request, tools and tool calls too, without what its images and files are made of."""
+    """Yield every text of a request, tools and tool calls included, without the data of images and files."""
     for message in messages:
         yield from _message_texts(message)
     for tool in tools or ():
@@ -35,7 +35,7 @@ def request_texts(
 
 
 def text_of(message: Message) -> str:
-    """What a message says: its content, or the parts of it that are text."""
+    """Return the content of a message, or those of its parts that are text."""
     if isinstance(message.content, list):
         return "".join(part["text"] for part in message.content if part.get("type") == "text")
     return message.content or ""
@@ -67,7 +67,7 @@ def _message_texts(message: Message) -> Iterator[str]:
 
 
 def _part_texts(part: dict[str, Any]) -> Iterator[str]:
-    """A part's own frame is not text: the same words are as long in one part as in a string."""
+    """Yield the texts of a part. Its own keys count nothing: a text is as long in a part as in a string."""
     for key, value in part.items():
         if key in _BINARY_KEYS:
             continue
@@ -78,7 +78,7 @@ def _part_texts(part: dict[str, Any]) -> Iterator[str]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """What a JSON value is written with: its strings, keys and numbers, and a sign for each list and object in it."""
+    """Yield the strings, keys and numbers of a JSON value, and a character for each list and object in it."""
     match value:
         case str():
             yield value

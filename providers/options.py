@@ -1,4 +1,4 @@
-"""What a kind is configured with, and what it is given besides."""
+"""The options of a kind of provider, and the context that it is built in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VariableName: TypeAlias = Annotated[
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The keys every ``[providers.NAME]`` table may have. A kind subclasses it with its own.
+    """The keys that every ``[providers.NAME]`` table may have. A kind adds its own in a subclass.
 
     ``models`` are further models that a request may ask for, besides ``model``.
     """
@@ -37,7 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ApiOptions(Options, frozen=True, kw_only=True):
-    """The keys of a kind that asks a service: a model, and where the key is."""
+    """The keys of a kind that asks a service over the network."""
 
     model: Annotated[str, msgspec.Meta(min_length=1, description="the name of a model")]
     api_key_env: VariableName | None = None
@@ -47,11 +47,11 @@ class ApiOptions(Options, frozen=True, kw_only=True):
     ca_file: Annotated[str, msgspec.Meta(min_length=1, description="the path of a file in PEM format")] | None = None
     """The only certificate authorities that are trusted; absent: ``SSL_CERT_FILE``, else those of the system."""
     extra: dict[str, Any] = {}
-    """Parameters sent with every request, as they are; those that this package sets itself win."""
+    """Parameters that are sent with every request, unless the request or this package sets them."""
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What the registry gives a provider as it is built.
+    """What a provider is built with, besides its options.
 
     ``api_key`` is the value of the option ``api_key_env``, None if there is no such option.
     ``missing`` says in one line what keeps the provider from working, None if nothing does.

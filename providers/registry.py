@@ -1,6 +1,6 @@
-"""Kinds of providers by name: the built-in ones, and those that other packages bring.
+"""Kinds of providers by name: the built-in ones, and those of plug-ins.
 
-A package adds a kind by an entry point in the group ``streamserver.providers`` that
+A plug-in adds a kind by an entry point in the group ``streamserver.providers`` that
 names a :class:`Kind`. The registry is built once, and then frozen.
 """
 
@@ -48,7 +48,7 @@ _ANY_MODEL = frozenset({"echo"})
 
 
 class Registry:
-    """The kinds there are.
+    """The kinds that a configuration may name.
 
     ``broken`` names the plug-ins that could not be loaded, with their error: they do not
     keep the server from starting.
@@ -63,7 +63,7 @@ class Registry:
         return sorted(self._kinds)
 
     def kind(self, name: str) -> Kind:
-        """The kind called ``name``. Raises :class:`UnknownKind`."""
+        """Return the kind called ``name``. Raises :class:`UnknownKind`."""
         load = self._kinds.get(name)
         if load is None:
             raise UnknownKind(self._unknown(name))
@@ -78,7 +78,7 @@ class Registry:
 
 
 def load_registry(plugins: Iterable[EntryPoint] | None = None) -> Registry:
-    """The built-in kinds and the installed plug-ins (``plugins``: those instead)."""
+    """Return the built-in kinds and those of the installed plug-ins, or of ``plugins`` instead."""
     kinds: dict[str, Callable[[], Kind]] = {name: _built_in(name) for name in _BUILT_IN}
     broken: dict[str, str] = {}
     for plugin in entry_points(group=GROUP) if plugins is None else plugins:
@@ -88,7 +88,7 @@ def load_registry(plugins: Iterable[EntryPoint] | None = None) -> Registry:
                 raise TypeError(f"{plugin.value} is not a providers.Kind")
             if plugin.name in kinds:
                 raise ValueError(f"there is a kind {plugin.name!r} already")
-        except Exception as error:  # whatever a stranger's module raises as it is imported
+        except Exception as error:  # a plug-in may raise anything as it is imported
             broken[plugin.name] = f"{type(error).__name__}: {error}"
         else:
             kinds[plugin.name] = lambda kind=kind: kind  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Turning a table of values into a typed one, with errors that name the key and what is allowed."""
+"""Conversion of a table of values to a typed one, with errors that name the key and what is allowed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Invalid(ValueError):
 
 
 def convert(value: object, kind: type[T], *, prefix: str = "") -> T:
-    """``value`` (tables, lists and plain values) as a ``kind``, a msgspec Struct.
+    """Return ``value`` (tables, lists and plain values) as a ``kind``, a msgspec Struct.
 
     ``prefix`` is the dotted path of ``value`` itself, for the error. Raises :class:`Invalid`.
     """
@@ -45,7 +45,7 @@ def convert(value: object, kind: type[T], *, prefix: str = "") -> T:
 
 
 def check_json(value: object, key: str) -> None:
-    """Raise :class:`Invalid` if ``value``, at the dotted path ``key``, holds what JSON has not: dates, infinities."""
+    """Raise :class:`Invalid` if ``value``, at the dotted path ``key``, holds what JSON cannot express."""
     match value:
         case dict():
             for name, item in value.items():
@@ -86,7 +86,7 @@ def check_address(address: object, key: str) -> None:
 
 
 def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, prefix: str = "") -> Invalid:
-    """What msgspec found wrong with ``value``, as an :class:`Invalid`. It quotes no value itself."""
+    """Return what msgspec found wrong with ``value``. msgspec itself quotes no value."""
     match = _AT.fullmatch(str(error))
     assert match is not None
     said, path = match["said"], match["path"] or "$"
@@ -102,7 +102,7 @@ def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, p
 
 
 def _named(steps: list[str], value: Any, kind: object) -> list[str]:
-    """``steps`` with the keys of free tables, for which msgspec says ``...``."""
+    """Return ``steps`` with the keys of free tables, for which msgspec writes ``...``."""
     for number, step in enumerate(steps):
         table = _find(value, steps[:number])
         if step == "..." and isinstance(table, dict):
@@ -137,7 +137,7 @@ def _join(*parts: str) -> str:
 
 
 def _plain(said: str) -> str:
-    """msgspec's words, less its quoting: "Expected `int` >= 1" → "a whole number >= 1"."""
+    """Return msgspec's words without its quoting: "Expected `int` >= 1" → "a whole number >= 1"."""
     text = said.removeprefix("Expected ").split(", got ")[0].replace("`", "")
     for word, plain in _WORDS:
         text = re.sub(rf"\b{word}\b", plain, text)
@@ -156,14 +156,14 @@ _WORDS = (
 
 
 def _hint(kind: object, steps: list[str]) -> object:
-    """The annotation of what ``steps`` lead to, None if they leave what is typed."""
+    """Return the annotation of what ``steps`` lead to, None if they leave what is typed."""
     for step in steps:
         kind = next(filter(None, (_inside(member, step) for member in _members(kind))), None)
     return kind
 
 
 def _inside(kind: object, step: str) -> object:
-    """The annotation of one field, element or value of ``kind``, which is no union."""
+    """Return the annotation of one field, element or value of ``kind``, which is no union."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         names = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
         return typing.get_type_hints(kind, include_extras=True).get(names.get(step, step))
@@ -174,7 +174,7 @@ def _inside(kind: object, step: str) -> object:
 
 
 def _members(kind: object) -> Iterator[object]:
-    """``kind``, or, if it is a union, each of its members."""
+    """Yield ``kind``, or, if it is a union, each of its members."""
     if typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
@@ -185,7 +185,7 @@ def _members(kind: object) -> Iterator[object]:
 
 
 def _describe(hint: object) -> str | None:
-    """The description in a field's annotation, also in that of one member of a union; not that of a list's elements."""
+    """Return the description in a field's annotation, or in that of a member of a union."""
     if typing.get_origin(hint) is typing.Annotated:
         for meta in typing.get_args(hint)[1:]:
             if isinstance(meta, msgspec.Meta) and meta.description:

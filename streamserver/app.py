@@ -9,7 +9,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from providers.catalog import Catalog, ResiliencePolicy, build_catalog
+from providers.build import ResiliencePolicy, build_catalog
+from providers.catalog import Catalog
 from providers.clock import Clock, LoopClock
 from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport, Transport

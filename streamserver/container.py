@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from providers.catalog import read_options
 from providers.options import ApiOptions
 from providers.registry import load_registry
+from providers.tables import read_options
 from streamserver.cli import main as run_command_line
 from streamserver.config import ConfigError, load
 from streamserver.config.environment import CONFIG_VARIABLE

@@ -7,9 +7,9 @@ import os
 import socket
 from collections.abc import Mapping
 
-from providers.catalog import not_ready
 from providers.registry import Registry
 from providers.routes import check_environment
+from providers.tables import not_ready
 from providers.validation import Invalid
 from streamserver.app import keys_for
 from streamserver.config import ConfigError, Loaded, Settings

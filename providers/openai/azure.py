@@ -39,7 +39,7 @@ class AzureOptions(SharedOptions, frozen=True, kw_only=True):
 
 
 class Azure(OpenAIApi):
-    """OpenAI's models at Azure."""
+    """A provider of OpenAI's models at Azure."""
 
     def __init__(self, options: AzureOptions, context: Context) -> None:
         super().__init__(options, context, address_of(options, context.api_key))

@@ -40,14 +40,14 @@ class OpenAIApi(SSEProvider):
 
 
 class OpenAI(OpenAIApi):
-    """OpenAI, or a server that is like it."""
+    """A provider that speaks OpenAI's API: OpenAI itself, or a compatible server."""
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
         super().__init__(options, context, address_of(options, context.api_key))
 
 
 def path_of(options: SharedOptions) -> str:
-    """The path of the API that ``options`` choose, under the base URL."""
+    """Return the path of the API that ``options`` choose, under the base URL."""
     return responses_request.PATH if _is_responses(options) else chat_request.PATH
 
 

@@ -1,4 +1,4 @@
-"""What the kinds that speak OpenAI's API are configured with."""
+"""The options of the kinds that speak OpenAI's API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MaxTokensField: TypeAlias = Annotated[
 
 
 class SharedOptions(ApiOptions, frozen=True, kw_only=True):
-    """What the kinds ``openai`` and ``azure`` both have."""
+    """The options that the kinds ``openai`` and ``azure`` share."""
 
     api: Api = "chat"
     """``chat``: chat completions, which every compatible server has; ``responses``: OpenAI's newer API."""

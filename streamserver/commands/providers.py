@@ -1,4 +1,4 @@
-"""``streamserver providers``: who is configured, what each lacks and, asked, whether it answers."""
+"""``streamserver providers``: the configured providers, what each lacks and, with ``--probe``, whether it answers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from rich.table import Table
 from rich.text import Text as Cell
 
 from providers.base import TOKENS, ChatRequest, Message
-from providers.catalog import Catalog, ProviderEntry, read_options
+from providers.catalog import Catalog, ProviderEntry
 from providers.clock import LoopClock
 from providers.connection_errors import EXPLANATIONS
 from providers.errors import ProviderError
 from providers.registry import Registry
 from providers.sdk import sdk_differences
+from providers.tables import read_options
 from providers.transport import AiohttpTransport
 from streamserver.app import catalog_for
 from streamserver.config.settings import RetrySettings, Settings
@@ -31,9 +32,9 @@ PROBE_TOKENS = 16
 
 
 class Probed(msgspec.Struct, frozen=True):
-    """How a provider did: what to show, and whether it answered."""
+    """The outcome of a probe: what to show, and whether the provider answered."""
 
-    said: str
+    text: str
     ok: bool
 
 
@@ -45,7 +46,7 @@ def show_providers(
     environ: Mapping[str, str] = os.environ,
     out: TextIO | None = None,
 ) -> int:
-    """Print the table; the exit status, 1 if a provider was probed and did not answer.
+    """Print the table. Return the exit status: 1 if a provider was probed and did not answer.
 
     Raises :class:`~providers.validation.Invalid` for a wrong provider table.
     """
@@ -53,7 +54,7 @@ def show_providers(
 
 
 async def _show(settings: Settings, registry: Registry, probe: bool, environ: Mapping[str, str], out: TextIO) -> int:
-    # Each is asked once, and answers for itself.
+    # Each is asked once, and none falls back to another.
     alone = msgspec.structs.replace(
         settings,
         retry=RetrySettings(attempts=1),
@@ -72,7 +73,7 @@ async def _show(settings: Settings, registry: Registry, probe: bool, environ: Ma
 
 
 async def _probe(configured: ProviderEntry) -> Probed:
-    """Send a tiny request, and let go at the first token."""
+    """Send a tiny request, and close it at the first token."""
     if configured.reason is not None:
         return Probed("not asked", ok=False)
     request = ChatRequest(
@@ -117,7 +118,7 @@ def _table(catalog: Catalog, settings: Settings, probed: Sequence[Probed] | None
         lacks = Cell(each.reason, style="red") if each.reason is not None else Cell("-")
         row = [Cell(each.name), Cell(each.kind), Cell(each.model), Cell(_role(each, settings)), lacks]
         if probed is not None:
-            row.append(Cell(probed[number].said, style="green" if probed[number].ok else "red"))
+            row.append(Cell(probed[number].text, style="green" if probed[number].ok else "red"))
         table.add_row(*row)
     return table
 
@@ -130,7 +131,7 @@ def _role(configured: ProviderEntry, settings: Settings) -> str:
 
 
 def _print(table: Table, notes: Sequence[str], out: TextIO) -> None:
-    # Whoever reads a pipe wants a provider a line, however long.
+    # A program that reads a pipe expects one line for each provider, however long.
     terminal = out.isatty()
     console = Console(file=out, force_terminal=terminal, width=None if terminal else 1000, highlight=False)
     with console.capture() as captured:

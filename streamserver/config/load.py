@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from providers.catalog import read_options
 from providers.jsontext import printable
 from providers.registry import Registry, load_registry
+from providers.tables import read_options
 from providers.validation import Invalid, convert
 from streamserver.assets import default_config
 from streamserver.config.environment import CONFIG_VARIABLE, apply_environment, misnamed, parse_toml, set_key

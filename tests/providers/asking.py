@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import ChatRequest, Event, Message, Provider, Reasoning, Text
-from providers.catalog import read_options
 from providers.options import ApiOptions, Context
 from providers.registry import load_registry
+from providers.tables import read_options
 from providers.transport import Transport
 
 REGISTRY = load_registry(plugins=())

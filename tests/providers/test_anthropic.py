@@ -66,7 +66,7 @@ async def sent(upstream: Any, transport: Transport, asked: Any, **options: Any) 
     return body
 
 
-async def test_address_key_and_version_are_those_of_the_sdk(
+async def test_address_and_headers_are_those_of_anthropics_sdk(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(says(*WHOLE))
@@ -80,7 +80,7 @@ async def test_address_key_and_version_are_those_of_the_sdk(
     assert KEY in headers_of(ours)["authorization"]
 
 
-async def test_nothing_of_the_environment_reaches_the_provider(
+async def test_environment_of_the_sdk_does_not_reach_the_provider(
     start_upstream: StartUpstream, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ("API_KEY", "AUTH_TOKEN", "PROFILE", "WEBHOOK_SIGNING_KEY")
@@ -101,7 +101,9 @@ CALL = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "ar
 TOOL = {"type": "function", "function": {"name": "weather", "description": "d", "parameters": {"type": "object"}}}
 
 
-async def test_a_conversation_is_sent_in_the_apis_own_form(start_upstream: StartUpstream, transport: Transport) -> None:
+async def test_messages_sends_a_conversation_in_its_own_form(
+    start_upstream: StartUpstream, transport: Transport
+) -> None:
     upstream = await start_upstream(says(*WHOLE))
     data_url = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     web_url = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
@@ -162,7 +164,7 @@ async def test_a_conversation_is_sent_in_the_apis_own_form(start_upstream: Start
 @pytest.mark.parametrize(
     ("choice", "translated"), [("auto", {"type": "auto"}), ("none", {"type": "none"}), ("required", {"type": "any"})]
 )
-async def test_a_choice_of_tools_is_translated(
+async def test_messages_translates_words_for_the_choice_of_tools(
     start_upstream: StartUpstream, transport: Transport, choice: str, translated: dict[str, str]
 ) -> None:
     upstream = await start_upstream(says(*WHOLE))
@@ -178,7 +180,7 @@ async def test_a_choice_of_tools_is_translated(
         Message(role="assistant", tool_calls=[{"id": "x", "function": {"name": "f", "arguments": "{"}}]),
     ],
 )
-async def test_what_the_api_cannot_say_is_refused_before_anything_is_sent(
+async def test_messages_sends_nothing_when_it_cannot_express_the_request(
     start_upstream: StartUpstream, transport: Transport, message: Message
 ) -> None:
     upstream = await start_upstream(says(*WHOLE))
@@ -188,7 +190,7 @@ async def test_what_the_api_cannot_say_is_refused_before_anything_is_sent(
     assert not upstream.exchanges
 
 
-async def test_thinking_comes_on_top_of_the_answer_and_without_a_temperature(
+async def test_messages_adds_the_budget_for_thinking_and_sends_no_temperature_with_it(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(says(*WHOLE))

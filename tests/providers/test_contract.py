@@ -154,7 +154,7 @@ class _Faulty(ProviderContract):
         ([Text("a"), Finish("stop"), UpstreamError()], "an_answer_that_breaks_off_is_a_failure_and_not_an_end"),
     ],
 )
-async def test_the_suite_finds_who_does_not_keep_it(script: list[Any], guarantee: str) -> None:
+async def test_contract_fails_when_a_provider_breaks_it(script: list[Any], guarantee: str) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         await getattr(_Faulty(script), f"test_{guarantee}")()
 
@@ -170,14 +170,14 @@ class _Deaf(Scripted):
             yield Finish("stop")
 
 
-async def test_the_suite_finds_who_cannot_be_cancelled() -> None:
+async def test_contract_fails_when_a_provider_cannot_be_cancelled() -> None:
     faulty = _Faulty([])
     faulty.provider = _Deaf([[Text("a"), None]])
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         await faulty.test_cancelling_in_the_middle_of_an_answer_closes_the_connection_at_once()
 
 
-def test_the_suite_needs_nothing_of_the_server() -> None:
+def test_contract_imports_nothing_of_the_server() -> None:
     code = "import sys, providers.testing; print([name for name in sys.modules if name.startswith('streamserver')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

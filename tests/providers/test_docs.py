@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from providers.base import ChatRequest, Message
-from providers.catalog import ResiliencePolicy, build_catalog
+from providers.build import ResiliencePolicy, build_catalog
 from providers.errors import BY_CODE
 from providers.resilience.breaker import FAILURES_TO_OPEN, FIRST_COOL_DOWN_SECONDS, LONGEST_COOL_DOWN_SECONDS
 from providers.resilience.fallback import FALLBACK_ERRORS
@@ -56,7 +56,7 @@ def documented() -> dict[str, dict[str, Any]]:
     return tables
 
 
-def test_every_documented_table_is_right_and_lacks_nothing_but_its_key() -> None:
+def test_documented_tables_lack_only_their_keys() -> None:
     tables = documented()
     assert set(NAMED) <= tables.keys()
     environ = {str(table["api_key_env"]): "key" for table in tables.values() if "api_key_env" in table}
@@ -71,7 +71,7 @@ def test_every_documented_table_is_right_and_lacks_nothing_but_its_key() -> None
     assert [each.reason for each in catalog] == [None] * len(tables)
 
 
-def test_every_option_of_every_kind_is_documented_and_no_other() -> None:
+def test_documented_options_are_those_of_the_kinds() -> None:
     rows = re.findall(r"^\| (`.*?) \|", PROVIDERS, re.MULTILINE)
     told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     kinds = [REGISTRY.kind(name) for name in REGISTRY.names]
@@ -79,23 +79,23 @@ def test_every_option_of_every_kind_is_documented_and_no_other() -> None:
     assert told == there - {"kind"}
 
 
-def test_the_breakers_numbers_are_the_documented_ones() -> None:
+def test_documented_numbers_are_the_breakers() -> None:
     assert f"After {FAILURES_TO_OPEN} failures in a row it is open for {FIRST_COOL_DOWN_SECONDS:g} seconds" in PROVIDERS
     assert re.search(rf"at most\s{LONGEST_COOL_DOWN_SECONDS:g} seconds", PROVIDERS)
 
 
-def test_what_another_provider_may_cure_is_documented() -> None:
+def test_documented_errors_are_those_that_a_fallback_is_asked_for() -> None:
     said = re.search(r"Another provider may cure (.*?)\. It cannot", PROVIDERS, re.DOTALL)
     assert said is not None
     assert set(re.findall(r"`(\w+)`", said[1])) == {kind.code for kind in FALLBACK_ERRORS}
 
 
 @pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
-def test_the_example_is_shown_as_it_is(path: Path) -> None:
+def test_documented_example_is_the_file(path: Path) -> None:
     assert path.read_text("utf-8") in blocks(PLUGINS, "toml" if path.suffix == ".toml" else "python")
 
 
-def test_the_documented_tables_of_the_examples_are_right() -> None:
+def test_documented_tables_of_the_examples_are_valid() -> None:
     tables = [tomllib.loads(block)["providers"]["local"] for block in blocks(PLUGINS, "toml") if "[providers." in block]
     for table, module in zip(tables, ("streamserver-ollama", "streamserver-program"), strict=True):
         source = DOCS / "examples" / module / f"{module.replace('-', '_')}.py"
@@ -113,11 +113,11 @@ def table_of(heading: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("value", [ChatRequest, Message])
-def test_every_field_that_a_plug_in_is_given_is_documented(value: type[msgspec.Struct]) -> None:
+def test_documented_fields_are_those_that_a_plug_in_is_given(value: type[msgspec.Struct]) -> None:
     told = [name for row in table_of(f"`{value.__name__}`") for name in row[0].split()]
     assert sorted(told) == sorted(field.name for field in msgspec.structs.fields(value))
 
 
-def test_every_error_is_documented_with_its_code() -> None:
+def test_documented_errors_are_those_that_a_plug_in_may_raise() -> None:
     told = {name: (code, retryable == "yes") for name, code, retryable, _ in table_of("class")}
     assert told == {kind.__name__: (code, kind.retryable) for code, kind in BY_CODE.items()}

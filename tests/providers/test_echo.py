@@ -39,11 +39,11 @@ async def collect(provider: Echo, asked: ChatRequest) -> list[Event]:
 
 @given(text=st.text())
 @settings(deadline=None)
-def test_the_pieces_are_the_text(text: str) -> None:
+def test_tokens_of_splits_without_loss(text: str) -> None:
     assert "".join(tokens_of(text)) == text
 
 
-async def test_it_says_what_the_user_said_last() -> None:
+async def test_echo_repeats_the_last_message_of_the_user() -> None:
     asked = request(user("first"), Message(role="assistant", content="no"), user("hello big world"))
     *pieces, usage, finish = await collect(echo(), asked)
     assert pieces == [Text("hello"), Text(" big"), Text(" world")]
@@ -51,7 +51,7 @@ async def test_it_says_what_the_user_said_last() -> None:
     assert finish == Finish("stop", "m")
 
 
-async def test_parts_of_text_are_read_and_others_are_not() -> None:
+async def test_echo_reads_parts_of_text_only() -> None:
     parts = [
         {"type": "text", "text": "a"},
         {"type": "image_url", "image_url": {"url": "u"}},
@@ -61,7 +61,7 @@ async def test_parts_of_text_are_read_and_others_are_not() -> None:
     assert pieces == [Text("a"), Text(" b")]
 
 
-async def test_it_stops_at_max_tokens_and_says_so() -> None:
+async def test_echo_finishes_with_length_at_max_tokens() -> None:
     *pieces, usage, finish = await collect(echo(), request(user("a b c"), max_tokens=2))
     assert len(pieces) == 2
     assert isinstance(usage, Usage)
@@ -69,7 +69,7 @@ async def test_it_stops_at_max_tokens_and_says_so() -> None:
     assert finish == Finish("length", "m")
 
 
-async def test_tokens_repeats_or_cuts_the_prompt() -> None:
+async def test_echo_repeats_or_cuts_the_prompt_when_tokens_is_set() -> None:
     *pieces, _, finish = await collect(echo(tokens=5), request(user("a b")))
     assert "".join(piece.text for piece in pieces if isinstance(piece, Text)) == "a b a b a"
     assert finish == Finish("stop", "m")
@@ -77,13 +77,13 @@ async def test_tokens_repeats_or_cuts_the_prompt() -> None:
     assert pieces == [Text("a")]
 
 
-async def test_without_words_it_counts_none() -> None:
+async def test_echo_counts_no_token_when_the_prompt_is_empty() -> None:
     image = [{"type": "image_url", "image_url": {"url": "u"}}]
     assert await collect(echo(tokens=5), request(user(image))) == [Usage(0, 0), Finish("stop", "m")]
 
 
 @pytest.mark.parametrize("code", [code for code in FAIL_CODES if code != "internal"])
-async def test_it_fails_after_so_many_tokens_as_it_is_told(code: str) -> None:
+async def test_echo_fails_with_its_code_after_a_number_of_tokens(code: str) -> None:
     seen: list[Event] = []
     with pytest.raises(ProviderError) as caught:
         async with aclosing(echo(fail_after=2, fail_code=code).stream(request(user("a b c")))) as events:
@@ -93,12 +93,12 @@ async def test_it_fails_after_so_many_tokens_as_it_is_told(code: str) -> None:
     assert seen == [Text("a"), Text(" b")]
 
 
-async def test_it_crashes_as_it_is_told() -> None:
+async def test_echo_crashes_when_the_code_is_internal() -> None:
     with pytest.raises(RuntimeError):
         await collect(echo(fail_after=0, fail_code="internal"), request(user("a")))
 
 
-async def test_it_hangs_until_it_is_cancelled() -> None:
+async def test_echo_stalls_until_it_is_cancelled() -> None:
     seen: list[Event] = []
 
     async def read() -> None:
@@ -116,7 +116,7 @@ async def test_it_hangs_until_it_is_cancelled() -> None:
         await task
 
 
-async def test_a_stream_without_delay_lets_others_run() -> None:
+async def test_echo_yields_to_other_tasks_when_there_is_no_delay() -> None:
     turns = 0
 
     async def other() -> None:
@@ -142,7 +142,7 @@ async def test_a_stream_without_delay_lets_others_run() -> None:
         {"hang_after": -1},
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+def test_echo_options_are_refused_when_they_are_wrong(options: dict[str, Any]) -> None:
     with pytest.raises(Invalid) as caught:
         echo(**options)
     assert caught.value.key == next(iter(options))

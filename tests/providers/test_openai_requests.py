@@ -68,7 +68,7 @@ def credentials_of(exchange: Exchange) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
-async def test_address_and_credentials_are_those_of_the_sdk(
+async def test_address_and_headers_are_those_of_openais_sdk(
     start_upstream: StartUpstream, transport: Transport, api: str
 ) -> None:
     upstream = await start_upstream(respond)
@@ -84,7 +84,7 @@ async def test_address_and_credentials_are_those_of_the_sdk(
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
-async def test_azures_deployments_versions_and_key_are_those_of_the_sdk(
+async def test_azure_address_and_headers_are_those_of_the_sdk(
     start_upstream: StartUpstream, transport: Transport, api: str
 ) -> None:
     upstream = await start_upstream(respond)
@@ -114,7 +114,7 @@ async def sent_by_sdk(client: openai.AsyncOpenAI, api: str, model: str, upstream
 
 
 @pytest.mark.parametrize(("api", "path"), [("chat", "chat/completions"), ("responses", "responses")])
-async def test_azure_without_a_version_is_its_v1_api(
+async def test_azure_uses_its_v1_api_when_there_is_no_version(
     start_upstream: StartUpstream, transport: Transport, api: str, path: str
 ) -> None:
     upstream = await start_upstream(respond)
@@ -130,7 +130,7 @@ async def test_azure_without_a_version_is_its_v1_api(
     "table", [OPENAI, AZURE, {**AZURE, "api_version": "2024-10-21"}], ids=["openai", "v1", "version"]
 )
 @pytest.mark.parametrize("api", ["chat", "responses"])
-async def test_nothing_of_the_environment_reaches_a_provider(
+async def test_environment_of_the_sdks_reaches_no_provider(
     start_upstream: StartUpstream,
     transport: Transport,
     monkeypatch: pytest.MonkeyPatch,
@@ -163,7 +163,7 @@ async def test_nothing_of_the_environment_reaches_a_provider(
         ("ft:o4-mini:org::id", "max_completion_tokens"),
     ],
 )
-async def test_reasoning_models_are_told_max_completion_tokens(
+async def test_chat_sends_max_completion_tokens_to_reasoning_models(
     start_upstream: StartUpstream, transport: Transport, model: str, field: str
 ) -> None:
     upstream = await start_upstream(respond)
@@ -175,7 +175,7 @@ async def test_reasoning_models_are_told_max_completion_tokens(
         assert [name for name in body if name.startswith("max_")] == [wanted]
 
 
-async def test_extra_parameters_pass_the_requests_over_the_configured_and_ours_over_both(
+async def test_chat_prefers_the_requests_parameters_to_configured_ones(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(respond)
@@ -203,7 +203,7 @@ async def test_extra_parameters_pass_the_requests_over_the_configured_and_ours_o
     assert (await sent_by(table, upstream, transport)).json()["temperature"] == 0.1
 
 
-async def test_a_server_that_refuses_stream_options_is_not_sent_any(
+async def test_chat_sends_no_stream_options_when_they_are_off(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(respond)
@@ -225,9 +225,7 @@ CONVERSATION = (
 )
 
 
-async def test_chat_completions_get_images_and_tools_as_they_are(
-    start_upstream: StartUpstream, transport: Transport
-) -> None:
+async def test_chat_sends_images_and_tools_as_they_are(start_upstream: StartUpstream, transport: Transport) -> None:
     upstream = await start_upstream(respond)
     asked = request(*CONVERSATION, tools=[TOOL], tool_choice="required")
     body = (await sent_by({**OPENAI, "base_url": upstream.url}, upstream, transport, asked)).json()
@@ -243,7 +241,7 @@ async def test_chat_completions_get_images_and_tools_as_they_are(
     ]
 
 
-async def test_the_responses_api_gets_a_conversation_in_its_own_form(
+async def test_responses_sends_a_conversation_in_its_own_form(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(respond)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from providers.catalog import read_options
 from providers.options import ApiOptions
+from providers.tables import read_options
 from providers.validation import Invalid
 from tests.conftest import StartServer
 from tests.providers.asking import REGISTRY
@@ -61,7 +61,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("table", "key", "allowed"), WRONG)
-def test_a_wrong_option_is_named_with_what_is_allowed(table: dict[str, Any], key: str, allowed: str) -> None:
+def test_wrong_option_is_named_with_what_is_allowed(table: dict[str, Any], key: str, allowed: str) -> None:
     with pytest.raises(Invalid) as failure:
         read_options("mine", table, REGISTRY)
     assert failure.value.key == f"providers.mine.{key}"
@@ -69,7 +69,7 @@ def test_a_wrong_option_is_named_with_what_is_allowed(table: dict[str, Any], key
     assert "\n" not in str(failure.value)
 
 
-def test_whatever_json_has_may_be_extra() -> None:
+def test_extra_accepts_every_json_value() -> None:
     extra = {"a": [1, 2.5, True, "x", {"b": []}], "thinking": {"type": "enabled", "budget_tokens": 1024}}
     for table in (OPENAI, AZURE, ANTHROPIC):
         options = read_options("mine", {**table, "extra": extra}, REGISTRY)
@@ -77,7 +77,7 @@ def test_whatever_json_has_may_be_extra() -> None:
         assert options.extra == extra
 
 
-async def test_a_wrong_option_stops_the_start(start_server: StartServer) -> None:
+async def test_start_fails_when_an_option_is_wrong(start_server: StartServer) -> None:
     with pytest.raises(AssertionError) as failure:
         await start_server({"providers": {"mine": {**OPENAI, "api": "completions"}}})
     assert 'config.toml: providers.mine.api = \'completions\': expected "chat" or "responses"' in str(failure.value)

@@ -63,7 +63,7 @@ async def ollama(exchange: Exchange) -> None:
     await exchange.send('se}\n{"message": {"content": ""}, "done": true, "prompt_eval_count": 3, "eval_count": 2}\n')
 
 
-async def test_the_documented_example_is_a_kind_when_it_is_installed(
+async def test_example_is_a_kind_when_it_is_installed(
     installed: Mapping[str, str],
     start_server: StartServer,
     start_upstream: StartUpstream,
@@ -81,7 +81,7 @@ async def test_the_documented_example_is_a_kind_when_it_is_installed(
     assert (sent.path, sent.json()["options"]) == ("/api/chat", {"num_predict": 9, "temperature": None})
 
 
-async def test_the_example_that_runs_a_program_streams_what_it_writes(
+async def test_example_streams_what_its_program_writes(
     installed: Mapping[str, str], start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     table = {"kind": "program", "command": ["tr", "a-z", "A-Z"]}
@@ -99,7 +99,7 @@ async def test_the_example_that_runs_a_program_streams_what_it_writes(
     ],
     ids=["no answer", "500", "an answer that ends at once"],
 )
-async def test_the_example_is_asked_again_only_where_no_answer_began(
+async def test_example_is_asked_again_only_when_no_answer_began(
     installed: Mapping[str, str],
     start_server: StartServer,
     start_upstream: StartUpstream,
@@ -122,7 +122,7 @@ async def test_the_example_is_asked_again_only_where_no_answer_began(
 
 
 @pytest.mark.parametrize("test", [EXAMPLE / "test_streamserver_ollama.py", PROGRAM / "test_streamserver_program.py"])
-async def test_the_example_passes_the_suite_that_its_author_runs(
+async def test_example_passes_the_contract_that_its_author_runs(
     installed: Mapping[str, str], tmp_path: Path, test: Path
 ) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path)]
@@ -141,7 +141,7 @@ async def test_the_example_passes_the_suite_that_its_author_runs(
     assert "skipped" not in done.stdout
 
 
-def test_the_example_is_short() -> None:
+def test_example_is_short() -> None:
     assert sum(len((EXAMPLE / name).read_text("utf-8").splitlines()) for name in SOURCES) < 65
 
 
@@ -155,7 +155,7 @@ def broken_package(folder: Path) -> Path:
     return folder
 
 
-async def test_a_plugin_that_fails_to_import_is_named_with_its_error_and_stops_nothing(
+async def test_plug_in_is_named_with_its_error_when_it_cannot_be_imported(
     tmp_path: Path, start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     environ = importable(broken_package(tmp_path / "site"))

@@ -48,7 +48,7 @@ def rows(printed: str) -> dict[str, str]:
     return {line.split()[0]: line for line in printed.splitlines()}
 
 
-async def test_it_lists_who_is_configured_and_what_each_lacks(tmp_path: Path) -> None:
+async def test_providers_lists_each_with_what_it_lacks(tmp_path: Path) -> None:
     openai = {"kind": "openai", "model": "[gpt]", "api_key_env": "NO_SUCH_KEY"}
     tables = {
         "provider": {"default": "main", "fallback": ["local"]},
@@ -63,7 +63,7 @@ async def test_it_lists_who_is_configured_and_what_each_lacks(tmp_path: Path) ->
     assert not [line for line in printed.splitlines() if line != line.rstrip()]
 
 
-async def test_a_probe_shows_the_first_token_or_the_error(tmp_path: Path, start_upstream: StartUpstream) -> None:
+async def test_probe_shows_the_first_token_or_the_error(tmp_path: Path, start_upstream: StartUpstream) -> None:
     async def refuse(exchange: Exchange) -> None:
         await exchange.answer(401, json.dumps({"error": {"message": KEY, "code": "invalid_api_key"}}))
 
@@ -95,7 +95,7 @@ async def test_a_probe_shows_the_first_token_or_the_error(tmp_path: Path, start_
     assert (status, rows(printed)["keyless"].split()[-2:]) == (1, ["not", "asked"])
 
 
-async def test_a_broken_plugin_is_named_with_its_error(tmp_path: Path) -> None:
+async def test_providers_names_a_broken_plug_in_with_its_error(tmp_path: Path) -> None:
     environ = importable(broken_package(tmp_path / "site"))
     tables: dict[str, Any] = {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}
     status, printed, _ = await run(tmp_path, tables, environ=environ)
@@ -108,7 +108,7 @@ async def test_a_broken_plugin_is_named_with_its_error(tmp_path: Path) -> None:
     assert "no_such_module_anywhere" in errors
 
 
-async def test_only_a_terminal_gets_colours(tmp_path: Path) -> None:
+async def test_providers_prints_colours_to_a_terminal_only(tmp_path: Path) -> None:
     tables = {
         "provider": {"default": "x"},
         "providers": {"x": {"kind": "openai", "model": "m", "api_key_env": "NO_SUCH_KEY"}},

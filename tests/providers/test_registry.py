@@ -1,4 +1,4 @@
-"""Kinds are found by name; a plug-in that is broken keeps nobody from starting."""
+"""Kinds are found by name; a broken plug-in does not keep the server from starting."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def plugin(name: str, value: str) -> EntryPoint:
     return EntryPoint(name, f"{__name__}:{value}" if ":" not in value else value, GROUP)
 
 
-def test_the_built_in_kinds_are_there() -> None:
+def test_registry_has_the_built_in_kinds() -> None:
     registry = load_registry([])
     assert registry.names == ["anthropic", "azure", "echo", "openai"]
     assert all(issubclass(registry.kind(name).options, Options) for name in registry.names)
 
 
 @pytest.mark.parametrize(("name", "near"), [("opnai", "'openai'"), ("Anthropic", "'anthropic'"), ("ehco", "'echo'")])
-def test_an_unknown_kind_is_told_the_known_ones_and_the_near_miss(name: str, near: str) -> None:
+def test_unknown_kind_lists_the_known_ones_and_the_near_miss(name: str, near: str) -> None:
     with pytest.raises(UnknownKind, match=f"anthropic, azure, echo, openai; did you mean {near}"):
         load_registry([]).kind(name)
 
 
-def test_a_kind_that_is_like_none_is_told_the_known_ones() -> None:
+def test_unknown_kind_lists_the_known_ones_when_none_is_near() -> None:
     with pytest.raises(UnknownKind) as caught:
         load_registry([]).kind("zzz")
     assert str(caught.value) == "expected one of anthropic, azure, echo, openai"
 
 
-def test_a_plug_in_is_a_kind_like_any_other() -> None:
+def test_plug_in_is_a_kind_like_any_other() -> None:
     registry = load_registry([plugin("mine", "KIND")])
     assert registry.kind("mine") is KIND
     assert "mine" in registry.names
@@ -61,7 +61,7 @@ def test_a_plug_in_is_a_kind_like_any_other() -> None:
         ("echo", "KIND", "there is a kind 'echo' already"),
     ],
 )
-def test_a_broken_plug_in_is_named_and_the_rest_works(name: str, value: str, said: str) -> None:
+def test_broken_plug_in_is_named_and_the_rest_works(name: str, value: str, said: str) -> None:
     registry = load_registry([plugin(name, value), plugin("good", "KIND")])
     assert said in registry.broken[name]
     assert registry.kind("good") is KIND
@@ -71,7 +71,7 @@ def test_a_broken_plug_in_is_named_and_the_rest_works(name: str, value: str, sai
             registry.kind("mine")
 
 
-def test_a_registry_does_not_change() -> None:
+def test_registry_is_immutable() -> None:
     registry = load_registry([])
     with pytest.raises(TypeError):
         registry.broken["x"] = "y"  # type: ignore[index]

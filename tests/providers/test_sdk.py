@@ -11,8 +11,9 @@ import pytest
 
 from providers import address
 from providers.base import Attempt
-from providers.catalog import ResiliencePolicy, build_catalog, read_options
+from providers.build import ResiliencePolicy, build_catalog
 from providers.sdk import sdk_differences
+from providers.tables import read_options
 from providers.transport import Transport
 from tests.providers.asking import REGISTRY, ask, request
 from tests.providers.test_openai_requests import POLLUTION
@@ -80,7 +81,7 @@ def test_no_sdk_is_imported_when_providers_are_built() -> None:
     program = f"""
 import sys
 from providers.base import Attempt
-from providers.catalog import read_options
+from providers.tables import read_options
 from providers.options import Context
 from providers.registry import load_registry
 from providers.transport import AiohttpTransport

@@ -46,20 +46,20 @@ class Outer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ({"items": [{"kind": "x", "count": -1}]}, "items[0].count", "expected a whole number from 1"),
     ],
 )
-def test_the_key_and_what_is_allowed_are_named(value: dict[str, Any], key: str, said: str) -> None:
+def test_convert_names_the_key_and_what_is_allowed(value: dict[str, Any], key: str, said: str) -> None:
     with pytest.raises(Invalid) as caught:
         convert(value, Outer)
     assert caught.value.key == key
     assert said in str(caught.value)
 
 
-def test_a_prefix_is_part_of_the_key() -> None:
+def test_convert_puts_the_prefix_before_the_key() -> None:
     with pytest.raises(Invalid) as caught:
         convert({"kind": 1}, Inner, prefix="providers.my-own")
     assert caught.value.key == "providers.my-own.kind"
 
 
-def test_a_long_value_is_shown_by_its_beginning() -> None:
+def test_invalid_shows_the_beginning_of_a_long_value() -> None:
     with pytest.raises(Invalid) as caught:
         convert({"inner": {"kind": "x", "count": "9" * 10_000}}, Outer)
     assert len(str(caught.value)) < 200

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from providers.catalog import Catalog, ResiliencePolicy, build_catalog
+from providers.build import ResiliencePolicy, build_catalog
+from providers.catalog import Catalog
 from providers.errors import UpstreamUnavailable
 from providers.registry import load_registry
 from providers.resilience.breaker import FAILURES_TO_OPEN

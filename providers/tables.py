@@ -1,0 +1,48 @@
+"""The tables ``[providers.NAME]`` of the configuration, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from providers.api_keys import read_api_key
+from providers.options import ApiOptions, Options
+from providers.registry import Registry, UnknownKind
+from providers.routes import Routes, check_route
+from providers.validation import Invalid, check_address, check_json, convert
+
+
+def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Options:
+    """Return the validated options of ``[providers.NAME]``. Raises :class:`~providers.validation.Invalid`."""
+    key = f"providers.{name}"
+    kind = table.get("kind")
+    if not isinstance(kind, str):
+        raise Invalid(f"{key}.kind", f"is missing; expected one of {', '.join(registry.names)}")
+    try:
+        options = registry.kind(kind).options
+    except UnknownKind as error:
+        raise Invalid(f"{key}.kind", str(error), kind) from None
+    converted = convert(table, options, prefix=key)
+    check_address(getattr(converted, "base_url", None), f"{key}.base_url")
+    if isinstance(converted, ApiOptions):
+        check_json(converted.extra, f"{key}.extra")
+        check_route(converted, key)
+    return converted
+
+
+def not_ready(
+    tables: Mapping[str, Mapping[str, Any]], registry: Registry, environ: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the name of each provider whose key is set and cannot be used, or whose proxy cannot, with the reason.
+
+    Raises :class:`~providers.validation.Invalid` as :func:`~providers.build.build_catalog` does.
+    """
+    routes = Routes(environ)
+    for name, table in tables.items():
+        options = read_options(name, table, registry)
+        problem = routes.for_provider(name, options).problem(options)
+        if isinstance(options, ApiOptions) and options.api_key_env is not None:
+            key = read_api_key(options.api_key_env, environ)
+            problem = (key.problem if key.is_set else None) or problem
+        if problem is not None:
+            yield name, problem
