@@ -207,5 +207,8 @@ def _find(value: Any, steps: list[str]) -> object:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a number, in hexadecimal, of more digits than Python shows
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from streamserver import __version__
 from streamserver.commands.base import give_up_output
@@ -65,8 +66,17 @@ def _have_standard_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        from providers.jsontext import printable
+
+        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--config",
         metavar="FILE",
@@ -80,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--provider", metavar="NAME", default=argparse.SUPPRESS, help="who answers by default (provider.default)"
     )
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="streamserver",
         description="Streams tokens from language models to browsers and API clients, as they are generated.",
         epilog=_EPILOG,

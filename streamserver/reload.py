@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from loguru import logger
@@ -27,10 +28,21 @@ from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.tracebacks import log_crash
 
 POLL_SECONDS = 0.5
-"""How often the files are looked at; a change is taken when they have not changed for as long."""
+"""How often the files are looked at."""
+SETTLED_POLLS = 2
+"""A change is taken when so many looks in a row have found the same: a file is not read while it is being written."""
 
 _AT_START = frozenset(row.path for row in SETTINGS if row.about.applies is Applies.RESTART)
 _IN_THE_STORE = frozenset(row.path for row in SETTINGS if row.about.copied_by_store)
+
+
+class _Stamp(NamedTuple):
+    """What tells one state of a file from another. A link that is set to another file changes the inode."""
+
+    device: int
+    inode: int
+    modified_ns: int
+    size: int
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -97,15 +109,15 @@ class Reloader:
         return settings, self._build(settings)
 
     async def _run(self, watching: bool) -> None:
-        before = self._seen
+        before, settled = self._seen, 0
         while True:
             try:
                 async with asyncio.timeout(POLL_SECONDS if watching else None):
                     await self._asked.wait()
             except TimeoutError:
                 now = self._signature()
-                settled, before = now == before, now
-                if now == self._seen or not settled:
+                settled, before = settled + 1 if now == before else 0, now
+                if now == self._seen or settled < SETTLED_POLLS:
                     continue  # not changed, or changing still
             self._asked.clear()
             seen = self._signature()
@@ -143,7 +155,7 @@ class Reloader:
                 ", ".join(halfway),
             )
 
-    def _signature(self) -> dict[str, tuple[int, int] | None]:
+    def _signature(self) -> dict[str, _Stamp | None]:
         return {name: _stamp(Path(name)) for name in (self._path, self._services.settings.auth.keys_file) if name}
 
 
@@ -163,15 +175,15 @@ async def _close(old: Catalog) -> None:
 
 def _is_empty(path: str | None) -> bool:
     found = _stamp(Path(path)) if path else None
-    return found is not None and found[1] == 0
+    return found is not None and found.size == 0
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> _Stamp | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return _Stamp(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _changed(keys: Collection[str], before: Settings, after: Settings) -> list[str]:

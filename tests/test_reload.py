@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -140,11 +141,12 @@ async def test_another_file_of_keys_is_read_once_and_looked_at_from_then_on(
         loads += 1
         return load(str(config), registry=registry, environ={})
 
-    def look(path: Path) -> tuple[int, int] | None:
+    stamp = reload._stamp
+
+    def look(path: Path) -> reload._Stamp | None:
         nonlocal looks
         looks += 1
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+        return stamp(path)
 
     def build(settings: Settings) -> Parts:
         catalog = catalog_for(settings, registry, AiohttpTransport(), LoopClock(), {})
@@ -326,3 +328,63 @@ async def test_what_a_shared_store_takes_only_after_a_restart_is_said_to_be_in_f
         "other nodes' streams only after a restart: resume.retention_seconds, timeouts.total"
     ]
     assert said == ([] if store == "memory" else shared)
+
+
+async def test_link_that_is_set_to_another_file_is_noticed_when_size_and_time_are_equal(
+    start_server: StartServer, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Kubernetes replaces a config map by such a link, and may give all files one time."""
+    server = await start_server({"server": {"reload": True}, "limits": {"max_prompt_chars": 5}})
+    path = tmp_path / "server1" / "config.toml"
+    text = path.read_text()
+    for name, content in (("one", text), ("two", text.replace("max_prompt_chars = 5", "max_prompt_chars = 3"))):
+        (tmp_path / name).write_text(content)
+        os.utime(tmp_path / name, (1, 1))
+    for number, name in enumerate(("one", "two"), start=1):
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path / name)
+        link.replace(path)
+        await logged(server, number)
+    async with http.get(stream_url(server.url, "four")) as response:
+        assert response.status == 422
+
+
+async def test_file_that_is_being_written_is_not_put_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was cut off between two tables is valid TOML: only its being still tells that it is whole."""
+    config = tmp_path / "config.toml"
+    config.write_text("[provider]\ndefault = 'echo'\n[providers.echo]\nkind = 'echo'\n[server]\nreload = true\n")
+    registry = load_registry([])
+    read: list[str] = []
+
+    def load_again() -> Loaded:
+        read.append(config.read_text())
+        return load(str(config), registry=registry, environ={})
+
+    def build(settings: Settings) -> Parts:
+        catalog = catalog_for(settings, registry, AiohttpTransport(), LoopClock(), {})
+        return Parts(catalog, keys_for(settings, {}), stream_limits(settings))
+
+    looks = 0
+    whole = config.read_text() + "[limits]\nmax_tokens = 7\n"
+    stamp = reload._stamp
+
+    def look(path: Path) -> reload._Stamp | None:
+        """The file grows at every second look, until it is whole."""
+        nonlocal looks
+        looks += 1
+        if looks % 2 == 0 and len(config.read_text()) < len(whole):
+            config.write_text(whole[: len(config.read_text()) + 1])
+        return stamp(path)
+
+    monkeypatch.setattr(reload, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(reload, "set_up_logs", lambda _: None)
+    loaded = load_again()
+    app = create_app(loaded.settings, registry=registry, environ={})
+    reloader = Reloader(app[SERVICES], loaded, load=load_again, build=build)
+    monkeypatch.setattr(reload, "_stamp", look)
+    async with reloader.active():
+        async with asyncio.timeout(20):
+            while app[SERVICES].settings.limits.max_tokens != 7:
+                await asyncio.sleep(0.001)
+    assert set(read[1:]) == {whole}
+    await app[SERVICES].catalog.aclose()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from providers.registry import Registry, load_registry
 from providers.validation import Invalid
 from streamserver.commands.base import CommandError
+from streamserver.commands.env_file import read_env_file
 from streamserver.config import ConfigError, Loaded, load
 
 
@@ -19,6 +22,7 @@ def dispatch(arguments: argparse.Namespace) -> int:
     if arguments.command != "serve":
         gc.enable()
     try:
+        read_env_file(Path(".env"), os.environ)
         return _run(arguments)
     except (ConfigError, CommandError) as error:
         print(f"streamserver: {error}", file=sys.stderr)

@@ -417,3 +417,8 @@ def test_a_query_that_is_no_utf8_or_endless_is_malformed(catalog: Catalog, query
     with pytest.raises(Refusal) as caught:
         ask_by_query(catalog, query)
     assert (status_of(caught.value), caught.value.code) == (400, "malformed")
+
+
+async def test_a_near_miss_of_a_field_is_asked_for_with_one_mark(catalog: Catalog) -> None:
+    problem = await refusal(catalog, b'{"promt": "a"}')
+    assert problem.detail == "There is no such key; did you mean 'prompt'?"

@@ -17,9 +17,9 @@ from streamserver.core.caller import Permissions
 from streamserver.core.model_selection import select_model
 from streamserver.core.refusals import invalid
 from streamserver.core.task import ChatTask
+from streamserver.http.apis.wires import as_refusal
 from streamserver.http.conversation import check_conversation
 from streamserver.http.query import is_number
-from streamserver.http.request_body import quotable
 
 QUERY_FIELDS = frozenset({"prompt", "system", "provider", "model", "max_tokens", "temperature", "grace"})
 """What a GET may say in its query, besides ``idempotency_key`` and ``last_event_id``."""
@@ -94,7 +94,7 @@ def _convert(values: dict[str, Any]) -> ChatFields:
             values = {**values, "messages": read_messages(values["messages"])}
         return convert(values, ChatFields)
     except Invalid as wrong:
-        raise invalid(quotable(wrong.key), f"{_capital(wrong.allowed)}.") from None
+        raise as_refusal(wrong) from None
 
 
 def _messages(fields: ChatFields) -> list[Message]:
@@ -119,7 +119,3 @@ def _has_content(message: Message) -> bool:
     if isinstance(message.content, list):
         return any(part["type"] != "text" or part["text"] for part in message.content)
     return bool(message.content or message.tool_calls or message.refusal)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
