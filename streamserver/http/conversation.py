@@ -27,20 +27,19 @@ def check_conversation(
     ``conversation_field``.
     """
     limits = settings.limits
-    newest = next((index for index in range(len(messages) - 1, -1, -1) if messages[index].role == "user"), None)
-    if newest is not None:
-        length = _length([messages[newest]])
-        if length > limits.max_prompt_chars:
+    total = _length(messages, tools, tool_choice)
+    if total > limits.max_prompt_chars:  # else no turn can be too long
+        newest = next((index for index in range(len(messages) - 1, -1, -1) if messages[index].role == "user"), None)
+        if newest is not None and (length := _length([messages[newest]])) > limits.max_prompt_chars:
             raise invalid(
                 prompt_field or f"{conversation_field}[{newest}].content",
                 f"The newest user turn has {length} characters of text; the most is {limits.max_prompt_chars}"
                 " (limits.max_prompt_chars).",
             )
-    length = _length(messages, tools, tool_choice)
-    if length > limits.max_conversation_chars:
+    if total > limits.max_conversation_chars:
         raise invalid(
             conversation_field,
-            f"The whole request has {length} characters of text; the most is {limits.max_conversation_chars}"
+            f"The whole request has {total} characters of text; the most is {limits.max_conversation_chars}"
             " (limits.max_conversation_chars).",
         )
 
