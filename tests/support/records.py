@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from providers.base import Delta, Reasoning, Text, ToolCall
+from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, Refusal, Text, ToolCall
+from streamserver.core.error_codes import FAILURES
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, Terminal, TokenUsage
 
 START = Start("stream-id_0123456789abc", "request-1", "echo", "echo")
@@ -60,3 +61,72 @@ whole_logs: st.SearchStrategy[list[Record]] = st.builds(
     terminals,
 )
 """Every record of a log that has ended."""
+
+blocks: st.SearchStrategy[BlockEnd] = st.one_of(
+    st.builds(BlockEnd, st.sampled_from(["text", "refusal"])),
+    st.builds(BlockEnd, st.just("tool_call"), st.integers(0, 3)),
+    st.builds(
+        BlockEnd,
+        st.just("reasoning"),
+        st.none(),
+        st.none()
+        | st.builds(
+            Opaque,
+            st.sampled_from(["messages", "responses"]),
+            st.just("model"),
+            st.sampled_from([{"signature": "sig"}, {"data": "redacted"}, {"id": "rs_1", "encrypted_content": "enc"}]),
+        ),
+    ),
+)
+calls = st.builds(
+    ToolCall,
+    st.integers(0, 3),
+    st.none() | st.just("call_1"),
+    st.none() | st.just("look"),
+    st.sampled_from(["", "{", "}", "{}", '{"a":', "1}", "\ud83d"]),
+    st.none() | st.just({"extra_content": {"google": {"thought_signature": "s"}}}),
+    st.booleans(),
+)
+foreign_pieces = st.one_of(deltas, st.builds(Refusal, any_text), blocks, calls)
+foreign_frames = st.builds(
+    Frame,
+    st.just("chat"),
+    st.just(""),
+    st.sampled_from(
+        [b'{"choices":[]}', b'{"choices":[{"index":0,"delta":{"content":"a"}}]}', b'{"usage":{},"choices":[]}']
+    ),
+    st.lists(foreign_pieces, max_size=3).map(tuple),
+)
+
+foreign_terminals: st.SearchStrategy[Terminal] = st.one_of(
+    st.builds(
+        Done,
+        st.sampled_from(["stop", "length", "tool_calls", "other"]),
+        any_text,
+        any_text,
+        usages,
+        st.none(),
+        milliseconds,
+    ),
+    st.builds(Failed, st.sampled_from(sorted(FAILURES)), any_text, st.booleans(), st.none(), any_text, usages),
+)
+
+
+def foreign_logs(wire: str) -> st.SearchStrategy[list[Record]]:
+    """Return whole logs of a stream that came on ``wire``: translated pieces, or frames of chat completions."""
+    start = st.builds(
+        Start,
+        st.just(START.stream_id),
+        any_text,
+        any_text,
+        any_text,
+        created=st.integers(0, 2**32),
+        wire=st.just(wire),
+        options=st.sampled_from([{}, {"include_usage": True}, {"background": True}]),
+    )
+    return st.builds(
+        lambda start, pieces, terminal: [start, *pieces, terminal],
+        start,
+        st.lists(foreign_pieces, max_size=12) | st.lists(foreign_frames, max_size=6),
+        foreign_terminals,
+    )
