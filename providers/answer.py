@@ -9,6 +9,9 @@ from providers.base import Finish, ToolCall
 from providers.errors import UpstreamDetail, UpstreamError, clean_word, disconnected
 from providers.tool_calls import ToolCalls
 
+_NO_WORDS = frozenset({"null", "none"})
+"""What some servers send instead of null, with every chunk."""
+
 BROKEN_OFF = "broken_off"
 """The reason, in an error's detail, for a generation that the provider itself says broke off."""
 
@@ -43,6 +46,8 @@ class Answer:
 
         Raises :class:`~providers.errors.UpstreamError` if it says that the generation broke off.
         """
+        if word.lower() in _NO_WORDS:
+            return
         if finish_reasons.is_failure(word):
             raise broken_off(word)
         if self._word is None or finish_reasons.finish_reason(self._word, called_tools=False) == "stop":

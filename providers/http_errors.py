@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +36,10 @@ ERROR_SECONDS = 2.0
 
 
 async def read_body(response: HttpResponse) -> object:
-    """Return the JSON of an answer that is no stream, None if it has none (HTML from a proxy, cut short, too slow)."""
+    """Return what an answer that is no stream says: its JSON, or that of its first event, or its text.
+
+    None if it says nothing that can be read: HTML from a proxy, cut short, too slow.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(ERROR_SECONDS):
@@ -43,8 +47,24 @@ async def read_body(response: HttpResponse) -> object:
                 body += chunk
     except (ProviderError, TimeoutError):
         pass
+    value = as_json(bytes(body))
+    if value is not None:
+        return value
+    event = _EVENT.search(body)
+    if event is not None:
+        return as_json(event[1])
+    text = body.decode(errors="replace").strip()
+    return text if text and text[0] not in "<{[" else None
+
+
+_EVENT = re.compile(rb"^data: ?(\{.*)$", re.MULTILINE)
+"""The data of an event: some servers send errors as events, whatever the status."""
+
+
+def as_json(data: bytes) -> object:
+    """Return ``data`` as JSON, None if it is none."""
     try:
-        return loads(bytes(body))
+        return loads(data)
     except (ValueError, RecursionError):
         return None
 

@@ -9,6 +9,7 @@ functions at the end of this file read them.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -16,7 +17,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from providers.errors import malformed_response
-from providers.jsontext import loads
+from providers.jsontext import scalars
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -41,19 +42,28 @@ def decode_leniently(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
 
 
 def json_object(data: bytes) -> dict[str, Any] | None:
-    """Return the JSON object in ``data``, None if it is something else.
+    """Return the JSON object in ``data``, None if it is something else. Raises as :func:`json_value`."""
+    value = json_value(data)
+    return value if isinstance(value, dict) else None
 
-    JSON that msgspec refuses and Python reads (an escaped lone surrogate) is read, the surrogate as U+FFFD. What
-    begins neither like an object nor like a list was never meant to be one, such as ``: keepalive``.
-    Raises :class:`~providers.errors.UpstreamError` for truncated or invalid JSON, and for what is not UTF-8.
+
+def json_value(data: bytes) -> Any:
+    """Return the JSON value in ``data``, None for what was never meant to be one, such as ``: keepalive``.
+
+    Python reads what msgspec refuses: an escaped lone surrogate is U+FFFD, ``NaN`` is null, and a string may hold
+    control characters. What begins like an object or a list was meant to be one.
+    Raises :class:`~providers.errors.UpstreamError` if it is truncated or invalid, or not UTF-8.
     """
     try:
-        value = loads(data)
+        return scalars(json.loads(data.decode(), parse_constant=_null, strict=False))
     except (ValueError, RecursionError) as error:
         if isinstance(error, UnicodeDecodeError) or (is_json_text(data) and not is_end_marker(data)):
             raise malformed_response("not_json") from None
         return None
-    return value if isinstance(value, dict) else None
+
+
+def _null(constant: str) -> None:
+    """Read ``NaN`` and ``Infinity``, which Python's servers write and JSON does not have."""
 
 
 def is_json_text(data: bytes) -> bool:
@@ -62,8 +72,8 @@ def is_json_text(data: bytes) -> bool:
 
 
 def is_end_marker(data: bytes) -> bool:
-    """Return whether ``data`` is the ``[DONE]`` that ends OpenAI's streams; blanks around it do not matter."""
-    return data.strip() == b"[DONE]"
+    """Return whether ``data`` is the ``[DONE]`` that ends OpenAI's streams; its SDK looks at its beginning alone."""
+    return data.lstrip().startswith(b"[DONE]")
 
 
 def read(value: Mapping[str, Any], kind: type[T]) -> T:

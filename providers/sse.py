@@ -65,9 +65,14 @@ class SSEDecoder:
         self._at_event = self._fruitful and not self._pending and not self._after_cr
         return events
 
+    @property
+    def rest(self) -> bytes:
+        """What has come of an event that is not complete."""
+        return b"".join(self._pending).strip()
+
     def end(self) -> None:
-        """The stream has ended. Raises :class:`~providers.errors.UpstreamError` if it never was one."""
-        rest = b"".join(self._pending).strip()
+        """Raise :class:`~providers.errors.UpstreamError` if the stream, which has ended, never was one."""
+        rest = self.rest
         if (rest or self._event) and not (self._fruitful or self._is_stream or _FIELD.search(rest)):
             raise not_a_stream()
 

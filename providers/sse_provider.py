@@ -9,7 +9,7 @@ from providers import upstream_errors
 from providers.answer import unreadable
 from providers.base import ApiProtocol, ChatRequest, Event
 from providers.errors import ProviderAuth, not_a_stream
-from providers.http_errors import annotate_address, annotate_errors, is_labelled, is_stream, read_body
+from providers.http_errors import annotate_address, annotate_errors, as_json, is_labelled, is_stream, read_body
 from providers.lenient import is_json_text
 from providers.options import Context
 from providers.parser import FrameParser, StreamParser
@@ -48,6 +48,8 @@ class SSEProvider(ABC):
                         continue
                     break
                 complete = parser.complete
+                if not complete:
+                    _raise_error_left(decoder.rest)
                 if silent and not is_labelled(response):
                     raise not_a_stream()
                 decoder.end()
@@ -91,3 +93,10 @@ class SSEProvider(ABC):
     @abstractmethod
     def _parser(self, request: ChatRequest) -> StreamParser:
         """Return a parser of the answer to ``request``."""
+
+
+def _raise_error_left(rest: bytes) -> None:
+    """Raise the error that a server wrote at the end of its stream, or instead of it, as bare JSON."""
+    error = as_json(rest)
+    if upstream_errors.error_in(error) is not None:
+        raise upstream_errors.from_stream(error)

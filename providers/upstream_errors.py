@@ -25,11 +25,10 @@ from providers.errors import (
     ProviderError,
     QuotaExceeded,
     RateLimited,
-    UpstreamDetail,
     UpstreamError,
 )
 from providers.http_errors import by_status, detail_of, retry_after
-from providers.lenient import as_count, as_object, json_object, objects
+from providers.lenient import as_count, as_object, json_value, objects
 from providers.upstream_waits import wait_in
 
 Kind = type[ProviderError]
@@ -160,6 +159,8 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> Provid
             kind = InvalidRequest
     else:
         kind = _kind(error, status)
+        if kind is ModelNotFound and isinstance(body, str) and _by_message(error) is None:
+            kind = InvalidRequest
     wait = retry_after(headers)
     # Azure's gateway answers under the last name.
     ids = (headers.get(name) for name in ("x-request-id", "request-id", "apim-request-id"))
@@ -173,12 +174,16 @@ def from_stream(body: object) -> ProviderError:
     return _make(_kind(error, None), error, None, 200, error.get("request_id"))
 
 
-def error_event(data: bytes) -> ProviderError:
-    """Return the error that an event named ``error`` tells of. Its data may be anything, also a sentence."""
+def raise_error_in(name: str, data: bytes) -> None:
+    """Raise the error that a frame tells of, if it does. An event named ``error`` does, whatever its data is."""
     try:
-        return from_stream(json_object(data) or {})
+        value = json_value(data)
     except UpstreamError:
-        return UpstreamError(detail=UpstreamDetail(status=200))
+        if name != "error":
+            raise
+        value = None
+    if name == "error" or error_in(value) is not None:
+        raise from_stream(value)
 
 
 def error_in(body: object) -> Mapping[str, Any] | None:
@@ -210,6 +215,8 @@ def error_in(body: object) -> Mapping[str, Any] | None:
 
 def _described(body: object) -> Mapping[str, Any]:
     """Return the error in a body that is known to tell of one, perhaps with nothing but a message."""
+    if isinstance(body, str):
+        return {"message": body}
     error = error_in(body)
     if error is None and isinstance(body, dict):
         error = _named(body)

@@ -14,8 +14,8 @@ from providers.answer import Answer
 from providers.anthropic.usage import MessageUsage
 from providers.base import BlockEnd, Event, Finish, Opaque, Reasoning, Text
 from providers.errors import disconnected
-from providers.lenient import as_object, as_text, as_word, decode, json_object, objects
-from providers.upstream_errors import error_event, error_in, from_stream
+from providers.lenient import as_object, as_text, as_word, decode, objects
+from providers.upstream_errors import raise_error_in
 
 _KNOWN = frozenset(
     {
@@ -81,8 +81,7 @@ class MessagesParser(Answer):
         """Yield the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for an ``error``."""
         event = None if name == "error" else decode(data, _DECODER)
         if event is None:
-            if name == "error":
-                raise error_event(data)
+            raise_error_in(name, data)
             return
         match event.type if event.type in _KNOWN else name or event.type:
             case "content_block_delta":
@@ -107,9 +106,7 @@ class MessagesParser(Answer):
             case "ping":
                 pass
             case _:  # an error, or whatever the API adds
-                value = json_object(data) or {}
-                if error_in(value) is not None:
-                    raise from_stream(value)
+                raise_error_in(name, data)
 
     def _block_at(self, index: int | None) -> _Block | None:
         """Return the block with that index, else the one under way."""

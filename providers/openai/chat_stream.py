@@ -18,13 +18,12 @@ from providers.lenient import (
     as_word,
     decode_leniently,
     is_end_marker,
-    json_object,
     objects,
 )
 from providers.openai.chunks import CHUNK, Choice, Delta
 from providers.openai.reasoning_details import ReasoningDetails
 from providers.text_so_far import TextSoFar
-from providers.upstream_errors import error_event, error_in, from_stream
+from providers.upstream_errors import error_in, from_stream, raise_error_in
 
 _KNOWN_IN_A_CALL = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
 _LEGACY_CALL = "function_call"
@@ -51,7 +50,7 @@ class ChatParser(Answer):
             chunk = lenient
         choices = chunk.choices
         if not choices or chunk.error or name == "error":
-            _raise_failure(name, data)
+            raise_error_in(name, data)
         if self.model is None:
             self.model = chunk.model or None
         # A list, and functions that add to it: three generators would cost as much as reading the JSON.
@@ -87,11 +86,9 @@ class ChatParser(Answer):
 
     def _read_no_chunk(self, name: str, data: bytes) -> Sequence[Event]:
         """Read what is no JSON object: the end marker, a keepalive, or an error in a form of its own."""
-        if name == "error":
-            raise error_event(data)
-        if not is_end_marker(data):
-            return ()
-        self.complete = True
+        self.complete = name != "error" and is_end_marker(data)
+        if not self.complete:
+            raise_error_in(name, data)
         return ()
 
     def _add_delta(self, delta: Delta, events: list[Event]) -> None:
@@ -165,15 +162,6 @@ class ChatParser(Answer):
             message.tool_calls = message.function_call = None
         message.reasoning_details = None
         self._add_delta(message, events)
-
-
-def _raise_failure(name: str, data: bytes) -> None:
-    """Raise what a chunk means that is an error. Chunks without choices may be one, and those of an event so named."""
-    if name == "error":
-        raise error_event(data)
-    value = json_object(data) or {}
-    if value.get("error") or (not value.get("choices") and error_in(value) is not None):
-        raise from_stream(value)
 
 
 def _choice_error(choice: Choice) -> ProviderError:

@@ -16,7 +16,7 @@ from providers.lenient import as_object, as_text, as_word, decode, is_end_marker
 from providers.openai.response_usage import ResponseUsage
 from providers.text_so_far import TextSoFar
 from providers.tool_calls import Key
-from providers.upstream_errors import error_event, error_in, from_stream
+from providers.upstream_errors import from_stream, raise_error_in
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 """Items that are tool calls, and the field that has their arguments."""
@@ -84,9 +84,9 @@ class ResponsesParser(Answer):
         """Yield the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for a failure."""
         event = None if name == "error" else decode(data, _DECODER)
         if event is None:
-            if name == "error":
-                raise error_event(data)
-            self.complete = self.complete or is_end_marker(data)
+            self.complete = name != "error" and is_end_marker(data)
+            if not self.complete:
+                raise_error_in(name, data)
             return
         kind = event.type if event.type is not None and event.type.startswith("response.") else name or event.type
         match kind:
@@ -125,9 +125,7 @@ class ResponsesParser(Answer):
             case "response.created" | "response.queued" | "response.in_progress":
                 yield from self._response(event.response or _Response())
             case _:  # the progress of OpenAI's own tools, and whatever the API adds
-                value = json_object(data) or {}
-                if error_in(value) is not None:
-                    raise from_stream(value)
+                raise_error_in(name, data)
 
     def _text(self, kind: type[Text | Reasoning], event: _Event, text: str) -> Iterator[Event]:
         if not text:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.faults.case import MARK, Case
@@ -82,6 +83,13 @@ ANSWERS = [
          source="OpenRouter"),
     Case("429 with a wait in the body", answers(429, said("requests", "Please try again in 90s.", "rate_limit_exceeded")), "rate_limited",
          retry_after=90, source=GUIDE),
+    Case("400 as an event", answers(400, 'event:error\n:HTTP_STATUS/400\ndata:{"code":"DataInspectionFailed","message":"x"}\n\n', "text/event-stream"),
+         "content_filter", log=log(400, None, "DataInspectionFailed"), source="Alibaba Cloud Model Studio"),
+    Case("400 as a sentence", answers(400, f"Incorrect API key provided: {MARK}", "text/plain"), "provider_auth", log=log(400)),
+    Case("400 as a JSON string", answers(400, json.dumps("Incorrect API key provided")), "provider_auth", log=log(400)),
+    Case("404 as a sentence", answers(404, "404 page not found", "text/plain"), "invalid_request", log=log(404), source="Go's net/http"),
+    Case("200 that says it is a stream, with an error", answers(200, said("server_error", "x", 429), "text/event-stream"), "rate_limited",
+         log=log(200, "server_error", "429")),
     Case("402", answers(402, said("unknown_error", "Insufficient Balance", "invalid_request_error")), "quota_exceeded",
          log=log(402, "unknown_error", INVALID), source="DeepSeek"),
     Case("402 OpenRouter", answers(402, said(None, "Insufficient credits.", 402)), "quota_exceeded", source="OpenRouter"),
