@@ -262,6 +262,8 @@ def join_network(addresses: Mapping[str, str], nodes: Sequence[str], work: Path)
     """Lay the compose file's network: each node in a namespace of its own, nginx and Redis in this one."""
     for address in (addresses["nginx"], addresses["redis"]):
         run("ip", "address", "add", f"{address}/32", "dev", "lo")
+    Path("/run/netns").mkdir(exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")  # what ip(8) writes there is gone with this namespace
     for node in nodes:
         run("ip", "netns", "add", node)
         run("ip", "link", "add", f"to-{node}", "type", "veth", "peer", "name", "eth0", "netns", node)

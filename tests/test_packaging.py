@@ -160,6 +160,8 @@ def test_long_description_renders_on_the_package_index(tmp_path: Path) -> None:
     rendered = readme_renderer.markdown.render(str(metadata.get_payload()), stream=warnings)
     assert rendered is not None and "<h1" in rendered, warnings.getvalue()
     assert warnings.getvalue() == ""
+    addresses = re.findall(r'(?:href|src)="([^"]*)"', rendered)
+    assert addresses and [each for each in addresses if not each.startswith(("https:", "http:", "#"))] == []
 
 
 def test_metadata_says_what_the_package_is_for(tmp_path: Path) -> None:

@@ -244,7 +244,15 @@ def test_build_context_has_what_is_copied_and_built_and_nothing_else() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text("utf-8")
     wheel = re.search(r'^packages = \["(.*?)", "(.*?)"\]', pyproject, re.MULTILINE)
     assert wheel is not None
-    needed = {"pyproject.toml", "README.md", "LICENSE", "config.toml", "web", *wheel.groups()}
+    needed = {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "config.toml",
+        "web",
+        "scripts/long_description.py",
+        *wheel.groups(),
+    }
     copied = {source for source in re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.MULTILINE) if source != "."}
     assert needed <= kept
     assert all(any(source.startswith(folder) for folder in kept) for source in copied)
