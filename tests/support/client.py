@@ -37,11 +37,12 @@ class RawStream:
         body: Any = None,
         headers: dict[str, str] | None = None,
         version: str = "1.1",
+        host: str = "",
     ) -> RawStream:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
         stream = cls(reader, writer)
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        lines = [f"{method} {target} HTTP/{version}", f"Host: 127.0.0.1:{port}"]
+        lines = [f"{method} {target} HTTP/{version}", f"Host: {host or f'127.0.0.1:{port}'}"]
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(data)}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
