@@ -19,6 +19,7 @@ SILENCE = 1.8
 """So many times ``keepalive_seconds`` without a byte, and the connection is dead: the server sends a ping after one."""
 DEFAULT_KEEPALIVE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.25
+MAX_KEEPALIVE_SECONDS = 200.0
 MAX_PAUSE_SECONDS = 5.0
 
 Status: TypeAlias = Literal["connecting", "open", "quiet", "reconnecting"]
@@ -58,6 +59,7 @@ class Answer:
         *,
         stream_id: str | None = None,
         first: int = 0,
+        keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
         on_status: Callable[[Status], None] | None = None,
     ) -> None:
         self.id = stream_id
@@ -67,11 +69,13 @@ class Answer:
         self._next = first
         """The number of the next event."""
         self._events: list[tuple[int, StreamEvent]] = []
-        self._keepalive = DEFAULT_KEEPALIVE_SECONDS
+        self._keepalive = keepalive_seconds
         self._response: aiohttp.ClientResponse | None = None
         self._splitter = BlockSplitter()
         self._unheard_since: float | None = None
         """When trying to reach the server began; None while it is heard."""
+        self._refusal: StreamError | None = None
+        """The last one that may pass, since the server was heard."""
         self._attempts = 0
         self._tries = 0
         self._stopping = False
@@ -158,6 +162,7 @@ class Answer:
             except StreamError as error:
                 self._disconnect()
                 if self._may_pass(error):
+                    self._refusal = error
                     await self._pause(error)
                 else:
                     self._end(error)
@@ -215,8 +220,15 @@ class Answer:
         return f"{self._request.url}/api/chat/streams/{self.id}"
 
     async def _receive(self, response: aiohttp.ClientResponse) -> None:
-        async with asyncio.timeout(self._most_silence()):
-            data = await response.content.readany()
+        try:
+            async with asyncio.timeout(self._most_silence()):
+                data = await response.content.readany()
+        except TimeoutError:
+            if self._first and self._keepalive < MAX_KEEPALIVE_SECONDS:
+                # Resumed after `start`, which would have said it: the server may be alive, and have longer pauses.
+                self._keepalive *= 2
+                self._hear()
+            raise
         if not data:
             raise _Broken("the response ended before the stream")
         for block in self._splitter.feed(data):
@@ -250,6 +262,7 @@ class Answer:
 
     def _hear(self) -> None:
         self._unheard_since = None
+        self._refusal = None
         self._tries = 0
 
     def _most_silence(self) -> float:
@@ -266,7 +279,7 @@ class Answer:
         if self._stopping and self.id is None:
             self._end(_stopped_early())
         elif _now() - self._unheard_since >= self._request.give_up_after:
-            self._end(error if isinstance(error, StreamError) else self._lost(error))
+            self._end(self._refusal or self._lost(error))
         if self._over:
             return
         self._tell("reconnecting")

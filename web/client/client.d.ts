@@ -144,8 +144,15 @@ export interface Answer extends AsyncIterable<StreamEvent> {
   [Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, undefined>;
 }
 
+export interface ResumeOptions extends ReadOptions {
+  /** The number of the last event that is known already. */
+  after?: number | null;
+  /** What the `start` event said, which comes before `after`: how soon a silent connection is known to be dead. */
+  keepaliveSeconds?: number;
+}
+
 /** Start a generation and read it. `url` is the server's root, or any address of its API. */
 export function stream(url: string | URL, options: StreamOptions): Answer;
 
 /** Read a stream by its id: from its start, or what follows the event number `after`. */
-export function resume(url: string | URL, id: string, options?: ReadOptions & { after?: number | null }): Answer;
+export function resume(url: string | URL, id: string, options?: ResumeOptions): Answer;

@@ -7,6 +7,9 @@ const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 5000;
 const SMOOTH_MS = 400;
 const TICK_MS = 25;
+/** `keepalive_seconds` where nobody said, and where to stop guessing. */
+const KEEPALIVE = 15;
+const MAX_KEEPALIVE = 200;
 const page = globalThis.document;
 
 export class StreamError extends Error {
@@ -39,9 +42,11 @@ class Answer {
   /** What arrived, in order and without gaps: [event, when, characters of text up to its end]. */
   #log = [];
   #chars = 0;
-  #keepalive = 15;
+  #keepalive;
   /** Since when the server is not heard, null while it is. */
   #since = Date.now();
+  /** The last refusal that may pass, since then. */
+  #refusal;
   #heardAt;
   #attempt;
   #attempts = 0;
@@ -58,7 +63,9 @@ class Answer {
   #text;
 
   constructor(url, options, id = null, first = 0) {
-    const { key, headers, signal, smooth, fetch, onStatus, giveUpAfter = 60, idempotencyKey = randomKey(), ...body } = options;
+    const { key, headers, signal, smooth, fetch, onStatus, giveUpAfter = 60, idempotencyKey = randomKey(), keepaliveSeconds = KEEPALIVE, ...body } =
+      options;
+    check(keepaliveSeconds > 0, "keepaliveSeconds", "is not a number of seconds above 0");
     check(giveUpAfter > 0, "giveUpAfter", "is not a number of seconds above 0");
     check(/^[!-~]{8,128}$/.test(idempotencyKey), "idempotencyKey", "is not 8 to 128 visible ASCII characters");
     check(/^[!-~]*$/.test(key ?? ""), "key", "is not visible ASCII characters");
@@ -75,6 +82,7 @@ class Answer {
       this.#headers.set("Idempotency-Key", idempotencyKey);
     }
     this.id = id;
+    this.#keepalive = keepaliveSeconds;
     this.#first = first;
     this.#position = first - 1;
     if (signal?.aborted) this.#leave();
@@ -165,13 +173,17 @@ class Answer {
         error = caught;
       }
       if (this.#over) return;
-      if (error instanceof StreamError && !this.#mayPass(error)) return this.#end(error);
+      if (error instanceof StreamError) {
+        if (!this.#mayPass(error)) return this.#end(error);
+        this.#refusal = error;
+      }
       if (this.#stopping && !this.id) return this.#cancel();
       if (this.#since === null) {
         this.#since = Date.now();
+        this.#refusal = error?.status ? error : null;
         tries = 0;
       }
-      if (Date.now() - this.#since >= this.#options.patience) return this.#end(error?.status ? error : this.#lost(error));
+      if (Date.now() - this.#since >= this.#options.patience) return this.#end(this.#refusal ?? this.#lost(error));
       this.#say("reconnecting");
       const pause = Math.min(FIRST_PAUSE_MS * 2 ** tries++, MAX_PAUSE_MS) * Math.random();
       if (!this.#hurry) await this.#sleep(Math.max(pause, (error?.retryAfter ?? 0) * 1000));
@@ -182,12 +194,21 @@ class Answer {
   /** Read one response to its end. Throws a StreamError for a refusal or an ending, anything else for a broken connection. */
   async #connect() {
     const attempt = (this.#attempt = new AbortController());
+    let open = false;
     let timer;
+    const silent = () => {
+      // Resumed after `start`, which would have said it: the server may be alive, and have longer pauses.
+      if (open && this.#first && this.#keepalive < MAX_KEEPALIVE) {
+        this.#keepalive *= 2;
+        this.#since = null;
+      }
+      attempt.abort();
+    };
     const heard = () => {
       clearTimeout(timer);
       this.#heardAt = Date.now();
       const left = this.#since === null ? Infinity : this.#since + this.#options.patience - this.#heardAt;
-      timer = setTimeout(() => attempt.abort(), Math.min(SILENCE * this.#keepalive * 1000, Math.max(left, 0)));
+      timer = setTimeout(silent, Math.min(SILENCE * this.#keepalive * 1000, Math.max(left, 0)));
     };
     heard();
     try {
@@ -195,6 +216,7 @@ class Answer {
       const response = await this.#request(attempt.signal);
       if (response.status === 204) return this.#end();
       if (response.status !== 200 || !typeOf(response).startsWith("text/event-stream")) throw await refusalOf(response);
+      open = true;
       this.#say("open");
       const reader = response.body.getReader();
       const decoder = new TextDecoder();

@@ -1,0 +1,39 @@
+"""Fixtures: each runtime of the clients, and npm's packages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.client.runtimes import Runtime
+from tests.client.schedules import new_origin, running_runtime
+
+NODE_MODULES = Path(__file__).parent / "node_modules"
+
+
+@pytest.fixture
+def origin() -> str:
+    """The origin of the page in which Chromium runs the client."""
+    return new_origin()
+
+
+@pytest.fixture(params=["python", "node", "chromium"])
+async def runtime(
+    request: pytest.FixtureRequest, find_program: Callable[[str], str], origin: str
+) -> AsyncIterator[Runtime]:
+    name = request.param
+    async with running_runtime(name, None if name == "python" else find_program(name), origin) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def node_modules(request: pytest.FixtureRequest) -> Path:
+    """The folder of the packages that ``npm ci --prefix tests/client`` installs."""
+    if not NODE_MODULES.is_dir():
+        reason = "needs npm ci --ignore-scripts --prefix tests/client"
+        if request.config.getoption("--require-programs"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return NODE_MODULES

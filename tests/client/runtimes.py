@@ -1,0 +1,209 @@
+"""The places where a client runs: Python, Node and Chromium. Each performs a task and tells what its caller saw."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+from playwright.async_api import Browser, Page
+
+from streamserver.client import Answer, Client, StreamError, TextEvent
+
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "web/client/client.js"
+SOURCE = ROOT / "web/client/src/client.js"
+PROGRAMS = Path(__file__).parent / "programs"
+TASK_SECONDS = 120.0
+
+
+class Task(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a client is to do: at the event number ``at`` (in order of arrival) it acts once."""
+
+    url: str
+    prompt: str
+    grace: float = 30
+    give_up_after: float = 60
+    keepalive: float = 15
+    action: str = "read"
+    """``read`` to the end, ``stop``, or ``reload``: leave, and resume after the last event."""
+    at: int = 0
+
+
+class Seen(msgspec.Struct):
+    """What the client's caller saw. ``ending`` is ``end`` or an error's code, ``stopped`` what ``stop()`` returned."""
+
+    text: str = ""
+    types: list[str] = []
+    positions: list[int] = []
+    statuses: list[str] = []
+    ending: str | None = None
+    stopped: str | None = None
+    id: str | None = None
+
+
+class Runtime(Protocol):
+    """Performs tasks, several at a time."""
+
+    async def observe(self, task: Task) -> Seen: ...
+
+
+def _for_javascript(task: Task) -> dict[str, Any]:
+    options = {"grace": task.grace, "giveUpAfter": task.give_up_after}
+    return {**msgspec.structs.asdict(task), "options": options}
+
+
+class PythonRuntime:
+    """``streamserver.client`` in this process."""
+
+    async def observe(self, task: Task) -> Seen:
+        seen = Seen()
+        async with asyncio.timeout(TASK_SECONDS), Client(task.url, give_up_after=task.give_up_after) as client:
+            answer = client.stream(task.prompt, grace=task.grace, on_status=seen.statuses.append)
+            try:
+                if await self._read(answer, seen, task) and answer.id is not None:
+                    rest = client.resume(
+                        answer.id,
+                        after=answer.position,
+                        keepalive_seconds=task.keepalive,
+                        on_status=seen.statuses.append,
+                    )
+                    await self._read(rest, seen, Task(task.url, task.prompt))
+                seen.ending = "end"
+            except StreamError as error:
+                seen.ending = error.code
+            seen.id = answer.id
+        return seen
+
+    async def _read(self, answer: Answer, seen: Seen, task: Task) -> bool:
+        """Read, and act; True if the answer was left before its end."""
+        acted = task.action == "read"
+        stopping: asyncio.Task[Any] | None = None
+        async with answer:
+            try:
+                async for event in answer:
+                    seen.types.append(event.type)
+                    seen.positions.append(-1 if answer.position is None else answer.position)
+                    if isinstance(event, TextEvent):
+                        seen.text += event.text
+                    if acted or len(seen.types) <= task.at:
+                        continue
+                    acted = True
+                    if task.action == "reload":
+                        return event.type != "done"
+                    stopping = asyncio.get_running_loop().create_task(answer.stop())
+            finally:
+                if stopping is not None:
+                    ending = await stopping
+                    seen.stopped = ending.code if isinstance(ending, StreamError) else "done"
+        return False
+
+
+class NodeRuntime:
+    """A Node process that performs any number of tasks."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._waiting: dict[int, asyncio.Future[Seen]] = {}
+        self._numbers = itertools.count()
+
+    async def observe(self, task: Task) -> Seen:
+        number = next(self._numbers)
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"n": number, **_for_javascript(task)}).encode() + b"\n")
+        async with asyncio.timeout(TASK_SECONDS):
+            return await future
+
+    async def listen(self) -> None:
+        """Take results until the process ends."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            result = json.loads(line)
+            self._waiting.pop(result["n"]).set_result(msgspec.convert(result["seen"], Seen))
+        for future in self._waiting.values():
+            future.set_exception(AssertionError("node has ended"))
+
+
+@asynccontextmanager
+async def running_node(program: str, client: Path = SOURCE) -> AsyncIterator[NodeRuntime]:
+    """Run the JavaScript client at ``client`` in Node."""
+    process = await asyncio.create_subprocess_exec(
+        *(program, str(PROGRAMS / "runner.js"), str(client)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    runtime = NodeRuntime(process)
+    listening = asyncio.get_running_loop().create_task(runtime.listen())
+    try:
+        yield runtime
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await asyncio.gather(listening, return_exceptions=True)
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+class ChromiumRuntime:
+    """A page of another origin than the server's."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def observe(self, task: Task) -> Seen:
+        async with asyncio.timeout(TASK_SECONDS):
+            seen = await self.page.evaluate("(task) => window.observe(task)", _for_javascript(task))
+        return msgspec.convert(seen, Seen)
+
+
+PAGE = """<!doctype html><title>client</title><script type="module">
+import * as client from "./client.js";
+import { observe } from "./observe.js";
+window.client = client;
+window.observe = (task) => observe(client, task);
+</script>"""
+
+
+@asynccontextmanager
+async def running_site(port: int, client: Path = CLIENT) -> AsyncIterator[str]:
+    """Serve a page with the client on ``port`` of the loopback; its address."""
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text=PAGE, content_type="text/html")
+
+    async def script(request: web.Request) -> web.FileResponse:
+        path = client if request.path == "/client.js" else PROGRAMS / "observe.js"
+        return web.FileResponse(path, headers={"Content-Type": "text/javascript"})
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    app.router.add_get("/client.js", script)
+    app.router.add_get("/observe.js", script)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def running_page(browser: Browser, url: str) -> AsyncIterator[ChromiumRuntime]:
+    """Open the page at ``url``, with the client loaded."""
+    context = await browser.new_context()
+    try:
+        page = await context.new_page()
+        await page.goto(url)
+        await page.wait_for_function("window.observe !== undefined")
+        yield ChromiumRuntime(page)
+    finally:
+        await context.close()
