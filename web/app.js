@@ -8,7 +8,6 @@ import { Follower } from "./scroll.js";
 import { Reading } from "./stream.js";
 import { Turn } from "./turn.js";
 
-const GRACE_SECONDS = 10;
 const APPLE = /Mac|iP(hone|ad|od)/.test(navigator.platform);
 
 const find = (id) => document.getElementById(id);
@@ -40,25 +39,14 @@ async function send(question) {
   }
   const clickedAt = performance.now();
   try {
-    const { reading, first } = await begin(bodyFor(question));
-    read(reading, first, question, clickedAt);
+    const reading = new Reading((onStatus) => ask(bodyFor(question), onStatus));
+    setRunning(reading);
+    say("Sending.");
+    read(reading, await reading.begun(), question, clickedAt);
   } catch (error) {
     setRunning(null);
     prompt.value ||= question;
     if (error.code !== "cancelled") refused(error, () => send(prompt.value));
-  }
-}
-
-async function begin(body) {
-  const reading = new Reading((onStatus) => ask(body, onStatus));
-  setRunning(reading);
-  say("Sending.");
-  try {
-    return { reading, first: await reading.begun() };
-  } catch (error) {
-    // This server allows less grace, or none: a broken connection may then cost the answer.
-    if (error.field !== "grace") throw error;
-    return begin({ ...body, grace: undefined });
   }
 }
 
@@ -110,7 +98,6 @@ function bodyFor(question) {
     system: find("system").value || undefined,
     max_tokens: number("max_tokens"),
     temperature: number("temperature"),
-    grace: GRACE_SECONDS,
   };
 }
 

@@ -1,4 +1,4 @@
-"""Fixtures: each runtime of the clients, and npm's packages."""
+"""Fixtures: each runtime of the clients, and a project with npm's packages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.project import Project
 from tests.client.runtimes import Runtime
 from tests.client.schedules import new_origin, running_runtime
 
@@ -37,3 +38,13 @@ def node_modules(request: pytest.FixtureRequest) -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return NODE_MODULES
+
+
+@pytest.fixture
+async def project(tmp_path: Path, node_modules: Path, find_program: Callable[[str], str]) -> Project:
+    """A project that has installed the JavaScript client."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder, find_program("node"))
+    await project.install(node_modules)
+    return project

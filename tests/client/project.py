@@ -1,0 +1,83 @@
+"""A project that has installed the JavaScript client, as npm packs it, beside what the tests install."""
+
+from __future__ import annotations
+
+import asyncio
+import tarfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from tests.client.runtimes import ROOT
+
+PACKAGE = "llm-streamserver-client"
+RUN_SECONDS = 120.0
+COMPILER_OPTIONS = '{"compilerOptions":{"experimentalDecorators":true,"useDefineForClassFields":false}}'
+
+
+async def run(*command: str | Path, folder: Path) -> str:
+    """Run a command that must succeed; its standard output."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command), cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), RUN_SECONDS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, f"{out.decode()}{err.decode()}"
+    return out.decode()
+
+
+class Project:
+    """A folder with ``node_modules``."""
+
+    def __init__(self, folder: Path, node: str) -> None:
+        self.folder = folder
+        self.node = node
+
+    @property
+    def package(self) -> Path:
+        return self.folder / "node_modules" / PACKAGE
+
+    async def install(self, node_modules: Path | None) -> None:
+        """Pack and unpack the client; ``node_modules`` are further packages."""
+        npm = Path(self.node).resolve().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
+        source = ROOT / "web/client"
+        name = await run(self.node, npm, "pack", "--silent", "--pack-destination", self.folder, folder=source)
+        (self.folder / "node_modules").mkdir()
+        for path in node_modules.iterdir() if node_modules is not None else ():
+            (self.folder / "node_modules" / path.name).symlink_to(path)
+        with tarfile.open(self.folder / name.strip()) as archive:
+            archive.extractall(self.folder, filter="data")
+        (self.folder / "package").rename(self.package)
+        (self.folder / "package.json").write_text('{"type": "module", "private": true}')
+
+    async def bundle(self, entry: str) -> None:
+        """Bundle the file ``entry`` for browsers, as ``bundle.js``."""
+        esbuild = self.folder / "node_modules/esbuild/bin/esbuild"
+        options = ("--bundle", "--format=esm", "--jsx=automatic", "--outfile=bundle.js", "--log-level=error")
+        define = '--define:process.env.NODE_ENV="development"'
+        await run(self.node, esbuild, entry, *options, define, f"--tsconfig-raw={COMPILER_OPTIONS}", folder=self.folder)
+
+    def page(self, body: str) -> None:
+        """Write the page that loads the bundle."""
+        page = f'<!doctype html><title>page</title><link rel=icon href=data:,>{body}<script type="module" src="bundle.js"></script>'
+        (self.folder / "index.html").write_text(page)
+
+
+@asynccontextmanager
+async def running_folder(folder: Path, origin: str) -> AsyncIterator[None]:
+    """Serve the files of ``folder`` at ``origin``."""
+    app = web.Application()
+    app.router.add_static("/", folder)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", int(origin.rpartition(":")[2])).start()
+        yield
+    finally:
+        await runner.cleanup()
