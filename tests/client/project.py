@@ -65,7 +65,8 @@ class Project:
 
     def page(self, body: str) -> None:
         """Write the page that loads the bundle."""
-        page = f'<!doctype html><title>page</title><link rel=icon href=data:,>{body}<script type="module" src="bundle.js"></script>'
+        head = "<!doctype html><title>page</title><link rel=icon href=data:,>"
+        page = f'{head}{body}<script type="module" src="bundle.js"></script>'
         (self.folder / "index.html").write_text(page)
 
 

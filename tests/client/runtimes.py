@@ -119,7 +119,8 @@ class NodeRuntime:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"n": number, **_for_javascript(task)}).encode() + b"\n")
         async with asyncio.timeout(TASK_SECONDS):
-            return await future
+            seen: Seen = await future
+        return seen
 
     async def listen(self) -> None:
         """Take results until the process ends."""

@@ -56,7 +56,7 @@ def schedule_of(seed: int, number: int) -> Schedule:
     gaps = [dice.choice((0.0, 0.0, 0.01, 0.03)) for _ in range(count)]
     if dice.random() < 0.2:
         gaps[dice.randrange(count)] = 2.2 * KEEPALIVE_SECONDS  # long enough for pings
-    faults = []
+    faults: list[Fault] = []
     while dice.random() < 0.6 and len(faults) < 8:
         kind = dice.choice(KINDS)
         faults.append(Fault(kind, dice.randint(0, 500) if kind == "cut_request" else dice.randint(0, 2500)))

@@ -25,7 +25,8 @@ TEXT = (ROOT / "docs/client.md").read_text("utf-8")
 
 def example(language: str, number: int = 0) -> str:
     """Return an example of the page by its language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[number]
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    return found[number]
 
 
 def test_every_example_is_executed_or_like_one_that_is() -> None:
