@@ -110,22 +110,6 @@ async def test_kept_connection_is_closed_when_bytes_arrive_that_no_request_asked
     assert upstream.accepted == 2
 
 
-async def test_new_connection_is_closed_when_bytes_arrive_before_the_request_is_sent(
-    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
-) -> None:
-    async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(FOREIGN)
-        await reader.read()
-
-    upstream = await start_upstream(behind(b""))
-    upstream.raw = raw
-    server = await start_server(openai_at(upstream))
-    events = await ask(http, server)
-    assert (text_of(events), events[-1].json()["code"]) == ("", "upstream_error")
-    record = await server.record()
-    assert (record["attempts"], record["upstream_reason"]) == (1, "unasked_answer")
-
-
 async def test_switched_protocols_are_no_answer_and_their_connection_is_not_kept(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
+from aiohttp.connector import Connection
 
 from providers import _aiohttp
 from providers.errors import ProviderError, UpstreamDisconnected, UpstreamError
@@ -121,6 +123,32 @@ async def test_connection_serves_many_requests(transport: AiohttpTransport, star
         while await response.read():
             pass
         response.finish()
+    assert upstream.accepted == 1
+
+
+@PRIVATE_ONLY
+async def test_connection_is_closed_when_bytes_arrive_before_the_request_is_sent(
+    transport: AiohttpTransport, start_upstream: StartUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = aiohttp.ClientRequest.send
+
+    async def send_late(request: aiohttp.ClientRequest, conn: Connection) -> aiohttp.ClientResponse:
+        assert conn.protocol is not None
+        async with asyncio.timeout(10):
+            while conn.protocol.is_connected():
+                await asyncio.sleep(0)
+        return await send(request, conn)
+
+    async def speak_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((HEAD + "Content-Length: 2\r\n\r\n{}").encode())
+        await reader.read()
+
+    monkeypatch.setattr(aiohttp.ClientRequest, "send", send_late)
+    upstream = await start_upstream(_keeping(""))
+    upstream.raw = speak_first
+    with pytest.raises(UpstreamError) as failure:
+        await _ask(transport, upstream)
+    assert failure.value.detail.reason == "unasked_answer" and not failure.value.sent
     assert upstream.accepted == 1
 
 
