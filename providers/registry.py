@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint, distributions
 from types import MappingProxyType
 from typing import Any
 
@@ -81,7 +81,7 @@ def load_registry(plugins: Iterable[EntryPoint] | None = None) -> Registry:
     """Return the built-in kinds and those of the installed plug-ins, or of ``plugins`` instead."""
     kinds: dict[str, Callable[[], Kind]] = {name: _built_in(name) for name in _BUILT_IN}
     broken: dict[str, str] = {}
-    for plugin in entry_points(group=GROUP) if plugins is None else plugins:
+    for plugin in _installed() if plugins is None else plugins:
         try:
             kind = plugin.load()
             if not isinstance(kind, Kind):
@@ -93,6 +93,22 @@ def load_registry(plugins: Iterable[EntryPoint] | None = None) -> Registry:
         else:
             kinds[plugin.name] = lambda kind=kind: kind  # type: ignore[misc]
     return Registry(kinds, broken)
+
+
+def _installed() -> Iterator[EntryPoint]:
+    """Yield the entry points of the plug-ins that are installed.
+
+    :func:`importlib.metadata.entry_points` takes three times as long: it looks up the name of every package first, to
+    leave out those that another one earlier in the path hides. Here that is done for plug-ins only.
+    """
+    seen = set()
+    for package in distributions():
+        if GROUP not in (package.read_text("entry_points.txt") or ""):
+            continue
+        name = package.metadata["Name"]
+        if name not in seen:
+            seen.add(name)
+            yield from package.entry_points.select(group=GROUP)
 
 
 def _built_in(name: str) -> Callable[[], Kind]:

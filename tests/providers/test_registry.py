@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,22 @@ def test_broken_plug_in_is_named_and_the_rest_works(name: str, value: str, said:
     if name == "mine":
         with pytest.raises(UnknownKind, match="cannot be loaded"):
             registry.kind("mine")
+
+
+def test_registry_takes_the_first_of_two_installations_of_a_plug_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, value in (("first", f"{__name__}:KIND"), ("second", "no.such.module:KIND")):
+        info = tmp_path / folder / "mine-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[other]\nx = y:z\n[{GROUP}]\nmine = {value}\n")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    monkeypatch.syspath_prepend(tmp_path / "first")
+    registry = load_registry()
+    assert registry.kind("mine") is KIND
+    assert registry.broken == {}
+    assert "x" not in registry.names
 
 
 def test_registry_is_immutable() -> None:
