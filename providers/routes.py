@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
 from yarl import URL
 
@@ -23,7 +24,6 @@ class Routes:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._proxies = Proxies(environ)
         self._certificates = environ.get(CERTIFICATES_VARIABLE) or None
-        self._read_certificates = lru_cache(read_certificates)  # a bundle takes 20 ms
 
     def for_provider(self, name: str, options: Options) -> ProviderRoute:
         """Return the way to ``[providers.NAME]``. Raises :class:`~providers.validation.Invalid` as its parts do."""
@@ -32,9 +32,9 @@ class Routes:
         if isinstance(options, ApiOptions) and options.proxy is not None:
             proxies = read_own_proxy(options.proxy, f"providers.{name}.proxy")
         if isinstance(options, ApiOptions) and options.ca_file is not None:
-            tls = self._read_certificates(options.ca_file, f"providers.{name}.ca_file")
+            tls = read_certificates(options.ca_file, f"providers.{name}.ca_file")
         elif self._certificates is not None:
-            tls = self._read_certificates(self._certificates, CERTIFICATES_VARIABLE)
+            tls = read_certificates(self._certificates, CERTIFICATES_VARIABLE)
         return ProviderRoute(proxies, tls)
 
 
@@ -104,12 +104,22 @@ def read_certificates(path: str, name: str) -> ssl.SSLContext:
     Raises :class:`~providers.validation.Invalid`, which calls the file ``name``.
     """
     try:
-        context = ssl.create_default_context(cafile=path)
+        found = Path(path).stat()
+        return _context(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
     except ssl.SSLError:
         raise Invalid(name, "holds no certificate in PEM format", path) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         raise Invalid(name, f"cannot be read: {reason}", path) from None
+
+
+@lru_cache(maxsize=8)
+def _context(path: str, state: tuple[int, ...]) -> ssl.SSLContext:
+    """Return the context for the file in that ``state``, which tells a new file from the old one.
+
+    A bundle takes 20 ms, and a start asks for it several times.
+    """
+    context = ssl.create_default_context(cafile=path)
     context.set_alpn_protocols(("http/1.1",))
     return context
 
