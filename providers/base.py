@@ -99,7 +99,7 @@ class Refusal(Text, frozen=True, gc=False):
     """Text that the model says instead of an answer. Clients that know no refusals read it as text."""
 
     continued: bool = False
-    """It begins with the LF of a CRLF whose CR ended the text before it."""
+    """It begins with the LF of a CRLF; its CR ended the text before it."""
 
 
 class Reasoning(msgspec.Struct, frozen=True, gc=False):
@@ -143,8 +143,8 @@ class Opaque(msgspec.Struct, frozen=True):
 class BlockEnd(msgspec.Struct, frozen=True):
     """The content block of the preceding pieces is complete; the next piece begins another.
 
-    Yielded by providers whose API has blocks. ``index`` is that of the tool call, for ``tool_call``. A ``reasoning``
-    block may have had no piece at all, only its ``opaque`` part.
+    Yielded by providers of APIs that have blocks. ``index`` is that of the tool call, for ``tool_call``. A
+    ``reasoning`` block may have had no piece at all, only its ``opaque`` part.
     """
 
     kind: Literal["text", "reasoning", "tool_call", "refusal"]

@@ -48,7 +48,7 @@ def unseal(text: str) -> Opaque | None:
 def readable_by(part: Opaque | None, protocol: ApiProtocol, model: str) -> bool:
     """Whether ``part`` may go back to ``model`` at a provider that speaks ``protocol``.
 
-    A snapshot of a model is that model. A part whose model is not known may go to any.
+    A snapshot of a model is that model. A part of an unknown model may go to any.
     """
     if part is None or part.protocol != protocol:
         return False

@@ -57,7 +57,7 @@ def create_app(
     carries their requests, ``clock`` is time, ``store`` is what nodes share, ``limiter`` counts what users
     have, ``environ`` holds the keys, ``on_end`` is told of each stream's end.
 
-    Whoever runs the application must pass ``handler_cancellation=True`` and ``access_log=None`` (to ``web.run_app``
+    The runner of the application must get ``handler_cancellation=True`` and ``access_log=None`` (to ``web.run_app``
     or ``web.AppRunner``), or use :class:`streamserver.runner.AppRunner`: otherwise aiohttp does not say that a
     reader has gone, and logs URLs, which hold prompts. ``transport``, ``store`` and ``limiter`` are closed with
     the application.
@@ -126,7 +126,7 @@ def catalog_for(
 
 
 def notify_all(*observers: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
-    """Tells each of them of a stream's end; one that fails keeps nobody from hearing of it."""
+    """Return a function that tells each observer of a stream's end. One that fails does not affect the others."""
 
     def notify(outcome: Outcome) -> None:
         for observer in observers:

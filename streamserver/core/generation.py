@@ -56,7 +56,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: float
     wire: str = "native"
     stop_ms: float | None
-    """From the decision to stop it (its last reader gone, somebody's word) to its provider's connection closed; None
+    """From the decision to stop it (its last reader gone, or a stop request) to its provider's connection closed; None
     if it was not stopped, or is ``stuck``."""
     pieces: int
     log_bytes: int
@@ -143,7 +143,7 @@ class Generation:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 terminal = self.stopped()
-            else:  # nobody cancelled this task: the provider let one of its own out
+            else:  # this task was not cancelled: a cancellation inside the provider escaped
                 self._crash = error
                 terminal = self._failed("internal")
         except LogFull:
@@ -193,7 +193,7 @@ class Generation:
     def _piece(self, piece: Delta) -> None:
         if self._first_token is None:
             self._first_token = self._clock.time()
-            self._silent = False  # once is enough: after a first token nobody is asked again
+            self._silent = False  # once is enough: after a first token no provider is asked again
         if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
             piece = self._continued(piece)
         self._log.append(piece)
@@ -227,7 +227,7 @@ class Generation:
 
     def _attempt_failed(self, error: ProviderError) -> None:
         if not self._asking:
-            return  # a deadline that passed while nobody was asked
+            return  # a deadline that passed between two tries
         self._asking = False
         self._tries[-1] = Try(self._tries[-1].provider, error.code)
         self._sent = self._sent or error.sent

@@ -14,7 +14,7 @@ LIMITS: tuple[LimitName, ...] = get_args(LimitName)
 """Every limit that can be reached, by the name that refusals and metrics give it."""
 
 RETRY_SECONDS = 1.0
-"""When to try again after a refusal whose cause may soon have passed."""
+"""When to try again after a refusal that may soon not apply."""
 
 
 class ReachedLimit(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ CODES = frozenset(
 
 
 def invalid(field: str, detail: str) -> Refusal:
-    """Return the refusal of a request whose ``field`` is wrong."""
+    """Return the refusal of a request with a wrong ``field``."""
     return Refusal("invalid_request", detail, field=field)
 
 

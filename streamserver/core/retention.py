@@ -61,7 +61,7 @@ class Retention(Generic[T]):
             self._on_forget(stream_id)
 
     def close(self) -> None:
-        """Drop everything, and tell nobody: a shared store keeps its own."""
+        """Drop everything without telling the store: a shared one keeps its own."""
         for timer in self._expiries.values():
             timer.cancel()
         self._expiries.clear()

@@ -56,8 +56,8 @@ class StreamOwner(Protocol):
 class Stream:
     """A generation, its log and its readers. Owns the generation's task, the count of its readers and its timers.
 
-    While a stream has no reader its abandonment timer runs, which cancels the generation. A cancelled generation
-    whose provider does not close its connection in :data:`PROVIDER_CLOSE_SECONDS` is ended without it.
+    While a stream has no reader its abandonment timer runs, which cancels the generation. If the provider of a
+    cancelled generation does not close its connection in :data:`PROVIDER_CLOSE_SECONDS`, the stream is ended without it.
     """
 
     def __init__(self, log: Log, grace_seconds: float, owner: StreamOwner, *, is_detached: bool = False) -> None:
@@ -146,7 +146,7 @@ class Stream:
         self.cancel("producer_lost")
 
     def cancel(self, code: str, *, abandoned: bool = False) -> None:
-        """Cancel the generation, whose terminal record will have ``code``. Does nothing if it is ending."""
+        """Cancel the generation; its terminal record will have ``code``. Does nothing if it is ending."""
         if self.generation is None or self.stopping or self.log.proposed is not None:
             return
         self._cancel_abandonment_timer()
@@ -192,7 +192,7 @@ class Stream:
             self._abandonment_timer = None
 
     def _end_at_deadline(self) -> None:
-        """End a stream whose provider has not closed its connection in time: its readers do not wait for it."""
+        """End the stream without its provider, which has not closed its connection in time."""
         if self.task is None or self.task.done():
             self._end_without_provider()
             return

@@ -45,7 +45,7 @@ class Supervisor:
         self._running: dict[str, Stream] = {}
         self._retained: Retention[Stream] = Retention(clock, store.forget, on_retained)
         self._stuck: set[asyncio.Task[None]] = set()
-        """Tasks of streams that have ended, whose providers have not closed their connections."""
+        """Tasks of ended streams with providers that have not closed their connections."""
         self._readers = 0
         self._idle = asyncio.Event()
         """Set while no stream is running, and none that has ended is being read."""
@@ -110,7 +110,7 @@ class Supervisor:
         return stream
 
     def discard(self, stream: Stream) -> None:
-        """Remove a stream that was never launched and whose id is known to no client."""
+        """Remove a stream that was never launched; no client knows its id."""
         if stream.generation is None:  # it has ended meanwhile, as all do at a shutdown
             self._retained.forget(stream.id)
             return

@@ -1,4 +1,4 @@
-"""Who is at the other end: the address of the client, also behind proxies."""
+"""The address of the client, also behind proxies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_HOPS = 32
-"""More proxies than this in a row are nobody's."""
+"""The most proxies in a row that are believed."""
 
 _FOR = re.compile(r'(?:^|;)\s*for=(?:"([^"\\]*)"|([^;,"\s]*))\s*(?=;|$)', re.IGNORECASE)
 _UNKNOWN = "unknown"

@@ -20,7 +20,7 @@ def check_conversation(
     prompt_field: str | None = None,
     conversation_field: str = "messages",
 ) -> None:
-    """Refuse a conversation whose newest user turn is longer than ``limits.max_prompt_chars``, or whose texts together
+    """Refuse a conversation if its newest user turn is longer than ``limits.max_prompt_chars``, or its texts together
     (system, earlier turns, tools, tool results) are longer than ``limits.max_conversation_chars``.
 
     ``prompt_field`` is what the caller calls the newest user turn, where that is not an entry of

@@ -19,7 +19,7 @@ def warn_if_misconfigured(request: web.Request) -> None:
 
     Without ``handler_cancellation`` a reader that leaves is noticed at the next write to it, and until then its
     generation is paid for. With aiohttp's own access log, URLs are logged, which hold prompts and streams' ids.
-    Our own runner does it right; whoever mounts the application in another has to.
+    Our own runner sets both; an application that mounts this one has to.
     """
     warned = request.config_dict[_WARNED]
     if warned:

@@ -113,7 +113,7 @@ class Router:
         return found or (self.api_at(self.relative_path(request)), None)
 
     def api_at(self, path: str) -> Api:
-        """Return the API under whose prefix ``path`` is."""
+        """Return the API with the longest prefix of ``path``."""
         for prefix, api in self._prefixes:
             if path == prefix or path.startswith(f"{prefix}/"):
                 return api

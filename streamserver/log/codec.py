@@ -27,7 +27,7 @@ KINDS: dict[str, type[Record]] = {
 
 _TAGS = {kind: tag for tag, kind in KINDS.items()}
 _FLAT = frozenset({Text, ContinuedText, Refusal, Reasoning, ToolCall})
-"""Kinds whose fields are plain values."""
+"""Kinds with plain values as fields."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
 

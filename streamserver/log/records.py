@@ -45,7 +45,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class ContinuedText(Text, frozen=True, gc=False):
-    """Text that begins with the LF of a CRLF whose CR ended the text before it.
+    """Text that begins with the LF of a CRLF; its CR ended the text before it.
 
     Where the provider cut its answer is chance; without this mark a format that reads CRLF as
     one line end would have to look at the record before.
@@ -83,7 +83,7 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})
-"""Codes of ends that somebody else wrote, who cannot know how far the producer had come: such an end
+"""Codes of endings that another node wrote, which cannot know how far the producer had come: such an ending
 has no number on the wire."""
 
 Terminal: TypeAlias = Done | Failed

@@ -1,4 +1,4 @@
-"""Server-Sent Events whose data is one JSON object, as the wires other than the native one have them."""
+"""Server-Sent Events with one JSON object as their data, as on every wire but the native one."""
 
 from __future__ import annotations
 

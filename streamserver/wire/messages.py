@@ -130,7 +130,7 @@ class MessagesEncoder:
 
 
 class _Call:
-    """A tool call whose pieces are translated."""
+    """A tool call that is being translated."""
 
     def __init__(self, piece: ToolCall, fallback_id: str) -> None:
         self.id = piece.id or fallback_id

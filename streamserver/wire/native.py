@@ -58,7 +58,7 @@ class ErrorEvent(msgspec.Struct, frozen=True):
 
 
 class NativeEncoder:
-    """The encoder of streams that came on the native wire, whose records are its events: it needs no state.
+    """The encoder of streams that came on the native wire: their records are its events, and it needs no state.
 
     The id of an event is ``{stream_id}:{offset}``; text is sent as it is, everything else as JSON.
     """
@@ -88,7 +88,7 @@ class NativeEncoder:
 
 
 class NativeFoldEncoder:
-    """The encoder of streams that came on another wire, whose logs also hold records which are no native events.
+    """The encoder of streams that came on another wire: their logs also hold records that are no native events.
 
     Events are numbered as they are folded from the start of the log, so that the ids are the same on every replay.
     """

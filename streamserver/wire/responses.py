@@ -96,7 +96,7 @@ class ResponsesEncoder:
                 return self.encode_failure(record)
 
     def _queue(self) -> bytes:
-        """Return the first events of a background Response, whose client needs its id at once."""
+        """Return the first events of a background Response: its client needs the id at once."""
         if not self._background:
             return b""
         queued = {"response": self.response()}
@@ -163,7 +163,7 @@ class ResponsesWire:
 
 
 class BackgroundResponsesWire(ResponsesWire):
-    """Responses whose client gets the id before the provider is asked, and a failure in the Response itself."""
+    """Background Responses: the client gets the id before the provider is asked, and failures in the Response itself."""
 
     commit: Literal["at_once", "first_piece"] = "at_once"
 

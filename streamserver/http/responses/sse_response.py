@@ -52,7 +52,7 @@ class StreamResponse(EventSourceResponse):
         if transport is None:
             raise ConnectionResetError("the reader has gone")
         if not transport.is_reading():
-            raise ConnectionResetError("so much was sent behind the request that nobody would see the reader leave")
+            raise ConnectionResetError("too much was sent behind the request: a disconnect would not be seen")
         writer = await super().prepare(request)
         if writer is None:
             return None  # aiohttp prepares each response that a handler returns; this one has been ended already

@@ -21,7 +21,7 @@ async def follow(
     """Write every record from ``offset`` on to ``response``, as it comes, until the terminal one.
 
     What is there goes out in one write; when nothing is, it waits for the next record, and after
-    each ``keepalive`` seconds of that writes the encoder's keepalive. A reader whose offset is
+    each ``keepalive`` seconds of that writes the encoder's keepalive. A reader with an offset
     past the end of a log that has ended gets its terminal record; one that has had it gets nothing more.
     """
     with _Tail(log, offset, response, encoder, clock, keepalive) as tail:
@@ -131,7 +131,7 @@ class _Tail:
             if offset == len(log) and has_stable_offset(log.terminal):
                 self._response.complete = True  # it came with the terminal event, before the log had that here
                 return b""
-            offset = len(log) - 1  # who is past the end gets that
+            offset = len(log) - 1  # a reader past the end gets the terminal record
             records = log.take(offset, 1)
         data, count = self._encoder.encode(offset, records)
         self._offset = offset + count

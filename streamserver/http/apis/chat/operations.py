@@ -27,5 +27,5 @@ def get_model(components: Components) -> Json:
 
 
 def vendor_errors() -> Json:
-    """Return the responses of errors, whose bodies have the vendor's own form."""
+    """Return the responses of errors, with bodies in the vendor's own form."""
     return {"default": {"description": "An error in the vendor's form.", **content("application/json", OBJECT)}}
