@@ -57,7 +57,7 @@ class Stream:
     """A generation, its log and its readers. Owns the generation's task, the count of its readers and its timers.
 
     While a stream has no reader its abandonment timer runs, which cancels the generation. If the provider of a
-    cancelled generation does not close its connection in :data:`PROVIDER_CLOSE_SECONDS`, the stream is ended without it.
+    cancelled generation does not close its connection in :data:`PROVIDER_CLOSE_SECONDS`, it is ended without it.
     """
 
     def __init__(self, log: Log, grace_seconds: float, owner: StreamOwner, *, is_detached: bool = False) -> None:

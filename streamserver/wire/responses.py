@@ -163,7 +163,7 @@ class ResponsesWire:
 
 
 class BackgroundResponsesWire(ResponsesWire):
-    """Background Responses: the client gets the id before the provider is asked, and failures in the Response itself."""
+    """Background Responses: the client gets the id before the provider is asked, and failures as a Response."""
 
     commit: Literal["at_once", "first_piece"] = "at_once"
 
