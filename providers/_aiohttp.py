@@ -3,7 +3,7 @@
 Connections are kept for the next request only if they can be watched while they are idle (:class:`Connection`);
 bodies are read past aiohttp's own reader only if it can be replaced (:class:`Body`). A version of aiohttp without
 those parts serves every request over a connection of its own, and reads bodies in the documented way: slower, and as
-correct. ``tests/test_privates.py`` says which of the two a version is.
+correct. ``tests/providers/test_aiohttp.py`` fails for such a version.
 """
 
 from __future__ import annotations
@@ -16,18 +16,9 @@ from typing import Any
 
 import aiohttp
 from aiohttp import StreamReader
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection as PooledConnection
 from aiohttp.streams import EmptyStreamReader
-from aiohttp.tracing import Trace
-
-KEEP_SECONDS = 30.0
-"""How long an idle connection is kept."""
-
-DNS_SECONDS = 30
-"""How long the addresses of a name are remembered."""
 
 RACE_SECONDS = 1.0
 """A kept connection that ends within this time of the request, without a byte of an answer, was being closed as the
@@ -57,10 +48,6 @@ READ = (
 
 _PROBE = b"HTTP/1.1 204 \r\n\r\n"
 """A whole answer, which a parser understands only if it has nothing left of another."""
-
-
-class UnaskedAnswer(aiohttp.ClientError):
-    """The server spoke before it was asked."""
 
 
 class Connection(ResponseHandler):
@@ -190,89 +177,13 @@ class _FirstByte:
         """The connection has ended without an answer."""
 
 
-class Request(aiohttp.ClientRequest):
-    """A request that tells its :class:`Connection` when it is sent."""
-
-    connection: Connection | None = None
-    """The last that it was given."""
-    needs_new_connection = False
-
-    async def send(self, conn: PooledConnection) -> aiohttp.ClientResponse:
-        if isinstance(conn.protocol, Connection):
-            conn.protocol.hold()
-        return await super().send(conn)
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: PooledConnection, content_length: int | None = None
-    ) -> None:
-        # Before Python 3.12 this is a task of its own, so that something may arrive between `send` and this.
-        if isinstance(conn.protocol, Connection):
-            conn.protocol.listen()
-        await super().write_bytes(writer, conn, content_length)
-
-
-class Connector(aiohttp.TCPConnector):
-    """A pool that gives out no connection on which anything arrived while it was idle."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        loop = asyncio.get_running_loop()
-        self.can_watch = hasattr(self, "_factory") and _has(ResponseHandler(loop), WATCHED)
-        self._factory = functools.partial(Connection, loop=loop)  # type: ignore[assignment]
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> PooledConnection:
-        assert isinstance(req, Request)
-        while True:
-            pooled = await super().connect(req, traces, timeout)
-            connection = pooled.protocol
-            assert isinstance(connection, Connection)
-            if not connection.used or (connection.is_usable() and not req.needs_new_connection):
-                break
-            pooled.close()
-        if connection.should_close:
-            pooled.close()
-            raise UnaskedAnswer
-        pooled.add_callback(connection.rest)
-        req.connection = connection
-        return pooled
-
-
-async def _send_again_if_unprocessed(
-    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Send ``request``, and once more over a new connection if a kept one turns out to be dead.
-
-    aiohttp does so for idempotent methods only, whatever the connection was before
-    (https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client.py, ``retry_persistent_connection``).
-    The other kept connections to the same server are closed: they are as old, and would each cost a try.
-    """
-    assert isinstance(request, Request)
-    try:
-        return await send(request)
-    except (aiohttp.ServerDisconnectedError, OSError):
-        connection = request.connection
-        if connection is None:
-            raise
-        if connection.spoke_unasked and not connection.reused:
-            raise UnaskedAnswer from None
-        if not connection.is_unprocessed():
-            raise
-    request.needs_new_connection = True
-    return await send(request)
-
-
-def open_session(**options: Any) -> aiohttp.ClientSession:
-    """Open a session without a limit of connections; ``options`` are those of :class:`aiohttp.ClientSession`."""
-    # The server's max_streams is the limit; a smaller one here would make streams wait for each other unseen.
-    connector = Connector(limit=0, ttl_dns_cache=DNS_SECONDS, keepalive_timeout=KEEP_SECONDS)
-    if connector.can_watch:
-        return aiohttp.ClientSession(
-            connector=connector, request_class=Request, middlewares=(_send_again_if_unprocessed,), **options
-        )
-    plain = aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_SECONDS, force_close=True)
-    return aiohttp.ClientSession(connector=plain, **options)
+def watch_connections(connector: aiohttp.TCPConnector) -> bool:
+    """Have ``connector`` make each :class:`Connection` that it opens. Return False if this aiohttp cannot."""
+    loop = asyncio.get_running_loop()
+    if not hasattr(connector, "_factory") or not _has(ResponseHandler(loop), WATCHED):
+        return False
+    connector._factory = functools.partial(Connection, loop=loop)  # type: ignore[assignment]
+    return True
 
 
 class Body(StreamReader):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
-from providers._aiohttp import UnaskedAnswer
+from providers.connection_pool import UnaskedAnswer
 from providers.errors import (
     ProviderError,
     UpstreamDetail,

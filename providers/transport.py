@@ -14,8 +14,9 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from providers._aiohttp import Body, open_session
+from providers._aiohttp import Body
 from providers.connection_errors import PROXY_AUTHENTICATION, refused_by_proxy, translate
+from providers.connection_pool import open_session
 from providers.errors import UpstreamUnavailable
 from providers.http_response import AiohttpResponse, BodyResponse
 

@@ -14,7 +14,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from providers import _aiohttp
-from providers._aiohttp import PIECE_OVERHEAD_BYTES, READ, TAKE_BYTES, WATCHED, Body, Connection, Connector, Request
+from providers._aiohttp import PIECE_OVERHEAD_BYTES, READ, TAKE_BYTES, WATCHED, Body, Connection, watch_connections
+from providers.connection_pool import Connector, Request, open_session
 
 LIMIT_BYTES = 1000
 """aiohttp pauses at twice that."""
@@ -132,8 +133,8 @@ async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
     assert not [name for name in WATCHED if not hasattr(handler, name)]
     assert _private_attributes(Connection) - _own(Connection) == {*WATCHED}
     assert {name for name in _own(Connection) if hasattr(handler, name)} == {"should_close"}, "a name has two meanings"
-    connector = Connector()
-    assert connector.can_watch
+    connector = aiohttp.TCPConnector()
+    assert watch_connections(connector)
     await connector.close()
 
 
@@ -164,7 +165,7 @@ async def test_reader_that_cannot_become_a_body_is_left_as_it_is(monkeypatch: py
 
 async def test_connections_are_not_kept_when_they_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_aiohttp, "WATCHED", (*WATCHED, "_gone"))
-    async with _aiohttp.open_session() as session:
+    async with open_session() as session:
         assert session.connector is not None and session.connector.force_close
 
 
