@@ -29,7 +29,7 @@ class OpenResponse(msgspec.Struct, frozen=True):
 class RequestContext:
     """One request on its way through the edge. Each middleware sets what it is responsible for."""
 
-    __slots__ = ("api", "caller", "deadline", "http", "open_response", "request_id", "route", "services")
+    __slots__ = ("api", "began", "caller", "deadline", "http", "open_response", "request_id", "route", "services")
 
     caller: Caller
     """Set by the authentication middleware."""
@@ -40,6 +40,7 @@ class RequestContext:
         self.http = http
         self.services = services
         self.request_id = request_id
+        self.began = services.clock.time()
         self.api: Api
         self.route: Route | None
         self.api, self.route = services.router.match(http)

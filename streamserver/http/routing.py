@@ -70,8 +70,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Callable[[Refusal, str], Answer]
     api_key: Callable[[web.Request], str | None]
     guarded: bool = True
-    request_id_header: str | None = None
-    """A header that holds the request id besides ``X-Request-ID``."""
+    response_headers: Callable[[RequestContext], Mapping[str, str]] | None = None
+    """Returns further headers of every answer, streams included, when they are about to be sent."""
     schemas: tuple[type, ...] = ()
     """The models of its OpenAPI description."""
     bind_schemas: Callable[[dict[str, Any], Settings, bool], None] | None = None

@@ -100,3 +100,9 @@ def bearer_or_api_key(request: web.Request) -> str | None:
 def api_key_or_bearer(request: web.Request) -> str | None:
     """Return the key of a caller of Anthropic's wire: ``x-api-key`` wins over ``Authorization``."""
     return request.headers.get("X-API-Key", "").strip() or bearer_or_api_key(request)
+
+
+def processing_time(context: RequestContext) -> dict[str, str]:
+    """Return the header in which OpenAI tells the time until the headers of an answer."""
+    milliseconds = (context.services.clock.time() - context.began) * 1000
+    return {"openai-processing-ms": str(round(milliseconds))}

@@ -30,5 +30,5 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
     context = request.get(CONTEXT)
     if context is not None:
         response.headers["X-Request-ID"] = context.request_id
-        if context.api.request_id_header is not None:
-            response.headers[context.api.request_id_header] = context.request_id
+        if context.api.response_headers is not None:
+            response.headers.update(context.api.response_headers(context))

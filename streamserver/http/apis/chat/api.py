@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamserver.http.apis.chat import handlers, models, operations
-from streamserver.http.apis.wires import bearer_or_api_key
+from streamserver.http.apis.wires import bearer_or_api_key, processing_time
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.chat import CHAT_WIRE
 
@@ -13,6 +13,7 @@ CHAT = Api(
     refusal=CHAT_WIRE.refusal,
     api_key=bearer_or_api_key,
     schemas=operations.SCHEMAS,
+    response_headers=processing_time,
     routes=(
         Route(
             method="POST",

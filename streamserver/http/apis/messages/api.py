@@ -13,7 +13,7 @@ MESSAGES = Api(
     refusal=MESSAGES_WIRE.refusal,
     api_key=api_key_or_bearer,
     schemas=operations.SCHEMAS,
-    request_id_header="request-id",
+    response_headers=lambda context: {"request-id": context.request_id},
     routes=(
         Route(
             method="POST",

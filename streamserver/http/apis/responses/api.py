@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamserver.http.apis.responses import handlers, operations
-from streamserver.http.apis.wires import bearer_or_api_key
+from streamserver.http.apis.wires import bearer_or_api_key, processing_time
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.responses import RESPONSES_WIRE
 
@@ -13,6 +13,7 @@ RESPONSES = Api(
     refusal=RESPONSES_WIRE.refusal,
     api_key=bearer_or_api_key,
     schemas=operations.SCHEMAS,
+    response_headers=processing_time,
     routes=(
         Route(
             method="POST",
