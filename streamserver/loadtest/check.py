@@ -142,8 +142,8 @@ class NativeCheck:
         return True
 
 
-class OpenAICheck:
-    """OpenAI's API: no ids, so nothing can be said of lost tokens but where the text is known."""
+class WireCheck:
+    """A wire without positions: lost tokens show only where the whole text, ``expected``, is known."""
 
     def __init__(self, expected: str | None = None) -> None:
         self.tokens = 0
@@ -152,46 +152,97 @@ class OpenAICheck:
         self.broken: list[str] = []
         self.ending: str | None = None
         self._blocks = _Blocks()
-        self._finished = False
         self._expected = expected
         self._text: list[str] = []
 
     def feed(self, data: bytes) -> int:
         before = self.tokens
         for _, _, payload in self._blocks.feed(data):
-            if payload:
+            if payload and self.ending is not None:
+                self.broken.append("an event after the ending")
+            elif payload:
                 self._payload(payload)
         return self.tokens - before
 
     def end(self) -> None:
-        if self.ending is None and self._finished:
-            self.ending = "done"
         if self.ending is None:
-            self.broken.append("truncated: no finish reason and no error")
+            self.broken.append("truncated: no ending and no error")
         elif self.ending == "done" and self._expected is not None and "".join(self._text) != self._expected:
             self.broken.append("the text is not the one that was sent")
 
+    def _token(self, text: str) -> None:
+        self.tokens += 1
+        if self._expected is not None:
+            self._text.append(text)
+
+    def _fail(self, error: Any) -> None:
+        self.ending = str(error.get("code") or error.get("type")) if isinstance(error, dict) else "error"
+
     def _payload(self, payload: str) -> None:
-        if self.ending is not None:
-            self.broken.append("a chunk after the ending")
-        elif payload == "[DONE]":
+        raise NotImplementedError
+
+
+class ChatCheck(WireCheck):
+    """OpenAI's chat completions: a finish reason, then ``[DONE]``."""
+
+    _finished = False
+
+    def end(self) -> None:
+        if self.ending is None and self._finished:
+            self.ending = "done"
+        super().end()
+
+    def _payload(self, payload: str) -> None:
+        if payload == "[DONE]":
             if not self._finished:
                 self.broken.append("[DONE] without a finish reason")
             self.ending = "done"
-        else:
-            self._chunk(_json(payload))
-
-    def _chunk(self, chunk: dict[str, Any]) -> None:
+            return
+        chunk = _json(payload)
         if error := chunk.get("error"):
-            self.ending = str(error.get("code") or error.get("type")) if isinstance(error, dict) else "error"
+            self._fail(error)
             return
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             if any(delta.get(name) for name in ("content", "reasoning_content", "tool_calls")):
-                self.tokens += 1
-                if self._expected is not None:
-                    self._text.append(delta.get("content") or "")
+                self._token(delta.get("content") or "")
             self._finished = self._finished or choice.get("finish_reason") is not None
+
+
+class MessagesCheck(WireCheck):
+    """Anthropic's Messages: a stop reason, then ``message_stop``."""
+
+    _stopped = False
+
+    def _payload(self, payload: str) -> None:
+        event = _json(payload)
+        match event.get("type"):
+            case "content_block_delta":
+                self._token(event.get("delta", {}).get("text") or "")
+            case "message_delta":
+                self._stopped = event.get("delta", {}).get("stop_reason") is not None
+            case "message_stop":
+                if not self._stopped:
+                    self.broken.append("message_stop without a stop reason")
+                self.ending = "done"
+            case "error":
+                self._fail(event.get("error"))
+
+
+class ResponsesCheck(WireCheck):
+    """OpenAI's Responses: ``response.completed``, or another terminal event."""
+
+    def _payload(self, payload: str) -> None:
+        event = _json(payload)
+        match event.get("type"):
+            case "response.output_text.delta":
+                self._token(event.get("delta") or "")
+            case "response.completed" | "response.incomplete":
+                self.ending = "done"
+            case "response.failed":
+                self._fail(event.get("response", {}).get("error"))
+            case "error":
+                self._fail(event)
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from streamserver.loadtest.page import page_of
 from streamserver.loadtest.plan import plan_of
+from streamserver.loadtest.preflight import unreachable, unwritable
 from streamserver.loadtest.run import perform
 from streamserver.loadtest.server import ServerDied
 from streamserver.loadtest.terminal import live, table_of
@@ -22,7 +23,10 @@ from streamserver.runner import raise_descriptor_limit
 
 
 def load(arguments: argparse.Namespace) -> int:
-    """Run the load test that the flags describe: 0, 1 if a promise was broken, 2 if it could not run."""
+    """Run the load test that the flags describe.
+
+    Return 0; 1 if a promise was broken or more than 1 % of the streams were refused; 2 if the test could not run.
+    """
     try:
         plan = plan_of(arguments)
         api_key = None if plan.api_key_env is None else os.environ[plan.api_key_env]
@@ -30,6 +34,8 @@ def load(arguments: argparse.Namespace) -> int:
         return _cannot(str(error))
     except KeyError:
         return _cannot(f"${plan.api_key_env} is not set")
+    if wrong := unreachable(plan.url) or unwritable(arguments.report):
+        return _cannot(wrong)
     raise_descriptor_limit(0)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server that was started for the test must be ended
     console = Console(stderr=True)
@@ -50,7 +56,7 @@ def load(arguments: argparse.Namespace) -> int:
         except OSError as error:
             return _cannot(f"cannot write {arguments.report}: {error.strerror}")
         console.print(f"report: {arguments.report}")
-    return 0 if result.kept else 1
+    return 0 if result.passed else 1
 
 
 def _cannot(why: str) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from html import escape
 
+import msgspec
+
+from streamserver.config.secrets import without_secrets
 from streamserver.loadtest.histogram import Histogram
 from streamserver.loadtest.plots import area_plot, bar_plot
 from streamserver.loadtest.result import Result
@@ -55,7 +58,7 @@ _COLOURS = ("var(--green)", "var(--blue)", "var(--violet)", "var(--amber)", "var
 
 def page_of(result: Result) -> str:
     """The whole page."""
-    verdict = "every stream kept its promises" if result.kept else "promises were broken"
+    verdict = escape(result.verdict)
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -65,21 +68,31 @@ def page_of(result: Result) -> str:
 <main>
 <h1>Load test</h1>
 <p>{escape(_asked(result))}</p>
-<div class="verdict{"" if result.kept else " broken"}">{"✓" if result.kept else "✗"} {verdict}</div>
+<div class="verdict{"" if result.passed else " broken"}">{"✓" if result.passed else "✗"} {verdict}</div>
 {_broken(result)}
 <div class="tiles">{"".join(_tile(name, value) for name, value in _tiles(result))}</div>
 <div class="card">{_outcomes(result)}</div>
 <section class="plots">{"".join(_plots(result))}</section>
 <section class="card"><h2>All figures</h2>{_table(result)}</section>
+<section class="card"><h2>The run</h2>{_run(result)}</section>
 </main>
 </html>
 """
 
 
+def _run(result: Result) -> str:
+    facts = msgspec.structs.asdict(result.run)
+    return "".join(f"<p>{escape(name)}: {escape(value)}</p>" for name, value in facts.items())
+
+
 def _asked(result: Result) -> str:
     plan = result.plan
     pace = f"{plan.rate:g} streams a second" if plan.rate else f"{plan.concurrency:,} streams at a time"
-    parts = [plan.url or "the built-in echo provider", pace, f"prompts of {plan.prompt_tokens:,} tokens"]
+    parts = [
+        without_secrets(plan.url) or "the built-in echo provider",
+        pace,
+        f"prompts of {plan.prompt_tokens:,} tokens",
+    ]
     shares = {"cancelled": plan.cancel_rate, "cut and resumed": plan.resume_rate, "slow": plan.slow_readers}
     parts += [f"{share:.0%} {name}" for name, share in shares.items() if share]
     if result.interrupted:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
+
+ALIASES = {"openai": "chat", "anthropic": "messages"}
 
 DEFAULT_STREAMS = 1000
 DEFAULT_CONCURRENCY = 100
@@ -34,7 +35,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str | None = None
     """None: a server with the echo provider is started for the test."""
-    api: Literal["native", "openai"] = "native"
+    api: str = "native"
+    """A name in :data:`~streamserver.loadtest.wires.WIRES`."""
     streams: int | None = None
     rate: float | None = None
     """Streams started per second, whatever becomes of the others (open loop)."""
@@ -82,7 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     at_least_one, share = _number(int, 1), _number(float, 0, 1)
     add = parser.add_argument
     add("--url", help="the server, as http://host:port; default: one with the echo provider is started")
-    add("--api", choices=("native", "openai"), default="native", help="what it speaks; default: native")
+    add(
+        "--api",
+        choices=("native", "chat", "openai", "messages", "anthropic", "responses"),
+        default="native",
+        help="the wire to speak; openai is chat, anthropic is messages; default: native",
+    )
     add("--streams", type=at_least_one, metavar="N", help=f"start so many; default: {DEFAULT_STREAMS}, or --duration's")
     add("--duration", type=_number(float, 0.1), metavar="SECONDS", help="start streams for so long")
     pace = parser.add_mutually_exclusive_group()
@@ -119,12 +126,14 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     plan = Plan(**{name: given[name] for name in Plan.__struct_fields__ if given.get(name) is not None})
     if plan.cancel_rate + plan.resume_rate > 1:
         raise ValueError("--cancel-rate and --resume-rate are shares of the same readers: together at most 1")
-    if plan.api == "openai" and plan.resume_rate:
-        raise ValueError("--resume-rate needs --api native: OpenAI's API has no resuming")
+    plan = msgspec.structs.replace(plan, api=ALIASES.get(plan.api, plan.api))
+    if plan.api != "native" and plan.resume_rate:
+        raise ValueError("--resume-rate needs --api native: the other wires have no resuming")
     if plan.url is not None and not plan.url.startswith(("http://", "https://")):
         raise ValueError("--url begins with http:// or https://")
     if plan.url is None:
-        plan = msgspec.structs.replace(plan, echoes=True)
+        # The server that is started has the echo provider alone.
+        plan = msgspec.structs.replace(plan, echoes=True, provider=plan.provider or "echo")
     if plan.rate is None and plan.concurrency is None:
         plan = msgspec.structs.replace(plan, concurrency=DEFAULT_CONCURRENCY)
     if plan.streams is None and plan.duration is None:

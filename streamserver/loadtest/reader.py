@@ -11,9 +11,10 @@ from typing import Any
 
 import aiohttp
 
-from streamserver.loadtest.check import Check, NativeCheck, OpenAICheck
+from streamserver.loadtest.check import Check, NativeCheck
 from streamserver.loadtest.plan import GRACE_SECONDS, Behaviour, Plan
 from streamserver.loadtest.result import Result
+from streamserver.loadtest.wires import WIRES
 
 STREAM_SECONDS = 180.0
 """A stream without an ending for so long has broken its promise; the server's own deadlines are shorter."""
@@ -59,9 +60,9 @@ class Target:
     """What is asked for, and where."""
 
     def __init__(self, plan: Plan, url: str, api_key: str | None) -> None:
-        self.native = plan.api == "native"
+        self._wire = WIRES[plan.api]
         self.base = url.rstrip("/")
-        self.url = f"{self.base}/api/chat/stream" if self.native else f"{self.base}/v1/chat/completions"
+        self.url = self.base + self._wire.path
         self.headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self.expected = plan.prompt() if plan.echoes else None
         self._plan = plan
@@ -69,16 +70,17 @@ class Target:
     def body(self, behaviour: Behaviour) -> dict[str, Any]:
         """The request of one stream."""
         plan = self._plan
-        if not self.native:
-            message = {"role": "user", "content": plan.prompt()}
-            return {"model": plan.model or "default", "messages": [message], "stream": True}
-        body: dict[str, Any] = {"prompt": plan.prompt(), "provider": plan.provider, "model": plan.model}
+        if plan.api != "native":
+            return self._wire.body(plan.prompt(), plan.model or plan.provider or "default")
+        body = self._wire.body(plan.prompt(), plan.model or "")
+        if plan.provider is not None:
+            body["provider"] = plan.provider
         if behaviour.cut_after:
             body["grace"] = GRACE_SECONDS
-        return {name: value for name, value in body.items() if value is not None}
+        return body
 
     def check(self) -> Check:
-        return NativeCheck(self.expected) if self.native else OpenAICheck(self.expected)
+        return self._wire.check(self.expected)
 
 
 class Reader:

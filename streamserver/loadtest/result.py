@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shlex
+import sys
 import time
 from collections import Counter
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from streamserver import __version__
+from streamserver.config.secrets import without_secrets
 from streamserver.loadtest.check import Check
 from streamserver.loadtest.histogram import Histogram
 from streamserver.loadtest.plan import Plan
 
 MAX_EXAMPLES = 20
+MAX_REFUSED_SHARE = 0.01
+"""With more refusals than this a test says little of the streams."""
 BUSY = 0.8
 """A client that works for more of its time than this measures itself."""
 
@@ -37,11 +47,31 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     memory_peak_bytes: int
 
 
+class Run(msgspec.Struct, frozen=True):
+    """When, where and how a test ran."""
+
+    date: str
+    version: str
+    machine: str
+    command: str
+
+    @classmethod
+    def now(cls) -> Run:
+        """Return the facts of this process; passwords in addresses are left out."""
+        return cls(
+            date=datetime.now().astimezone().isoformat(timespec="seconds"),
+            version=f"streamserver {__version__}, Python {platform.python_version()}",
+            machine=f"{platform.platform()}, {os.cpu_count()} CPUs",
+            command=str(without_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))),
+        )
+
+
 class Result:
     """Counts, durations and samples of a load test; it grows while the test runs."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.run = Run.now()
         self.began = time.perf_counter()
         self.seconds = 0.0
         self.started = 0
@@ -84,6 +114,25 @@ class Result:
         return not self.broken_streams and any(not outcome.startswith("no ") for outcome in self.outcomes)
 
     @property
+    def refused_share(self) -> float:
+        """The share of the streams that limits refused (429), or a server without room (503)."""
+        refused = self.outcomes["no stream: 429"] + self.outcomes["no stream: 503"]
+        return refused / max(self.ended, 1)
+
+    @property
+    def passed(self) -> bool:
+        """Every stream kept its promises, and hardly any was refused."""
+        return self.kept and self.refused_share <= MAX_REFUSED_SHARE
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        if self.refused_share > MAX_REFUSED_SHARE:
+            share = f"{self.refused_share:.0%} of the streams"
+            return f"{share} were refused by limits (429, 503): raise the limits, or ask for less"
+        return "every stream kept its promises" if self.kept else "promises were broken"
+
+    @property
     def client_busy(self) -> float:
         """The share of the time for which this process had its one core to itself and worked."""
         return self.client_cpu_seconds / max(self.seconds, 1e-9)
@@ -92,9 +141,13 @@ class Result:
         """Everything as JSON."""
         seconds = max(self.seconds, 1e-9)
         return {
-            "plan": msgspec.to_builtins(self.plan),
+            "plan": without_secrets(msgspec.to_builtins(self.plan)),
             "interrupted": self.interrupted,
             "kept_promises": self.kept,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "refused_share": round(self.refused_share, 4),
+            "run": msgspec.to_builtins(self.run),
             "seconds": round(self.seconds, 3),
             "streams": {
                 "started": self.started,

@@ -19,7 +19,7 @@ from streamserver.loadtest.plan import Plan
 from streamserver.loadtest.result import Usage
 
 START_SECONDS = 60.0
-STOP_SECONDS = 10.0
+SERVER_STOP_SECONDS = 10.0
 MANY = 1_000_000_000
 MAX_STREAMS = 20_000
 ECHO_DELAY_MS = 20
@@ -80,7 +80,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(process.wait(), SERVER_STOP_SECONDS)
         except TimeoutError:
             process.kill()
     await process.wait()

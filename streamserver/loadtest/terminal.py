@@ -58,8 +58,7 @@ def table_of(result: Result) -> Table:
     table.add_column(justify="right")
     for name, value in rows_of(result):
         table.add_row(name, value)
-    kept = "[bold green]every stream kept its promises[/]" if result.kept else "[bold red]promises were broken[/]"
-    table.caption = kept
+    table.caption = f"[bold {'green' if result.passed else 'red'}]{result.verdict}[/]"
     for reason, count in result.broken.most_common(10):
         table.caption += f"\n[red]{count:,} × {reason}[/]"
     return table
@@ -88,7 +87,8 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
         ]
     warning = ": too much, the times are its own" if summary["client"]["bottleneck"] else ""
     rows.append(("CPU of this client", f"{summary['client']['cpu_percent']:,.0f} %{warning}"))
-    return rows
+    run = result.run
+    return [*rows, ("run", f"{run.date}, {run.version}"), ("machine", run.machine)]
 
 
 def percentiles(figures: dict[str, float | None]) -> str:

@@ -15,7 +15,7 @@ MAX_PENDING_BYTES = 256 * 1024
 """The most that waits for a descriptor that takes nothing; further records are dropped."""
 BATCH_SECONDS = 0.01
 """How long the thread collects records before it writes them: under load one write takes many."""
-STOP_SECONDS = 0.5
+THREAD_STOP_SECONDS = 0.5
 """How long a fork waits for the thread to end: a thread that is stuck in a write is left behind."""
 POLL_MS = 200
 
@@ -104,7 +104,7 @@ class LogOutput:
         """End the thread, unless it is stuck in a write: a process with one thread is safe to fork."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._queue.put(None)
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(THREAD_STOP_SECONDS)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

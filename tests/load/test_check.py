@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamserver.loadtest.check import NativeCheck, OpenAICheck
+from streamserver.loadtest.check import ChatCheck, NativeCheck
 from streamserver.loadtest.histogram import Histogram
 
 START = 'retry: 1000\nevent: start\nid: s:0\ndata: {"stream_id":"s"}\n\n'
@@ -85,14 +85,14 @@ def chunk(delta: str, finish: str = "null") -> str:
     [
         (chunk('{"content":"a"}') + chunk("{}", '"stop"') + "data: [DONE]\n\n", "done", []),
         (": ping\n" + chunk('{"content":"a"}') + chunk("{}", '"stop"'), "done", []),
-        (chunk('{"content":"a"}'), None, ["truncated: no finish reason and no error"]),
+        (chunk('{"content":"a"}'), None, ["truncated: no ending and no error"]),
         (chunk('{"content":"a"}') + "data: [DONE]\n\n", "done", ["[DONE] without a finish reason"]),
         (chunk('{"content":"a"}') + 'data: {"error":{"code":"timeout"}}\n\n', "timeout", []),
         (chunk('{"content":"b"}') + chunk("{}", '"stop"'), "done", ["the text is not the one that was sent"]),
     ],
 )
 def test_openais_streams_are_checked_as_far_as_they_can_be(body: str, ending: str | None, broken: list[str]) -> None:
-    check = OpenAICheck("a")
+    check = ChatCheck("a")
     check.feed(body.encode())
     check.end()
     assert (check.tokens, check.ending, check.broken) == (1, ending, broken)

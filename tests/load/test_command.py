@@ -80,6 +80,46 @@ async def test_it_tests_anything_that_speaks_openais_api(start_upstream: StartUp
     assert upstream.exchanges[0].path == "/v1/chat/completions"
 
 
+@pytest.mark.parametrize("api", ["chat", "openai", "messages", "anthropic", "responses"])
+async def test_load_speaks_every_wire_with_the_server_that_it_starts(api: str) -> None:
+    status, out, errors = await run_load("--api", api, "--streams", "10", "--prompt-tokens", "5", "--json")
+    assert status == 0, errors + out
+    result = json.loads(out)
+    assert result["streams"]["by_outcome"] == {"done": 10}
+    assert result["tokens"]["received"] == 50
+
+
+async def test_load_is_not_passed_when_limits_refuse_more_than_one_percent(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = await start_server({"limits": {"requests_per_minute": 8}})
+    page = tmp_path / "report.html"
+    status, out, _ = await run_load(
+        *("--url", server.url, "--streams", "10", "--concurrency", "1", "--json", "--report", str(page))
+    )
+    result = json.loads(out)
+    assert (status, result["passed"], result["kept_promises"]) == (1, False, True)
+    assert result["verdict"].startswith("20% of the streams were refused by limits")
+    assert "20% of the streams were refused" in page.read_text("utf-8")
+
+
+async def test_report_names_date_version_machine_and_command_without_a_password(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = await start_server()
+    url = server.url.replace("http://", "http://anna:verysecret@")
+    page = tmp_path / "report.html"
+    status, out, errors = await run_load("--url", url, "--streams", "1", "--json", "--report", str(page))
+    assert status == 0, errors
+    run = json.loads(out)["run"]
+    assert re.match(r"20\d\d-\d\d-\d\dT", run["date"]) and "streamserver " in run["version"]
+    assert "CPUs" in run["machine"] and "--streams 1" in run["command"]
+    text = page.read_text("utf-8")
+    for fact in (run["date"], run["version"], "--streams 1"):
+        assert fact in text
+    assert "verysecret" not in text + out + errors
+
+
 async def truncating(exchange: Exchange) -> None:
     await exchange.start_stream()
     await exchange.send("event: start\nid: s:0\ndata: {}\n\nid: s:1\ndata: x\n\nid: s:3\ndata: y\n\n")
@@ -127,6 +167,12 @@ async def test_ctrl_c_still_reports(start_upstream: StartUpstream) -> None:
         (("--rate", "5", "--concurrency", "5"), "not allowed with"),
         (("--api", "openai", "--resume-rate", "0.5"), "no resuming"),
         (("--url", "localhost:8080"), "http://"),
+        (("--api", "nonsense"), "invalid choice"),
+        (("--url", "http://127.0.0.1:1"), "nothing answers there"),
+        (("--url", "http://no.such.host.invalid"), "there is no such host"),
+        (("--url", "http://127.0.0.1:99999"), "there is no such host or port"),
+        (("--report", "/no/such/folder/report.html"), "cannot write /no/such/folder/report.html"),
+        (("--report", "/"), "cannot write /: Is a directory"),
         (("--api-key-env", "STREAMSERVER_NO_SUCH_KEY"), "is not set"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any
 import tomli_w
 
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+EXIT_SECONDS = 30.0
 DRAIN_SECONDS = 0.2
 """A test that is over does not wait for its streams."""
 ECHO = {"kind": "echo", "delay_ms": 0}
@@ -69,7 +69,7 @@ class ServerProcess:
         """End it as its user does; its exit status, None if it had to be killed."""
         self.terminate()
         try:
-            return await self.wait(STOP_SECONDS)
+            return await self.wait(EXIT_SECONDS)
         except TimeoutError:
             self.process.kill()
             await self.process.wait()

@@ -1,0 +1,42 @@
+"""What is looked at before a load test starts: a test of an hour must not fail at its end."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+CONNECT_SECONDS = 5.0
+
+
+def unreachable(url: str | None) -> str | None:
+    """Return what keeps a client from connecting to ``url``; None if nothing does."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if not parts.hostname:
+            return f"--url {url}: there is no host in it"
+        socket.create_connection((parts.hostname, port), timeout=CONNECT_SECONDS).close()
+    except (ValueError, socket.gaierror):
+        return f"--url {url}: there is no such host or port"
+    except OSError as error:
+        return f"--url {url}: nothing answers there: {error.strerror or 'timed out'}"
+    return None
+
+
+def unwritable(path: str | None) -> str | None:
+    """Return what keeps the report from being written to ``path``; None if nothing does."""
+    if path is None:
+        return None
+    report = Path(path)
+    existed = report.exists()
+    try:
+        with report.open("ab"):
+            pass
+    except OSError as error:
+        return f"cannot write {path}: {error.strerror}"
+    if not existed:
+        report.unlink()
+    return None
