@@ -1,6 +1,18 @@
 // The API reference: openapi.json, shown. Everything is built as DOM nodes, and nothing is loaded from elsewhere.
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
+const SAY_HELLO = [{ role: "user", content: "hello" }];
+
+/** A body for each request that starts an answer. "echo" is a provider of the built-in configuration. */
+const BODIES = {
+  "/api/chat/stream": { prompt: "hello" },
+  "/api/chat/streams": { prompt: "hello" },
+  "/v1/chat/completions": { model: "echo", messages: SAY_HELLO, stream: true },
+  "/v1/responses": { model: "echo", input: "hello", stream: true },
+  "/v1/messages": { model: "echo", max_tokens: 100, messages: SAY_HELLO, stream: true },
+  "/v1/messages/count_tokens": { model: "echo", messages: SAY_HELLO },
+  "/api/ai/chat": { id: "chat-1", messages: [{ id: "1", role: "user", parts: [{ type: "text", text: "hello" }] }] },
+};
 
 /** Make an element with attributes and children; a string becomes text. */
 function element(name, attributes = {}, ...children) {
@@ -10,9 +22,9 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Text in which `code` between backticks is set as code. */
+/** Text in which `code` between backticks is set as code; Sphinx's roles, as in :class:`~a.B`, are left out. */
 function prose(text = "") {
-  return text.split(/`+/).map((part, index) => (index % 2 ? element("code", {}, part) : part));
+  return text.replace(/:[a-z]+:`~?/g, "`").split(/`+/).map((part, index) => (index % 2 ? element("code", {}, part) : part));
 }
 
 const identifier = (text) => text.replace(/[^A-Za-z0-9]+/g, "-").replace(/^-|-$/g, "").toLowerCase();
@@ -36,6 +48,8 @@ const literal = (value) => element("code", {}, JSON.stringify(value));
 
 /** What a value has to satisfy besides its type. */
 function bounds(schema = {}) {
+  const alternatives = schema.anyOf ?? schema.oneOf;
+  if (alternatives) return alternatives.map(bounds).filter(Boolean).join(", or ");
   const facts = [];
   if ("minimum" in schema) facts.push(`at least ${schema.minimum}`);
   if ("exclusiveMinimum" in schema) facts.push(`more than ${schema.exclusiveMinimum}`);
@@ -57,7 +71,8 @@ function table(headings, rows) {
 
 function explained(schema, description) {
   const facts = bounds(schema);
-  return [...prose(description ?? schema?.description ?? ""), ...(facts ? [element("small", {}, ` ${facts}`)] : [])];
+  const first = (schema?.anyOf ?? []).find((each) => each.description);
+  return [...prose(description ?? schema?.description ?? first?.description ?? ""), ...(facts ? [element("small", {}, ` ${facts}`)] : [])];
 }
 
 function parameters(list) {
@@ -84,7 +99,9 @@ function responses(answers) {
   const rows = Object.entries(answers).map(([status, answer]) => [
     element("code", {}, status),
     prose(answer.description),
-    Object.entries(answer.content ?? {}).flatMap(([media, { schema }]) => [element("code", {}, media), " ", ...type(schema)]),
+    Object.entries(answer.content ?? {}).map(([media, { schema }]) =>
+      element("div", {}, element("code", {}, media), " ", ...type(schema)),
+    ),
   ]);
   return table(["Status", "Meaning", "Body"], rows);
 }
@@ -95,9 +112,9 @@ function curl(method, path, operation) {
   const words = ["curl", "-N"];
   if (method !== "get") words.push("-X", method.toUpperCase());
   if (operation.security?.length) words.push("-H 'Authorization: Bearer KEY'");
-  if (operation.requestBody) words.push(`-H 'Content-Type: application/json' -d '{"prompt":"hello"}'`);
+  if (operation.requestBody) words.push(`-H 'Content-Type: application/json' -d '${JSON.stringify(BODIES[path] ?? {})}'`);
   const prompt = operation.parameters?.some((each) => each.name === "prompt") ? "?prompt=hello" : "";
-  words.push(`'${base}${path.replace("{stream_id}", "STREAM_ID")}${prompt}'`);
+  words.push(`'${base}${path.replace(/\{(\w+)\}/g, (_, name) => name.toUpperCase())}${prompt}'`);
   return element("pre", { tabindex: "0" }, element("code", {}, words.join(" ")));
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from streamserver.container import KEYS, defaults
 from streamserver.core.error_codes import FAILURES
 from streamserver.http.apis import APIS
 from streamserver.http.apis.native.api import NATIVE
@@ -172,6 +173,17 @@ def test_every_shipped_file_of_the_deployment_page_exists() -> None:
     named = re.findall(r"(?<![\w/])(?:deploy|scripts)/[\w./*-]+\w", read("deployment.md") + read("operations.md"))
     assert len(named) > 8
     assert [name for name in named if not list(ROOT.glob(name))] == []
+
+
+def test_deployment_page_has_the_defaults_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    documented = {code(cells[0]): cells[1] for cells in rows(read("deployment.md"), "variable")}
+    assert set(documented) == {"PORT", *defaults({})} - {"STREAMSERVER_SERVER__PORT"}
+    for name in ("STREAMSERVER_SERVER__HOST", "STREAMSERVER_AUTH__ALLOW_ANONYMOUS"):
+        assert documented[name].startswith(f"`{defaults({})[name]}`")
+    assert f": {defaults({})['STREAMSERVER_SERVER__PORT']}." in documented["PORT"]
+    providers = re.findall(r"`([a-z]+)`", documented["STREAMSERVER_PROVIDER__DEFAULT"])
+    assert providers == [*KEYS, defaults({})["STREAMSERVER_PROVIDER__DEFAULT"]]
 
 
 # The quickstart
