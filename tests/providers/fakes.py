@@ -48,7 +48,7 @@ def failing(*errors: ProviderError) -> Scripted:
     return Scripted([[error] for error in errors])
 
 
-def dependable(
+def resilient(
     provider: Provider,
     *,
     name: str = "x",
@@ -60,7 +60,7 @@ def dependable(
     max_wait: float = 8,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Resilient:
-    """``provider``, made dependable as the catalog makes it."""
+    """Return ``provider`` with deadlines, retries and a breaker, as the catalog wraps it."""
     clock = clock or LoopClock()
     return Resilient(
         provider,

@@ -27,14 +27,14 @@ from providers.resilience.breaker import (
     Breaker,
 )
 from tests.providers.asking import ask, request
-from tests.providers.fakes import Scripted, answering, dependable, failing
+from tests.providers.fakes import Scripted, answering, failing, resilient
 from tests.support.clock import FakeClock
 
 
 async def fail(breaker: Breaker, error: ProviderError | None = None, times: int = 1) -> None:
     for _ in range(times):
         with contextlib.suppress(ProviderError):
-            await ask(dependable(failing(error or UpstreamError()), breaker=breaker))
+            await ask(resilient(failing(error or UpstreamError()), breaker=breaker))
 
 
 async def test_breaker_opens_after_three_failures_in_a_row_and_no_sooner() -> None:
@@ -50,13 +50,13 @@ async def test_breaker_forgets_failures_when_an_answer_is_complete() -> None:
     breaker = Breaker(FakeClock())
     for _ in range(3):
         await fail(breaker, times=FAILURES_TO_OPEN - 1)
-        await ask(dependable(answering("ok"), breaker=breaker))
+        await ask(resilient(answering("ok"), breaker=breaker))
     assert (breaker.state, breaker.failures) == ("closed", 0)
 
 
 async def test_breaker_opens_when_answers_break_off_repeatedly() -> None:
     breaker = Breaker(FakeClock())
-    broken = dependable(Scripted([[Text("half an"), UpstreamError()]]), breaker=breaker)
+    broken = resilient(Scripted([[Text("half an"), UpstreamError()]]), breaker=breaker)
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(UpstreamError):
             await ask(broken)
@@ -83,9 +83,9 @@ async def test_breaker_is_probed_by_one_request_after_the_cool_down_and_closed_b
     assert not breaker.ready
     clock.advance(0.1)
     assert (breaker.state, breaker.ready) == ("half_open", True)
-    events = dependable(answering("ok"), breaker=breaker).stream(request())
+    events = resilient(answering("ok"), breaker=breaker).stream(request())
     assert breaker.ready, "nothing was asked yet"
-    hanging = asyncio.get_running_loop().create_task(ask(dependable(Scripted([[None]]), breaker=breaker)))
+    hanging = asyncio.get_running_loop().create_task(ask(resilient(Scripted([[None]]), breaker=breaker)))
     await asyncio.sleep(0)
     assert not breaker.ready, "one try at a time"
     hanging.cancel()
@@ -109,7 +109,7 @@ async def test_breaker_doubles_its_cool_down_when_a_probe_fails() -> None:
         await fail(breaker)
     assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
     clock.advance(LONGEST_COOL_DOWN_SECONDS)
-    await ask(dependable(answering("ok"), breaker=breaker))
+    await ask(resilient(answering("ok"), breaker=breaker))
     await fail(breaker, times=FAILURES_TO_OPEN)
     assert breaker.retry_in == FIRST_COOL_DOWN_SECONDS
 
@@ -130,7 +130,7 @@ async def test_breaker_stays_open_as_long_as_the_provider_said(retry_after: floa
 async def test_breaker_forgets_failures_when_an_empty_answer_is_complete() -> None:
     breaker = Breaker(FakeClock())
     await fail(breaker)
-    await ask(dependable(Scripted([[Finish("stop")]]), breaker=breaker))
+    await ask(resilient(Scripted([[Finish("stop")]]), breaker=breaker))
     assert breaker.failures == 0
 
 
@@ -148,9 +148,9 @@ async def test_breaker_stays_in_its_probe_when_another_request_ends() -> None:
 
 async def test_breaker_changes_no_event_and_no_error() -> None:
     provider = answering("ok")
-    watched = dependable(provider)
+    watched = resilient(provider)
     assert await ask(watched) == [Attempt("x", "m"), Text("ok"), Finish("stop")]
     with pytest.raises(Overloaded):
-        await ask(dependable(failing(Overloaded())))
+        await ask(resilient(failing(Overloaded())))
     await watched.aclose()
     assert provider.closed

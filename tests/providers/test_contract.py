@@ -20,7 +20,7 @@ from providers.resilience import Breaker, Candidate, Fallback
 from providers.testing import Behaviour, Harness, HttpProviderContract, ProviderContract
 from providers.transport import AiohttpTransport
 from tests.providers.asking import build
-from tests.providers.fakes import Scripted, dependable, failing
+from tests.providers.fakes import Scripted, failing, resilient
 from tests.support.upstream import DONE, chunk, usage_chunk
 
 REGISTRY = load_registry(plugins=())
@@ -105,7 +105,7 @@ def _wrapped(options: Any, context: Context) -> Provider:
     candidates = []
     for provider in (failing(Overloaded()), openai):
         breaker = Breaker(clock)
-        wrapped = dependable(provider, clock=clock, breaker=breaker, first_token=60, idle=60)
+        wrapped = resilient(provider, clock=clock, breaker=breaker, first_token=60, idle=60)
         candidates.append(Candidate("model", wrapped, breaker))
     return _Silenced(Fallback(candidates[0], candidates[1:]))
 

@@ -22,7 +22,7 @@ from providers.errors import (
 )
 from providers.resilience import Breaker, Candidate, Fallback
 from tests.providers.asking import ask, request
-from tests.providers.fakes import Scripted, answering, dependable, failing
+from tests.providers.fakes import Scripted, answering, failing, resilient
 from tests.support.clock import FakeClock
 
 
@@ -38,7 +38,7 @@ class Setting:
 
     def _candidate(self, number: int) -> Candidate:
         provider, breaker = self.providers[number], self.breakers[number]
-        wrapped = dependable(provider, name=f"p{number}", clock=self.clock, breaker=breaker, first_token=10, idle=5)
+        wrapped = resilient(provider, name=f"p{number}", clock=self.clock, breaker=breaker, first_token=10, idle=5)
         return Candidate(f"m{number}", wrapped, breaker)
 
     @property

@@ -25,7 +25,7 @@ from providers.resilience import Breaker, Resilient
 from streamserver.core.generation import Generation, Outcome
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed, Record
-from tests.providers.fakes import dependable
+from tests.providers.fakes import resilient
 from tests.support.clock import FakeClock, settle
 from tests.support.records import START
 
@@ -68,7 +68,7 @@ def provider() -> Scripted:
 
 
 def guarded(provider: Scripted, clock: FakeClock) -> Resilient:
-    return dependable(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock)
+    return resilient(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock)
 
 
 async def collect(provider: Resilient, seen: list[Event]) -> None:
@@ -127,7 +127,7 @@ async def test_stream_times_out_when_only_other_events_follow_a_token(provider: 
 async def test_timeout_counts_as_a_failure_of_the_provider(provider: Scripted, clock: FakeClock, tokens: int) -> None:
     breaker = Breaker(clock)
     provider.say(*[Text("a")] * tokens)
-    timely = dependable(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock, breaker=breaker)
+    timely = resilient(provider, first_token=FIRST_TOKEN, idle=IDLE, clock=clock, breaker=breaker)
     task = asyncio.create_task(collect(timely, []))
     await clock.passes(FIRST_TOKEN)
     with pytest.raises(UpstreamTimeout):

@@ -28,7 +28,7 @@ from providers.errors import (
     UpstreamUnavailable,
 )
 from tests.providers.asking import ask, request, text_in
-from tests.providers.fakes import Scripted, dependable
+from tests.providers.fakes import Scripted, resilient
 from tests.support.clock import FakeClock, settle
 
 FINISH = Finish("stop")
@@ -51,13 +51,13 @@ class Waits:
 
 
 class Bench:
-    """A dependable provider over a scripted one."""
+    """A resilient provider over a scripted one."""
 
     def __init__(self, *scripts: list[Event | ProviderError | None], attempts: int = 3, max_wait: float = 8) -> None:
         clock = FakeClock()
         self.waits = Waits(clock)
         self.scripted = Scripted(list(scripts))
-        self.provider = dependable(self.scripted, attempts=attempts, max_wait=max_wait, clock=clock, sleep=self.waits)
+        self.provider = resilient(self.scripted, attempts=attempts, max_wait=max_wait, clock=clock, sleep=self.waits)
 
     @property
     def asked(self) -> int:
@@ -171,7 +171,7 @@ async def test_retry_ends_its_wait_when_it_is_cancelled() -> None:
         await asyncio.get_running_loop().create_future()
 
     scripted = Scripted([[RateLimited()]])
-    provider = dependable(scripted, attempts=3, clock=FakeClock(), sleep=sleep)
+    provider = resilient(scripted, attempts=3, clock=FakeClock(), sleep=sleep)
     events: list[Event] = []
 
     async def listen() -> None:
@@ -237,7 +237,7 @@ async def test_retry_raises_at_once_when_a_provider_has_a_bug() -> None:
 
     broken = Broken()
     with pytest.raises(KeyError):
-        await ask(dependable(broken, attempts=3))
+        await ask(resilient(broken, attempts=3))
     assert broken.asked == 1
 
 
@@ -259,7 +259,7 @@ class WatchedRequest(ChatRequest, frozen=True, kw_only=True, weakref=True):
 async def test_retry_holds_no_request_after_its_failure() -> None:
     """Its exception holds its frames, and those the prompt."""
     clock = FakeClock()
-    provider = dependable(Failing(), attempts=2, max_wait=0, clock=clock, sleep=Waits(clock))
+    provider = resilient(Failing(), attempts=2, max_wait=0, clock=clock, sleep=Waits(clock))
     asked = WatchedRequest(messages=[Message(role="user", content="secret")], model="m", max_tokens=1)
     watched = weakref.ref(asked)
     gc.disable()
