@@ -34,7 +34,7 @@ _ANSWER_FIELDS: Mapping[str, tuple[Any, ...]] = {
     "audio": (),
     "web_search_options": (),
     "functions": ([],),
-    "function_call": ("none",),
+    "function_call": ("none", "auto"),
 }
 """Parameters of chat completions that change the answer's shape and have no equal elsewhere, with the values that
 ask for nothing. A null asks for nothing either."""
