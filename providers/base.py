@@ -124,7 +124,7 @@ class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def text(self) -> str:
-        """All that is text in it, for its size alone: the answer is in :attr:`arguments`."""
+        """All its text, for its size alone: the answer is in :attr:`arguments`."""
         return f"{self.id or ''}{self.name or ''}{self.arguments}"
 
 
@@ -234,9 +234,9 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 DELTAS = (Text, Reasoning, ToolCall)
-"""The pieces of an answer."""
+"""The kinds of pieces of an answer."""
 TOKENS = (*DELTAS, Finish)
-"""What ends the wait for a first token; an answer may be empty."""
+"""The kinds of events that end the wait for a first token; an answer may be empty."""
 
 
 def is_token(event: Event) -> bool:

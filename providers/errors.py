@@ -51,7 +51,7 @@ _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
 def clean_word(value: object) -> str | None:
-    """``value`` as a log-safe identifier of at most 64 characters, or None if it is none.
+    """Return ``value`` if it is an identifier of at most 64 characters that may be logged, else None.
 
     Providers give error codes as strings, ints or null; anything longer or with
     spaces may be a sentence that quotes the user.
@@ -86,7 +86,7 @@ class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderError(Exception):
-    """A provider failed. ``sent`` is False if certainly no request reached it (nothing is billed).
+    """A failure of a provider. ``sent`` is False if certainly no request reached it (nothing is billed).
 
     Abstract: raise one of the classes below it, or derive from one of them. A class has one of :data:`CODES`, which
     a subclass inherits and cannot change, for clients know no others.
@@ -200,21 +200,21 @@ class UpstreamDisconnected(ProviderError):
 
 
 def malformed_response(reason: str) -> UpstreamError:
-    """The error for bytes that make no sense; ``reason`` says in a word why."""
+    """Return the error for a malformed response; ``reason`` is a word for what was wrong."""
     return UpstreamError(
         "The model's provider sent an answer that makes no sense.", detail=UpstreamDetail(reason=reason)
     )
 
 
 def not_a_stream() -> UpstreamError:
-    """The error for a 200 with something else than a stream."""
+    """Return the error for a 200 with something else than a stream."""
     return UpstreamError(
         "The model's provider answered with something else than a stream.", detail=UpstreamDetail(reason="not_a_stream")
     )
 
 
 def disconnected(reason: str) -> UpstreamDisconnected:
-    """The error for a connection, or a stream, that ended too early; ``reason`` says in a word how."""
+    """Return the error for a connection, or a stream, that ended too early; ``reason`` is a word for how."""
     return UpstreamDisconnected(detail=UpstreamDetail(reason=reason))
 
 
@@ -225,17 +225,17 @@ class UpstreamTimeout(ProviderError):
     retryable = True
     default_message = "The model took too long."
 
-    _SAID: ClassVar[Mapping[DeadlineName, str]] = {
+    _MESSAGES: ClassVar[Mapping[DeadlineName, str]] = {
         "first_token": "No answer began within {:g} s (first_token).",
         "idle": "The answer stalled for {:g} s (idle).",
         "total": "The answer was not complete within {:g} s (total).",
     }
 
     def __init__(self, deadline: DeadlineName, seconds: float) -> None:
-        if deadline not in self._SAID:
+        if deadline not in self._MESSAGES:
             raise ValueError(f"there is no deadline {deadline!r}; expected one of {', '.join(get_args(DeadlineName))}")
         self.deadline = deadline
-        super().__init__(self._SAID[deadline].format(seconds))
+        super().__init__(self._MESSAGES[deadline].format(seconds))
 
 
 BY_CODE: Mapping[str, type[ProviderError]] = {

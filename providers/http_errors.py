@@ -1,4 +1,4 @@
-"""What an HTTP answer means before it is known to be a stream: shared by the kinds that speak HTTP."""
+"""HTTP answers of providers: what a status means, what a header asks for, what an error's body holds."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from providers.jsontext import loads
 from providers.transport import HttpResponse
 
 MAX_ERROR_BYTES = 1024 * 1024
-"""As much of an error's body as is read; servers that quote a whole request in it are known."""
+"""The limit for reading an error's body: some servers quote the whole request in it."""
 
 ERROR_SECONDS = 2.0
-"""How long an error's body may take. The status is there already, and says enough."""
+"""The limit for waiting for an error's body: the status has come already, and says enough."""
 
 
 async def read_body(response: HttpResponse) -> object:
@@ -74,12 +74,12 @@ _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
 
 
 def is_labelled(response: HttpResponse) -> bool:
-    """Whether the answer says that it is an event stream."""
+    """Return whether the answer says that it is an event stream."""
     return "event-stream" in response.headers.get("Content-Type", "").lower()
 
 
 def is_stream(response: HttpResponse) -> bool:
-    """Whether a 200 may be an event stream, by what its headers say; some servers do not label theirs."""
+    """Return whether a 200 may be an event stream, by its headers. Some servers do not label theirs."""
     content_type = response.headers.get("Content-Type", "").lower()
     if is_labelled(response):
         return True
@@ -88,7 +88,7 @@ def is_stream(response: HttpResponse) -> bool:
 
 @contextmanager
 def annotate_errors(response: HttpResponse) -> Iterator[None]:
-    """Whatever a provider fails with in this block is logged with the status and the request id of ``response``."""
+    """Add the status and the request id of ``response`` to the detail of each error raised in this block."""
     try:
         yield
     except ProviderError as error:
@@ -104,7 +104,7 @@ def annotate_errors(response: HttpResponse) -> Iterator[None]:
 
 @contextmanager
 def annotate_address(url: str) -> Iterator[None]:
-    """Add ``url``, without credentials, to the detail of whatever a provider fails with in this block.
+    """Add ``url``, without credentials, to the detail of each error raised in this block.
 
     A 404 that names no model has a wrong address as its usual reason: it says which path was asked.
     """
@@ -122,8 +122,10 @@ def annotate_address(url: str) -> Iterator[None]:
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Seconds to wait, from ``Retry-After`` as seconds or a date (RFC 9110, 10.2.3), or
-    ``retry-after-ms``, which OpenAI's SDKs read first. None if absent, malformed or past."""
+    """Return the seconds to wait, from ``Retry-After`` as seconds or a date (RFC 9110, 10.2.3), or ``retry-after-ms``.
+
+    OpenAI's SDKs read the latter first. None if absent, malformed or past.
+    """
     for name, unit in (("retry-after-ms", 1000.0), ("Retry-After", 1.0)):
         value = headers.get(name)
         if value is None:
@@ -141,7 +143,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 
 
 def detail_of(status: int, error: Mapping[str, Any], request_id: str | None) -> UpstreamDetail:
-    """The loggable part of an error object."""
+    """Return the part of an error object that may be logged."""
     return UpstreamDetail(
         status=status,
         type=clean_word(error.get("type")),
@@ -152,7 +154,7 @@ def detail_of(status: int, error: Mapping[str, Any], request_id: str | None) -> 
 
 
 def by_status(status: int) -> type[ProviderError]:
-    """The class for a status about whose body nothing more is known."""
+    """Return the class for a status, where the body says nothing more."""
     match status:
         case 401 | 403:
             return ProviderAuth

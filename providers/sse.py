@@ -1,4 +1,4 @@
-"""Reading Server-Sent Events, as providers send them.
+"""Server-Sent Events, decoded as providers send them.
 
 A splitter for the two fields that matter here: it takes bytes as they come off the
 network, however they are cut, and gives the name and the ``data`` of each complete event. The
@@ -30,7 +30,7 @@ _FIELD = re.compile(rb"^(data|event|id|retry)?:", re.MULTILINE)
 
 
 class SSEDecoder:
-    """Bytes in, events out.
+    """A decoder that turns bytes into events.
 
     Line ends are LF, CRLF and CR. Comments, unknown fields and events without data are
     skipped; several ``data`` lines are joined with LF. An event that is not closed by a
@@ -127,7 +127,7 @@ class SSEDecoder:
         self._is_stream = self._is_stream or _FIELD.search(lines) is not None
 
     def _begin(self, chunk: bytes) -> bytes:
-        """Take off a byte order mark, which may itself be cut."""
+        """Return ``chunk`` without a byte order mark, which may itself be cut."""
         chunk = b"".join(self._pending) + chunk
         self._pending.clear()
         if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
@@ -138,7 +138,7 @@ class SSEDecoder:
         return chunk.removeprefix(_BOM)
 
     def _unify(self, chunk: bytes) -> bytes:
-        """CRLF and CR become LF, also when the cut falls between the two."""
+        """Return ``chunk`` with CRLF and CR as LF, also when the cut falls between the two."""
         if self._after_cr and chunk[:1] == b"\n":
             chunk = chunk[1:]
             self._after_cr = False

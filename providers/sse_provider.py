@@ -1,4 +1,4 @@
-"""One POST, one event stream: what the kinds that speak a vendor's API over HTTP have in common."""
+"""The base of the kinds that speak a vendor's API over HTTP: one POST, one event stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from providers.transport import HttpRequest, HttpResponse
 
 
 class SSEProvider(ABC):
-    """A provider whose model answers a POST with Server-Sent Events. A kind says what goes and what comes mean."""
+    """A provider that answers a POST with Server-Sent Events. A kind says what is sent and how the answer is parsed."""
 
     def __init__(self, context: Context) -> None:
         self._transport = context.transport
@@ -67,10 +67,10 @@ class SSEProvider(ABC):
                 response.close()
 
     async def aclose(self) -> None:  # noqa: B027 — there is nothing to do, for most
-        """Nothing is held here: the transport belongs to the catalog."""
+        """Do nothing: the transport belongs to the catalog."""
 
     async def _expect_stream(self, response: HttpResponse) -> None:
-        """Raise what a status other than 200, or something else than an event stream, means."""
+        """Raise the error for a status other than 200, or for something else than an event stream."""
         if response.status != 200:
             raise upstream_errors.from_answer(response.status, response.headers, await read_body(response))
         if not is_stream(response):
@@ -88,7 +88,7 @@ class SSEProvider(ABC):
 
     @abstractmethod
     def _post(self, request: ChatRequest) -> HttpRequest:
-        """What is sent. Raises :class:`~providers.errors.InvalidRequest` for what the API cannot say."""
+        """Return what is sent. Raises :class:`~providers.errors.InvalidRequest` for what the API cannot express."""
 
     @abstractmethod
     def _parser(self, request: ChatRequest) -> StreamParser:

@@ -22,7 +22,19 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import msgspec
 import pytest
 
-from providers.base import DELTAS, BlockEnd, ChatRequest, Event, Finish, Message, Provider, Reasoning, Text, Usage
+from providers.base import (
+    DELTAS,
+    BlockEnd,
+    ChatRequest,
+    Event,
+    Finish,
+    Message,
+    Provider,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+)
 from providers.errors import ProviderError
 from providers.options import Context
 from providers.registry import Kind
@@ -60,7 +72,7 @@ class ProviderContract:
         """What is asked."""
         return ChatRequest(messages=[Message(role="user", content="hello")], model="model", max_tokens=100)
 
-    async def test_an_answer_is_pieces_and_then_exactly_one_finish(self) -> None:
+    async def test_stream_yields_pieces_and_then_exactly_one_finish(self) -> None:
         async with self.harness("answers") as harness:
             events = await self._ask(harness)
             assert all(isinstance(event, (*DELTAS, BlockEnd, Usage, Finish)) for event in events), (
@@ -73,34 +85,45 @@ class ProviderContract:
             assert any(isinstance(event, DELTAS) for event in events), "the answer is empty"
             assert isinstance(events[-1], Finish), "something came after the finish"
 
-    async def test_usage_only_rises(self) -> None:
+    async def test_tool_calls_have_indices_from_zero_and_tell_id_and_name_once(self) -> None:
+        async with self.harness("answers") as harness:
+            known: dict[int, set[str]] = {}
+            for call in (event for event in await self._ask(harness) if isinstance(event, ToolCall)):
+                assert call.index in known or call.index == len(known), "an index was left out"
+                told = known.setdefault(call.index, set())
+                for name, value in (("id", call.id), ("name", call.name)):
+                    assert value != "", f"the {name} is empty"
+                    assert value is None or name not in told, f"the {name} was told twice"
+                    told |= {name} if value is not None else set()
+
+    async def test_usage_never_falls(self) -> None:
         async with self.harness("answers") as harness:
             said = [event for event in await self._ask(harness) if isinstance(event, Usage)]
             for counts in ([usage.prompt_tokens for usage in said], [usage.completion_tokens for usage in said]):
                 known = [count for count in counts if count is not None]
                 assert known == sorted(known)
 
-    async def test_a_provider_is_asked_many_times_also_at_once(self) -> None:
+    async def test_provider_serves_many_requests_also_at_once(self) -> None:
         async with self.harness("answers") as harness:
             first = await self._ask(harness)
             answers = await asyncio.gather(*(self._ask(harness) for _ in range(5)))
             assert all(_text(answer) == _text(first) for answer in answers)
 
-    async def test_nothing_is_sent_before_the_first_event_is_asked_for(self) -> None:
+    async def test_stream_sends_nothing_before_it_is_advanced(self) -> None:
         async with self.harness("answers") as harness:
             stream = harness.provider.stream(self.request())
             await asyncio.sleep(0.05)
             await stream.aclose()
             assert harness.requests is None or harness.requests() == 0
 
-    async def test_a_failure_is_a_provider_error_and_nothing_is_retried(self) -> None:
+    async def test_stream_raises_a_provider_error_and_retries_nothing_when_the_model_fails(self) -> None:
         async with self.harness("fails") as harness:
             with pytest.raises(ProviderError):
                 await self._ask(harness)
             assert harness.requests is None or harness.requests() == 1
             await _until_closed(harness)
 
-    async def test_an_answer_that_breaks_off_is_a_failure_and_not_an_end(self) -> None:
+    async def test_stream_raises_a_provider_error_when_the_answer_breaks_off(self) -> None:
         async with self.harness("breaks") as harness:
             events: list[Event] = []
             with pytest.raises(ProviderError):
@@ -112,15 +135,15 @@ class ProviderContract:
                         events.append(event)  # noqa: PERF401 — what came before the failure matters
             assert not [event for event in events if isinstance(event, Finish)]
 
-    async def test_cancelling_while_the_model_is_silent_closes_the_connection_at_once(self) -> None:
+    async def test_cancelling_closes_the_connection_at_once_when_the_model_is_silent(self) -> None:
         async with self.harness("silent") as harness:
             await self._cancel(harness)
 
-    async def test_cancelling_in_the_middle_of_an_answer_closes_the_connection_at_once(self) -> None:
+    async def test_cancelling_closes_the_connection_at_once_in_the_middle_of_an_answer(self) -> None:
         async with self.harness("stalls") as harness:
             await self._cancel(harness)
 
-    async def test_closing_the_stream_in_the_middle_of_an_answer_closes_the_connection_at_once(self) -> None:
+    async def test_closing_the_stream_closes_the_connection_at_once_in_the_middle_of_an_answer(self) -> None:
         async with self.harness("stalls") as harness:
             stream = harness.provider.stream(self.request())
             async with asyncio.timeout(LIMIT_SECONDS):
@@ -131,7 +154,7 @@ class ProviderContract:
                 await stream.aclose()
             await _until_closed(harness)
 
-    async def test_a_provider_closes_also_when_it_was_never_asked(self) -> None:
+    async def test_provider_closes_also_when_it_served_no_request(self) -> None:
         async with self.harness("answers") as harness:
             await harness.provider.aclose()
 

@@ -23,7 +23,7 @@ class Case:
     text: str = ""
     """What is delivered before the end."""
     at: str = field(default="up", kw_only=True)
-    """Which address the provider has: of the scripted upstream (``up``, ``tls``), or of nobody (``refused`` …)."""
+    """The provider's address: the scripted upstream's (``up``, ``tls``), or one without a server (``refused`` …)."""
     raw: RawScript | None = field(default=None, kw_only=True)
     """What the upstream does instead, on the bare connection."""
     short: str | None = field(default=None, kw_only=True)
@@ -37,4 +37,4 @@ class Case:
     log: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     """Fields of the record, besides those that follow from the rest. None: it is not there."""
     source: str = field(default="", kw_only=True)
-    """Where the provider's words come from."""
+    """The source of the provider's words."""

@@ -1,4 +1,4 @@
-"""What holds of every row, whatever happened."""
+"""The assertions that hold for every row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.sse import text_of
 
 
 def check(case: Case, run: Run) -> None:
-    """One ending, the right one; all text before it; nothing left; one record, and no word in the log."""
+    """Assert one ending, the right one; all text before it; nothing left behind; one record, and no text in the log."""
     _check_ending(case, run)
     _check_message(case, run)
     assert text_of(run.events) == case.text

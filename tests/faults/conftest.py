@@ -1,4 +1,4 @@
-"""The start_harness of a module, on the event loop that the server runs on."""
+"""The harness of a module, on the event loop that the server runs on."""
 
 from __future__ import annotations
 

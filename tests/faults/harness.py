@@ -1,4 +1,4 @@
-"""The start_harness: servers under test, an upstream that does as a row says, and a look at what is left after it."""
+"""The harness: servers under test, an upstream that does as a row says, and a check of what is left after it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONG_SECONDS = 60.0
 
 
 class Run(msgspec.Struct):
-    """What came of a row."""
+    """The outcome of a row."""
 
     events: list[Event]
     records: list[dict[str, Any]]
@@ -101,7 +101,7 @@ class FaultHarness:
 
 @asynccontextmanager
 async def start_harness(kind: str, folder: Path) -> AsyncIterator[FaultHarness]:
-    """Everything the matrix of one kind needs. The log is at DEBUG: more than anybody runs with."""
+    """Yield everything that the matrix of one kind needs. The log is at DEBUG: nothing may leak at any level."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context(_logging())
         upstream = await stack.enter_async_context(running_upstream(unused))
@@ -193,7 +193,7 @@ def _logging() -> Iterator[io.StringIO]:
 
 @contextmanager
 def _no_names() -> Iterator[None]:
-    """Names are not asked for outside: a name under ``.invalid`` is unknown."""
+    """Resolve no names outside: a name under ``.invalid`` is unknown."""
     resolver = aiohttp.ThreadedResolver
     resolve = resolver.resolve
 
@@ -210,7 +210,7 @@ def _no_names() -> Iterator[None]:
 
 
 def _closed_port() -> int:
-    """A port that nobody listens on: one that was free a moment ago, and is not given out again soon."""
+    """Return a port without a listener: one that was free a moment ago, and is not given out again soon."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

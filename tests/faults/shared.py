@@ -1,4 +1,4 @@
-"""Rows that are the same whatever API the provider speaks: no connection, no answer, somebody else's answer."""
+"""Rows that are the same for every API: no connection, no answer, or the answer of a proxy."""
 # ruff: noqa: E501 — a row is a line
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ NESTED = "[" * 60_000
 
 
 def why(reason: str, **more: object) -> dict[str, object]:
-    """The record when no answer came."""
+    """Return the fields of the record when no answer came."""
     return {"upstream_reason": reason, "upstream_status": None, **more}
 
 
 def status(number: int) -> dict[str, object]:
-    """The record when somebody answered who is not the API."""
+    """Return the fields of the record when the answer was not the API's."""
     return {"upstream_status": number, "upstream_type": None, "upstream_code": None}
 
 
@@ -62,11 +62,11 @@ INSTEAD = [
     Case("413 HTML", answers(413, "<h1>413</h1>", HTML), "invalid_request", log=status(413)),
     Case("418 text", answers(418, f"teapot {MARK}", "text/plain"), "invalid_request", log=status(418)),
     Case("429 empty, a date in Retry-After", answers(429, Retry_After="Fri, 31 Dec 1999 23:59:59 GMT"), "rate_limited"),
-    Case("429 with malformed_response in Retry-After", answers(429, Retry_After="soon"), "rate_limited", log=status(429)),
+    Case("429 with a malformed Retry-After", answers(429, Retry_After="soon"), "rate_limited", log=status(429)),
     Case("429 with retry-after-ms", answers(429, Retry_After="9", retry_after_ms="1500"), "rate_limited", retry_after=1.5),
     Case("301", answers(301, Location="http://127.0.0.1:1/"), "upstream_error", log=status(301)),
     Case("302 with HTML", answers(302, "<h1>302</h1>", HTML, Location="/login"), "upstream_error", log=status(302)),
-    Case("307", answers(307, Location="https://remote_readers.invalid/v1"), "upstream_error", log=status(307)),
+    Case("307", answers(307, Location="https://other.invalid/v1"), "upstream_error", log=status(307)),
     Case("308 without a Location", answers(308), "upstream_error", log=status(308)),
     Case("204", answers(204), "upstream_error", log=status(204)),
     Case("a 500 whose body is cut", sends("HTTP/1.1 500 X\r\nContent-Length: 99\r\n\r\n{", cut), "upstream_error", log=status(500)),
@@ -84,5 +84,5 @@ INSTEAD = [
     Case("200 empty, type JSON", answers(200), "upstream_error", log={"upstream_reason": "not_a_stream"}),
     Case("200 empty that says it is a stream", answers(200, b"", SSE), "upstream_disconnected", log={"upstream_status": 200}),
     Case("200 in gzip that is none", answers(200, b"hello", SSE, Content_Encoding="gzip"), "upstream_error"),
-    Case("200 in an encoding nobody knows", answers(200, b"hello", SSE, Content_Encoding="br"), "upstream_error"),
+    Case("200 in an unknown encoding", answers(200, b"hello", SSE, Content_Encoding="br"), "upstream_error"),
 ]  # fmt: skip

@@ -16,15 +16,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("case", BEFORE, ids=lambda case: case.name)
-async def test_before_the_connection(harness: FaultHarness, case: Case) -> None:
+async def test_stream_ends_as_the_row_says_when_no_answer_comes(harness: FaultHarness, case: Case) -> None:
     check(case, await harness.run(case))
 
 
 @pytest.mark.parametrize("case", [*INSTEAD, *ANSWERS], ids=lambda case: case.name)
-async def test_instead_of_the_stream(harness: FaultHarness, case: Case) -> None:
+async def test_stream_ends_as_the_row_says_when_the_answer_is_no_stream(harness: FaultHarness, case: Case) -> None:
     check(case, await harness.run(case))
 
 
 @pytest.mark.parametrize("case", STREAMS, ids=lambda case: case.name)
-async def test_in_the_stream(harness: FaultHarness, case: Case) -> None:
+async def test_stream_ends_as_the_row_says_when_the_answer_streams(harness: FaultHarness, case: Case) -> None:
     check(case, await harness.run(case))

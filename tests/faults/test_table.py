@@ -17,12 +17,12 @@ ONLY_OPENAI = {"content_filter"}
 
 
 @pytest.mark.parametrize(("phases", "least"), [(OPENAI, 60), (ANTHROPIC, 40)], ids=["openai", "anthropic"])
-def test_the_matrix_is_large_and_every_row_is_named_once_in_its_phase(phases: list[list[Case]], least: int) -> None:
+def test_matrix_is_large_and_names_each_row_once_in_its_phase(phases: list[list[Case]], least: int) -> None:
     assert sum(map(len, phases)) >= least
     for cases in phases:
         assert len({case.name for case in cases}) == len(cases)
 
 
 @pytest.mark.parametrize("phases", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
-def test_every_failure_of_a_provider_is_in_the_matrix(phases: list[list[Case]]) -> None:
+def test_matrix_has_every_failure_of_a_provider(phases: list[list[Case]]) -> None:
     assert {case.ends for cases in phases for case in cases} >= FAILURES.keys() - OURS - ONLY_OPENAI

@@ -209,7 +209,7 @@ async def test_messages_adds_the_budget_for_thinking_and_sends_no_temperature_wi
     assert ("thinking" in body, body["max_tokens"], body["temperature"]) == (False, 100, 0.7)
 
 
-async def test_thinking_is_reasoning_and_pings_and_unknown_events_are_nothing(
+async def test_messages_reads_thinking_as_reasoning_and_skips_pings_and_unknown_events(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(says())
@@ -235,7 +235,7 @@ async def test_thinking_is_reasoning_and_pings_and_unknown_events_are_nothing(
     assert [event for event in events if isinstance(event, (Text, Reasoning))] == [Reasoning("hm"), Text("Hello")]
 
 
-async def test_tool_calls_are_numbered_from_zero_and_always_have_arguments(
+async def test_messages_numbers_tool_calls_from_zero_and_always_gives_arguments(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(says())
@@ -280,14 +280,14 @@ async def test_tool_calls_are_numbered_from_zero_and_always_have_arguments(
         ("model_context_window_exceeded", "length"),
     ],
 )
-async def test_stop_reasons_are_translated(
+async def test_messages_translates_stop_reasons(
     start_upstream: StartUpstream, transport: Transport, reason: str, finish: str
 ) -> None:
     upstream = await start_upstream(says())
     assert (await answer(upstream, transport, started(), ended(reason), STOP))[-1] == Finish(finish, "claude-1", reason)
 
 
-async def test_cached_input_counts_as_input_and_what_is_left_out_later_still_counts(
+async def test_messages_counts_cached_input_and_keeps_counts_that_are_not_repeated(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(says())
@@ -309,7 +309,7 @@ async def test_cached_input_counts_as_input_and_what_is_left_out_later_still_cou
         ({"type": "an_error_of_next_year", "message": "x"}, UpstreamError),
     ],
 )
-async def test_an_error_in_the_stream_is_told_by_its_type(
+async def test_messages_raises_the_error_that_the_type_stands_for(
     start_upstream: StartUpstream, transport: Transport, said: dict[str, str], kind: type[ProviderError]
 ) -> None:
     upstream = await start_upstream(says())
@@ -321,7 +321,7 @@ async def test_an_error_in_the_stream_is_told_by_its_type(
 
 
 @pytest.mark.parametrize("events", [(ended(),), (ended(None), STOP), (STOP,), ()])
-async def test_without_a_stop_reason_and_a_message_stop_it_is_a_broken_answer(
+async def test_messages_is_disconnected_without_a_stop_reason_or_message_stop(
     start_upstream: StartUpstream, transport: Transport, events: tuple[dict[str, Any], ...]
 ) -> None:
     upstream = await start_upstream(says())

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Provider, Text, Usage
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Provider, Text, ToolCall, Usage
 from providers.clock import LoopClock
 from providers.errors import Overloaded, UpstreamError
 from providers.options import Context
@@ -141,17 +141,28 @@ class _Faulty(ProviderContract):
         yield Harness(self.provider, lambda: len(self.provider.asked), lambda: self.provider.open)
 
 
+TOLD_ONCE = "tool_calls_have_indices_from_zero_and_tell_id_and_name_once"
+
+
+def call(index: int, call_id: str | None, name: str | None) -> ToolCall:
+    return ToolCall(index, call_id, name, "{}")
+
+
 @pytest.mark.parametrize(
     ("script", "guarantee"),
     [
-        ([Text("a")], "an_answer_is_pieces_and_then_exactly_one_finish"),
-        ([Text("a"), Finish("stop"), Finish("stop")], "an_answer_is_pieces_and_then_exactly_one_finish"),
-        ([Finish("stop"), Text("a")], "an_answer_is_pieces_and_then_exactly_one_finish"),
-        ([Text(""), Text("a"), Finish("stop")], "an_answer_is_pieces_and_then_exactly_one_finish"),
-        ([Usage(5, 2), Text("a"), Usage(5, 1), Finish("stop")], "usage_only_rises"),
-        ([Text("a"), Finish("stop")], "a_failure_is_a_provider_error_and_nothing_is_retried"),
-        ([Text("a")], "an_answer_that_breaks_off_is_a_failure_and_not_an_end"),
-        ([Text("a"), Finish("stop"), UpstreamError()], "an_answer_that_breaks_off_is_a_failure_and_not_an_end"),
+        ([Text("a")], "stream_yields_pieces_and_then_exactly_one_finish"),
+        ([Text("a"), Finish("stop"), Finish("stop")], "stream_yields_pieces_and_then_exactly_one_finish"),
+        ([Finish("stop"), Text("a")], "stream_yields_pieces_and_then_exactly_one_finish"),
+        ([Text(""), Text("a"), Finish("stop")], "stream_yields_pieces_and_then_exactly_one_finish"),
+        ([Usage(5, 2), Text("a"), Usage(5, 1), Finish("stop")], "usage_never_falls"),
+        ([call(0, "a", "f"), call(0, "a", None), Finish("stop")], TOLD_ONCE),
+        ([call(0, "a", "f"), call(0, None, "f"), Finish("stop")], TOLD_ONCE),
+        ([call(0, "a", ""), Finish("stop")], TOLD_ONCE),
+        ([call(1, "a", "f"), Finish("stop")], TOLD_ONCE),
+        ([Text("a"), Finish("stop")], "stream_raises_a_provider_error_and_retries_nothing_when_the_model_fails"),
+        ([Text("a")], "stream_raises_a_provider_error_when_the_answer_breaks_off"),
+        ([Text("a"), Finish("stop"), UpstreamError()], "stream_raises_a_provider_error_when_the_answer_breaks_off"),
     ],
 )
 async def test_contract_fails_when_a_provider_breaks_it(script: list[Any], guarantee: str) -> None:
@@ -174,7 +185,7 @@ async def test_contract_fails_when_a_provider_cannot_be_cancelled() -> None:
     faulty = _Faulty([])
     faulty.provider = _Deaf([[Text("a"), None]])
     with pytest.raises((AssertionError, pytest.fail.Exception)):
-        await faulty.test_cancelling_in_the_middle_of_an_answer_closes_the_connection_at_once()
+        await faulty.test_cancelling_closes_the_connection_at_once_in_the_middle_of_an_answer()
 
 
 def test_contract_imports_nothing_of_the_server() -> None:

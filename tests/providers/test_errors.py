@@ -10,24 +10,24 @@ from providers.errors import BY_CODE, CODES, ProviderError, RateLimited, Upstrea
 from tests.support.contract import STREAM_CODES
 
 
-def test_the_codes_are_the_contracts() -> None:
+def test_error_codes_are_those_of_the_contract() -> None:
     assert set(BY_CODE) == set(CODES)
     for code, kind in BY_CODE.items():
         assert kind.retryable is STREAM_CODES[code]
 
 
-def test_the_base_says_that_it_is_abstract() -> None:
+def test_provider_error_cannot_be_raised_itself() -> None:
     with pytest.raises(TypeError, match="ProviderError is abstract"):
         ProviderError("x")
 
 
-def test_a_deadline_that_nobody_knows_is_named_with_those_there_are() -> None:
+def test_timeout_names_the_deadlines_when_its_own_is_unknown() -> None:
     unknown: Any = "connect"
     with pytest.raises(ValueError, match=r"'connect'.*first_token, idle, total"):
         UpstreamTimeout(unknown, 3)
 
 
-def test_a_subclass_has_the_code_of_its_class() -> None:
+def test_subclass_inherits_the_code() -> None:
     class TooFast(RateLimited):
         default_message = "Too fast."
 
@@ -35,7 +35,7 @@ def test_a_subclass_has_the_code_of_its_class() -> None:
     assert (error.code, error.retryable, error.message, error.retry_after) == ("rate_limited", True, "Too fast.", 3)
 
 
-def test_a_common_ancestor_of_somebodys_own_has_no_code_and_is_abstract() -> None:
+def test_subclass_without_a_code_is_abstract() -> None:
     class Vendors(ProviderError):
         pass
 
@@ -59,7 +59,7 @@ def test_a_common_ancestor_of_somebodys_own_has_no_code_and_is_abstract() -> Non
         (RateLimited, {"retryable": False}),
     ],
 )
-def test_no_class_puts_something_on_the_wire_that_the_contract_does_not_have(
+def test_subclass_is_refused_when_its_code_is_not_in_the_contract(
     base: type[ProviderError], body: dict[str, Any]
 ) -> None:
     with pytest.raises(TypeError, match=r"^Mine\b"):

@@ -61,7 +61,7 @@ CREATED = {"type": "response.created", "response": response(status="in_progress"
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-async def test_reasoning_is_read_under_either_name(
+async def test_chat_reads_reasoning_under_either_name(
     start_upstream: StartUpstream, transport: Transport, name: str
 ) -> None:
     upstream = await start_upstream(says(delta(**{name: "hm"}), delta(**{name: "m"}, content=""), chunk("yes"), FINISH))
@@ -69,7 +69,7 @@ async def test_reasoning_is_read_under_either_name(
     assert (reasoning_in(events), text_in(events)) == ("hmm", "yes")
 
 
-async def test_content_in_parts_is_read(start_upstream: StartUpstream, transport: Transport) -> None:
+async def test_chat_reads_content_in_parts(start_upstream: StartUpstream, transport: Transport) -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}, {"type": "reference"}]}
     upstream = await start_upstream(
         says(delta(content=[thinking]), delta(content=[{"type": "text", "text": "yes"}, {"type": "new"}]), FINISH)
@@ -78,7 +78,7 @@ async def test_content_in_parts_is_read(start_upstream: StartUpstream, transport
     assert (reasoning_in(events), text_in(events)) == ("hm", "yes")
 
 
-async def test_a_responses_stream_is_text_reasoning_usage_and_a_finish(
+async def test_responses_reads_text_reasoning_usage_and_the_end(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     summary = "response.reasoning_summary_text.delta"
@@ -105,9 +105,7 @@ async def test_a_responses_stream_is_text_reasoning_usage_and_a_finish(
     assert events[-2:] == [COUNTED, Finish("stop", "gpt-5-2025-08-07", "completed")]
 
 
-async def test_a_responses_stream_gives_tool_calls_numbered_from_zero(
-    start_upstream: StartUpstream, transport: Transport
-) -> None:
+async def test_responses_numbers_tool_calls_from_zero(start_upstream: StartUpstream, transport: Transport) -> None:
     def call(index: int, name: str) -> dict[str, Any]:
         item = {"type": "function_call", "call_id": f"call_{name}", "name": name, "arguments": ""}
         return {"type": "response.output_item.added", "output_index": index, "item": item}
@@ -138,7 +136,7 @@ async def test_a_responses_stream_gives_tool_calls_numbered_from_zero(
     ]
 
 
-async def test_a_refusal_is_what_the_model_says(start_upstream: StartUpstream, transport: Transport) -> None:
+async def test_responses_reads_a_refusal_as_text(start_upstream: StartUpstream, transport: Transport) -> None:
     upstream = await start_upstream(says({"type": "response.refusal.delta", "delta": "I will not."}, completed()))
     assert text_in(await ask(build({**RESPONSES, "base_url": upstream.url}, transport))) == "I will not."
 
@@ -147,7 +145,7 @@ async def test_a_refusal_is_what_the_model_says(start_upstream: StartUpstream, t
     ("reason", "finish"),
     [("max_output_tokens", "length"), ("content_filter", "content_filter"), ("steered", "steered")],
 )
-async def test_an_incomplete_response_says_why(
+async def test_responses_ends_with_the_reason_when_the_response_is_incomplete(
     start_upstream: StartUpstream, transport: Transport, reason: str, finish: str
 ) -> None:
     incomplete = {"type": "response.incomplete", "response": response(incomplete_details={"reason": reason})}
@@ -185,7 +183,7 @@ FAILURES: list[tuple[dict[str, Any], type[ProviderError]]] = [
 
 
 @pytest.mark.parametrize(("event", "kind"), FAILURES)
-async def test_a_failure_in_a_responses_stream_is_told_by_its_code(
+async def test_responses_raises_the_error_that_the_code_stands_for(
     start_upstream: StartUpstream, transport: Transport, event: dict[str, Any], kind: type[ProviderError]
 ) -> None:
     upstream = await start_upstream(says(CREATED, event))
@@ -194,7 +192,7 @@ async def test_a_failure_in_a_responses_stream_is_told_by_its_code(
     assert type(failure.value) is kind
 
 
-async def test_a_responses_stream_without_its_end_is_a_broken_one(
+async def test_responses_is_disconnected_when_the_response_never_ends(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     upstream = await start_upstream(says(CREATED, {"type": "response.output_text.delta", "delta": "Hel"}))
@@ -216,7 +214,7 @@ AZURE_FILTERED = {
 }
 
 
-async def test_azures_filter_and_its_annotations_are_understood(
+async def test_azure_content_filter_and_its_annotations_are_read(
     start_upstream: StartUpstream, transport: Transport
 ) -> None:
     async def refuse(exchange: Exchange) -> None:
@@ -234,7 +232,7 @@ async def test_azures_filter_and_its_annotations_are_understood(
     assert await ask(build(table, transport)) == [Text("hi"), Finish("stop", "gpt-4o-mini-2024-07-18", "stop")]
 
 
-def test_calls_without_an_index_are_told_apart_by_their_place() -> None:
+def test_chat_tells_calls_apart_by_their_place_when_they_have_no_index() -> None:
     calls = [{"id": name, "function": {"name": f"f{name}"}} for name in "abc"]
     chunk = {"choices": [{"delta": {"tool_calls": [*calls[:2], {"index": 7, **calls[2]}]}}]}
     events = ChatParser().events("", json.dumps(chunk).encode())
@@ -249,6 +247,6 @@ def test_calls_without_an_index_are_told_apart_by_their_place() -> None:
         {"error": {"message": "no", "code": 400}, "choices": [{"delta": {"content": "x"}}]},
     ],
 )
-def test_an_error_in_the_stream_is_one_in_any_of_its_forms(chunk: dict[str, Any]) -> None:
+def test_chat_raises_an_error_in_each_of_its_forms(chunk: dict[str, Any]) -> None:
     with pytest.raises(ProviderError):
         ChatParser().events("", json.dumps(chunk).encode())

@@ -21,7 +21,7 @@ NONSENSE = ["{", "\xff", '{"choices": [', "[" * 100_000]
 
 @pytest.mark.parametrize(("table", "piece"), APIS.values(), ids=APIS)
 @pytest.mark.parametrize("malformed_response", NONSENSE, ids=lambda malformed_response: malformed_response[:10])
-async def test_a_payload_is_read_or_refused(
+async def test_parser_raises_when_a_payload_is_malformed(
     start_upstream: StartUpstream, transport: Transport, table: dict[str, str], piece: str, malformed_response: str
 ) -> None:
     async def script(exchange: Exchange) -> None:

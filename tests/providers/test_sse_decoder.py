@@ -95,7 +95,7 @@ STREAMS = st.lists(PARTS, max_size=25).map(b"".join)
 @example(stream=b"data: a\n\ndata: b\n\ndata: c\n\n", cuts=[9])
 @example(stream=b"data: a\n\ndata: b\r\rdata: c\n\n", cuts=[9])
 @settings(deadline=None, max_examples=500)
-def test_events_are_those_of_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
+def test_decoder_follows_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
     assert decode(stream, cuts) == events_by_the_standard(stream)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sse, "HOLD_BYTES", 3)
@@ -104,29 +104,29 @@ def test_events_are_those_of_the_standard_however_the_stream_is_cut(stream: byte
 
 @given(stream=STREAMS)
 @settings(deadline=None, max_examples=200)
-def test_byte_by_byte_is_no_other_stream(stream: bytes) -> None:
+def test_decoder_follows_the_standard_when_bytes_come_one_by_one(stream: bytes) -> None:
     assert decode(stream, list(range(len(stream)))) == events_by_the_standard(stream)
 
 
 @given(texts=st.lists(st.binary(max_size=60).filter(lambda text: not {10, 13} & set(text)), max_size=10))
 @settings(deadline=None)
-def test_a_payload_is_a_payload_whatever_bytes_it_has(texts: list[bytes]) -> None:
+def test_decoder_returns_any_bytes_of_a_payload(texts: list[bytes]) -> None:
     stream = b"".join(b"data: " + text + b"\n\n" for text in texts)
     assert decode(stream, []) == [("", text) for text in texts]
 
 
-def test_an_event_without_its_blank_line_is_dropped() -> None:
+def test_decoder_drops_an_event_without_its_blank_line() -> None:
     assert decode(b"data: a\n\ndata: b\n", []) == [("", b"a")]
 
 
-def test_a_payload_is_given_as_soon_as_its_blank_line_is_there() -> None:
+def test_decoder_returns_an_event_as_soon_as_its_blank_line_came() -> None:
     decoder = SSEDecoder()
     assert decoder.feed(b"data: a\r\n\r") == [("", b"a")]
     assert decoder.feed(b"\ndata: b\n\n") == [("", b"b")]
 
 
 @pytest.mark.parametrize("size", [1024, 65536])
-def test_an_event_that_is_too_large_is_refused_and_memory_stays_bounded(size: int) -> None:
+def test_decoder_raises_when_an_event_is_too_large(size: int) -> None:
     decoder = SSEDecoder()
     chunk = b"x" * size
     fed = 0
@@ -137,7 +137,7 @@ def test_an_event_that_is_too_large_is_refused_and_memory_stays_bounded(size: in
     assert fed <= MAX_EVENT_BYTES
 
 
-def test_many_events_together_are_not_too_large() -> None:
+def test_decoder_limits_one_event_and_not_many_together() -> None:
     decoder = SSEDecoder()
     chunk = b"data: " + b"x" * 1_000_000 + b"\n\n"
     assert sum(len(decoder.feed(chunk)) for _ in range(3 * MAX_EVENT_BYTES // len(chunk))) > 40
@@ -167,7 +167,7 @@ def bytes_touched(chunks: list[bytes]) -> int:
 @pytest.mark.parametrize(
     "payload", [b"x" * 200_000, b"x\n" * 100_000, b"data: y\n" * 25_000], ids=["one", "lf", "data"]
 )
-def test_the_cost_is_linear_in_the_bytes(payload: bytes, line_end: bytes) -> None:
+def test_decoder_cost_is_linear_in_the_bytes(payload: bytes, line_end: bytes) -> None:
     stream = (b"data: " + payload + b"\n\n").replace(b"\n", line_end)
     sizes = random.Random(1)
     chunks, begin = [], 0
@@ -187,7 +187,9 @@ def test_the_cost_is_linear_in_the_bytes(payload: bytes, line_end: bytes) -> Non
     ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\r"]), min_size=1, max_size=3),
 )
 @settings(deadline=None)
-def test_whole_events_in_chunks_of_their_own_are_no_other_stream(blocks: list[list[bytes]], ends: list[bytes]) -> None:
+def test_decoder_returns_the_same_events_when_each_comes_in_a_chunk_of_its_own(
+    blocks: list[list[bytes]], ends: list[bytes]
+) -> None:
     chunks = []
     for number, lines in enumerate(blocks):
         end = ends[number % len(ends)]
@@ -197,7 +199,7 @@ def test_whole_events_in_chunks_of_their_own_are_no_other_stream(blocks: list[li
     assert [event for chunk in chunks for event in decoder.feed(chunk)] == SSEDecoder().feed(stream)
 
 
-def test_a_stream_that_began_well_is_one_whatever_follows() -> None:
+def test_decoder_accepts_any_rest_of_a_stream_that_began_well() -> None:
     decoder = SSEDecoder()
     decoder.feed(b": ping\n\n")
     assert decoder.feed(b"data: x\n\n") == [("", b"x")]
