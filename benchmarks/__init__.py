@@ -1,1 +1,1 @@
-"""What a token costs here, measured against the obvious relay in the same run. ``python -m benchmarks --help``."""
+"""The cost of a token, compared with a naive relay in the same run. See ``python -m benchmarks --help``."""

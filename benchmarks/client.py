@@ -43,27 +43,27 @@ class Load(msgspec.Struct, kw_only=True):
     """Close the connection after so many tokens."""
     hold: bool = False
     stall: bool = False
-    """Read the head, and then nothing."""
+    """Read the headers, and then nothing."""
     limit_seconds: float = 120.0
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What came back; times in milliseconds."""
+    """The result of a load. Times are in milliseconds."""
 
     complete: int
-    """Streams that came to their end with all their tokens."""
+    """Streams that ended with all their tokens."""
     tokens: int
     seconds: float
     ttft: list[float]
     gap_p99: float | None
-    """Between tokens; None if no stream had two."""
+    """Times between tokens; None if no stream had two."""
     left: dict[int, float]
     """When (``time.monotonic()``) stream number … was closed by this client."""
     failures: list[str]
 
 
 class _Run:
-    """One load, running."""
+    """A running load."""
 
     def __init__(self, load: Load) -> None:
         self.load = load
@@ -80,7 +80,7 @@ class _Run:
         self.open = asyncio.Event()
 
     def request(self) -> bytes | None:
-        """The next request, or None when all have been made."""
+        """Return the next request, or None after the last."""
         if self.started == self.load.streams:
             return None
         number = self.load.first_number + self.started
@@ -199,7 +199,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def perform(load: Load) -> Result:
-    """Run ``load``, at most for its ``limit_seconds``."""
+    """Run ``load`` for at most its ``limit_seconds``."""
     run = _Run(load)
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -248,7 +248,7 @@ async def _connect(loop: asyncio.AbstractEventLoop, load: Load) -> socket.socket
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Of a sorted sequence, by nearest rank; NaN of an empty one."""
+    """Return the percentile of a sorted sequence by nearest rank, or NaN if it is empty."""
     if not ordered:
         return math.nan
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

@@ -17,7 +17,7 @@ from typing import Any
 
 
 class Counting:
-    """Counts by code object, while it is on."""
+    """Counts instructions by code object."""
 
     def __init__(self, report: Path) -> None:
         self._report = report
@@ -53,7 +53,7 @@ class Counting:
 
 
 def main() -> int:
-    sys.path.pop(0)  # this folder, whose modules are the benchmarks'
+    sys.path.pop(0)  # this folder
     report = Path(sys.argv.pop(1))
     counting = Counting(report)
     signal.signal(signal.SIGUSR1, counting.start)

@@ -1,4 +1,4 @@
-"""Other streams' gaps while somebody misbehaves, as a ratio to those without, in the same run.
+"""Gaps in streams while other clients misbehave, as a ratio to the gaps without them, in the same run.
 
     python -m benchmarks.hostile http://127.0.0.1:8080 PID
 
@@ -26,7 +26,7 @@ Misbehaviour = Callable[[int], AbstractAsyncContextManager[None]]
 
 
 async def read(port: int, gaps: list[float]) -> None:
-    """Read one stream to its end; the times between its writes, in milliseconds."""
+    """Read one stream to its end. Return the times between its writes, in milliseconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(_STREAM)
     last = 0.0
@@ -48,7 +48,7 @@ async def p99(port: int) -> float:
 
 @asynccontextmanager
 async def idle(port: int) -> AsyncIterator[None]:
-    """5,000 connections that say nothing."""
+    """Open 5,000 connections that send nothing."""
     writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(5000)]
     yield
     for writer in writers:
@@ -57,7 +57,7 @@ async def idle(port: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def slow_headers(port: int) -> AsyncIterator[None]:
-    """500 requests whose headers come a byte a second."""
+    """Send the headers of 500 requests at a byte per second."""
     writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(500)]
     loop = asyncio.get_running_loop()
 
@@ -76,7 +76,7 @@ async def slow_headers(port: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def stalled(port: int) -> AsyncIterator[None]:
-    """100 readers of streams that take nothing."""
+    """Start 100 streams and read nothing."""
     socks = []
     for _ in range(100):
         sock = socket.socket()
@@ -91,7 +91,7 @@ async def stalled(port: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def flood(port: int) -> AsyncIterator[None]:
-    """5 connections with 50,000 pipelined requests each, whose answers nobody reads."""
+    """Send 50,000 pipelined requests on each of 5 connections, and read no response."""
     writers = []
     for _ in range(5):
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)

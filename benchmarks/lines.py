@@ -1,4 +1,4 @@
-"""The lines of the table: what each measures, and how."""
+"""The measurements, one for each line of the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.processes import Counts, Process, open_streams, run_load, upstre
 from benchmarks.spec import Answer
 
 Figures = dict[str, float]
-"""A measurement's figures by name; the unit is in the name."""
+"""Figures of a measurement by name, which ends in the unit."""
 
 
 _numbers = itertools.count()
@@ -22,7 +22,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Size:
-    """How much of a line is run: all of it, or, to see that it works, a hundredth."""
+    """The size of a measurement: full, or a hundredth of it for a test."""
 
     quick: bool
 
@@ -35,7 +35,7 @@ class Size:
 
 @dataclass
 class Bench:
-    """What a line has to work with."""
+    """What a measurement uses."""
 
     upstream: Process
     size: Size
@@ -44,20 +44,20 @@ class Bench:
 
 @dataclass(frozen=True)
 class Line:
-    """One measurement, each time of a new process."""
+    """A measurement of a new process."""
 
     name: str
     title: str
     measure: Callable[[Bench, Process], Figures]
     direct: bool = False
-    """Also taken of the upstream without a server, to be subtracted."""
+    """Also measured for the upstream alone, to be subtracted."""
     extra: bool = False
-    """Run only when it is asked for by name, or with ``all``."""
+    """Run only when named, or with ``all``."""
     ours_only: bool = False
     counted: bool = False
-    """Its byte code is counted."""
+    """Byte code is counted."""
     patient: bool = False
-    """With a send timeout so long that a stalled reader stays."""
+    """The send timeout is so long that stalled readers are kept."""
 
 
 def _load(bench: Bench, server: Process, answer: Answer, **fields: Any) -> Load:
@@ -66,12 +66,12 @@ def _load(bench: Bench, server: Process, answer: Answer, **fields: Any) -> Load:
 
 
 def warm_up(bench: Bench, server: Process) -> None:
-    """What only the first requests pay for is not measured."""
+    """Run the first requests, which pay for things that are not measured."""
     _run(bench, server, _load(bench, server, Answer(5), streams=100, concurrency=10))
 
 
 def _run(bench: Bench, server: Process, load: Load) -> tuple[Result, float]:
-    """Run ``load``; its result, and the CPU seconds that the server spent on it."""
+    """Run ``load``. Return its result, and the CPU seconds that the server spent."""
     before = server.cpu_seconds()
     result = run_load(load)
     cpu = server.cpu_seconds() - before
@@ -123,7 +123,7 @@ def short(bench: Bench, server: Process) -> Figures:
 
 
 def alone(bench: Bench, server: Process) -> Figures:
-    """One stream at a time."""
+    """Measure one stream at a time."""
     load = _load(bench, server, Answer(5), streams=bench.size.of(500), concurrency=1)
     result, _ = _run(bench, server, load)
     ttft = sorted(result.ttft)
@@ -131,7 +131,7 @@ def alone(bench: Bench, server: Process) -> Figures:
 
 
 def gone(bench: Bench, server: Process) -> Figures:
-    """The client closes after 20 tokens; how long until the upstream's connection is closed."""
+    """Measure the time from a client's close, after 20 tokens, to the close of the upstream's connection."""
     figures: Figures = {}
     count = bench.size.of(100)
     for gap_ms in (20, 100, 2000):
@@ -156,7 +156,7 @@ def gone(bench: Bench, server: Process) -> Figures:
 
 
 def _closes(bench: Bench, numbers: Collection[int], seconds: float) -> dict[int, float]:
-    """When the upstream saw the streams of those numbers closed, as far as it did within ``seconds``."""
+    """Return when the upstream saw each stream close, for those that closed within ``seconds``."""
     closes: dict[int, float] = {}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not closes.keys() >= set(numbers):
@@ -166,7 +166,7 @@ def _closes(bench: Bench, numbers: Collection[int], seconds: float) -> dict[int,
 
 
 def memory(bench: Bench, server: Process) -> Figures:
-    """1,000 open streams, a token a second."""
+    """Measure 1,000 open streams at a token per second."""
     count = bench.size.of(1000)
     before, descriptors = server.memory_bytes(), server.descriptors()
     answer = Answer(60, 1_000_000)
@@ -178,7 +178,7 @@ def memory(bench: Bench, server: Process) -> Figures:
 
 
 def opened(full: int) -> Callable[[Bench, Process], Figures]:
-    """Many streams at once, of the echo provider, a token every 10 s: opened as fast as may be."""
+    """Open many streams of the echo provider, with a token every 10 s, as fast as possible."""
 
     def measure(bench: Bench, server: Process) -> Figures:
         count = bench.size.of(full)
@@ -207,7 +207,7 @@ def proxied(bench: Bench, server: Process) -> Figures:
 
 
 def growth(bench: Bench, server: Process) -> Figures:
-    """What one more token costs in answers of 10 to 100,000 tokens, the cost of a request taken off."""
+    """Measure the cost of one more token in answers of 10 to 100,000 tokens, without that of the request."""
 
     def seconds(tokens: int, streams: int) -> float:
         load = _load(bench, server, Answer(tokens), streams=streams, concurrency=min(streams, 10))
@@ -222,7 +222,7 @@ def growth(bench: Bench, server: Process) -> Figures:
 
 
 def code(bench: Bench, server: Process) -> Figures:
-    """The byte code of a token that comes alone, and of a request, by the difference of two answers' lengths."""
+    """Count the byte code of a lone token, and of a request, from two answers of different lengths."""
     count = bench.size.of(20)
 
     def counts(tokens: int) -> Counts:
@@ -242,7 +242,7 @@ def code(bench: Bench, server: Process) -> Figures:
 
 
 def pile(bench: Bench, server: Process) -> Figures:
-    """The cost of a request while finished streams are kept to be read again."""
+    """Measure the cost of a request while finished streams are retained."""
     figures: Figures = {}
     memory = server.memory_bytes()
     count = bench.size.of(2000)
@@ -254,7 +254,7 @@ def pile(bench: Bench, server: Process) -> Figures:
 
 
 def stalled(bench: Bench, server: Process) -> Figures:
-    """What 1,000 readers that take nothing do to 200 others."""
+    """Measure 200 streams beside 1,000 stalled readers."""
     figures = {f"{name}, none stalled": value for name, value in paced(200)(bench, server).items() if name in FELT}
     count = bench.size.of(1000)
     load = _load(bench, server, STALLING, streams=count, concurrency=count, stall=True)
@@ -265,7 +265,7 @@ def stalled(bench: Bench, server: Process) -> Figures:
 
 
 def _until_idle(server: Process) -> None:
-    """Wait, for ten seconds at most, until the server takes next to no CPU."""
+    """Wait until the server is idle, for at most ten seconds."""
     for _ in range(40):
         before = server.cpu_seconds()
         time.sleep(0.25)
@@ -276,7 +276,7 @@ def _until_idle(server: Process) -> None:
 ALONE = (5, 25)
 GROWTH = (10, 100, 1000, 10_000, 100_000)
 STALLING = Answer(300, token_bytes=1024)
-"""More than kernel and server hold for a reader."""
+"""More than the kernel and the server buffer for a reader."""
 FELT = ("µs/token", "TTFT p99 ms", "gap p99 ms")
 
 LINES = (
@@ -300,7 +300,7 @@ LINES = (
 
 
 def models(size: Size) -> list[str]:
-    """Every model that a line may ask for."""
+    """Return every model that a measurement requests."""
     answers = [
         STALLING,
         Answer(200),

@@ -1,4 +1,4 @@
-"""The obvious relay, kept as the yardstick: aiohttp-sse and the OpenAI SDK."""
+"""The naive relay to compare with: aiohttp-sse and the OpenAI SDK."""
 
 import asyncio
 import sys

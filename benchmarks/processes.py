@@ -1,4 +1,4 @@
-"""The processes of a benchmark, and what the kernel knows of them."""
+"""The processes of a benchmark, and their statistics from the kernel."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Counts(NamedTuple):
 
 
 class Process:
-    """A process that serves on ``port``."""
+    """A server process on ``port``."""
 
     def __init__(self, process: subprocess.Popen[str], report: Path | None = None) -> None:
         self.process = process
@@ -45,7 +45,7 @@ class Process:
         self._report = report
 
     def counts(self, work: Callable[[], object]) -> Counts:
-        """What the process executes while ``work`` is done; of one that was started to be counted."""
+        """Return what the process executes during ``work``. It must have been started with ``counted``."""
         assert self._report is not None, "it is not counted"
         self._report.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR1)
@@ -172,14 +172,14 @@ def running_server(
 
 
 def run_load(load: Load) -> Result:
-    """Run ``load`` in a process of its own, to its end."""
+    """Run ``load`` to its end, in a process of its own."""
     with _client(load) as client:
         return _result(client, load)
 
 
 @contextmanager
 def open_streams(load: Load) -> Iterator[None]:
-    """``load``'s streams are open while the block runs."""
+    """Keep the streams of ``load`` open while the block runs."""
     with _client(load) as client:
         assert client.stdout is not None
         if client.stdout.readline().strip() != "open":
@@ -227,13 +227,13 @@ def busy_seconds() -> float:
 
 
 def own_seconds() -> float:
-    """The CPU time of this process and of those it has waited for: the clients."""
+    """Return the CPU time of this process and of the clients that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def upstream_report(upstream: Process) -> dict[str, Any]:
-    """How many of the upstream's connections are open, and which were closed when."""
+    """Return the number of the upstream's open connections, and when each other one closed."""
     with urllib.request.urlopen(f"http://127.0.0.1:{upstream.port}/closes", timeout=10) as response:
         report: dict[str, Any] = json.load(response)
     return report

@@ -1,4 +1,4 @@
-"""Run the lines, ours and the naive relay in turn, and print the table."""
+"""Run each measurement for this server and the naive relay in turn, and print the table."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _server(
 
 @contextmanager
 def _watched(*processes: Process) -> Iterator[list[float]]:
-    """How much of a core everything else on this machine took while the block ran, in percent."""
+    """Measure the CPU time of all other processes while the block runs, in percent of a core."""
     ours = list(dict.fromkeys(processes))
 
     def spent() -> float:
@@ -161,7 +161,7 @@ def _table(lines: list[Line], targets: list[str], medians: dict[str, dict[str, F
 
 
 def _disturbance(measured: Measured) -> str:
-    """Whether the machine was ours: times are only worth something if it was."""
+    """Describe how busy the machine was with other processes, which makes times worthless."""
     values = [figures[OTHERS] for targets in measured.values() for rounds in targets.values() for figures in rounds]
     return f"\nOther processes took {statistics.median(values):.0f} % of a core meanwhile, at most {max(values):.0f} %."
 

@@ -1,4 +1,4 @@
-"""What an answer of the benchmarks' upstream is like, written into the name of the model that is asked for."""
+"""The shape of an answer of the benchmarks' upstream, encoded in the name of the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 _NAME = re.compile(rb'"model":\s*"bench-(\d+)-(\d+)-(\d+)-(\d+)"')
 
 MARK = b"~"
-"""Ends every token, and is in nothing else on any wire: to count it is to count tokens."""
+"""The end of every token, and of nothing else on any wire, so that counting it counts tokens."""
 
 
 class Answer(NamedTuple):
@@ -25,6 +25,6 @@ class Answer(NamedTuple):
 
 
 def answer_in(body: bytes) -> Answer | None:
-    """The answer that the JSON of a request asks for."""
+    """Return the answer that a request asks for."""
     found = _NAME.search(body)
     return Answer(*map(int, found.groups())) if found else None

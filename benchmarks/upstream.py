@@ -32,7 +32,7 @@ HEAD_GAP_SECONDS = 0.02
 
 
 def _event(data: str) -> bytes:
-    """One event in one HTTP chunk."""
+    """Return one event as one HTTP chunk."""
     event = f"data: {data}\n\n".encode()
     return b"%x\r\n%s\r\n" % (len(event), event)
 
@@ -55,7 +55,7 @@ def _end(tokens: int) -> bytes:
 
 
 class Upstream(asyncio.Protocol):
-    """One connection."""
+    """A connection."""
 
     closes: dict[int, float]
     open = 0
@@ -126,7 +126,7 @@ class Upstream(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        """Send what is due, each token by a write of its own."""
+        """Send the tokens that are due, each with a write of its own."""
         self._timer = None
         write, token = self._transport.write, self._token
         while (answer := self._answer) is not None and self._writable:

@@ -16,7 +16,7 @@ DAY_SECONDS = 86_400
 class LimitReached(Exception):
     """A user has reached ``limit``: ``quota`` per ``window`` seconds, or at a time if ``window`` is 0.
 
-    ``retry_after`` is in seconds; it is a guess for concurrent streams, whose ends cannot be known.
+    ``retry_after`` is in seconds; it is a guess for concurrent streams, because their ends are unknown.
     """
 
     def __init__(self, limit: UserLimit, quota: int, window: int, retry_after: float) -> None:

@@ -1,1 +1,1 @@
-"""What an operator sees: the log, one record a stream, and nothing anybody said."""
+"""Logs, metrics and traces. They never contain a prompt, an answer, a key or a whole stream id."""

@@ -1,4 +1,4 @@
-"""The one record a stream."""
+"""The log record of a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
 
 
 def fields_of(outcome: Outcome) -> dict[str, Any]:
-    """The record's fields, as the wire contract names them, and what is known of the provider's error."""
+    """Return the fields of the record: those of the wire contract, and the details of the provider's error."""
     terminal, usage = outcome.terminal, outcome.usage
     return {
         "event": "stream",
@@ -41,12 +41,12 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def only_name(said: str) -> str:
-    """What a provider, or who asked, calls a model or a reason: a name, or whatever they liked to write there."""
+    """Return ``said`` if it is a name. A client or a provider can write any text where a name belongs."""
     return said if _NAME.fullmatch(said) else "(not a name)"
 
 
 def log_outcome(outcome: Outcome) -> None:
-    """Write the record; before it, where this server is to blame, the crash."""
+    """Log the record of a stream, after the crash if this server is to blame."""
     if outcome.crash is not None:
         log_crash("a generation failed", outcome.crash, request_id=outcome.request_id, provider=outcome.provider)
     fields = fields_of(outcome)

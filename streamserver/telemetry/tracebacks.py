@@ -1,7 +1,7 @@
 """Tracebacks without values.
 
 An exception's message may quote what it failed on: a prompt, a token, a key. So a crash is logged as
-the types of its exceptions and the places they came through, which is what leads to the bug.
+the types of its exceptions and their frames, which lead to the bug.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from loguru import logger
 
 
 def places(error: BaseException | None) -> str:
-    """The chain of exceptions, each by its type and its frames, the message left out."""
+    """Return the chain of exceptions, each as its type and frames, without its message."""
     lines: list[str] = []
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -25,5 +25,5 @@ def places(error: BaseException | None) -> str:
 
 
 def log_crash(what: str, error: BaseException, **fields: object) -> None:
-    """One record at ERROR: a bug in this server, or in a plug-in."""
+    """Log a bug in this server or in a plug-in."""
     logger.bind(event="crash", **fields, traceback=places(error)).error(what)

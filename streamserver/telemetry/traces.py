@@ -1,6 +1,6 @@
-"""OpenTelemetry: a span a stream, by the conventions for generative AI, written when it has ended.
+"""OpenTelemetry: one span for each stream that has ended, by the semantic conventions for generative AI.
 
-Nothing anybody said is in it, no key, and no whole stream id.
+A span contains no prompt, no answer, no key and no whole stream id.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 Observer: TypeAlias = Callable[[Outcome], None]
 
 LAST_SECONDS = 5.0
-"""How long the end of the server waits for the last spans to be taken."""
+"""How long the end of the server waits until the last spans are sent."""
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 class NoSpans:
-    """Where nobody wants spans."""
+    """No spans, where none are configured."""
 
     def write(self, outcome: Outcome) -> None:
-        """The span of a stream that has ended."""
+        """Write the span of a stream that has ended."""
 
     async def open(self, app: object) -> AsyncIterator[None]:
-        """Write spans while the application runs: one of its cleanup contexts."""
+        """Write spans while the application runs, as one of its cleanup contexts."""
         yield
 
 
 class Spans(NoSpans):
-    """Spans to the provider that ``make`` makes.
+    """Spans for the tracer provider that ``make`` returns.
 
-    It is made when the application starts, not before: it has a thread, which a process that forks must not have. What
-    it has not sent when the application ends it sends then: a worker's process ends without Python's own exit.
+    ``make`` is called when the application starts, because the provider has a thread, which must not exist before a
+    fork. Pending spans are sent when the application ends, because a worker's process skips Python's exit handlers.
     """
 
     def __init__(self, make: Callable[[], TracerProvider]) -> None:
@@ -68,10 +68,10 @@ async def _shut_down(provider: TracerProvider) -> None:
         try:
             provider.shutdown()
         finally:
-            with suppress(RuntimeError):  # the event loop did not wait so long
+            with suppress(RuntimeError):  # the event loop has closed
                 loop.call_soon_threadsafe(sent.set)
 
-    # Not one of the event loop's own threads: it waits for those as it closes, however long they take.
+    # A thread of its own: the event loop waits for its executor's threads as it closes, however long they take.
     threading.Thread(target=send, name="last-spans", daemon=True).start()
     with suppress(TimeoutError):
         async with asyncio.timeout(LAST_SECONDS):
@@ -79,7 +79,7 @@ async def _shut_down(provider: TracerProvider) -> None:
 
 
 def spans_for(environ: Mapping[str, str] = os.environ) -> NoSpans:
-    """Spans to where OpenTelemetry's own variables say; none if they say nothing, or ``[otel]`` is not installed."""
+    """Return spans for the endpoint in OpenTelemetry's own variables; none without one, or without ``[otel]``."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(environ.get(name) for name in _ENDPOINTS):
         return NoSpans()
     try:
@@ -100,7 +100,7 @@ def spans_for(environ: Mapping[str, str] = os.environ) -> NoSpans:
 
 
 def spans_to(provider: TracerProvider) -> Observer:
-    """Spans to ``provider``."""
+    """Return a function that writes spans to ``provider``."""
     from opentelemetry.trace import SpanKind, Status, StatusCode
 
     tracer = provider.get_tracer("streamserver")
@@ -121,7 +121,7 @@ def spans_to(provider: TracerProvider) -> Observer:
 
 
 def attributes_of(outcome: Outcome) -> dict[str, Any]:
-    """The span's attributes: ``gen_ai.*`` as the conventions have them, the rest under ``streamserver.``."""
+    """Return the attributes of a span: ``gen_ai.*`` by the conventions, the rest under ``streamserver.``."""
     terminal, usage = outcome.terminal, outcome.usage
     done = isinstance(terminal, Done)
     attributes: dict[str, Any] = {

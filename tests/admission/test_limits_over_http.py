@@ -1,4 +1,4 @@
-"""What a user may have, as a client sees it."""
+"""The limits of a user, as a client sees them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def refused(http: aiohttp.ClientSession, url: str, **options: Any) -> tupl
         return problem["detail"], dict(response.headers)
 
 
-async def test_starts_a_minute_are_limited_and_attaching_never_counts(
+async def test_stream_starts_per_minute_are_limited_and_attaching_does_not_count(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server({"limits": {"requests_per_minute": 2}})
@@ -33,7 +33,7 @@ async def test_starts_a_minute_are_limited_and_attaching_never_counts(
     for _ in range(5):
         assert (await get_events(http, stream_url(server.url), headers={"Last-Event-ID": last_id}))[-1].type == "done"
     async with http.get(stream_url(server.url, prompt="")) as response:
-        assert response.status == 422, "what is refused for another reason is no start"
+        assert response.status == 422, "a request that is refused for another reason does not count"
     async with http.post(f"{server.url}/api/chat/streams", json={"prompt": "hi"}) as response:
         assert response.status == 201
     said, headers = await refused(http, stream_url(server.url))
@@ -45,7 +45,7 @@ async def test_starts_a_minute_are_limited_and_attaching_never_counts(
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "stop"])
-async def test_a_users_slot_is_free_when_the_stream_has_ended(
+async def test_slot_is_free_when_the_stream_has_ended(
     start_server: StartServer, http: aiohttp.ClientSession, leave: str
 ) -> None:
     server = await start_server({"providers": {"echo": HANGING}, "limits": {"max_streams_per_user": 1}}, environ=KEYS)
@@ -56,7 +56,7 @@ async def test_a_users_slot_is_free_when_the_stream_has_ended(
         assert "1 streams at a time" in said
         assert headers["RateLimit-Policy"] == '"streams";q=1;qu="concurrent-requests"'
         other = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a+b", headers=BERT)).head()
-        assert other.status == 200, "another user's slots are others"
+        assert other.status == 200, "each user has slots of their own"
         for each in (stream, other):
             if leave == "stop":
                 async with http.delete(f"{server.url}/api/chat/streams/{each.headers['x-stream-id']}") as response:
@@ -69,7 +69,9 @@ async def test_a_users_slot_is_free_when_the_stream_has_ended(
                 await asyncio.sleep(0.002)
 
 
-async def test_tokens_a_day_are_what_the_streams_used(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_tokens_per_day_are_those_of_the_reported_usage(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server({"limits": {"tokens_per_day": 10}})
     for _ in range(2):
         assert (await get_events(http, stream_url(server.url, "hello big world")))[-1].json()["usage"][
@@ -80,7 +82,7 @@ async def test_tokens_a_day_are_what_the_streams_used(start_server: StartServer,
     assert 86_000 < int(headers["Retry-After"]) <= 86_400
 
 
-async def test_a_key_has_its_own_limits_providers_and_models(
+async def test_key_has_its_own_limits_providers_and_models(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     echo = {"kind": "echo", "delay_ms": 0}
@@ -116,7 +118,7 @@ async def test_a_key_has_its_own_limits_providers_and_models(
         assert start.json()["provider"] == "echo"
 
 
-async def test_behind_a_trusted_proxy_the_user_is_whom_it_names(
+async def test_user_is_the_forwarded_address_when_the_proxy_is_trusted(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server({"limits": {"requests_per_minute": 1}, "server": {"trusted_proxies": ["127.0.0.1"]}})
@@ -127,7 +129,7 @@ async def test_behind_a_trusted_proxy_the_user_is_whom_it_names(
     await refused(http, stream_url(server.url), headers={"X-Forwarded-For": "2001:db8:1:2:ffff::2"})
 
 
-async def test_without_a_trusted_proxy_nobody_is_believed(
+async def test_forwarded_address_is_ignored_when_no_proxy_is_trusted(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server({"limits": {"requests_per_minute": 1}})

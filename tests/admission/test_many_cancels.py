@@ -1,4 +1,4 @@
-"""A hundred thousand cancelled streams later nothing is taken."""
+"""Slots of many cancelled streams."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Silent:
         pass
 
 
-async def test_a_hundred_thousand_cancelled_streams_later_the_count_is_0() -> None:
+async def test_no_slot_is_taken_after_a_hundred_thousand_cancelled_streams() -> None:
     ended: list[str] = []
 
     def on_end(outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""The command line says what it takes, and what is wrong, in one line."""
+"""The commands and flags of ``streamserver``."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.test_docs import full_help
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an empty folder, without the settings and keys of whoever runs the tests."""
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder, without the settings and keys of the developer."""
     monkeypatch.chdir(tmp_path)
     for name in os.environ.keys() - clean_environ().keys():
         monkeypatch.delenv(name)
@@ -52,11 +52,11 @@ def test_help_mentions_every_flag_and_command(capsys: pytest.CaptureFixture[str]
     assert "--config" in full_help()
 
 
-def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version", capsys=capsys) == (0, f"streamserver {__version__}\n", "")
 
 
-def test_check_prints_what_is_in_force_as_a_configuration(
+def test_check_prints_the_effective_configuration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STREAMSERVER_LIMITS__MAX_TOKENS", "7")
@@ -71,14 +71,14 @@ def test_check_prints_what_is_in_force_as_a_configuration(
     assert in_force == load("my.toml", registry=load_registry([]), overrides=overrides).settings
 
 
-def test_check_prints_the_defaults_where_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_the_defaults_when_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run("check", capsys=capsys)
     assert status == 0
     assert "built-in defaults" in out
     assert msgspec.convert(tomllib.loads(out), Settings) == Settings()
 
 
-def test_check_prints_what_a_user_may_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_the_table_of_a_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.toml").write_text("[auth.users.anna]\nmax_tokens = 5\n")
     status, out, _ = run("check", capsys=capsys)
     assert status == 0
@@ -97,7 +97,7 @@ def test_check_prints_no_secret(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "API keys: anna" in out
 
 
-def test_check_masks_what_is_called_a_secret_in_a_providers_extra_parameters(
+def test_check_masks_extra_parameters_of_a_provider_that_are_named_like_secrets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.toml").write_text(
@@ -118,7 +118,7 @@ BROKEN = [
     ("[server]\nprot = 1", (), "server.prot"),
     ("[server", (), "is not TOML"),
     ("", ("--port", "70000"), "command line: server.port = 70000"),
-    ("", ("--provider", "nobody"), "command line: provider.default = 'nobody'"),
+    ("", ("--provider", "unknown"), "command line: provider.default = 'unknown'"),
     ("", ("--host", ""), "command line: server.host"),
     ('[server]\nhost = "0.0.0.0"', (), "without API keys it listens on loopback only"),
     ('[server]\nhost = "no.such.host.invalid"', (), "streamserver: "),
@@ -126,7 +126,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("text", "arguments", "said"), BROKEN)
-def test_a_broken_configuration_is_one_line_and_status_2(
+def test_invalid_configuration_exits_with_2_and_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, arguments: tuple[str, ...], said: str
 ) -> None:
     (tmp_path / "config.toml").write_text(text)
@@ -139,7 +139,7 @@ def test_a_broken_configuration_is_one_line_and_status_2(
 
 @pytest.mark.parametrize("command", ["check", "serve"])
 @pytest.mark.parametrize("keys", ["sk-secret", "anna:sk-secret,anna:b", ":sk-secret"])
-def test_keys_that_cannot_be_read_are_one_line_without_a_word_of_them(
+def test_malformed_keys_exit_with_one_line_that_does_not_quote_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, keys: str
 ) -> None:
     monkeypatch.setenv("STREAMSERVER_KEYS", keys)
@@ -160,7 +160,7 @@ def test_keys_that_cannot_be_read_are_one_line_without_a_word_of_them(
         ("STREAMSERVER_AUTH__KEYS_FILE", "nowhere", "nowhere: cannot be read"),
     ],
 )
-def test_check_refuses_what_the_start_would_be_refused_for_in_the_same_words(
+def test_check_reports_the_errors_of_a_start_in_the_same_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -170,27 +170,27 @@ def test_check_refuses_what_the_start_would_be_refused_for_in_the_same_words(
     assert checked[2].startswith(f"streamserver: {said}")
 
 
-def test_check_warns_of_what_the_start_warns_of(
+def test_check_prints_the_warnings_of_a_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.toml").write_text("[auth.users.anna]\nmax_tokens = 5\n")
-    nobody = "# warning: [auth.users.anna] has no effect: no key has that name\n"
+    no_effect = "# warning: [auth.users.anna] has no effect: no key has that name\n"
     _, out, _ = run("check", capsys=capsys)
-    assert out.endswith(nobody) and "# warning: there are no API keys" in out
+    assert out.endswith(no_effect) and "# warning: there are no API keys" in out
     monkeypatch.setenv("STREAMSERVER_KEYS", "ann:a,ben:b")
-    assert run("check", capsys=capsys)[1].endswith(f"# API keys: ann, ben\n{nobody}")
+    assert run("check", capsys=capsys)[1].endswith(f"# API keys: ann, ben\n{no_effect}")
     monkeypatch.setenv("STREAMSERVER_KEYS", "anna:a")
     assert "warning" not in run("check", capsys=capsys)[1]
 
 
 @pytest.mark.parametrize("arguments", [("--no-such-flag",), ("no-such-command",), ("--port", "http")])
-def test_a_wrong_command_line_is_status_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+def test_invalid_command_line_exits_with_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     status, out, err = run(*arguments, capsys=capsys)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("streamserver")
 
 
-def test_a_flag_counts_before_and_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags_are_accepted_before_and_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (("--port", "1", "check"), ("check", "--port", "1")):
         assert "port = 1\n" in run(*arguments, capsys=capsys)[1]
 
@@ -198,7 +198,7 @@ def test_a_flag_counts_before_and_after_the_command(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     "program", [("-m", "streamserver"), ("-c", "import sys, streamserver.cli as c; sys.exit(c.main())")]
 )
-def test_as_a_program_it_does_the_same(tmp_path: Path, program: tuple[str, ...]) -> None:
+def test_module_runs_as_a_program(tmp_path: Path, program: tuple[str, ...]) -> None:
     (tmp_path / "config.toml").write_text("[server]\nport = -1\n")
     command = (sys.executable, *program, "check")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False)
@@ -207,7 +207,7 @@ def test_as_a_program_it_does_the_same(tmp_path: Path, program: tuple[str, ...])
 
 
 @pytest.mark.parametrize("shape", ["package", "module"])
-def test_other_providers_in_the_folder_are_one_line_that_names_them(tmp_path: Path, shape: str) -> None:
+def test_import_conflict_exits_with_one_line_that_names_the_other_package(tmp_path: Path, shape: str) -> None:
     other = tmp_path / ("providers/__init__.py" if shape == "package" else "providers.py")
     other.parent.mkdir(exist_ok=True)
     other.write_text("")
@@ -222,11 +222,11 @@ def test_other_providers_in_the_folder_are_one_line_that_names_them(tmp_path: Pa
         (sys.executable, "-c", "import streamserver; streamserver.create_app"),
         cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False,
     )  # fmt: skip
-    assert done.stderr.splitlines()[-1].startswith(f"ImportError: {other} hides "), "whoever imports it may catch it"
+    assert done.stderr.splitlines()[-1].startswith(f"ImportError: {other} hides "), "an application can catch it"
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("serve", "--help"), ("--port", "http")])
-def test_help_and_a_wrong_command_line_import_no_server(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_help_and_an_invalid_command_line_do_not_import_the_server(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     program = """
 import atexit, sys
 atexit.register(lambda: print(*sorted({"aiohttp", "asyncio", "providers"} & sys.modules.keys()), file=sys.stderr))
@@ -241,7 +241,7 @@ sys.exit(run())
     assert done.stderr.splitlines()[-1] == ""
 
 
-def test_garbage_is_collected_while_it_serves_and_not_while_it_starts(tmp_path: Path) -> None:
+def test_garbage_collection_runs_while_serving_and_not_while_starting(tmp_path: Path) -> None:
     program = """
 import gc, os, signal, sys
 from streamserver.cli import main
@@ -274,7 +274,7 @@ sys.exit(status)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[False, True] True"]), done.stderr
 
 
-def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
+def test_closed_output_pipe_prints_no_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m streamserver check | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=clean_environ(), capture_output=True, text=True)
     assert done.returncode in (0, 1), "however much of it was written"
@@ -287,7 +287,7 @@ def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_a_full_disk_is_not_taken_for_an_output_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_not_treated_as_a_closed_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -302,7 +302,7 @@ def without_temporary_files(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-c", program, "--provider", "echo", "--port", "0", *arguments)
 
 
-def test_one_process_needs_no_folder_for_temporary_files(tmp_path: Path) -> None:
+def test_one_process_starts_without_a_folder_for_temporary_files(tmp_path: Path) -> None:
     with subprocess.Popen(
         without_temporary_files(), cwd=tmp_path, env=clean_environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -314,7 +314,7 @@ def test_one_process_needs_no_folder_for_temporary_files(tmp_path: Path) -> None
             process.kill()
 
 
-def test_several_workers_without_one_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_several_workers_exit_with_one_line_without_a_folder_for_temporary_files(tmp_path: Path) -> None:
     several = {"STREAMSERVER_SERVER__WORKERS": "2", "STREAMSERVER_RESUME__STORE": "redis://127.0.0.1:1/0"}
     done = subprocess.run(
         without_temporary_files(), cwd=tmp_path, env={**clean_environ(), **several}, capture_output=True, text=True,
@@ -327,7 +327,7 @@ def test_several_workers_without_one_are_refused_in_one_line(tmp_path: Path) -> 
     )
 
 
-def test_help_is_printed_whatever_the_terminal_can_show(tmp_path: Path) -> None:
+def test_help_is_printed_when_the_terminal_is_ascii(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streamserver", "--help"],
         cwd=tmp_path, env={**clean_environ(), "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True,
@@ -337,7 +337,7 @@ def test_help_is_printed_whatever_the_terminal_can_show(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 300, "malformed_response.invalid"])
-def test_a_host_that_is_none_is_said_in_one_line(tmp_path: Path, host: str) -> None:
+def test_invalid_host_exits_with_one_line(tmp_path: Path, host: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streamserver", "--provider", "echo", "--port", "0", "--host", host],
         cwd=tmp_path, env=clean_environ(), capture_output=True, text=True, timeout=60,
@@ -347,7 +347,7 @@ def test_a_host_that_is_none_is_said_in_one_line(tmp_path: Path, host: str) -> N
 
 
 @pytest.mark.parametrize("closed", [">&- ", "<&- >&- 2>&- ", ">/dev/full "])
-def test_a_server_needs_no_standard_streams(tmp_path: Path, closed: str, unused_tcp_port: int) -> None:
+def test_server_runs_without_standard_streams(tmp_path: Path, closed: str, unused_tcp_port: int) -> None:
     command = f"exec {sys.executable} -m streamserver --provider echo --port {unused_tcp_port} {closed}"
     with subprocess.Popen(["bash", "-c", command], cwd=tmp_path, env=clean_environ()) as process:
         try:

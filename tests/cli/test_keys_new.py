@@ -1,4 +1,4 @@
-"""``streamserver keys new NAME``: a key once, and the line to store."""
+"""The command ``streamserver keys new``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamserver.cli import main
 from tests.conftest import StartServer
 
 
-async def test_the_printed_key_is_let_in_by_the_printed_line(
+async def test_printed_key_is_accepted_by_a_server_with_the_printed_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     assert main(["keys", "new", "anna"]) == 0
@@ -23,7 +23,7 @@ async def test_the_printed_key_is_let_in_by_the_printed_line(
             assert response.status == status
 
 
-def test_a_wrong_name_or_file_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_invalid_name_or_missing_file_exits_with_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["keys", "new", "a b"]) == 2
     (tmp_path / "config.toml").write_text('[auth]\nkeys_file = "missing"')
     assert main(["--config", str(tmp_path / "config.toml"), "check"]) == 2

@@ -1,4 +1,4 @@
-"""The folder of several workers' metrics goes with its server, however that ends."""
+"""The temporary folder for the metrics of several workers."""
 
 from __future__ import annotations
 

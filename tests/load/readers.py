@@ -1,4 +1,4 @@
-"""Readers that take nothing, and what a process holds."""
+"""Stalled readers, and helpers of the load tests."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 @asynccontextmanager
 async def stalled_readers(port: int, provider: str, count: int, *, kilobytes: int = 900) -> AsyncIterator[None]:
-    """``count`` readers have asked ``provider`` for so much, and take nothing while the block runs.
+    """Run ``count`` readers that request ``kilobytes`` from ``provider`` and read nothing.
 
-    The kernel's buffers take about 200 kB of it, and the server's 64 more.
+    The kernel buffers about 200 kB of a response, and the server 64 kB.
     """
     loop = asyncio.get_running_loop()
     body = json.dumps({"prompt": ("x" * 999 + " ") * kilobytes, "provider": provider}).encode()
@@ -43,5 +43,5 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 60) -
 
 
 def descriptors(pid: int) -> int:
-    """How many files and sockets a process has open."""
+    """Return the number of open files and sockets of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))

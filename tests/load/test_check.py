@@ -1,4 +1,4 @@
-"""A load test's check sees every promise that can be broken."""
+"""The checks of the load test."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def native(*parts: str, expected: str | None = None) -> NativeCheck:
 
 
 @given(st.lists(st.integers(0, len(WHOLE))))
-def test_a_whole_stream_keeps_its_promises_however_its_bytes_are_cut(cuts: list[int]) -> None:
+def test_check_accepts_a_complete_stream_however_its_bytes_are_split(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(WHOLE)]
     parts = [WHOLE[start:end] for start, end in pairwise(places)]
     check = native(*parts, expected="a\nb c")
@@ -52,21 +52,21 @@ def test_a_whole_stream_keeps_its_promises_however_its_bytes_are_cut(cuts: list[
         (token(0) + token(1) + token(2) + token(3) + DONE, 0, 0, ["the first event is message"]),
     ],
 )
-def test_a_broken_promise_is_seen(body: str, lost: int, doubled: int, broken: list[str]) -> None:
+def test_check_reports_each_broken_promise(body: str, lost: int, doubled: int, broken: list[str]) -> None:
     check = native(body)
     assert (check.lost, check.doubled, check.broken) == (lost, doubled, broken)
 
 
-def test_a_wrong_text_is_seen() -> None:
+def test_check_reports_a_wrong_text() -> None:
     assert native(WHOLE, expected="a\nb d").broken == ["the text is not the one that was sent"]
 
 
-def test_an_error_without_an_offset_is_an_ending() -> None:
+def test_check_accepts_a_terminal_error_without_an_offset() -> None:
     check = native(START + token(1), 'event: error\nid: s:end\ndata: {"code":"producer_lost"}\n\n')
     assert (check.ending, check.lost, check.broken) == ("producer_lost", 0, [])
 
 
-def test_what_a_cut_connection_did_not_complete_may_come_again() -> None:
+def test_check_accepts_an_event_again_when_the_connection_was_cut_inside_it() -> None:
     check = NativeCheck()
     check.feed((START + token(1) + token(2)[:-1]).encode())
     assert check.last_event_id == "s:1"
@@ -91,7 +91,9 @@ def chunk(delta: str, finish: str = "null") -> str:
         (chunk('{"content":"b"}') + chunk("{}", '"stop"'), "done", ["the text is not the one that was sent"]),
     ],
 )
-def test_openais_streams_are_checked_as_far_as_they_can_be(body: str, ending: str | None, broken: list[str]) -> None:
+def test_check_of_openai_streams_reports_truncation_errors_and_wrong_texts(
+    body: str, ending: str | None, broken: list[str]
+) -> None:
     check = ChatCheck("a")
     check.feed(body.encode())
     check.end()
@@ -99,7 +101,7 @@ def test_openais_streams_are_checked_as_far_as_they_can_be(body: str, ending: st
 
 
 @given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=200), st.sampled_from([1, 50, 90, 99, 100]))
-def test_a_percentile_is_known_to_two_percent(values: list[float], percent: int) -> None:
+def test_percentiles_are_exact_to_two_percent(values: list[float], percent: int) -> None:
     histogram = Histogram()
     for value in values:
         histogram.add(value)

@@ -1,4 +1,4 @@
-"""``streamserver load``, as it is called."""
+"""The command ``streamserver load``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 90
 
 
 async def run_load(*arguments: str, interrupt_after: Awaitable[object] | None = None) -> tuple[int, str, str]:
-    """The exit status of the command, its output and what it said beside that."""
+    """Run the command. Return its exit status, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "streamserver", "load", *arguments),
         stdout=asyncio.subprocess.PIPE,
@@ -42,7 +42,7 @@ async def run_load(*arguments: str, interrupt_after: Awaitable[object] | None = 
     return process.returncode, out.decode(), errors.decode()
 
 
-async def test_it_starts_a_server_and_finds_every_promise_kept(tmp_path: Path) -> None:
+async def test_load_starts_a_server_and_reports_that_all_promises_hold(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     status, out, errors = await run_load(
         *("--streams", "60", "--concurrency", "30", "--prompt-tokens", "10"),
@@ -58,20 +58,20 @@ async def test_it_starts_a_server_and_finds_every_promise_kept(tmp_path: Path) -
     assert 0 < result["ttft_ms"]["p50"] <= result["ttft_ms"]["p99"] <= result["ttft_ms"]["max"]
     text = page.read_text("utf-8")
     assert text.count("<svg") == 4
-    assert not re.search(r"""(src|href)=|url\(|@import""", text), "the page needs nothing else"
+    assert not re.search(r"""(src|href)=|url\(|@import""", text), "the page loads nothing"
 
 
-async def test_it_tests_a_server_that_runs_already_at_a_rate(start_server: StartServer) -> None:
+async def test_load_tests_a_running_server_at_a_rate(start_server: StartServer) -> None:
     server = await start_server({"providers": {"echo": {"kind": "echo", "delay_ms": 1}}})
     arguments = ("--url", server.url, "--echoes", "--rate", "40", "--duration", "1", "--prompt-tokens", "5", "--json")
     status, out, errors = await run_load(*arguments)
     assert status == 0, errors
     result = json.loads(out)
     assert result["streams"]["by_outcome"] == {"done": result["streams"]["started"]}
-    assert result["server"]["processes"] == 1, "the process that listens there is found"
+    assert result["server"]["processes"] == 1, "the process that listens at the URL"
 
 
-async def test_it_tests_anything_that_speaks_openais_api(start_upstream: StartUpstream) -> None:
+async def test_load_tests_another_server_of_openais_api(start_upstream: StartUpstream) -> None:
     upstream = await start_upstream(answer("one", " two"))
     status, out, errors = await run_load("--url", upstream.url, "--api", "openai", "--streams", "5", "--json")
     assert status == 0, errors
@@ -130,7 +130,7 @@ async def refusing(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(("script", "outcome", "lost"), [(truncating, "truncated", 3), (refusing, "no stream: 503", 0)])
-async def test_its_status_is_1_if_promises_were_broken_or_no_stream_ran(
+async def test_load_exits_with_1_when_promises_were_broken_or_no_stream_ran(
     start_upstream: StartUpstream, script: Any, outcome: str, lost: int
 ) -> None:
     upstream = await start_upstream(script)
@@ -148,7 +148,7 @@ async def hanging(exchange: Exchange) -> None:
     await exchange.until_closed(SECONDS)
 
 
-async def test_ctrl_c_still_reports(start_upstream: StartUpstream) -> None:
+async def test_load_reports_when_it_is_interrupted(start_upstream: StartUpstream) -> None:
     upstream = await start_upstream(hanging)
     status, out, errors = await run_load(
         *("--url", upstream.url, "--concurrency", "20", "--json"), interrupt_after=upstream.exchange(19)
@@ -176,7 +176,7 @@ async def test_ctrl_c_still_reports(start_upstream: StartUpstream) -> None:
         (("--api-key-env", "STREAMSERVER_NO_SUCH_KEY"), "is not set"),
     ],
 )
-async def test_flags_that_make_no_sense_are_refused(arguments: tuple[str, ...], says: str) -> None:
+async def test_load_refuses_flags_that_contradict_each_other(arguments: tuple[str, ...], says: str) -> None:
     status, out, errors = await run_load(*arguments)
     assert status == 2
     assert says in errors and not out

@@ -1,4 +1,4 @@
-"""What is left in the process when many streams have been, and have been forgotten: nothing."""
+"""Leaks of tasks and objects after many streams."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ SETTINGS = {
 }
 
 
-async def test_no_task_stream_log_or_response_is_left() -> None:
+async def test_no_task_stream_log_or_response_is_left_when_streams_are_forgotten() -> None:
     ended: Counter[str] = Counter()
-    before = _alive()  # another test's, in this process
+    before = _alive()  # objects of other tests in this process
     app = create_app(msgspec.convert(SETTINGS, Settings), on_end=lambda outcome: ended.update([outcome.stream_id]))
     runner = AppRunner(app)
     await runner.setup()

@@ -1,4 +1,4 @@
-"""A reader that takes nothing and does not go away."""
+"""A reader that reads nothing and keeps its connection."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from tests.load.readers import descriptors, stalled_readers, until
 @pytest.mark.parametrize(
     "kilobytes",
     [
-        pytest.param(60, id="the kernel has taken all of its answer"),
-        pytest.param(240, id="the last of its answer waits for the kernel"),
-        pytest.param(900, id="its answer waits for it"),
+        pytest.param(60, id="all of the answer is in the kernel"),
+        pytest.param(240, id="the end of the answer waits for the kernel"),
+        pytest.param(900, id="the answer waits for the reader"),
     ],
 )
-async def test_its_connection_is_cut_wherever_its_answer_waits(start_server: StartServer, kilobytes: int) -> None:
+async def test_connection_of_a_stalled_reader_is_cut_wherever_its_answer_waits(
+    start_server: StartServer, kilobytes: int
+) -> None:
     server = await start_server(
         {
             "server": {"send_timeout_seconds": 1},

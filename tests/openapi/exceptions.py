@@ -1,6 +1,6 @@
-"""What is refused though its description allows it, and taken though it does not: all that no JSON schema can say.
+"""Hooks for schemathesis: rules of the API that a JSON schema cannot express.
 
-Schemathesis loads this file; see ``schemathesis.toml``.
+See ``schemathesis.toml``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ REFUSED = (
     (422, r"This idempotency key was used for another request\."),  # of before
     (400, r"Last-Event-ID is of another stream than the path\."),
 )
-"""Status and words of the refusals of requests that are right by the description, and why it cannot say so."""
+"""Statuses and messages of refusals that the description cannot predict, each with the reason."""
 POSITION = re.compile(r"[A-Za-z0-9_-]{1,128}:([0-9]{1,100}|end)")
 
 
 def filter_failure(context: HookContext, failure: Failure, case: Any, response: Response) -> bool:
-    """Whether what schemathesis has found is one."""
+    """Return whether a finding of schemathesis is a failure."""
     if failure.code == "ST202":
         return not is_excepted(response)
     if failure.code == "ST201":
@@ -40,7 +40,7 @@ def is_excepted(response: Response) -> bool:
 
 
 def has_position(case: Any) -> bool:
-    """Such a request attaches: all else that it says is ignored."""
+    """Return whether a request attaches to a stream, which makes its other fields irrelevant."""
     said: dict[str, object] = {**(case.query or {}), **(case.headers or {})}
     return any(POSITION.fullmatch(str(said.get(name))) for name in ("last_event_id", "Last-Event-ID"))
 

@@ -1,4 +1,4 @@
-"""``/openapi.json`` is of this server: its routes, its models, its limits; and it is true."""
+"""The description at ``/openapi.json``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def described(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         return found
 
 
-async def test_it_has_every_route_every_field_and_the_limits_in_force(
+async def test_description_has_every_route_every_field_and_the_effective_limits(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server({"limits": {"max_tokens": 77, "max_prompt_chars": 99}})
@@ -48,7 +48,7 @@ async def test_it_has_every_route_every_field_and_the_limits_in_force(
     assert {str(status) for status in STATUS.values()} - {"401"} <= refused, "every status of a problem, but keys'"
 
 
-def test_every_operation_that_takes_a_position_says_so() -> None:
+def test_operations_that_take_a_position_describe_it() -> None:
     paths = describe(Settings(), ROUTER, with_keys=False)["paths"]
     for path, method in (("stream", "get"), ("stream", "post"), ("streams/{stream_id}", "get")):
         parameters = paths[f"/api/chat/{path}"][method]["parameters"]
@@ -59,7 +59,7 @@ def test_every_operation_that_takes_a_position_says_so() -> None:
             assert not re.search(found[name]["pattern"], "abc:" + "9" * 101)
 
 
-def test_every_operation_says_how_it_may_be_refused() -> None:
+def test_operations_describe_their_refusals() -> None:
     paths = describe(Settings(), ROUTER, with_keys=True)["paths"]
     for path, item in paths.items():
         for method, operation in item.items():
@@ -75,7 +75,9 @@ def test_every_route_of_a_guarded_api_is_described() -> None:
     assert [route.path for _, route in ROUTER if route.operation is not None and not route.summary] == []
 
 
-async def test_with_keys_it_says_which_need_one(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_operations_describe_whether_they_need_a_key_when_keys_are_configured(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     server = await start_server(
         {"providers": {"hidden-from-strangers": {"kind": "echo"}}}, environ={"STREAMSERVER_KEYS": "anna:key"}
     )
@@ -87,8 +89,10 @@ async def test_with_keys_it_says_which_need_one(start_server: StartServer, http:
     assert "security" not in paths["/api/chat/streams/{stream_id}"]["get"]
 
 
-async def test_schemathesis_finds_nothing(start_server: StartServer, tmp_path: Path) -> None:
-    """A short run, the same each time; the whole one is ``st run`` without ``--max-examples`` and ``--seed``."""
+async def test_schemathesis_finds_no_difference_between_description_and_server(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """Run briefly and deterministically. A full run is ``st run`` without ``--max-examples`` and ``--seed``."""
     program = (sys.executable, "-c", "import schemathesis.cli; schemathesis.cli.schemathesis()")
     server = await start_server({"resume": {"attach_seconds": 0.1, "retention_seconds": 5}})
     process = await asyncio.create_subprocess_exec(

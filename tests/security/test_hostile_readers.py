@@ -1,4 +1,4 @@
-"""A reader that takes nothing is dropped in time, and has lost nothing when it comes back."""
+"""Readers that stop reading."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FLOOD: dict[str, Any] = {
 
 
 async def whole_body(stream: RawStream) -> bytes:
-    """Of an answer in HTTP/1.0, which ends with its connection; as fast as it comes."""
+    """Read the rest of an HTTP/1.0 response, which ends with its connection."""
     async with asyncio.timeout(60):
         return await stream.reader.read()
 
 
 @pytest.mark.parametrize("half_closed", [False, True])
-async def test_a_stalled_reader_is_dropped_and_may_resume(start_server: StartServer, half_closed: bool) -> None:
+async def test_stalled_reader_is_dropped_and_can_resume(start_server: StartServer, half_closed: bool) -> None:
     server = await start_server(FLOOD)
     stalled = await RawStream.request(server.port, "/api/chat/stream?prompt=a&grace=60")
     await stalled.head()
@@ -37,7 +37,7 @@ async def test_a_stalled_reader_is_dropped_and_may_resume(start_server: StartSer
     if half_closed:
         stalled.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
     record = await server.record(stalled.headers["x-stream-id"])
-    assert record["status"] == "done", "with a grace the generation goes on without it"
+    assert record["status"] == "done", "with a grace the generation continues without a reader"
     stalled.close()
     resumed = await RawStream.request(
         server.port, "/api/chat/stream?prompt=a", headers={"Last-Event-ID": first[-1].id}, version="1.0"
@@ -48,14 +48,14 @@ async def test_a_stalled_reader_is_dropped_and_may_resume(start_server: StartSer
     resumed.close()
 
 
-async def test_without_a_grace_a_stalled_reader_stops_what_it_does_not_read(start_server: StartServer) -> None:
+async def test_stalled_reader_stops_the_generation_when_it_has_no_grace(start_server: StartServer) -> None:
     endless = {"echo": {**FLOOD["providers"]["echo"], "hang_after": TOKENS - 1}}
     server = await start_server({**FLOOD, "providers": endless})
     stalled = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a")).head()
     stalled.writer.transport.pause_reading()  # type: ignore[attr-defined]
     other = await RawStream.request(server.port, "/api/chat/stream?prompt=a&max_tokens=20000", version="1.0")
     await other.head()
-    assert b"\nevent: done\n" in await whole_body(other), "others are served meanwhile"
+    assert b"\nevent: done\n" in await whole_body(other), "other readers are served meanwhile"
     record = await server.record(stalled.headers["x-stream-id"])
     assert record["status"] == "cancelled"
     stalled.close()

@@ -1,4 +1,4 @@
-"""Whatever a model, a prompt, a header or a request id contains, it forges no event, no header, no log line."""
+"""Text of models and clients forges no event, header, log line or metric."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def wire(stream: Sequence[Record]) -> list[Event]:
 
 
 @given(pieces=st.lists(records, max_size=20), model=nasty, reason=nasty)
-def test_a_model_forges_no_event(pieces: list[Record], model: str, reason: str) -> None:
+def test_no_text_of_a_model_forges_an_event(pieces: list[Record], model: str, reason: str) -> None:
     stream = [Start("stream", "r", "p", model), *pieces, Done(reason, "p", model, None, None, 1.0)]
     events = wire(stream)
     assert [event.offset for event in events] == [str(number) for number in range(len(stream))], "one event a record"
@@ -61,7 +61,7 @@ def test_a_model_forges_no_event(pieces: list[Record], model: str, reason: str) 
 
 
 @given(text=nasty, other=nasty, crash=nasty)
-def test_nothing_that_is_logged_forges_a_line_or_a_field(text: str, other: str, crash: str) -> None:
+def test_no_logged_value_forges_a_line_or_a_field(text: str, other: str, crash: str) -> None:
     for form in ("text", "json"):
         out = io.StringIO()
         set_up_logs(LogSettings(format=form, level="DEBUG"), out)
@@ -83,7 +83,7 @@ def test_nothing_that_is_logged_forges_a_line_or_a_field(text: str, other: str, 
 
 
 @given(provider=nasty, model=nasty, reason=nasty)
-def test_nothing_forges_a_metric(provider: str, model: str, reason: str) -> None:
+def test_no_name_forges_a_metric(provider: str, model: str, reason: str) -> None:
     metrics = Metrics()
     done = Done(reason, provider, model, None, 1.0, 2.0)
     ended: Outcome = outcome(done, provider=provider, model=model, asked_model=model)
@@ -124,7 +124,7 @@ async def test_no_request_forges_a_header_or_an_id(start_server: StartServer, ht
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example\r\nX-Forged: 1", "null", "https://app.example.evil.example"])
-async def test_no_origin_is_let_in_that_is_not_listed(start_server: StartServer, origin: str) -> None:
+async def test_origin_is_refused_when_it_is_not_listed(start_server: StartServer, origin: str) -> None:
     server = await start_server({"auth": {"cors_origins": ["https://app.example"]}})
     headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
     stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=x", headers=headers)).head()

@@ -1,4 +1,4 @@
-"""The application in the test's own process, where its clock and its insides can be reached."""
+"""The application in the test's own process, with access to its clock and services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamserver.runner import AppRunner
 
 @asynccontextmanager
 async def running_app(config: Mapping[str, Any], **collaborators: Any) -> AsyncIterator[tuple[Services, str]]:
-    """Serve ``config`` (the tables of a config.toml) on a free port: what the application is made of, and its URL."""
+    """Serve ``config`` (the tables of a config.toml) on a free port. Yield the application's services and its URL."""
     app = create_app(settings(config), **collaborators)
     runner = AppRunner(app)
     await runner.setup()

@@ -1,4 +1,4 @@
-"""Clients: one on a raw socket, for what a library would hide, and helpers over aiohttp."""
+"""Clients: one on a raw socket, for details that a library hides, and helpers over aiohttp."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READ_SECONDS = 30.0
 
 
 class RawStream:
-    """A GET or POST on a socket of its own, read as it comes."""
+    """One request on a socket of its own. The response is read as it arrives."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -60,7 +60,7 @@ class RawStream:
         return self
 
     async def read(self) -> bytes:
-        """The next bytes of the body, ``b""`` at its end."""
+        """Return the next bytes of the body, or ``b""`` at its end."""
         async with asyncio.timeout(READ_SECONDS):
             data = await self._read()
         self.raw += data
@@ -73,7 +73,7 @@ class RawStream:
         return (await self.reader.readexactly(size + 2))[:-2]
 
     async def events(self, count: int | None = None) -> list[Event]:
-        """The next ``count`` events at least, or all there are until the body's end."""
+        """Return at least the next ``count`` events, or all events until the end of the body."""
         events: list[Event] = []
         while count is None or len(events) < count:
             data = await self.read()
@@ -87,27 +87,27 @@ class RawStream:
 
 
 def stream_url(base: str, prompt: str = "hello big world", **parameters: object) -> str:
-    """The address of a one-shot GET."""
+    """Return the URL that starts and streams an answer with one GET."""
     extra = "".join(f"&{name}={quote(str(value), safe='')}" for name, value in parameters.items())
     return f"{base}/api/chat/stream?prompt={quote(prompt, safe='')}{extra}"
 
 
 async def get_events(http: aiohttp.ClientSession, url: str, **options: Any) -> list[Event]:
-    """All events of a stream that answers with 200."""
+    """Return all events of a GET that must be answered with 200."""
     async with http.get(url, **options) as response:
         assert response.status == 200, await response.text()
         return parse(await response.read())
 
 
 async def post_events(http: aiohttp.ClientSession, url: str, body: Any, **options: Any) -> list[Event]:
-    """All events of a stream started by a POST."""
+    """Return all events of a POST that must be answered with 200."""
     async with http.post(f"{url}/api/chat/stream", json=body, **options) as response:
         assert response.status == 200, await response.text()
         return parse(await response.read())
 
 
 async def until_listening(port: int) -> None:
-    """Wait until something takes connections on ``port`` of the loopback."""
+    """Wait until a server accepts connections on ``port`` of the loopback."""
     async with asyncio.timeout(20):
         while True:
             try:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable
 
 SETTLING_TURNS = 50
-"""More turns of the event loop than any chain of wake-ups here is long."""
+"""More turns of the event loop than the longest chain of wake-ups in the server."""
 
 
 class FakeTimer:
@@ -24,14 +24,14 @@ class FakeTimer:
 
 
 class FakeClock:
-    """A :class:`providers.clock.Clock`. It begins far from zero, so that nobody takes a time for a duration."""
+    """A :class:`providers.clock.Clock`. It begins far from zero, so that a time used as a duration fails a test."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self._now = now
         self._timers: list[tuple[float, int, FakeTimer]] = []
         self._order = itertools.count()
         self.armed = 0
-        """How many timers were ever set."""
+        """The number of timers that were ever set."""
 
     def time(self) -> float:
         return self._now
@@ -44,11 +44,11 @@ class FakeClock:
 
     @property
     def pending(self) -> int:
-        """How many timers are set now."""
+        """The number of timers that are set now."""
         return sum(not timer.cancelled for _, _, timer in self._timers)
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass; timers that come due on the way are called, each at its own time."""
+        """Let ``seconds`` pass. Call each timer that becomes due, at its own time."""
         end = self._now + seconds
         while self._timers and self._timers[0][0] <= end:
             when, _, timer = heapq.heappop(self._timers)
@@ -65,6 +65,6 @@ class FakeClock:
 
 
 async def settle() -> None:
-    """Let every task run as far as it can without time or a network."""
+    """Let every task run until it waits for time or the network."""
     for _ in range(SETTLING_TURNS):
         await asyncio.sleep(0)

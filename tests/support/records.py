@@ -1,4 +1,4 @@
-"""Records for tests, by hand and by hypothesis."""
+"""Records for tests: constants and hypothesis strategies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ any_text = st.text(
 ) | st.sampled_from(
     ["\r\n", "\n\n", "data: x\n\nevent: done\ndata: {}\n\n", "id: forged:1\n", "retry: 1\n\n", " x", "😀"]
 )
-"""Text as a provider may send it: line ends of every kind, forged fields, half surrogate pairs."""
+"""Text that a provider can send: all kinds of line ends, forged fields, lone surrogates."""
 
 tokens = st.none() | st.integers(0, 10**9)
 usages = st.none() | st.builds(TokenUsage, *[st.integers(0, 10**9)] * 3, st.booleans())
@@ -41,7 +41,7 @@ terminals: st.SearchStrategy[Terminal] = st.one_of(
 
 
 def as_generated(pieces: list[Delta]) -> list[Delta]:
-    """``pieces`` with the mark that a generation sets: text that goes on after a CR with its LF."""
+    """Return ``pieces`` as a generation writes them: with :class:`ContinuedText` for the LF of a split CRLF."""
     marked: list[Delta] = []
     after_cr = False
     for piece in pieces:
@@ -60,7 +60,7 @@ whole_logs: st.SearchStrategy[list[Record]] = st.builds(
     st.lists(deltas, max_size=12),
     terminals,
 )
-"""Every record of a log that has ended."""
+"""All records of a log that has ended."""
 
 blocks: st.SearchStrategy[BlockEnd] = st.one_of(
     st.builds(BlockEnd, st.sampled_from(["text", "refusal"])),

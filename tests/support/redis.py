@@ -1,4 +1,4 @@
-"""A real Redis of one's own."""
+"""A real Redis process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def free_port() -> int:
 
 
 class RedisProcess:
-    """``redis-server`` on a port of its own, with nothing on disk unless its options say so."""
+    """``redis-server`` on a free port. It writes nothing to disk unless ``options`` say so."""
 
     def __init__(self, program: str, folder: Path, options: tuple[str, ...], *, port: int | None = None) -> None:
         self._program = program
@@ -36,7 +36,7 @@ class RedisProcess:
         return f"redis://127.0.0.1:{self.port}/0"
 
     async def start(self, ping: str | None = None) -> None:
-        """Start it, and wait until it answers."""
+        """Start the process, and wait until it answers."""
         log = (self._folder / "redis.log").open("ab")
         with log:
             self._process = await asyncio.create_subprocess_exec(
@@ -61,7 +61,7 @@ class RedisProcess:
                 return False
 
     async def kill(self) -> None:
-        """End it at once; what it had is gone."""
+        """Kill the process. Its data is lost."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGCONT)
@@ -70,7 +70,7 @@ class RedisProcess:
         self._process._transport.close()  # type: ignore[attr-defined]
 
     def pause(self) -> None:
-        """It answers nothing, and its connections stay."""
+        """Stop answering, and keep the connections."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -79,22 +79,22 @@ class RedisProcess:
         self._process.send_signal(signal.SIGCONT)
 
     async def configure(self, name: str, value: str) -> None:
-        """Change one of its settings while it runs."""
+        """Change a setting at run time."""
         async with Redis.from_url(self.url) as client:
             await client.config_set(name, value)
 
     async def flush(self) -> None:
-        """Remove everything it has."""
+        """Remove all keys."""
         async with Redis.from_url(self.url) as client:
             await client.flushall()
 
     async def connections(self) -> int:
-        """How many there are, this one among them."""
+        """Return the number of connections, this call's included."""
         async with Redis.from_url(self.url) as client:
             return len(await client.client_list())
 
     async def keys(self) -> list[str]:
-        """Every key there is."""
+        """Return all keys."""
         async with Redis.from_url(self.url, decode_responses=True) as client:
             return sorted(map(str, await client.keys("*")))
 

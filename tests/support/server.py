@@ -18,12 +18,12 @@ import tomli_w
 START_SECONDS = 60.0
 EXIT_SECONDS = 30.0
 DRAIN_SECONDS = 0.2
-"""A test that is over does not wait for its streams."""
+"""Short, so that a finished test does not wait for its streams."""
 ECHO = {"kind": "echo", "delay_ms": 0}
 
 
 class ServerProcess:
-    """``streamserver`` in a process of its own, on a free port, logging JSON."""
+    """``streamserver`` as a process on a free port, with JSON logs."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self.process = process
@@ -34,17 +34,17 @@ class ServerProcess:
 
     @property
     def log(self) -> str:
-        """Everything written to standard error until now."""
+        """Everything that the server has written to standard error."""
         return self._log.read_text("utf-8")
 
     def records(self, event: str = "stream") -> list[dict[str, Any]]:
-        """The log's records of one kind of event."""
-        whole, _, _ = self.log.rpartition("\n")  # the last line may be half written
+        """Return the log's records of ``event``."""
+        whole, _, _ = self.log.rpartition("\n")  # the last line can be incomplete
         lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
         return [record for record in lines if record.get("event") == event]
 
     async def record(self, stream_id: str | None = None, *, seconds: float = 20) -> dict[str, Any]:
-        """The record of a stream (of the only one), once it is written."""
+        """Wait for the record of a stream, and return it. Without an id: of the only stream."""
         async with asyncio.timeout(seconds):
             while True:
                 found = [r for r in self.records() if stream_id is None or r["stream_id"] == stream_id[:6]]
@@ -53,8 +53,8 @@ class ServerProcess:
                 await asyncio.sleep(0.01)
 
     def send(self, number: signal.Signals) -> None:
-        """A signal, by which asyncio does not notice that the process has ended: it would then not know with which
-        status (``Popen.send_signal`` waits for the process before its own watcher does)."""
+        """Send a signal without ``Popen.send_signal``, which polls the process: if it finds that the process has ended,
+        asyncio's child watcher never learns the exit status."""
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
@@ -66,7 +66,7 @@ class ServerProcess:
         return await asyncio.wait_for(self.process.wait(), seconds)
 
     async def stop(self) -> int | None:
-        """End it as its user does; its exit status, None if it had to be killed."""
+        """Stop the server with SIGTERM. Return its exit status, or None if it had to be killed."""
         self.terminate()
         try:
             return await self.wait(EXIT_SECONDS)
@@ -85,11 +85,10 @@ async def running_server(
     environ: Mapping[str, str] | None = None,
     crashes: bool = False,
 ) -> AsyncIterator[ServerProcess]:
-    """Start a server with ``config`` (the tables of a config.toml) and stop it at the end, which must go well:
-    it exits with 0 (unless the test has killed it), and has logged no crash (unless ``crashes``).
+    """Run a server with ``config`` (the tables of a config.toml). At the end it must exit with 0, unless the test has
+    killed it, and must have logged no crash, unless ``crashes``.
 
-    Unless the config says otherwise: echo is the default provider, limits per user are wide, the drain is short,
-    and the log is JSON.
+    By default echo is the provider, limits per user are wide, the drain is short, and logs are JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, Any] = {
@@ -117,18 +116,18 @@ async def running_server(
         await _announcement(server)
         yield server
         status = await server.stop()
-        assert status in (0, -signal.SIGKILL), f"it ended with the status {status}:\n{server.log}"
-        assert crashes or not server.records("crash"), f"it has crashed:\n{server.log}"
+        assert status in (0, -signal.SIGKILL), f"the server exited with {status}:\n{server.log}"
+        assert crashes or not server.records("crash"), f"the server logged a crash:\n{server.log}"
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
-        # Close the pipe's transport now: left to the collector it is a ResourceWarning.
+        # Otherwise the garbage collector closes the pipe's transport, with a ResourceWarning.
         process._transport.close()  # type: ignore[attr-defined]
 
 
 def clean_environ() -> dict[str, str]:
-    """The environment without keys and settings of whoever runs the tests."""
+    """Return the environment without the keys and settings of the developer."""
     hidden = ("OPENAI_", "ANTHROPIC_", "STREAMSERVER_")
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
@@ -143,5 +142,5 @@ async def _announcement(server: ServerProcess) -> None:
                     raise AssertionError(f"the server did not start:\n{server.announced}{server.log}")
                 server.announced += line.decode()
     except TimeoutError:
-        raise AssertionError(f"the server said nothing:\n{server.announced}{server.log}") from None
+        raise AssertionError(f"the server did not announce its address:\n{server.announced}{server.log}") from None
     server.url, server.port = found[1], int(found[2] or 0)

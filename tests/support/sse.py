@@ -1,7 +1,4 @@
-"""An EventSource in Python, by the letter of the standard (WHATWG HTML, 9.2.6), to read our own wire with.
-
-Independent of the server's code on purpose.
-"""
+"""A parser of event streams by the letter of the standard (WHATWG HTML, 9.2.6), independent of the server's code."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """One dispatched event. ``id`` is the last event id at its dispatch."""
+    """A dispatched event. ``id`` is the last event id at that moment."""
 
     type: str
     data: str
@@ -28,7 +25,7 @@ class Event:
 
 @dataclass
 class Parser:
-    """Bytes in, events out."""
+    """An incremental parser."""
 
     last_event_id: str = ""
     retry: int | None = None
@@ -70,10 +67,10 @@ class Parser:
 
 
 def parse(data: bytes) -> list[Event]:
-    """All events of a whole body."""
+    """Return all events of a complete body."""
     return Parser().feed(data)
 
 
 def text_of(events: list[Event]) -> str:
-    """What a client that appends every message has in the end."""
+    """Return the text of all messages."""
     return "".join(event.data for event in events if event.type == "message")

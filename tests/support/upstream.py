@@ -1,8 +1,4 @@
-"""A provider that does as it is told: a scripted HTTP server on a raw socket.
-
-It counts its connections and knows when each one closed, which is what the promises about
-providers are about.
-"""
+"""A provider's API for tests: a scripted HTTP server on raw sockets that records when each connection closes."""
 
 from __future__ import annotations
 
@@ -20,14 +16,14 @@ from typing import Any
 
 @dataclass
 class Exchange:
-    """One request that reached the upstream, and its connection."""
+    """A request that the upstream received, and its connection."""
 
     head: str
     body: bytes
     reader: _Reader
     writer: asyncio.StreamWriter
     keep_alive: bool = False
-    """Set by a script: the connection takes another request when it has run."""
+    """Set by a script to accept another request on the connection."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -40,39 +36,39 @@ class Exchange:
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when the other side has closed the connection."""
+        """Set when the client has closed the connection."""
         return self.reader.closed
 
     def json(self) -> Any:
         return json.loads(self.body)
 
     async def send(self, data: bytes | str) -> None:
-        """Write raw bytes to the server."""
+        """Send raw bytes to the client."""
         self.writer.write(data.encode() if isinstance(data, str) else data)
         await self.writer.drain()
 
     async def start_stream(self, extra: str = "") -> None:
-        """The headers of an event stream that ends with its connection."""
+        """Send the headers of an event stream that ends with its connection."""
         await self.send(f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{extra}Connection: close\r\n\r\n")
 
     async def answer(
         self, status: int, body: bytes | str, *, content_type: str = "application/json", extra: str = ""
     ) -> None:
-        """A whole response with a body."""
+        """Send a complete response."""
         data = body.encode() if isinstance(body, str) else body
         head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n{extra}"
-        # Said, since it is closed: the next request must not be sent into the closing connection.
+        # Announce the close, so that no request is sent into the closing connection.
         head += "\r\n" if self.keep_alive else "Connection: close\r\n\r\n"
         await self.send(head.encode() + data)
 
     def reset(self) -> None:
-        """End the connection with a TCP reset."""
+        """Close the connection with a TCP reset."""
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def until_closed(self, seconds: float = 10) -> float:
-        """Wait until the server has closed the connection; when it did, in ``time.monotonic()``."""
+        """Wait until the client has closed the connection. Return when it did, in ``time.monotonic()``."""
         async with asyncio.timeout(seconds):
             await self.closed.wait()
         return self.reader.closed_at
@@ -84,24 +80,24 @@ RawScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 @dataclass
 class Upstream:
-    """The scripted server. ``script`` runs for every request, and may be replaced between requests."""
+    """The scripted server. ``script`` runs for every request, and can be replaced between requests."""
 
     script: Script
     port: int = 0
     exchanges: list[Exchange] = field(default_factory=list)
     connections: int = 0
-    """How many connections are open now."""
+    """The number of open connections."""
     accepted: int = 0
-    """How many were ever opened."""
+    """The number of connections that were ever opened."""
     raw: RawScript | None = None
-    """Runs instead, on a bare connection: for what is no HTTP, or comes before it."""
+    """Runs instead of ``script`` on a bare connection, for traffic that is not HTTP."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     async def exchange(self, number: int = 0, seconds: float = 20) -> Exchange:
-        """The request of that number, once it has come."""
+        """Wait for the request with that number, and return it."""
         async with asyncio.timeout(seconds):
             while len(self.exchanges) <= number:
                 await asyncio.sleep(0.001)
@@ -126,13 +122,13 @@ class Upstream:
                     return
             await self.raw(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the server closed it, between requests or in one
+            pass  # the client closed the connection
         finally:
             self.connections -= 1
             writer.close()
 
     async def _perform(self, exchange: Exchange) -> None:
-        """Run the script for as long as there is somebody to run it for."""
+        """Run the script until it ends or the client closes the connection."""
         loop = asyncio.get_running_loop()
         script = loop.create_task(_run(self.script, exchange))
         gone = loop.create_task(exchange.closed.wait())
@@ -145,7 +141,7 @@ class Upstream:
 
 
 class _Reader(asyncio.StreamReader):
-    """Knows the moment at which the other side closed."""
+    """A reader that records when the client closed the connection."""
 
     def __init__(self) -> None:
         super().__init__(limit=2**26)

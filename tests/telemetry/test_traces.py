@@ -1,4 +1,4 @@
-"""A span a stream, by the conventions for generative AI; none where nobody asked for them."""
+"""The spans of streams."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_every_ending_is_one_span_with_the_conventions_names() -> None:
     assert done.end_time - done.start_time == 20_000_000
     assert broken.attributes is not None and broken.attributes["error.type"] == "overloaded"
     assert broken.status.status_code is StatusCode.ERROR
-    assert cancelled.status.status_code is StatusCode.UNSET, "nobody failed"
+    assert cancelled.status.status_code is StatusCode.UNSET, "a cancelled stream has not failed"
 
 
 def test_a_whole_stream_id_is_a_secret_and_not_in_it() -> None:
