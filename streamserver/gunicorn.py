@@ -18,6 +18,9 @@ from streamserver.runner import AppRunner, raise_descriptor_limit
 from streamserver.start import check_start
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 
+BOOT_ERROR = 3
+"""``Arbiter.WORKER_BOOT_ERROR`` in every release until now."""
+
 
 class DrainingRunner(AppRunner):
     """Lets running streams finish, when the worker ends. It takes no new connections by then."""
@@ -50,6 +53,9 @@ async def app() -> AppRunner:
 
 
 def _halt(why: str) -> NoReturn:
-    """With this status gunicorn ends; with another it would start workers again and again."""
+    """Exit with the status at which gunicorn ends; at another it would start workers again and again.
+
+    The attribute is not documented: https://github.com/benoitc/gunicorn/blob/23.0.0/gunicorn/arbiter.py
+    """
     print(f"streamserver: {why}", file=sys.stderr, flush=True)  # noqa: T201  # there may be no log yet
-    sys.exit(Arbiter.WORKER_BOOT_ERROR)
+    sys.exit(getattr(Arbiter, "WORKER_BOOT_ERROR", BOOT_ERROR))

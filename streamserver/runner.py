@@ -15,12 +15,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from loguru import logger
 
+from streamserver._aiohttp import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, harden
 from streamserver.config.settings import Settings
 from streamserver.core.supervisor import Supervisor
 from streamserver.http.context import CONTEXT
 from streamserver.http.services import SERVICES
 from streamserver.listening import BACKLOG
-from streamserver.protocol import IDLE_SECONDS, MAX_HEADER_BYTES, MAX_LINE_BYTES, Server
 from streamserver.telemetry.logs import count_dropped_records, handle_loop_failure
 from streamserver.telemetry.refusals import log_refusal
 
@@ -83,14 +83,13 @@ class AppRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        server.__class__ = Server  # aiohttp has no other way to give it another protocol
-        assert isinstance(server, Server)
-        if SERVICES in self.app:
+        if (hardened := harden(server)) is not None and SERVICES in self.app:
             services = self.app[SERVICES]
-            server.headers_seconds = lambda: services.settings.timeouts.headers  # type: ignore[method-assign]
-            server.send_seconds = lambda: services.settings.server.send_timeout_seconds  # type: ignore[method-assign]
-            server.reader_dropped = services.metrics.reader_dropped  # type: ignore[method-assign]
-            count_dropped_records(services.metrics.log_record_dropped)
+            hardened.headers_seconds = lambda: services.settings.timeouts.headers  # type: ignore[method-assign]
+            hardened.send_seconds = lambda: services.settings.server.send_timeout_seconds  # type: ignore[method-assign]
+            hardened.reader_dropped = services.metrics.reader_dropped  # type: ignore[method-assign]
+        if SERVICES in self.app:
+            count_dropped_records(self.app[SERVICES].metrics.log_record_dropped)
         return server
 
     async def wait_flushed(self, seconds: float, expedite: asyncio.Event) -> None:

@@ -36,17 +36,6 @@ MAY_START_TASKS = {
 
 PRIVATE_USES = {
     "streamserver/http/responses/sse_response.py": {"_abort_transport", "_payload_writer", "_send_timeout"},
-    "streamserver/protocol.py": {
-        "_close",
-        "_current_request",
-        "_force_close",
-        "_kwargs",
-        "_loop",
-        "_manager",
-        "_messages",
-        "_process_keepalive",
-        "_request_count",
-    },
     "streamserver/redis/replicas.py": {"_wake"},
 }
 """Private attributes of other objects that are used outside a module named ``_<dependency>.py``. The list may only

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.http_writer import StreamWriter
@@ -12,11 +13,15 @@ from aiohttp.web_log import AccessLogger
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 from aiohttp_sse import EventSourceResponse
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from loguru import logger
 
+from streamserver._aiohttp import PROTOCOL_ATTRIBUTES, SERVER_ATTRIBUTES, HttpProtocol, HttpServer
+from streamserver.gunicorn import BOOT_ERROR
 from streamserver.http.responses.sse_response import StreamResponse
-from streamserver.protocol import Protocol
-from streamserver.protocol import Server as OurServer
 from streamserver.runner import AppRunner
+from tests.support.application import running_app
+from tests.support.client import get_events, stream_url
 
 USED = [
     (web.AppRunner, "_make_server"),
@@ -25,24 +30,8 @@ USED = [
     (EventSourceResponse, "_abort_transport"),
     (EventSourceResponse, "_ping"),
     (EventSourceResponse, "_restore_tcp_user_timeout"),
-    (RequestHandler, "_close"),
-    (RequestHandler, "_current_request"),
-    (RequestHandler, "_force_close"),
-    (RequestHandler, "_keepalive_handle"),
-    (RequestHandler, "_loop"),
-    (RequestHandler, "_manager"),
-    (RequestHandler, "_messages"),
-    (RequestHandler, "_next_keepalive_close_time"),
-    (RequestHandler, "_pause_transport_reading"),
-    (RequestHandler, "_process_keepalive"),
-    (RequestHandler, "_request_count"),
     (RequestHandler, "access_logger"),
-    (RequestHandler, "connection_lost"),
-    (RequestHandler, "connection_made"),
-    (RequestHandler, "data_received"),
-    (RequestHandler, "force_close"),
-    (RequestHandler, "handle_error"),
-    (RequestHandler, "log_exception"),
+    *((RequestHandler, name) for name in PROTOCOL_ATTRIBUTES),
     (AccessLogger, "enabled"),
     (StreamWriter, "chunked"),
     (StreamWriter, "output_size"),
@@ -56,7 +45,7 @@ def test_it_is_there(owner: type, name: str) -> None:
     assert hasattr(owner, name), f"{owner.__module__}.{owner.__qualname__}.{name} is gone"
 
 
-SERVERS = ("_kwargs", "_loop", "handler_cancellation")
+SERVERS = (*SERVER_ATTRIBUTES, "handler_cancellation")
 RESPONSES = ("_send_timeout",)
 
 
@@ -73,7 +62,7 @@ async def test_a_response_has_it(name: str) -> None:
     assert hasattr(EventSourceResponse(send_timeout=3.0), name), f"EventSourceResponse.{name} is gone"
 
 
-@pytest.mark.parametrize("ours", [Protocol, OurServer, AppRunner, StreamResponse])
+@pytest.mark.parametrize("ours", [HttpProtocol, HttpServer, AppRunner, StreamResponse])
 def test_nothing_private_is_used_that_is_not_listed_here(ours: type) -> None:
     nodes = [node for node in ast.walk(ast.parse(inspect.getsource(ours))) if isinstance(node, ast.Attribute)]
     private = {node.attr for node in nodes if node.attr.startswith("_") and not node.attr.startswith("__")}
@@ -98,12 +87,31 @@ def test_a_write_need_not_drain() -> None:
 def test_a_servers_class_can_be_ours() -> None:
     """``__class__`` is assigned: the two must have the same layout."""
     server = Server.__new__(Server)
-    server.__class__ = OurServer
-    assert isinstance(server, OurServer)
+    server.__class__ = HttpServer
+    assert isinstance(server, HttpServer)
 
 
 @pytest.mark.parametrize("name", ["handle_error", "connection_lost", "connection_made", "data_received"])
 def test_the_protocols_overrides_take_what_the_originals_take(name: str) -> None:
-    ours = inspect.signature(getattr(Protocol, name)).parameters
+    ours = inspect.signature(getattr(HttpProtocol, name)).parameters
     theirs = inspect.signature(getattr(RequestHandler, name)).parameters
     assert list(ours) == list(theirs), f"aiohttp.web_protocol.RequestHandler.{name} has changed"
+
+
+async def test_streams_are_served_when_a_release_has_dropped_a_private_attribute(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamserver._aiohttp.PROTOCOL_ATTRIBUTES", ("_no_such_attribute",))
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(message.record["message"]), level="ERROR")
+    try:
+        tables = {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo", "delay_ms": 0}}}
+        async with running_app(tables, environ={}) as (_, url):
+            assert (await get_events(http, stream_url(url)))[-1].type == "done"
+    finally:
+        logger.remove(sink)
+    assert len(said) == 1 and "_no_such_attribute" in said[0]
+
+
+def test_gunicorn_ends_at_the_status_of_a_worker_that_cannot_start() -> None:
+    assert Arbiter.WORKER_BOOT_ERROR == BOOT_ERROR

@@ -6,6 +6,8 @@ from aiohttp import web
 from aiohttp.web_log import AccessLogger
 from loguru import logger
 
+from streamserver._aiohttp import notices_departures
+
 _WARNED = web.AppKey("warned", list[bool])
 
 
@@ -25,7 +27,7 @@ def warn_if_misconfigured(request: web.Request) -> None:
     if warned:
         return
     warned.append(True)
-    if not getattr(getattr(request.protocol, "_manager", None), "handler_cancellation", True):
+    if not notices_departures(request.protocol):
         logger.bind(event="misconfigured").error(
             "readers that leave go unnoticed: run the application with handler_cancellation=True"
         )

@@ -1,4 +1,10 @@
-"""The HTTP protocol's edges: what aiohttp's own leaves open to a hostile peer, and says of one in the log."""
+"""The server side of aiohttp, as far as it is private: everything here depends on attributes that a release may change.
+
+aiohttp has no public way to bound what a peer sends outside of a body, to give the first headers a deadline, or to
+answer a request that its parser refuses: see ``RequestHandler`` in
+https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/web_protocol.py. Where an attribute is missing, :func:`harden`
+leaves aiohttp's server as it is: it serves streams without these bounds, and the log says so.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from loguru import logger
 
 from streamserver.http.context import CONTEXT
 from streamserver.telemetry.refusals import log_refusal
@@ -27,11 +34,33 @@ CHUNK_BYTES = 8
 IDLE_SECONDS = 75.0
 """How long a connection may wait with its next request: longer than proxies keep theirs (60 s), so that they are
 the ones to close."""
+PROTOCOL_ATTRIBUTES = (
+    "_close",
+    "_current_request",
+    "_force_close",
+    "_keepalive_handle",
+    "_loop",
+    "_manager",
+    "_messages",
+    "_next_keepalive_close_time",
+    "_pause_transport_reading",
+    "_process_keepalive",
+    "_request_count",
+    "connection_lost",
+    "connection_made",
+    "data_received",
+    "force_close",
+    "handle_error",
+    "log_exception",
+)
+"""What is used of ``RequestHandler``."""
+SERVER_ATTRIBUTES = ("_kwargs", "_loop")
+"""What is used of a ``web_server.Server``."""
 TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 """Linux alone has it."""
 
 
-class Protocol(RequestHandler):
+class HttpProtocol(RequestHandler):
     """aiohttp's server protocol, its own errors answered and logged without a word of the request."""
 
     __slots__ = ("_last_body", "_outside")
@@ -87,7 +116,7 @@ class Protocol(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The first request's headers have a deadline of their own: who sends them a byte at a time, or never, goes."""
         super().connection_made(transport)
-        if not isinstance(self._manager, Server):
+        if not isinstance(self._manager, HttpServer):
             return
         _bound_waiting(transport, self._manager.send_seconds())
         if self._keepalive_handle is not None:
@@ -107,7 +136,7 @@ class Protocol(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The kernel, too, gives up on a reader that takes nothing (TCP_USER_TIMEOUT), often before our own timer."""
-        if isinstance(exc, TimeoutError) and isinstance(self._manager, Server):
+        if isinstance(exc, TimeoutError) and isinstance(self._manager, HttpServer):
             self._manager.reader_dropped()
         super().connection_lost(exc)
 
@@ -132,7 +161,9 @@ def _bound_waiting(transport: asyncio.BaseTransport, seconds: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-class Server(web_server.Server):
+class HttpServer(web_server.Server):
+    """A server that makes :class:`HttpProtocol` for each connection."""
+
     def send_seconds(self) -> float:
         """How long a peer may take nothing. Replaced by who has settings."""
         return IDLE_SECONDS
@@ -145,4 +176,28 @@ class Server(web_server.Server):
         """Somebody took nothing for too long. Replaced by who counts it."""
 
     def __call__(self) -> RequestHandler:
-        return Protocol(self, loop=self._loop, **self._kwargs)
+        return HttpProtocol(self, loop=self._loop, **self._kwargs)
+
+
+def harden(server: web_server.Server) -> HttpServer | None:
+    """Have ``server``, which aiohttp's runner made, bound its peers. Return None if this aiohttp does not allow it."""
+    missing = [name for name in PROTOCOL_ATTRIBUTES if not hasattr(RequestHandler, name)]
+    missing += [name for name in SERVER_ATTRIBUTES if not hasattr(server, name)]
+    if missing:
+        logger.bind(event="misconfigured").error(
+            "this version of aiohttp is not known: peers are not bounded outside of bodies (missing: {})",
+            ", ".join(missing),
+        )
+        return None
+    server.__class__ = HttpServer  # aiohttp's runner makes its own class of server
+    assert isinstance(server, HttpServer)
+    return server
+
+
+def notices_departures(protocol: object) -> bool:
+    """Whether a reader's leaving cancels its handler; True where that cannot be seen.
+
+    aiohttp keeps the option ``handler_cancellation`` on the server alone
+    (https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/web_server.py).
+    """
+    return bool(getattr(getattr(protocol, "_manager", None), "handler_cancellation", True))
