@@ -56,7 +56,7 @@ def _check_parts(message: Message, field: str) -> None:
 
 
 def _reasoning(extra: Mapping[str, Any]) -> Iterator[ReasoningBlock]:
-    """Yield the blocks in the field that says most. A field of another form than expected has none."""
+    """Yield the blocks in the field with the most detail. A field of an unexpected form has none."""
     text = next((extra[name] for name in ("reasoning_content", "reasoning") if isinstance(extra.get(name), str)), "")
     blocks = list(_blocks(extra.get("thinking_blocks"), _thinking)) or list(
         _blocks(extra.get("reasoning_details"), _detail)
@@ -106,8 +106,8 @@ def _detail(entry: object) -> ReasoningBlock | None:
 def _joined(text: str, blocks: list[ReasoningBlock]) -> list[ReasoningBlock]:
     """Return ``blocks``, which came without their text, with ``text``, in which the texts of all were joined.
 
-    It is one block's if only one can have had a text: Anthropic's redacted thinking has none. How the texts of
-    several signed blocks were divided cannot be told, and no vendor accepts another division: those go.
+    It is one block's if only one can have had a text: Anthropic's redacted thinking has none. How the text was
+    divided among several signed blocks is not known, and their vendor accepts no other division: those are left out.
     """
     signed = [block for block in blocks if block.opaque is not None and "data" not in block.opaque.data]
     if len(signed) == 1:

@@ -1,6 +1,6 @@
 """Reasoning in a body of the provider's own protocol that another model made.
 
-A client on one wire may be answered by several providers, and sends back what all of them said. Each vendor
+A client on one wire may be answered by several providers, and sends back the reasoning of all of them. Each vendor
 refuses a signature or encrypted reasoning that is not its own. What came from elsewhere was handed out sealed
 (:mod:`providers.opaque`), or unsigned; it is left out here, and all else stays as it came.
 """

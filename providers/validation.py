@@ -17,7 +17,7 @@ from providers.jsontext import printable
 
 T = TypeVar("T")
 
-_AT = re.compile(r"(?P<said>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
+_AT = re.compile(r"(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
 
 
@@ -89,15 +89,15 @@ def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, p
     """Return what msgspec found wrong with ``value``. msgspec itself quotes no value."""
     match = _AT.fullmatch(str(error))
     assert match is not None
-    said, path = match["said"], match["path"] or "$"
+    message, path = match["message"], match["path"] or "$"
     steps = _named([step["key"] or step["index"] for step in _STEP.finditer(path)], value, kind)
-    name = re.search(r"`([^`]*)`", said)
-    if said.startswith("Object contains unknown field") and name:
+    name = re.search(r"`([^`]*)`", message)
+    if message.startswith("Object contains unknown field") and name:
         return Invalid(_join(prefix, *steps, name[1]), _unknown(name[1], _hint(kind, steps)))
-    if said.startswith("Object missing required field") and name:
+    if message.startswith("Object missing required field") and name:
         hint = _describe(_hint(kind, [*steps, name[1]]))
         return Invalid(_join(prefix, *steps, name[1]), f"is missing; expected {hint}" if hint else "is missing")
-    expected = _describe(_hint(kind, steps)) or _plain(said)
+    expected = _describe(_hint(kind, steps)) or _plain(message)
     return Invalid(_join(prefix, *steps), f"expected {expected}", _find(value, steps))
 
 
@@ -136,9 +136,9 @@ def _join(*parts: str) -> str:
     return joined
 
 
-def _plain(said: str) -> str:
+def _plain(message: str) -> str:
     """Return msgspec's words without its quoting: "Expected `int` >= 1" → "a whole number >= 1"."""
-    text = said.removeprefix("Expected ").split(", got ")[0].replace("`", "")
+    text = message.removeprefix("Expected ").split(", got ")[0].replace("`", "")
     for word, plain in _WORDS:
         text = re.sub(rf"\b{word}\b", plain, text)
     return text

@@ -3,7 +3,7 @@
 Azure has OpenAI's API at addresses of its own and takes the key in ``api-key``. With an
 ``api_version`` requests go to a deployment (``/openai/deployments/NAME/chat/completions?api-version=…``),
 as the SDK's Azure client has it; without one to the v1 API (``/openai/v1/…``), which has no versions and
-is told the deployment as the ``model``.
+takes the deployment as the ``model``.
 """
 
 from __future__ import annotations
