@@ -42,7 +42,7 @@ PRIVATE_USES = {
 shrink."""
 
 IDIOM = re.compile(r"\b(?:who|whose|whoever|whom|nobody|somebody|anybody)\b", re.IGNORECASE)
-MOST_IDIOM = 125
+MOST_IDIOM = 65
 """How many of these words the code may have. The aim is fewer than 10: lower the number as they go."""
 
 

@@ -1,4 +1,4 @@
-"""What is logged: one table of the events, from which the documentation is checked, and one of their fields."""
+"""The tables of the log's events and fields, which the documentation is tested against."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ EVENTS = (
         "a library's own record, from Python's logging, its exceptions without their messages",
     ),
 )
-"""Every event but ``stream``, whose record is the wire contract's (:mod:`streamserver.telemetry.record`)."""
+"""Every event but ``stream``, which the wire contract describes (:mod:`streamserver.telemetry.record`)."""
 
 TYPES: Mapping[str, type | tuple[type, ...]] = {
     "event": str,
@@ -127,4 +127,4 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "place": str,
     "logger": str,
 }
-"""Field → its one type, in whatever event it is (or null): an index of JSON records takes no other."""
+"""Field → its type in every event (or null), because an index of JSON records allows only one."""

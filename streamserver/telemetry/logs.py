@@ -112,7 +112,7 @@ def _report_lost(error: Exception) -> None:
 
 
 def handle_loop_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio has nobody else to tell. Its own handler prints the exception's message and the task's arguments."""
+    """Log an unhandled failure. asyncio's own handler prints the exception's message and the task's arguments."""
     error = context.get("exception")
     text = places(error) if isinstance(error, BaseException) else None
     # "Exception in callback name(arguments)", or "… of <repr>".
@@ -141,7 +141,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: Tr
     if isinstance(error, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
     else:
-        log_crash("an exception that nobody caught", error)
+        log_crash("an uncaught exception", error)
 
 
 def _log_thread(failed: threading.ExceptHookArgs) -> None:

@@ -1,4 +1,4 @@
-"""A log line is one line, whatever is in it, and says nothing that is nobody's business."""
+"""The logs: one line for each record, without private text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FORMATS = ("text", "json")
 
 
 def lines(stream: io.StringIO) -> list[str]:
-    """By every character that anybody takes for the end of a line."""
+    """Split at every character that any program reads as the end of a line."""
     return stream.getvalue().splitlines()
 
 
@@ -296,7 +296,7 @@ def test_a_record_that_cannot_be_written_is_lost_and_nobody_learns_what_it_said(
 
 
 class Hostile:
-    """A value that cannot be written, and whose failure quotes it."""
+    """A value that cannot be written, with an error that quotes it."""
 
     def __str__(self) -> str:
         raise ValueError(SECRET)
