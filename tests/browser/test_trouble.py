@@ -21,7 +21,7 @@ async def test_a_refusal_is_shown_beside_its_field_and_keeps_the_prompt(
     await watched.page.fill("#prompt", "x" * 11)
     await watched.page.click("#send")
     refusal = watched.page.locator("#prompt-refusal")
-    await expect(refusal).to_have_text("The request has 11 characters of text; the most is 10.")
+    await expect(refusal).to_contain_text("has 11 characters of text; the most is 10")
     await expect(watched.page.locator("#prompt")).to_have_value("x" * 11)
     await expect(watched.page.locator("#prompt")).to_be_focused()
     turn = await watched.ask("short")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from streamserver.client import Answer, Client, StreamError, TextEvent
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "web/client/client.js"
-SOURCE = ROOT / "web/client/src/client.js"
+CLIENT_VARIABLE = "STREAMSERVER_TESTS_CLIENT"
+SOURCE = Path(os.environ.get(CLIENT_VARIABLE) or ROOT / "web/client/src/client.js")
 PROGRAMS = Path(__file__).parent / "programs"
 TASK_SECONDS = 120.0
 
@@ -170,6 +172,15 @@ import * as client from "./client.js";
 import { observe } from "./observe.js";
 window.client = client;
 window.observe = (task) => observe(client, task);
+window.begin = async (url, prompt) => {
+  window.text = "";
+  try {
+    for await (const event of client.stream(url, { prompt, grace: 60 })) if (event.type === "text") text += event.text;
+    window.ending = "end";
+  } catch (error) {
+    window.ending = error.code;
+  }
+};
 </script>"""
 
 
