@@ -123,7 +123,7 @@ async def test_a_silent_connection_is_given_up_after_two_keepalives(client: Runt
 
 
 async def test_a_connection_with_pings_is_kept(client: Runtime) -> None:
-    quiet = [0.6, PING] * 5
+    quiet: list[bytes | float] = [0.6, PING] * 5
     async with running_fake_server([Reply([start(1), block(1, "one "), *quiet, *REST.parts])]) as server:
         seen = await observe(client, server)
         assert_whole(seen)
