@@ -60,11 +60,11 @@ def _check_store_address(address: str) -> None:
     if address == "memory":
         return
     try:
-        from streamserver.redis.connection import Dialer
+        from streamserver.redis.connection import ConnectionFactory
     except ImportError:
         raise Invalid("resume.store", "needs the package redis: pip install 'llm-streamserver[redis]'") from None
     try:
-        Dialer(address)
+        ConnectionFactory(address)
     except ValueError:
         raise Invalid("resume.store", 'is no address like "redis://:password@host:6379/0"') from None
 

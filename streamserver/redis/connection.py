@@ -1,120 +1,149 @@
-"""The connections to Redis: one that everybody in the process shares, and one to wait on."""
+"""Connections to Redis: how they are opened, and the one that all tasks of the process share."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from loguru import logger
-from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, ResponseError
 
+from streamserver.redis._redis_py import BROKEN, Command, Connection, Replies, first_word, pool_of
+from streamserver.redis.keys import PROBE_KEY
+from streamserver.redis.readiness import Readiness
 from streamserver.store.base import StoreUnavailable
 
+__all__ = ["BROKEN", "Backoff", "Command", "Connection", "ConnectionFactory", "Replies", "SharedConnection"]
+
 _DATABASE = re.compile("(/[0-9]*)?")
-REPLY_SECONDS = 2.0
-"""Redis answers within this, or is away."""
-RECONNECT_SECONDS = 0.2
-GOODBYE_SECONDS = 0.5
-
-Command: TypeAlias = Sequence[str | bytes | int]
-Replies: TypeAlias = list[Any]
-"""One for each command; a :class:`~redis.exceptions.ResponseError` for one that Redis refused."""
-
-BROKEN = (RedisError, OSError, TimeoutError)
-"""What a connection that cannot be used any more raises."""
+REPLY_SECONDS = 1.75
+"""How long a reply may take before the connection counts as broken. Shorter than the lease of a heartbeat."""
+CONNECT_SECONDS = 5.0
+"""How long opening a connection may take: several round trips, over a way that may be slow."""
+RECONNECT_SECONDS = 0.1
+MAX_RECONNECT_SECONDS = 0.5
 
 
-class Dialer:
-    """Makes connections to one address. Raises :class:`ValueError` if it is no address of a Redis."""
+class Backoff:
+    """The waits between tries to connect: twice as long each time, with jitter."""
 
-    def __init__(self, url: str) -> None:
-        self._pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, driver_info=None)
+    def __init__(self) -> None:
+        self._seconds = RECONNECT_SECONDS
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self._seconds * random.uniform(0.75, 1.25))
+        self._seconds = min(2 * self._seconds, MAX_RECONNECT_SECONDS)
+
+    def reset(self) -> None:
+        self._seconds = RECONNECT_SECONDS
+
+
+class ConnectionFactory:
+    """Opens connections to one address, and drops all of them when the server there is not the primary any more."""
+
+    def __init__(self, url: str, readiness: Readiness | None = None) -> None:
+        """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""
+        self._pool = pool_of(url)
         if not _DATABASE.fullmatch(urlsplit(url).path):
-            raise ValueError("no number of a database")  # the library would take the first one
-        try:
-            self._pool.make_connection()  # type: ignore[no-untyped-call]
-        except TypeError:
-            raise ValueError("an option that there is not") from None
+            raise ValueError("not the number of a database")  # redis-py would take the first one
+        self._open: set[Connection] = set()
+        self._anonymous_runs = 0
+        self._readiness = readiness
+        self.on_drop: list[Callable[[], object]] = []
+        """Called when all connections are dropped."""
 
-    async def connect(self) -> tuple[AbstractConnection, str]:
-        """A connection that has answered, and the run of Redis that it is to: another one after a restart."""
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+    async def connect(self) -> tuple[Connection, str]:
+        """Return a connection to a server that accepts writes, and an id of the server's run, which differs after a
+        restart. Raises one of :data:`BROKEN`."""
+        connection = Connection(self._pool, self.drop_all)
+        opened = False
         try:
-            async with asyncio.timeout(REPLY_SECONDS):
-                await connection.connect()  # type: ignore[no-untyped-call]
-                (info,) = await exchange(connection, [("INFO", "server")])
-        except BaseException:
-            await hang_up(connection)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.open()
+                opened = True
+                info, probe = await connection.exchange([("INFO", "server"), ("SET", PROBE_KEY, "1", "PX", 1000)])
+        except BaseException as error:
+            command = "AUTH" if isinstance(error, AuthenticationError) else "SET" if opened else "SELECT"
+            if self._readiness is not None:
+                self._readiness.connection_failed(command, error)
+            await connection.close()
             raise
-        if isinstance(info, ResponseError):
-            await hang_up(connection)
-            raise info
-        return connection, next((line for line in info.decode().splitlines() if line.startswith("run_id:")), "")
+        if self._readiness is not None:
+            self._readiness.connected(probe)
+        self._open.add(connection)
+        return connection, self._run_id(info)
+
+    async def close(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        await connection.close()
+
+    def drop_all(self) -> None:
+        """Close every connection: the address may lead to another server now."""
+        for connection in self._open:
+            connection.abort()
+        for notify in self.on_drop:
+            notify()
+
+    def _run_id(self, info: bytes | ResponseError) -> str:
+        if not isinstance(info, ResponseError):
+            return next((line for line in info.decode().splitlines() if line.startswith("run_id:")), "")
+        # Without a right to INFO nothing tells a restart: each connection counts as one.
+        self._anonymous_runs += 1
+        if self._anonymous_runs == 1:
+            logger.bind(event="store", command="INFO", answer=first_word(info)).warning(
+                "the store refuses INFO: each reconnection counts as a restart of the store"
+            )
+        return f"unknown {self._anonymous_runs}"
 
 
-async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> Replies:
-    """Send ``commands`` at once, and read all replies. Raises one of :data:`BROKEN`."""
-    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-    return [await _reply(connection) for _ in commands]
+class SharedConnection:
+    """One connection for all commands of the process. What is submitted while Redis answers goes with the next batch:
+    one batch is under way at a time, and its size follows the load.
 
-
-async def hang_up(connection: AbstractConnection) -> None:
-    """Close ``connection``, whatever state it is in. One under TLS is waited for as it says goodbye: an event loop that
-    is closed meanwhile fails, and the exit of the process with it."""
-    with suppress(*BROKEN):
-        async with asyncio.timeout(GOODBYE_SECONDS):
-            await connection.disconnect(nowait=not isinstance(connection, SSLConnection))
-
-
-async def _reply(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as refusal:
-        return refusal
-
-
-class Link:
-    """One connection for all commands of the process. What is asked while Redis answers goes with the next batch:
-    there is never more than one under way, and its size follows the load.
-
-    ``epoch`` rises with each connection: who must not send to a Redis that may have lost something says for
-    which epoch a command is. ``on_up`` is called at the beginning of each, with whether Redis had been restarted.
+    ``epoch`` rises with each connection: a command that must not reach a Redis which may have lost data says for which
+    epoch it is. ``on_connected`` is called at the beginning of each, with whether Redis was restarted.
     """
 
-    def __init__(self, dialer: Dialer, on_up: Callable[[bool], None], *, event: str = "store") -> None:
-        """``event`` is what its records are called in the log."""
-        self._dialer = dialer
-        self._on_up = on_up
+    def __init__(
+        self, factory: ConnectionFactory, on_connected: Callable[[bool], None], *, event: str = "store"
+    ) -> None:
+        """``event`` names its records in the log."""
+        self._factory = factory
+        self._notify = on_connected
         self._log = logger.bind(event=event)
         self._queue: list[tuple[Sequence[Command], asyncio.Future[Replies]]] = []
         self._work = asyncio.Event()
         self._is_up = asyncio.Event()
         self._run_id = ""
-        self._told = False
+        self._reported = False
         self.epoch = 0
         self.down_since: float | None = None
         """The loop's time at which it broke, None while it is up."""
+        factory.on_drop.append(self._work.set)
 
     @property
     def up(self) -> bool:
         return self._is_up.is_set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, so that nothing would show that the connection is broken."""
+        return not self._queue
 
     async def until_up(self) -> None:
         """Wait for Redis."""
         await self._is_up.wait()
 
     def submit(self, *commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
-        """Send ``commands`` one after the other. The future may be left alone, or awaited for the replies.
+        """Send ``commands`` one after the other. The future may be dropped, or awaited for the replies.
 
-        It raises :class:`StoreUnavailable` if Redis is away, or the link's epoch is not ``epoch``.
+        It raises :class:`StoreUnavailable` if Redis is away, or if ``epoch`` is given and is not the present one.
         """
         future: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_seen)
+        future.add_done_callback(_retrieve)
         if not self.up or (epoch is not None and epoch != self.epoch):
             future.set_exception(StoreUnavailable())
         else:
@@ -123,52 +152,54 @@ class Link:
         return future
 
     async def run(self) -> None:
-        """Keep the connection, for ever."""
+        """Keep the connection open, for ever."""
         self.down_since = asyncio.get_running_loop().time()
+        backoff = Backoff()
         while True:
             try:
-                connection, run_id = await self._dialer.connect()
+                connection, run_id = await self._factory.connect()
             except BROKEN as error:
-                self._tell(error)
-                await asyncio.sleep(RECONNECT_SECONDS)
+                self._report(error)
+                await backoff.wait()
                 continue
+            backoff.reset()
             try:
-                self._rise(run_id)
-                await self._work_on(connection)
+                self._on_connected(run_id)
+                await self._serve(connection)
             except BROKEN as error:
-                self._tell(error)
+                self._report(error)
             finally:
-                self._fall()
-                await hang_up(connection)
+                self._on_disconnected()
+                await self._factory.close(connection)
 
-    async def _work_on(self, connection: AbstractConnection) -> None:
+    async def _serve(self, connection: Connection) -> None:
         while True:
             await self._work.wait()
             self._work.clear()
             jobs, self._queue = self._queue, []
             try:
                 async with asyncio.timeout(REPLY_SECONDS):
-                    replies = await exchange(connection, [command for commands, _ in jobs for command in commands])
+                    replies = await connection.exchange([command for commands, _ in jobs for command in commands])
             except BaseException:
-                self._queue = jobs + self._queue  # to be told with the rest
+                self._queue = jobs + self._queue  # fail them with the rest
                 raise
             for commands, future in jobs:
                 own, replies = replies[: len(commands)], replies[len(commands) :]
                 if not future.done():
                     future.set_result(own)
 
-    def _rise(self, run_id: str) -> None:
+    def _on_connected(self, run_id: str) -> None:
         restarted = bool(self._run_id) and run_id != self._run_id
         self._run_id = run_id
         self.epoch += 1
         self.down_since = None
         self._is_up.set()
-        if self._told:
+        if self._reported:
             self._log.bind(restarted=restarted).info("the store is back")
-        self._told = False
-        self._on_up(restarted)
+        self._reported = False
+        self._notify(restarted)
 
-    def _fall(self) -> None:
+    def _on_disconnected(self) -> None:
         self._is_up.clear()
         self.down_since = asyncio.get_running_loop().time()
         queue, self._queue = self._queue, []
@@ -176,13 +207,15 @@ class Link:
             if not future.done():
                 future.set_exception(StoreUnavailable())
 
-    def _tell(self, error: BaseException) -> None:
-        """Say so once, not at every try. The message may name the address, never a password."""
-        if not self._told:
-            self._told = True
-            self._log.bind(error_type=type(error).__name__).warning("the store cannot be reached")
+    def _report(self, error: BaseException) -> None:
+        """Log the loss once, not at each try. The error's text may name the address, never a password."""
+        if not self._reported:
+            self._reported = True
+            word = first_word(error)
+            facts = {"answer": word} if word else {}
+            self._log.bind(error_type=type(error).__name__, **facts).warning("the store cannot be reached")
 
 
-def _seen(future: asyncio.Future[Replies]) -> None:
+def _retrieve(future: asyncio.Future[Replies]) -> None:
     if not future.cancelled():
         future.exception()

@@ -1,15 +1,28 @@
-"""Who lives: this process shows that it does, and watches those whose streams are read here."""
+"""Heartbeats: publish this process's own, and detect dead peers from theirs."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
+from typing import NamedTuple
 
 from loguru import logger
 from redis.exceptions import ResponseError
 
 from streamserver.core.error_codes import failed
-from streamserver.redis.connection import Command, Link
+from streamserver.redis.connection import (
+    BROKEN,
+    REPLY_SECONDS,
+    Backoff,
+    Command,
+    Connection,
+    ConnectionFactory,
+    Replies,
+    SharedConnection,
+)
+from streamserver.redis.failure_detector import FailureDetector
 from streamserver.redis.fences import fence
 from streamserver.redis.inbox import opened
 from streamserver.redis.keys import (
@@ -21,118 +34,174 @@ from streamserver.redis.keys import (
     log_key,
     node_key,
 )
+from streamserver.redis.readiness import Readiness
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import RemoteStream, Replicas
 from streamserver.redis.replicator import Lifetimes
-from streamserver.store.base import AWAY_SECONDS, StoreUnavailable
+from streamserver.store.base import AWAY_SECONDS
+
+SYNC_BEATS = 3
+"""After so many beats the counts of readers are sent again, and the logs are read again, in case a message was lost."""
 
 
-class Lives:
-    """Judges from heartbeats, as seen by one who looks often, who is dead.
+class Beat(NamedTuple):
+    """A heartbeat that was sent, with the questions that went with it."""
 
-    Only silence that was watched counts: after a gap in the watching every lease begins anew.
+    sent: float
+    nodes: Sequence[str]
+    watched: Sequence[RemoteStream]
+    commands: Sequence[Command]
+
+
+class Heartbeat:
+    """The heartbeat of this process, on a connection of its own.
+
+    Beats are sent on time: none waits for the reply to another, or for other commands. With each go the questions that
+    the failure detector needs.
     """
-
-    def __init__(self) -> None:
-        self._beats: dict[str, tuple[bytes | None, float]] = {}
-        self._looked = float("-inf")
-
-    def look(self, beats: dict[str, bytes | None], now: float) -> list[str]:
-        """Take note of everyone's last heartbeat; the dead."""
-        gap = now - self._looked > GAP_SECONDS
-        self._looked = now
-        for node, beat in beats.items():
-            before = self._beats.get(node)
-            if gap or before is None or before[0] != beat:
-                self._beats[node] = (beat, now)
-        self._beats = {node: seen for node, seen in self._beats.items() if node in beats}
-        return [node for node, (_, since) in self._beats.items() if now - since > LEASE_SECONDS]
-
-
-class Pulse:
-    """The one regular job of a process: a heartbeat, and a look at those of others."""
 
     def __init__(
         self,
-        link: Link,
+        factory: ConnectionFactory,
+        shared: SharedConnection,
         node: str,
+        *,
         replicas: Replicas,
         remote_readers: RemoteReaders,
         lifetimes: Lifetimes,
         on_data_lost: Callable[[], object],
+        readiness: Readiness,
     ) -> None:
-        self._link = link
+        self._factory = factory
+        self._shared = shared
         self._node = node
         self._replicas = replicas
         self._remote_readers = remote_readers
         self._lifetimes = lifetimes
         self._on_data_lost = on_data_lost
-        self.has_inbox = False
-        self._lives = Lives()
-        self._count = 0
-        self._heard_since: tuple[int, float] = (0, 0.0)
-        """An epoch, and since when others can have told us something in it."""
+        self._readiness = readiness
+        self._loop = asyncio.get_running_loop()
+        self._detector = FailureDetector()
+        self._numbers = count(1)
+        self._heard_until = float("-inf")
+        """Until when other nodes could be heard."""
         self._refused = False
+        self.has_inbox = False
+        """The inbox of this process was made, and stays unless Redis loses data."""
 
     async def run(self) -> None:
         """Beat, for ever."""
+        backoff = Backoff()
         while True:
             try:
-                await self._beat()
-            except StoreUnavailable:
-                self._replicas.excuse_absence()
-                self._give_up_late()
+                connection, _ = await self._factory.connect()
+            except BROKEN:
+                await backoff.wait()
+                continue
+            backoff.reset()
+            self._replicas.excuse_absence()
+            pending: deque[Beat] = deque()
+            sent = asyncio.Event()
+            sender = self._loop.create_task(self._send(connection, pending, sent), name="store-beats")
+            try:
+                await self._receive(connection, pending, sent)
+            except BROKEN:
+                pass
+            finally:
+                sender.cancel()
+                await asyncio.gather(sender, return_exceptions=True)
+                await self._factory.close(connection)
+
+    async def watch_absence(self) -> None:
+        """Send remote streams' readers away when the store stays away; for ever."""
+        while True:
+            since = self._shared.down_since
+            if since is not None and self._loop.time() - since > AWAY_SECONDS:
+                self._replicas.send_away()
             await asyncio.sleep(BEAT_SECONDS)
 
-    async def _beat(self) -> None:
+    async def _send(self, connection: Connection, pending: deque[Beat], sent: asyncio.Event) -> None:
+        due = self._loop.time()
+        make_inbox: list[Command] = [opened(self._node)]
+        try:
+            while True:
+                beat = self._next_beat(make_inbox)
+                make_inbox = []
+                pending.append(beat)
+                await connection.send(beat.commands)
+                sent.set()
+                if self._shared.idle:  # or nothing would show that it is broken
+                    self._shared.submit(("EXISTS", inbox_key(self._node)))
+                due = max(due + BEAT_SECONDS, self._loop.time())
+                await asyncio.sleep(due - self._loop.time())
+        except BROKEN:
+            connection.abort()
+            sent.set()
+
+    def _next_beat(self, first: Sequence[Command]) -> Beat:
         watched = self._replicas.watched()
         nodes = sorted({stream.node for stream in watched})
-        self._count += 1
-        replies = await self._link.submit(
-            ("SET", node_key(self._node), self._count, "PX", PRESENCE_MS),
+        commands: list[Command] = [
+            ("SET", node_key(self._node), next(self._numbers), "PX", PRESENCE_MS),
+            *first,
             ("PEXPIRE", inbox_key(self._node), PRESENCE_MS),
             *(("GET", node_key(node)) for node in nodes),
             *(("EXISTS", log_key(stream.id)) for stream in watched),
-        )
+        ]
+        return Beat(self._loop.time(), nodes, watched, commands)
+
+    async def _receive(self, connection: Connection, pending: deque[Beat], sent: asyncio.Event) -> None:
+        for number in count(1):
+            while not pending:
+                sent.clear()
+                await sent.wait()
+            beat = pending[0]
+            async with asyncio.timeout_at(beat.sent + REPLY_SECONDS):
+                replies = [await connection.read() for _ in beat.commands]
+            pending.popleft()
+            self._evaluate(beat, replies)
+            if number % SYNC_BEATS == 0:
+                self._replicas.tell_all_readers()
+                self._replicas.wake_all()
+
+    def _evaluate(self, beat: Beat, replies: Replies) -> None:
+        self._readiness.note("writing", "SET", replies[0])
         if isinstance(replies[0], ResponseError):
-            self._refuse_to_judge(replies[0])
+            self._suspend()
             return
         self._refused = False
-        if replies[1] == 0:
-            self._link.submit(opened(self._node), ("PEXPIRE", inbox_key(self._node), PRESENCE_MS))
-            if self.has_inbox:
-                self._on_data_lost()
+        now = self._loop.time()
+        self._expire_remote_readers(now)
+        *_, inbox = replies[: len(replies) - len(beat.nodes) - len(beat.watched)]
+        answers = replies[len(replies) - len(beat.nodes) - len(beat.watched) :]
+        if self.has_inbox and inbox == 0:
+            self._shared.submit(opened(self._node), ("PEXPIRE", inbox_key(self._node), PRESENCE_MS))
+            self._on_data_lost()
         self.has_inbox = True
-        now = asyncio.get_running_loop().time()
-        self._count_remote_readers(now)
-        beats = dict(zip(nodes, replies[2 : 2 + len(nodes)], strict=True))
-        dead = self._lives.look(beats, now)
-        if dead:
-            await self._fence_lost([stream for stream in watched if stream.node in dead])
-        for stream, exists in zip(watched, replies[2 + len(nodes) :], strict=True):
+        beats = dict(zip(beat.nodes, answers, strict=False))
+        dead = self._detector.look(beats, asked=beat.sent, now=now)
+        for stream, exists in zip(beat.watched, answers[len(beat.nodes) :], strict=True):
             self._replicas.check_vanished(stream, exists != 0, now)
-        if self._count % 3 == 0:
-            self._replicas.tell_all_readers()
-            self._replicas.wake_all()
+        if dead:
+            self._fence_lost([stream for stream in beat.watched if stream.node in dead and not stream.ended])
 
-    def _refuse_to_judge(self, refusal: ResponseError) -> None:
-        """Redis is full, or read-only. It answers, and nobody can show it that they live, tell who reads, or
-        write again what it has lost: what is seen now, and what had been seen before, says nothing."""
-        self._lives = Lives()
-        self._heard_since = (0, 0.0)
+    def _suspend(self) -> None:
+        """Judge nothing while Redis answers and accepts no write: no node can show that it lives, report its readers,
+        or write again what was lost. What was seen before counts no more either."""
+        self._detector = FailureDetector()
+        self._heard_until = float("-inf")
         self._replicas.excuse_absence()
         if not self._refused:
             self._refused = True
-            logger.bind(event="store", error_type=type(refusal).__name__).warning("the store takes nothing")
+            logger.bind(event="store").warning("the store accepts no writes")
 
-    def _count_remote_readers(self, now: float) -> None:
-        epoch, since = self._heard_since
-        if epoch != self._link.epoch or now - since > GAP_SECONDS:
+    def _expire_remote_readers(self, now: float) -> None:
+        if now - self._heard_until > GAP_SECONDS or not self._shared.up:
             self._remote_readers.excuse_silence(now)
-        self._heard_since = (self._link.epoch, now)
+        self._heard_until = now
         self._remote_readers.forget_silent(now - 2 * LEASE_SECONDS)
 
-    async def _fence_lost(self, streams: Sequence[RemoteStream]) -> None:
+    def _fence_lost(self, streams: Sequence[RemoteStream]) -> None:
         """End the streams of a dead producer. Redis accepts one such ending of each; all readers read that one."""
         logger.bind(event="producer_lost", streams=len(streams)).warning("a node is gone; its streams are ended")
         commands: list[Command] = []
@@ -141,10 +210,5 @@ class Pulse:
             last = failed("producer_lost", request_id=start.request_id)
             commands.append(fence(start, last, stream.node, stream.grace_seconds))
             commands.append(("PEXPIRE", log_key(stream.id), self._lifetimes.ended_ms))
-        await self._link.submit(*commands)
-        await self._replicas.refresh(streams)
-
-    def _give_up_late(self) -> None:
-        since = self._link.down_since
-        if since is not None and asyncio.get_running_loop().time() - since > AWAY_SECONDS:
-            self._replicas.send_away()
+        self._shared.submit(*commands)
+        self._replicas.wake([stream.id for stream in streams])

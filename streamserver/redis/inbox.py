@@ -1,37 +1,34 @@
 """Messages between processes: each has an inbox in Redis, and one connection that waits on it.
 
-A message only says that there is something to look at, or to do once more; the logs are the truth.
-One that is lost costs time, and nothing else.
+A message says only that there is something to look at, or to do once more; the logs are the truth.
+A message that is lost costs time, one that comes twice costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
 from loguru import logger
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-from streamserver.redis.connection import BROKEN, RECONNECT_SECONDS, Command, Dialer, exchange, hang_up
+from streamserver.redis.connection import BROKEN, REPLY_SECONDS, Backoff, Command, Connection, ConnectionFactory
 from streamserver.redis.keys import inbox_key
 
 BLOCK_MS = 1000
-PATIENCE_SECONDS = 3.0
-"""A wait of a second that takes so long is a connection that is dead."""
 _MOST_KEPT = 10_000
 
 
 class Grown(msgspec.Struct, frozen=True, tag=True):
-    """To where streams are read: they have new records."""
+    """To a node that reads these streams: they have new records."""
 
     streams: list[str]
 
 
 class Readers(msgspec.Struct, frozen=True, tag=True):
-    """To a producer: ``node`` reads so much of each stream; ``all``: and nothing else of yours."""
+    """To a producer: the number of readers that ``node`` has of each stream. ``all``: it has none of any other."""
 
     node: str
     counts: dict[str, int]
@@ -45,61 +42,65 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 Message: TypeAlias = Grown | Readers | Stop
+Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 
 
 def posted(node: str, message: Message) -> Command:
-    """The command that sends ``message``. A node that is gone has no inbox, and gets none."""
+    """Return the command that sends ``message``. A node that is gone has no inbox, and gets none."""
     return ("XADD", inbox_key(node), "NOMKSTREAM", "MAXLEN", "~", _MOST_KEPT, "*", "m", _encode(message))
 
 
 def opened(node: str) -> Command:
-    """The command that makes an inbox."""
+    """Return the command that makes an inbox."""
     return ("XADD", inbox_key(node), "MAXLEN", "~", _MOST_KEPT, "*", "m", b"")
 
 
 class Inbox:
-    """Reads what comes for ``node``."""
+    """Receives the messages for ``node``.
 
-    def __init__(self, dialer: Dialer, node: str, receive: Callable[[Message], None]) -> None:
-        self._dialer = dialer
+    Each read begins at the oldest message, and messages that were read are deleted. No position is kept: a Redis that
+    comes back empty, with a clock that is behind, gives new messages lower ids.
+    """
+
+    def __init__(self, factory: ConnectionFactory, node: str, receive: Callable[[Message], None]) -> None:
+        self._factory = factory
         self._key = inbox_key(node)
         self._receive = receive
-        self._last: bytes = b"0"
 
     async def run(self) -> None:
-        """Read, for ever."""
+        """Receive, for ever."""
+        backoff = Backoff()
         while True:
             try:
-                connection, _ = await self._dialer.connect()
+                connection, _ = await self._factory.connect()
                 try:
-                    await self._read(connection)
+                    async for entries in self._read(connection):
+                        backoff.reset()
+                        self._take(entries)
                 finally:
-                    await hang_up(connection)
+                    await self._factory.close(connection)
             except BROKEN:
-                await asyncio.sleep(RECONNECT_SECONDS)
+                await backoff.wait()
 
-    async def _read(self, connection: AbstractConnection) -> None:
+    async def _read(self, connection: Connection) -> AsyncIterator[Entries]:
+        wait: Command = ("XREAD", "COUNT", 1000, "BLOCK", BLOCK_MS, "STREAMS", self._key, "0")
+        received: list[bytes] = []
         while True:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                _, reply = await exchange(
-                    connection,
-                    [
-                        # What has been read is in the way: an inbox of a busy process would hold thousands of lists.
-                        ("XTRIM", self._key, "MINID", self._last),
-                        ("XREAD", "COUNT", 1000, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last),
-                    ],
-                )
-            if isinstance(reply, ResponseError):
-                raise reply
-            for _, entries in reply or ():
-                self._take(entries)
+            delete: list[Command] = [("XDEL", self._key, *received)] if received else []
+            async with asyncio.timeout(REPLY_SECONDS + BLOCK_MS / 1000):
+                replies = await connection.exchange([*delete, wait])
+            for reply in replies:
+                if isinstance(reply, ResponseError):
+                    raise reply
+            entries: Entries = replies[-1][0][1] if replies[-1] else ()
+            received = [entry_id for entry_id, _ in entries]
+            yield entries
 
-    def _take(self, entries: Sequence[tuple[bytes, list[bytes]]]) -> None:
-        for entry_id, fields in entries:
-            self._last = entry_id
+    def _take(self, entries: Entries) -> None:
+        for _, fields in entries:
             try:
                 message = _decode(fields[1]) if fields[1] else None
             except msgspec.MsgspecError:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from redis.exceptions import ResponseError
 
-from streamserver.redis.connection import Command, Link, Replies
-from streamserver.redis.replicator import is_out_of_order
+from streamserver.redis._redis_py import is_out_of_order
+from streamserver.redis.connection import Command, Replies, SharedConnection
 
 REFUSED_SECONDS = 1.0
 """How long to wait before the next try when Redis is full or read-only."""
@@ -21,8 +21,8 @@ class Outbox:
     A second sending must do no harm. Each subject has one set of commands, the latest.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: SharedConnection) -> None:
+        self._connection = connection
         self._pending: dict[str, Sequence[Command]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -32,7 +32,7 @@ class Outbox:
     def send(self, subject: str, *commands: Command) -> None:
         """Send ``commands``, now or as soon as possible."""
         self._pending[subject] = commands
-        self._link.submit(*commands).add_done_callback(lambda replies: self._sent(subject, commands, replies))
+        self._connection.submit(*commands).add_done_callback(lambda replies: self._sent(subject, commands, replies))
 
     def send_again(self) -> None:
         """Send all that is pending: it could not be sent before, or its reply was lost."""

@@ -16,7 +16,7 @@ from streamserver.core.refusals import too_many_readers
 from streamserver.log.codec import Unreadable, decode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Record, Start
-from streamserver.redis.connection import Command, Link
+from streamserver.redis.connection import Command, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.inbox import Message, Readers, Stop
 from streamserver.redis.keys import FENCE, log_key
@@ -161,8 +161,8 @@ class Replicas:
     What is not read any more is not kept: the registry holds no stream by itself.
     """
 
-    def __init__(self, link: Link, node: str, post: Post, fences: Fences, max_readers: int) -> None:
-        self._link = link
+    def __init__(self, connection: SharedConnection, node: str, post: Post, fences: Fences, max_readers: int) -> None:
+        self._connection = connection
         self._node = node
         self._fences = fences
         self._streams: WeakValueDictionary[str, RemoteStream] = WeakValueDictionary()
@@ -189,7 +189,7 @@ class Replicas:
         if known is not None:
             await self.refresh([known])
             return known
-        (entries,) = await self._link.submit(_page(stream_id, 0))
+        (entries,) = await self._connection.submit(_page(stream_id, 0))
         if isinstance(entries, ResponseError):
             raise StoreUnavailable
         if not entries:
@@ -235,7 +235,7 @@ class Replicas:
         """Fetch what has grown, for ever."""
         while True:
             await self._work.wait()
-            await self._link.until_up()
+            await self._connection.until_up()
             self._work.clear()
             grown, self._grown = self._grown, set()
             try:
@@ -254,11 +254,11 @@ class Replicas:
         streams = [stream for stream in streams if not stream.ended]
         if not streams:
             return []
-        pages = await self._link.submit(*(_page(stream.id, len(stream.log)) for stream in streams))
+        pages = await self._connection.submit(*(_page(stream.id, len(stream.log)) for stream in streams))
         more = []
         for stream, entries in zip(streams, pages, strict=True):
             if isinstance(entries, ResponseError):
-                continue  # the pulse has it asked for again
+                continue  # the heartbeat has it asked for again
             before = len(stream.log)
             self._extend(stream, entries)
             if len(entries) == PAGE_ENTRIES and len(stream.log) > before:

@@ -13,7 +13,8 @@ from redis.exceptions import ResponseError
 
 from streamserver.log.codec import decode, encode
 from streamserver.log.records import Done, Failed, Terminal
-from streamserver.redis.connection import Command, Link
+from streamserver.redis._redis_py import is_out_of_order
+from streamserver.redis.connection import Command, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.inbox import Grown, posted
 from streamserver.redis.keys import FENCE, LINGER_SECONDS, log_key
@@ -31,11 +32,6 @@ TIMER_SLACK_SECONDS = 0.01
 """A timer may fire earlier by the resolution of the loop's clock."""
 REFUSED_SECONDS = 0.5
 """How long to wait before the next try when Redis is full or read-only."""
-
-
-def is_out_of_order(refusal: ResponseError) -> bool:
-    """Return whether Redis has an entry of that id, or a later one: perhaps a fence."""
-    return "equal or smaller" in str(refusal) or "exhausted the last possible ID" in str(refusal)
 
 
 class Lifetimes:
@@ -60,7 +56,7 @@ class Replicator:
 
     def __init__(
         self,
-        link: Link,
+        connection: SharedConnection,
         remote_readers: RemoteReaders,
         node: str,
         *,
@@ -70,7 +66,7 @@ class Replicator:
         on_data_lost: Callable[[], object],
     ) -> None:
         """``on_data_lost`` is called when Redis lacks a log that it had."""
-        self._link = link
+        self._connection = connection
         self._remote_readers = remote_readers
         self._node = node
         self._lifetimes = lifetimes
@@ -146,7 +142,7 @@ class Replicator:
         """Replicate, for ever."""
         while True:
             await self._work.wait()
-            await self._link.until_up()
+            await self._connection.until_up()
             self._work.clear()
             try:
                 await self._verify()
@@ -207,7 +203,7 @@ class Replicator:
 
     async def _verify(self) -> None:
         """Ask what Redis has of the logs that were last written on another connection."""
-        epoch = self._link.epoch
+        epoch = self._connection.epoch
         logs = [log for log in self._behind.values() if log.epoch != epoch]
         if not logs:
             return
@@ -216,7 +212,7 @@ class Replicator:
         # The last entry may be a fence, and the one before it the ending.
         commands: list[Command] = [("XREVRANGE", log_key(log.stream.id), "+", "-", "COUNT", 2) for log in logs]
         refused = False
-        for log, reply in zip(logs, await self._link.submit(*commands, epoch=epoch), strict=True):
+        for log, reply in zip(logs, await self._connection.submit(*commands, epoch=epoch), strict=True):
             if isinstance(reply, ResponseError):
                 refused = True
             elif self._logs.get(log.stream.id) is log:
@@ -253,7 +249,7 @@ class Replicator:
         self._drop(stream.id)
 
     async def _send(self) -> None:
-        epoch, now = self._link.epoch, self._loop.time()
+        epoch, now = self._connection.epoch, self._loop.time()
         sent: list[tuple[ReplicatedLog, int]] = []
         entries: list[list[Command]] = []
         room = BATCH_BYTES
@@ -271,7 +267,7 @@ class Replicator:
                 break
         if not sent:
             return
-        replies = await self._link.submit(*chain(*entries), *self._notifications(sent), epoch=epoch)
+        replies = await self._connection.submit(*chain(*entries), *self._notifications(sent), epoch=epoch)
         refused = False
         for (log, stored), entry in zip(sent, entries, strict=True):
             refused = self._on_reply(log, stored, replies[0]) or refused

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from loguru import logger
 from redis.exceptions import ResponseError
 
-from streamserver.redis.connection import Command, Dialer, Link, Replies
+from streamserver.redis.connection import Command, ConnectionFactory, Replies, SharedConnection
 from streamserver.store.base import StoreUnavailable
 
 RECONNECT_LIMIT_SECONDS = 1.0
@@ -21,24 +21,24 @@ class RetryingConnection:
     def __init__(self, url: str, on_connected: Callable[[], None]) -> None:
         """``on_connected`` is called on each connection. Raises :class:`ValueError` if ``url`` is no address of a
         Redis."""
-        self._link = Link(Dialer(url), lambda _: self._on_connected(), event="limits")
+        self._connection = SharedConnection(ConnectionFactory(url), lambda _: self._on_connected(), event="limits")
         self._notify = on_connected
         self._reported = False
-        self.run = self._link.run
+        self.run = self._connection.run
         """Keep the connection open, until cancelled."""
 
     @property
     def up(self) -> bool:
-        return self._link.up
+        return self._connection.up
 
     async def wait_connected(self) -> None:
         """Wait for a connection that was just lost, or not yet opened. Raises
         :class:`~streamserver.store.base.StoreUnavailable` if Redis stays away."""
         loop = asyncio.get_running_loop()
-        since = self._link.down_since
+        since = self._connection.down_since
         try:
             async with asyncio.timeout_at((loop.time() if since is None else since) + RECONNECT_LIMIT_SECONDS):
-                await self._link.until_up()
+                await self._connection.until_up()
         except TimeoutError:
             raise StoreUnavailable from None
 
@@ -49,12 +49,12 @@ class RetryingConnection:
         Raises :class:`~streamserver.store.base.StoreUnavailable`, also if Redis rejects a command.
         """
         await self.wait_connected()
-        reply = self._link.submit(*commands)
+        reply = self._connection.submit(*commands)
         try:
             await reply
         except StoreUnavailable:
             await self.wait_connected()
-            reply = self._link.submit(*commands)
+            reply = self._connection.submit(*commands)
             await reply
         if not self.accepted(reply):
             raise StoreUnavailable
@@ -62,7 +62,7 @@ class RetryingConnection:
 
     def send(self, *commands: Command) -> asyncio.Future[Replies]:
         """Send ``commands`` once, before everything that is sent later. The future can be ignored."""
-        return self._link.submit(*commands)
+        return self._connection.submit(*commands)
 
     def accepted(self, reply: asyncio.Future[Replies]) -> bool:
         """Return whether a finished ``reply`` arrived and Redis carried out all its commands. The first rejection on

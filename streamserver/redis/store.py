@@ -1,4 +1,4 @@
-"""The store over Redis: its parts, wired together."""
+"""The store over Redis, made from its parts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from redis.exceptions import ResponseError
 
 from streamserver.core.error_codes import failed
 from streamserver.log.codec import encode
-from streamserver.redis.connection import Command, Dialer, Link, Replies
+from streamserver.redis.connection import Command, ConnectionFactory, Replies, SharedConnection
 from streamserver.redis.fences import Fences
-from streamserver.redis.heartbeat import Pulse
+from streamserver.redis.heartbeat import Heartbeat
 from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, posted
 from streamserver.redis.keys import (
     FENCE,
@@ -28,6 +28,7 @@ from streamserver.redis.keys import (
 )
 from streamserver.redis.outbox import Outbox
 from streamserver.redis.publication import Publication, bind, claimed_from, look_up
+from streamserver.redis.readiness import RIGHTS, Readiness
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import Replicas
 from streamserver.redis.replicator import Lifetimes, Replicator
@@ -49,25 +50,27 @@ class RedisStore:
 
     def __init__(self, url: str, *, lifetimes: Lifetimes, max_readers: int, ending_wait_seconds: float = 5.0) -> None:
         """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""
-        self._dialer = Dialer(url)
+        self._readiness = Readiness()
+        self._factory = ConnectionFactory(url, self._readiness)
         self._node = secrets.token_urlsafe(12)
         self._lifetimes = lifetimes
-        self._link = Link(self._dialer, self._on_up)
+        self._connection = SharedConnection(self._factory, self._on_connected)
         self._ending_wait_seconds = ending_wait_seconds
         self._fences = Fences(lifetimes.ended_ms, lambda: asyncio.get_running_loop().time())
-        self._replicas = Replicas(self._link, self._node, self._post, self._fences, max_readers)
-        self._inbox = Inbox(self._dialer, self._node, self._receive)
+        self._replicas = Replicas(self._connection, self._node, self._post, self._fences, max_readers)
+        self._inbox = Inbox(self._factory, self._node, self._receive)
         self._settled_at = 0.0
         """When Redis has again what it lost."""
         self._probe: Command = ("EXISTS", inbox_key(self._node))
-        self._outbox = Outbox(self._link)
+        self._outbox = Outbox(self._connection)
+        self._check_rights = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, local: Local) -> None:
         self._local = local
         self._remote_readers = RemoteReaders(local)
         self._replicator = Replicator(
-            self._link,
+            self._connection,
             self._remote_readers,
             self._node,
             lifetimes=self._lifetimes,
@@ -75,13 +78,20 @@ class RedisStore:
             ending_wait_seconds=self._ending_wait_seconds,
             on_data_lost=self._on_data_lost,
         )
-        self._heartbeat = Pulse(
-            self._link, self._node, self._replicas, self._remote_readers, self._lifetimes, self._on_data_lost
+        self._heartbeat = Heartbeat(
+            self._factory,
+            self._connection,
+            self._node,
+            replicas=self._replicas,
+            remote_readers=self._remote_readers,
+            lifetimes=self._lifetimes,
+            on_data_lost=self._on_data_lost,
+            readiness=self._readiness,
         )
-        self._keep("link", self._link.run)
+        self._keep("connection", self._connection.run)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._link.until_up()
+                await self._connection.until_up()
         except TimeoutError:
             logger.bind(event="store").warning("started without the store: new streams are refused until it is there")
         for name, job in (
@@ -89,11 +99,13 @@ class RedisStore:
             ("replicator", self._replicator.run),
             ("replicas", self._replicas.run),
             ("heartbeat", self._heartbeat.run),
+            ("absence", self._heartbeat.watch_absence),
+            ("rights", self._check_all_rights),
         ):
             self._keep(name, job)
 
     async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
-        epoch = self._link.epoch
+        epoch = self._connection.epoch
         publication = Publication.of(stream, claim, names)
         try:
             (holder,) = await self._ask(publication.publish(stream, self._node, self._lifetimes.running_ms))
@@ -145,8 +157,11 @@ class RedisStore:
         self._replicator.forget(stream_id)
         self._outbox.send(stream_id, _expiry(log_key(stream_id)))
 
+    def ready(self) -> str | None:
+        return self._readiness.reason
+
     async def back(self) -> None:
-        await self._link.until_up()
+        await self._connection.until_up()
 
     async def aclose(self) -> None:
         if not self._tasks:
@@ -154,7 +169,7 @@ class RedisStore:
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._replicator.wait_done()
-                await self._link.submit(("DEL", node_key(self._node), inbox_key(self._node)))
+                await self._connection.submit(("DEL", node_key(self._node), inbox_key(self._node)))
         except (TimeoutError, StoreUnavailable):
             logger.bind(event="store").warning("ended before everything had reached the store")
         self._replicator.close()
@@ -165,15 +180,18 @@ class RedisStore:
 
     async def _ask(self, *commands: Command) -> Replies:
         """Return the replies to ``commands``. Raises :class:`StoreUnavailable`, also if Redis refuses one."""
-        replies = await self._link.submit(*commands)
+        replies = await self._connection.submit(*commands)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                logger.bind(event="store", error_type=type(reply).__name__).warning("the store refused a command")
+                self._check_rights.set()
                 raise StoreUnavailable
         return replies
 
+    async def _check_all_rights(self) -> None:
+        await self._readiness.check_rights(lambda: self._connection.submit(*RIGHTS), self._check_rights)
+
     def _post(self, node: str, message: Message) -> None:
-        self._link.submit(posted(node, message))
+        self._connection.submit(posted(node, message))
 
     def _receive(self, message: Message) -> None:
         match message:
@@ -190,9 +208,10 @@ class RedisStore:
                 if stream is not None and not stream.ended:
                     self._spawn("stop", stream.stop())
 
-    def _on_up(self, restarted: bool) -> None:
+    def _on_connected(self, restarted: bool) -> None:
         if restarted:
             self._on_data_lost()
+        self._check_rights.set()
         self._replicator.check_all()
         self._replicas.wake_all()
         self._outbox.send_again()

@@ -139,6 +139,13 @@ class Store(Protocol):
         """Its producer does not keep this stream any more."""
         ...
 
+    def ready(self) -> str | None:
+        """Return None if a new stream can be started, else the reason in one line, which holds no secret.
+
+        A shared store is not ready until it has answered once, and while it refuses what a stream needs.
+        """
+        ...
+
     async def back(self) -> None:
         """Wait until the store answers, for as long as it takes."""
         ...

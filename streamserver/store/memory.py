@@ -66,6 +66,9 @@ class MemoryStore:
         for name in self._names_of.pop(stream_id, ()):
             del self._names[name]
 
+    def ready(self) -> str | None:
+        return None
+
     async def back(self) -> None:
         pass
 

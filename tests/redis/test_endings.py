@@ -103,7 +103,7 @@ async def test_local_readers_are_told_an_ending_if_the_store_stays_away(
     await until(lambda: log.terminal == DONE)
     cable.accept()
     await hasty.settled()
-    assert await read_all((await far.found(log.stream_id)).log) == list(log.take(0, MANY))
+    assert await read_all((await far.found(log.stream_id)).log) == await read_all(log)
 
 
 async def test_after_an_outage_every_reader_gets_the_fence_although_others_were_told_another_ending(
@@ -124,12 +124,12 @@ async def test_an_ending_that_redis_has_before_a_fence_counts(near: RedisNode, f
     log = await near.publish()
     log.append(Text("hello"))
     await near.settled()
-    link = near.redis_store._link
+    link = near.redis_store._connection
     epoch = link.epoch
     cable.hold(answers_only=True)
     log.close(DONE)
     await until_ended(far, log)
-    await far.redis_store._link.submit(fence(log.start, LOST, "node", 1.0))
+    await far.redis_store._connection.submit(fence(log.start, LOST, "node", 1.0))
     cable.cut()
     cable.flow()
     await until(lambda: link.epoch > epoch and log.terminal is not None)
@@ -151,10 +151,10 @@ async def test_a_redis_that_restarts_empty_loses_no_fence(
     log.append(Text("hello"))
     log.close(DONE)
     await fence_elsewhere(far, log)
-    epoch = far.redis_store._link.epoch
+    epoch = far.redis_store._connection.epoch
     await redis.kill()
     await redis.start()
-    await until(lambda: far.redis_store._link.epoch > epoch)
+    await until(lambda: far.redis_store._connection.epoch > epoch)
     cable.accept()
     await until(lambda: log.terminal is not None)
     assert code_of(log) == "producer_lost"
@@ -179,10 +179,10 @@ async def test_a_producer_that_comes_back_first_waits_for_the_fences_of_others(
     slow.refuse()
     await redis.kill()
     await redis.start()
-    epoch = near.redis_store._link.epoch
+    epoch = near.redis_store._connection.epoch
     cable.accept()
-    await until(lambda: near.redis_store._link.epoch > epoch)
-    await until(lambda: near.redis_store._replicator._logs[log.stream_id].epoch == near.redis_store._link.epoch)
+    await until(lambda: near.redis_store._connection.epoch > epoch)
+    await until(lambda: near.redis_store._replicator._logs[log.stream_id].epoch == near.redis_store._connection.epoch)
     assert log.terminal is None
     slow.accept()
     await until(lambda: log.terminal is not None)
@@ -197,17 +197,17 @@ async def test_the_key_of_an_ended_stream_survives_a_redis_that_lost_it(
     log.close(DONE)
     await near.settled()
     claimed = Claimed(log.stream_id, "print")
-    epoch = far.redis_store._link.epoch
+    epoch = far.redis_store._connection.epoch
     if how == "flushed":
         await redis.flush()
         assert await near.store.recall("key") == claimed, "its node knows it without Redis"
     else:
         await redis.kill()
         await redis.start()
-        await until(lambda: far.redis_store._link.epoch > epoch)
+        await until(lambda: far.redis_store._connection.epoch > epoch)
     assert await far.store.recall("key") == claimed
     assert await far.store.lookup("name") == log.stream_id
-    assert await read_all((await far.found(log.stream_id)).log) == list(log.take(0, MANY))
+    assert await read_all((await far.found(log.stream_id)).log) == await read_all(log)
 
 
 async def test_a_released_key_is_not_claimed_again_when_redis_loses_its_data(

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from streamserver.admission import LimitReached, Quota
 from streamserver.redis import leases
-from streamserver.redis.connection import Command, Link, Replies
+from streamserver.redis.connection import Command, Replies, SharedConnection
 from streamserver.redis.limit_keys import slots_key, starts_key, tokens_key
 from streamserver.redis.limiter import RedisLimiter
 from streamserver.store.base import StoreUnavailable
@@ -194,9 +194,9 @@ async def test_admit_succeeds_across_a_restart_of_redis(redis: RedisProcess) -> 
     await limiter.aclose()
 
 
-def lose_replies(monkeypatch: pytest.MonkeyPatch, link: Link) -> None:
+def lose_replies(monkeypatch: pytest.MonkeyPatch, connection: SharedConnection) -> None:
     """Lose the reply to every other batch of commands, all of which Redis carries out."""
-    submit, lose = link.submit, itertools.cycle([True, False])
+    submit, lose = connection.submit, itertools.cycle([True, False])
 
     def submit_and_lose(*commands: Command) -> asyncio.Future[Replies]:
         answered = submit(*commands)
@@ -206,7 +206,7 @@ def lose_replies(monkeypatch: pytest.MonkeyPatch, link: Link) -> None:
         answered.add_done_callback(lambda _: lost.set_exception(StoreUnavailable()))
         return lost
 
-    monkeypatch.setattr(link, "submit", submit_and_lose)
+    monkeypatch.setattr(connection, "submit", submit_and_lose)
 
 
 async def test_starts_and_tokens_count_once_when_replies_are_lost(
@@ -215,7 +215,7 @@ async def test_starts_and_tokens_count_once_when_replies_are_lost(
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
     await limiter._connection.wait_connected()
-    lose_replies(monkeypatch, limiter._connection._link)
+    lose_replies(monkeypatch, limiter._connection._connection)
     quota = Quota(max_streams=1, requests_per_minute=3, tokens_per_day=0)
     for _ in range(3):
         with ExitStack() as held:
@@ -382,4 +382,4 @@ async def test_two_nodes_share_the_limits_of_a_user(
     async with http.get(stream_url(one.url)) as response:
         assert response.status == 429
         assert response.headers["RateLimit-Policy"].startswith('"requests";q=5')
-    assert await redis.connections() == 2 * 3 + 1, "those that docs/deployment.md names, and this test's"
+    assert await redis.connections() == 2 * 4 + 1, "those that docs/deployment.md names, and this test's"

@@ -11,6 +11,7 @@ class Proxy:
     """Relays connections to ``targets`` in turn, and to the next one if a target refuses.
 
     ``cut`` aborts every connection, ``refuse`` new ones too; ``hold`` pauses them without closing any.
+    With ``delay_seconds`` each byte takes so much longer, in both directions.
     """
 
     def __init__(self, *targets: int) -> None:
@@ -18,6 +19,7 @@ class Proxy:
         self.port = 0
         self.accepted = 0
         self.refusing = False
+        self.delay_seconds = 0.0
         self._asking = asyncio.Event()
         self._answering = asyncio.Event()
         self.flow()
@@ -104,8 +106,11 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await flowing.wait()
-                writer.write(data)
-                await writer.drain()
+                if self.delay_seconds:
+                    asyncio.get_running_loop().call_later(self.delay_seconds, writer.write, data)
+                else:
+                    writer.write(data)
+                    await writer.drain()
 
     async def aclose(self) -> None:
         for _ in range(5):

@@ -93,6 +93,11 @@ class RedisProcess:
         async with Redis.from_url(self.url) as client:
             return len(await client.client_list())
 
+    async def connections_of_clients(self) -> int:
+        """Return how many connections there are, this one among them, without those of other servers."""
+        async with Redis.from_url(self.url) as client:
+            return sum(not set("SM") & set(each["flags"]) for each in await client.client_list())
+
     async def keys(self) -> list[str]:
         """Return all keys."""
         async with Redis.from_url(self.url, decode_responses=True) as client:

@@ -52,12 +52,14 @@ async def alive(context: RequestContext) -> web.Response:
 
 
 async def ready(context: RequestContext) -> web.Response:
-    """``GET /readyz``: new streams are welcome; 503 while draining."""
-    draining = context.services.supervisor.draining
+    """``GET /readyz``: new streams are welcome; 503 while draining, and while the store cannot take one."""
+    services = context.services
+    reason = services.store.ready()
+    status = "draining" if services.supervisor.draining else "ready" if reason is None else "unavailable"
     return web.json_response(
-        {"status": "draining" if draining else "ready"},
-        status=503 if draining else 200,
-        headers={"Cache-Control": "no-store", **({"Retry-After": "1"} if draining else {})},
+        {"status": status, **({"reason": reason} if status == "unavailable" else {})},
+        status=200 if status == "ready" else 503,
+        headers={"Cache-Control": "no-store", **({} if status == "ready" else {"Retry-After": "1"})},
     )
 
 
