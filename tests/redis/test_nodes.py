@@ -180,7 +180,7 @@ async def test_no_prompt_and_no_key_is_in_redis(
     await running.events()
     running.close()
     async with asyncio.timeout(20):
-        while b":LIMITER/" not in (after := await everything_in(redis)):
+        while b":tokens:" not in (after := await everything_in(redis)):
             await asyncio.sleep(0.01)
     found += after
     assert b"hello" in found and b"world" in found and b"anna" in found, "what is there is found"
