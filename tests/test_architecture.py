@@ -27,6 +27,7 @@ MAY_START_TASKS = {
     "streamserver/core/stream.py": "the task of its generation",
     "streamserver/core/supervisor.py": "those that wait for a drain",
     "providers/testing.py": "the contract suite, which is no part of a server",
+    "streamserver/redis/heartbeat.py": "one that sends, for as long as a connection lasts",
     "streamserver/redis/store.py": "one for each of its jobs, from its start to its end",
     "streamserver/redis/limiter.py": "one for its connection, one for its leases, from its start to its end",
     "streamserver/reload.py": "one that watches the file, and one for each catalog that is done with",

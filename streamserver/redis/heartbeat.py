@@ -96,6 +96,7 @@ class Heartbeat:
             try:
                 connection, _ = await self._factory.connect()
             except BROKEN:
+                self._check_shared()
                 await backoff.wait()
                 continue
             backoff.reset()
@@ -111,6 +112,7 @@ class Heartbeat:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
                 await self._factory.close(connection)
+                self._check_shared()
 
     async def watch_absence(self) -> None:
         """Send remote streams' readers away when the store stays away; for ever."""
@@ -130,13 +132,17 @@ class Heartbeat:
                 pending.append(beat)
                 await connection.send(beat.commands)
                 sent.set()
-                if self._shared.idle:  # or nothing would show that it is broken
-                    self._shared.submit(("EXISTS", inbox_key(self._node)))
+                self._check_shared()
                 due = max(due + BEAT_SECONDS, self._loop.time())
                 await asyncio.sleep(due - self._loop.time())
         except BROKEN:
             connection.abort()
             sent.set()
+
+    def _check_shared(self) -> None:
+        """Send a command on the other connection if it is idle: only a command shows that a connection is broken."""
+        if self._shared.idle:
+            self._shared.submit(("EXISTS", inbox_key(self._node)))
 
     def _next_beat(self, first: Sequence[Command]) -> Beat:
         watched = self._replicas.watched()
