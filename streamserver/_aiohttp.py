@@ -75,7 +75,7 @@ class HttpProtocol(RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What the parser refused, or what escaped the application."""
+        """Answer what the parser refused, or what escaped the application."""
         if status == 400:
             _log_refused("a request that is not HTTP, or too long", type(exc).__name__)
         elif exc is not None and not isinstance(exc, ConnectionError):
@@ -87,8 +87,11 @@ class HttpProtocol(RequestHandler):
         return response
 
     def data_received(self, data: bytes) -> None:
-        """What a peer may send that is no body is bounded in all: aiohttp bounds a line, and takes 128 of them to a
-        request, 33 requests behind one that is being answered, and as much again after a body in chunks."""
+        """Bound what a peer sends outside of bodies.
+
+        aiohttp bounds a line, and takes 128 lines to a request, 33 requests behind one that is being answered, and as
+        much again after a body in chunks.
+        """
         if self._force_close or self._close:
             return
         before = self._request_count
@@ -103,7 +106,7 @@ class HttpProtocol(RequestHandler):
             self._refuse_the_rest()
 
     def _waiting_bytes(self) -> int:
-        """What the headers take of the requests that wait for their turn."""
+        """Return the bytes of the headers of the requests that wait for their turn."""
         heads = [message for message, _ in self._messages if isinstance(message, RawRequestMessage)]
         return sum(len(name) + len(value) for head in heads for name, value in head.raw_headers)
 
@@ -114,7 +117,7 @@ class HttpProtocol(RequestHandler):
         self.force_close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The first request's headers have a deadline of their own: who sends them a byte at a time, or never, goes."""
+        """Give the first request's headers a deadline, against a peer that sends nothing, or a byte at a time."""
         super().connection_made(transport)
         if not isinstance(self._manager, HttpServer):
             return
@@ -125,8 +128,8 @@ class HttpProtocol(RequestHandler):
             self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
 
     def _pause_transport_reading(self) -> None:
-        """Too much has come behind the request in hand. If that is answered with a stream, the connection is cut:
-        while nobody reads from it, nobody sees that the reader leaves."""
+        """Cut the connection if it carries a stream and too much has come behind its request: a connection that is not
+        read from does not show that its reader leaves."""
         request = self._current_request
         context = None if request is None else request.get(CONTEXT)
         if context is not None and context.open_response is not None and self.transport is not None:
@@ -135,13 +138,13 @@ class HttpProtocol(RequestHandler):
             super()._pause_transport_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The kernel, too, gives up on a reader that takes nothing (TCP_USER_TIMEOUT), often before our own timer."""
+        """Count a reader that the kernel gave up on (TCP_USER_TIMEOUT), often before our own timer."""
         if isinstance(exc, TimeoutError) and isinstance(self._manager, HttpServer):
             self._manager.reader_dropped()
         super().connection_lost(exc)
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Without the exception's message, which may quote a header."""
+        """Log the exception without its message, which may quote a header."""
         error = kwargs.get("exc_info")
         if isinstance(error, (RequestPayloadError, HttpProcessingError)):
             _log_refused("invalid content encoding", type(error).__name__)
@@ -154,7 +157,7 @@ def _log_refused(message: str, error_type: str) -> None:
 
 
 def _bound_waiting(transport: asyncio.BaseTransport, seconds: float) -> None:
-    """Have the kernel give up on a peer that takes nothing for so long, whatever it is sent, and even while the
+    """Have the kernel give up on a peer that takes nothing for ``seconds``, also while the
     connection is being closed. A stream has a deadline of its own besides."""
     sock = transport.get_extra_info("socket")
     if TCP_USER_TIMEOUT is not None and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -165,15 +168,15 @@ class HttpServer(web_server.Server):
     """A server that makes :class:`HttpProtocol` for each connection."""
 
     def send_seconds(self) -> float:
-        """How long a peer may take nothing. Replaced by who has settings."""
+        """Return how long a peer may take nothing. Replaced where there are settings."""
         return IDLE_SECONDS
 
     def headers_seconds(self) -> float:
-        """How long a connection's first headers may take. Replaced by who has settings."""
+        """Return how long a connection's first headers may take. Replaced where there are settings."""
         return IDLE_SECONDS
 
     def reader_dropped(self) -> None:
-        """Somebody took nothing for too long. Replaced by who counts it."""
+        """Count a peer that took nothing for too long. Replaced where there are metrics."""
 
     def __call__(self) -> RequestHandler:
         return HttpProtocol(self, loop=self._loop, **self._kwargs)

@@ -17,10 +17,10 @@ def _find(name: str) -> Path:
 
 
 def web_folder() -> Path:
-    """The folder of the demo page."""
+    """Return the folder of the demo page."""
     return _find("web")
 
 
 def default_config() -> str:
-    """The text of the default ``config.toml``."""
+    """Return the text of the default ``config.toml``."""
     return _find("config.toml").read_text("utf-8")

@@ -28,7 +28,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv``; the exit status."""
+    """Run the command line ``argv``. Return the exit status."""
     _have_standard_streams()
     command = None
     try:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC) or command in (None, "serve"):
             raise
-        # What only prints prints to a pipe that nobody reads, or a full disk.
+        # A command that only prints: its pipe has no reader, or the disk is full.
         give_up_output()
         return 1
     finally:
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _have_standard_streams() -> None:
-    """Who starts it without a standard output gets a server: the numbers of the streams must not become sockets'."""
+    """Open missing standard streams as /dev/null: their numbers must not become those of sockets."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -70,9 +70,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser that says in one line what is wrong with the arguments."""
 
     def error(self, message: str) -> NoReturn:
-        from providers.jsontext import printable
-
-        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+        shown = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in message)
+        self.exit(2, f"{self.prog}: {shown}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=int, default=argparse.SUPPRESS, help="the port to listen on; 0: any free one (server.port)"
     )
     common.add_argument(
-        "--provider", metavar="NAME", default=argparse.SUPPRESS, help="who answers by default (provider.default)"
+        "--provider",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="the provider of requests that name none (provider.default)",
     )
     parser = _Parser(
         prog="streamserver",
@@ -111,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     providers.add_argument("--probe", action="store_true", help="send each a tiny request; costs a few tokens")
     keys = commands.add_parser("keys", help="make an API key").add_subparsers(metavar="command", required=True)
     new = keys.add_parser("new", help="print a new key, once, and the line for auth.keys_file")
-    new.add_argument("name", metavar="NAME", help="whose key it is: what limits, logs and [auth.users.NAME] call it")
+    new.add_argument("name", metavar="NAME", help="the name of the key in limits, logs and [auth.users.NAME]")
     add_load_arguments(
         commands.add_parser("load", help="run a load test against a server; exit status 1 if it broke a promise")
     )

@@ -23,7 +23,7 @@ BOOT_ERROR = 3
 
 
 class DrainingRunner(AppRunner):
-    """Lets running streams finish, when the worker ends. It takes no new connections by then."""
+    """A runner that lets running streams finish when its worker ends; gunicorn has closed the listener by then."""
 
     async def shutdown(self) -> None:
         services = self.app[SERVICES]
@@ -35,9 +35,9 @@ class DrainingRunner(AppRunner):
 
 
 async def app() -> AppRunner:
-    """What a worker serves, from the configuration that the environment names. gunicorn's own settings say where.
+    """Return what a worker serves, from the configuration that the environment names; gunicorn's settings say where.
 
-    A configuration that cannot be used ends the worker, with one line that says why.
+    A configuration that cannot be used ends the worker with one line.
     """
     try:
         registry = load_registry()

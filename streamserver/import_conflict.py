@@ -1,4 +1,4 @@
-"""Somebody else's ``providers``, found before ours: ``python -m`` looks into the current folder first."""
+"""Another package called ``providers`` that hides ours: ``python -m`` looks into the current folder first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OURS = Path(__file__).parents[1] / "providers"
 
 
 def explain(error: ModuleNotFoundError) -> ImportError | None:
-    """What ``error`` means, if it means that our ``providers`` is hidden by another."""
+    """Return an error with the reason if ``error`` means that another ``providers`` hides ours, else None."""
     if not (error.name or "").startswith("providers."):
         return None
     found = find_spec("providers")

@@ -1,6 +1,6 @@
-"""Another configuration for a server that runs.
+"""Reload the configuration of a running server.
 
-What runs goes on with what it began with; what starts from now on has the new.
+Running streams keep the settings that they began with; new streams have the new ones.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Reloader:
     @asynccontextmanager
     async def active(self) -> AsyncIterator[None]:
         """Reload at every SIGHUP, and with ``server.reload`` at every change of the files, for as long as the block
-        runs; at none after it. At its end what was replaced is closed, whoever still uses it."""
+        runs; at none after it. At its end replaced providers are closed, also if streams still use them."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._asked.set)
         task = loop.create_task(self._run(self._services.settings.server.reload), name="reload")
@@ -87,8 +87,8 @@ class Reloader:
             await asyncio.gather(task, *self._closing, return_exceptions=True)
 
     async def reload(self) -> bool:
-        """Read the configuration again and put it in force; whether it is. The log says what was wrong with it, or
-        what of it waits for a restart."""
+        """Read the configuration again and put it in force. Return whether it is in force. The log says what was wrong
+        with it, or which changes wait for a restart."""
         try:
             # In a thread: a kind of provider that was not used before imports its SDK, which takes a second.
             settings, parts = await asyncio.to_thread(self._make)
@@ -104,7 +104,7 @@ class Reloader:
 
     def _make(self) -> tuple[Settings, Parts]:
         if _is_empty(self._path) and not self._may_be_empty:
-            raise ConfigError(f"{self._path}: is empty")  # whoever writes it has only begun
+            raise ConfigError(f"{self._path}: is empty")  # an editor may have only begun to write it
         settings = self._load().settings
         return settings, self._build(settings)
 
@@ -126,7 +126,7 @@ class Reloader:
             self._seen = before = {name: seen.get(name, stamp) for name, stamp in self._signature().items()}
 
     def _check_keys(self, settings: Settings, keys: Keys) -> None:
-        """A file that was emptied by mistake must not open the server to everyone."""
+        """Raise KeysError if the last key is gone: a file emptied by mistake must not open the server."""
         if self._services.keys and not keys and not settings.auth.allow_anonymous:
             raise KeysError("there are no API keys any more; to serve anyone, set auth.allow_anonymous = true")
 
@@ -187,5 +187,5 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 def _changed(keys: Collection[str], before: Settings, after: Settings) -> list[str]:
-    """Those of ``keys`` that have another value now, in order."""
+    """Return those of ``keys`` that have another value now, in order."""
     return sorted(key for key in keys if attrgetter(key)(before) != attrgetter(key)(after))

@@ -1,4 +1,4 @@
-"""Running the application: sockets, the HTTP protocol's edges, signals, an orderly end."""
+"""Run the application: connections, signals, the drain, the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
 GOODBYE_SECONDS = 0.3
 POLL_SECONDS = 0.05
-"""How often it is looked whether readers have taken what was written."""
+"""How often the write buffers of readers are polled during a drain."""
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 """Python's own, (700, 10, 10), cost 9 % of a short request, and more with each finished stream that is kept."""
 ACCEPTS_PER_TURN = 16
@@ -66,7 +66,7 @@ class AppRunner(web.AppRunner):
     """aiohttp's runner, set up for streams.
 
     A reader's leaving cancels its handler; long URLs are taken; the protocol's own errors quote nothing.
-    Also for gunicorn, whose worker takes a runner from an async factory.
+    Also for gunicorn: its worker takes a runner from an async factory.
     """
 
     def __init__(self, app: web.Application, **kwargs: Any) -> None:
@@ -97,7 +97,7 @@ class AppRunner(web.AppRunner):
         what is left in this process is lost with it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while (  # noqa: ASYNC110  # a buffer tells nobody that it is empty
+        while (  # noqa: ASYNC110  # a buffer has no event for being empty
             _has_unflushed(_transports(self)) and loop.time() < deadline and not expedite.is_set()
         ):
             await asyncio.sleep(POLL_SECONDS)

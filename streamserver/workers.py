@@ -1,4 +1,4 @@
-"""Several processes on one listening socket, and one more that keeps them."""
+"""Several worker processes on one listening socket, and the parent that restarts them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from streamserver.telemetry.logs import flush_logs
 from streamserver.telemetry.tracebacks import log_crash
 
 RESTART_SECONDS = 1.0
-"""A worker that lives shorter than this is not followed at once."""
+"""A worker that lived shorter than this is not restarted at once."""
 LATE_SECONDS = 15.0
 """How much longer than its drain a worker may take to end."""
 
-HURRY = signal.SIGUSR2
-"""What shortens a worker's drain. A second SIGTERM does not: who stops every process of a service, as systemd does,
-sends each of them one, and the process that keeps the workers passes on its own."""
+EXPEDITE = signal.SIGUSR2
+"""The signal that shortens a worker's drain. A second SIGTERM does not: systemd sends one to every process of a
+service, and the parent passes on its own."""
 
-_HEARD = {*STOPS, HURRY, signal.SIGCHLD, signal.SIGHUP}
+_HEARD = {*STOPS, EXPEDITE, signal.SIGCHLD, signal.SIGHUP}
 _PID = struct.Struct("=q")
 
 
@@ -35,7 +35,7 @@ class Workers:
     """Forks ``count`` processes that run ``work``, starts another for one that dies, and ends when all have.
 
     ``work`` is given what it has to call, in its event loop, once it serves; it returns an exit status. A SIGTERM,
-    SIGINT or SIGHUP goes on to every worker, a second SIGTERM or SIGINT as :data:`HURRY`. If this process dies, its
+    SIGINT or SIGHUP goes on to every worker, a second SIGTERM or SIGINT as :data:`EXPEDITE`. If this process dies, its
     workers end as after a SIGTERM.
     """
 
@@ -64,7 +64,7 @@ class Workers:
         time. The exit status: 0 if all ended properly."""
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         for number in _HEARD:
-            signal.signal(number, _leave_to_the_pipe)
+            signal.signal(number, _ignore_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
         self._due = [time.monotonic()] * self._count
         while self._due or self._started:
@@ -96,7 +96,7 @@ class Workers:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
 
     def _be_worker(self) -> None:
-        """Never returns: a worker must not go on with what its parent was doing."""
+        """Run the worker and exit: it must not go on with what its parent was doing."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -114,7 +114,7 @@ class Workers:
             os._exit(status)
 
     def _serves(self) -> None:
-        """In a worker: its own handlers are there now."""
+        """Tell the parent that this worker serves; its own signal handlers are set by now."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
         loop = asyncio.get_running_loop()
 
@@ -123,7 +123,7 @@ class Workers:
             os.kill(os.getpid(), signal.SIGTERM)
 
         loop.add_reader(self._lifeline, end)
-        with suppress(BrokenPipeError):  # nobody keeps it any more, as the lifeline says
+        with suppress(BrokenPipeError):  # the parent is gone, as the lifeline shows
             os.write(self._say_ready, _PID.pack(os.getpid()))
 
     def _note_serving(self, announce: Callable[[], None]) -> None:
@@ -135,7 +135,7 @@ class Workers:
     def _take(self, number: signal.Signals) -> None:
         if number in STOPS:
             if self._deadline is not None:
-                self._send(HURRY)
+                self._send(EXPEDITE)
                 return
             self._due.clear()
             self._deadline = time.monotonic() + self._drain_seconds + LATE_SECONDS
@@ -151,9 +151,9 @@ class Workers:
         for pid in list(self._started):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                self._bury(pid, os.waitstatus_to_exitcode(status))
+                self._on_exit(pid, os.waitstatus_to_exitcode(status))
 
-    def _bury(self, pid: int, status: int) -> None:
+    def _on_exit(self, pid: int, status: int) -> None:
         started, served = self._started.pop(pid), pid in self._serving
         self._serving.discard(pid)
         log = logger.bind(event="worker", exit_status=status)
@@ -170,12 +170,12 @@ class Workers:
             self._send(signal.SIGTERM)
 
 
-def _leave_to_the_pipe(*_: object) -> None:
-    """A signal's number is in the pipe by then; its default would end the process."""
+def _ignore_signal(*_: object) -> None:
+    """Do nothing: the signal's number is in the wakeup pipe by then. The default action would end the process."""
 
 
 def _read(pipe: int) -> bytes:
-    """What is there; a write of so little is never torn."""
+    """Return what is in the pipe; a write of so few bytes is never split."""
     with suppress(BlockingIOError):
         return os.read(pipe, 4096)
     return b""

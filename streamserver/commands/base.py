@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""An error and a helper that several commands use."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 
 class CommandError(Exception):
-    """What was asked cannot be done; the message says what to do about it, in one line."""
+    """A command that cannot be run. The message says in one line what to do about it."""
 
 
 def give_up_output() -> None:
-    """Standard output cannot be written: nothing more of it is tried, at the exit neither."""
+    """Send the rest of standard output to /dev/null, so that the exit does not try to write it again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""``streamserver check``: what is in force, without secrets."""
+"""``streamserver check``: print the configuration in force, without secrets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from streamserver.start import check_start, warnings_of
 
 
 def check(loaded: Loaded, registry: Registry) -> int:
-    """Print the configuration, which has been checked as it was loaded, as TOML; the exit status.
+    """Print the configuration, which was checked when it was loaded, as TOML. Return the exit status.
 
     Raises :class:`~streamserver.config.ConfigError` where a start would be refused for it.
     """
     keys = check_start(loaded, host=loaded.settings.server.host)
     print(f"# {loaded.source} is valid. In force, with the environment and the command line:\n")
     print(tomli_w.dumps(without_secrets(msgspec.to_builtins(loaded.settings))), end="")
-    who = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
-    print(f"\n# API keys: {who}")
+    names = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
+    print(f"\n# API keys: {names}")
     for warning in warnings_of(loaded, registry, keys):
         print(f"# warning: {warning}")
     return 0

@@ -1,4 +1,4 @@
-"""``streamserver keys``: making API keys."""
+"""``streamserver keys``: make API keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from streamserver.http.keys import KeysError, new_key
 
 
 def print_new_key(name: str) -> int:
-    """Print a key for ``name``, and the line that stands for it in a file; the exit status."""
+    """Print a key for ``name`` and the line for a key file. Return the exit status."""
     try:
         key, line = new_key(name)
     except KeysError as error:

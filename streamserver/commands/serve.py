@@ -1,4 +1,4 @@
-"""``streamserver serve``: from a checked configuration to a server that says where it is."""
+"""``streamserver serve``: run the server with a checked configuration, and announce its address."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from streamserver.start import check_start, warnings_of
 from streamserver.telemetry._prometheus_client import share_between_processes
 from streamserver.telemetry.log_output import write_all
 from streamserver.telemetry.logs import set_up_logs
-from streamserver.workers import HURRY, Workers
+from streamserver.workers import EXPEDITE, Workers
 
 
 def run_server(loaded: Loaded, registry: Registry, load_again: Callable[[], Loaded]) -> int:
-    """Serve until a signal ends it; the exit status. ``load_again`` reads the configuration anew.
+    """Serve until a signal ends it. Return the exit status. ``load_again`` reads the configuration again.
 
-    Raises :class:`CommandError`, or :class:`~streamserver.config.ConfigError`, for a start that cannot be.
+    Raises :class:`CommandError` or :class:`~streamserver.config.ConfigError` if it cannot start.
     """
     settings = loaded.settings
     keys = check_start(loaded, host=settings.server.host)
@@ -109,8 +109,8 @@ def _serve_on(
         try:
             runner.run(serve(app, sock, settings, announce=ready, background=reloader.active(), expedite=expedite))
         finally:
-            # All has been said and closed by now. What uvloop cannot close is a connection whose other side is slow to
-            # say goodbye: no reason to end as a failure.
+            # Everything is written and closed by now. uvloop fails on a connection with a TLS shutdown under way, and
+            # that is no failure of the server.
             with suppress(OSError):
                 runner.close()
         return 0
@@ -122,7 +122,7 @@ def _serve_on(
     # Each worker makes its own application: no two of them may be the same node.
     workers = Workers(
         settings.server.workers,
-        lambda ready: work(create_app(settings, registry=registry), ready, expedite=(HURRY,)),
+        lambda ready: work(create_app(settings, registry=registry), ready, expedite=(EXPEDITE,)),
         drain_seconds=settings.server.drain_seconds,
     )
     return workers.run(announce)

@@ -25,7 +25,7 @@ RECONNECT_SECONDS = 0.05
 
 
 class _NoAnswer(Exception):
-    """The stream did not begin; the message says why, as an outcome."""
+    """A stream that did not begin. The message is the outcome."""
 
 
 class Sessions:
