@@ -216,8 +216,8 @@ class Frame(msgspec.Struct, frozen=True):
     """One frame of a provider's stream as it came, and the pieces that were read from it.
 
     Yielded instead of the pieces, and only if the request's :class:`Source` has the provider's own protocol: the
-    encoder of that wire replays ``data``, every other encoder reads ``pieces``. Frames that end or fail the stream
-    are yielded too, before the :class:`Finish`.
+    encoder of that wire replays ``data``, every other encoder reads ``pieces``. The frame that ends the
+    answer is yielded too, before the :class:`Finish`; pings, end markers and the frames of errors never are.
     """
 
     protocol: ApiProtocol

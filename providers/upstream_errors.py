@@ -199,7 +199,7 @@ def error_in(body: object) -> Mapping[str, Any] | None:
     beside = {name: value for name, value in body.items() if name not in ("error", "errors", "choices", "response")}
     error = body.get("error") or body.get("errors")
     if isinstance(error, list):
-        error = next(objects(error), None) or error[0]
+        error = next(objects(error), None) or next(iter(error), None)
     if isinstance(error, dict):
         return _named({"request_id": body.get("request_id"), **error})
     if isinstance(error, str):

@@ -75,6 +75,8 @@ class ChatParser(Answer):
                 ):  # a token
                     self.has_text = True
                     events.append(Text(content))
+                    if not (choice.finish_reason or choice.error):
+                        continue  # a whole message beside it has nothing new
                 else:
                     self._add_delta(delta, events)
             if choice.finish_reason or choice.error or choice.message is not None:

@@ -208,6 +208,8 @@ def test_an_error_is_found_wherever_it_stands(body: Any) -> None:
         {"error": None},
         {"error": ""},
         {"error": {}},
+        {"errors": []},
+        {"error": [[]]},
         {"error": False},
         {"message": "x"},
         {"code": 7},

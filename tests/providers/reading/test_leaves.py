@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -49,6 +50,10 @@ def replaced(frames: list[Frame], number: int, path: Path, value: Any) -> list[F
     return changed
 
 
+ODD: list[Any] = [
+    *(None, "", "x", "stop", "error", 0, -1, 7, 1.5, 1e300, True, [], {}, [1], ["x"], [[]], [{}], {"x": 1}),
+    *({"type": "text", "text": "t"}, {"function": []}, [{"function": {"name": []}}], {"error": {}}, [{"error": "x"}]),
+]
 CASES = [
     pytest.param(protocol, number, path, id=f"{protocol}-{number}-{'.'.join(map(str, path))}")
     for protocol, frames in STREAMS.items()
@@ -125,6 +130,30 @@ def _check(whole: Reading, reading: Reading, doubt: set[str], name: str) -> None
         assert getattr(reading, field) == getattr(whole, field), name
     if "finish" not in doubt:
         assert reading.finish == whole.finish, name
+
+
+def nodes(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of everything in ``value``, objects and lists included."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from nodes(item, (*path, key))
+
+
+@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize("protocol", STREAMS)
+def test_many_broken_values_end_in_an_answer_or_an_error(protocol: str, seed: int) -> None:
+    chance = random.Random(seed)
+    frames = STREAMS[protocol]
+    for _ in range(chance.randint(2, 6)):
+        number = chance.randrange(len(frames))
+        path = chance.choice(list(nodes(frames[number][1])) or [("added",)])
+        frames = replaced(frames, number, path, chance.choice(ODD))
+    if chance.random() < 0.3:
+        chance.shuffle(frames)
+    reading = read(protocol, encoded(frames))
+    assert (reading.finish is None) != (reading.error is None)
 
 
 @pytest.mark.parametrize("protocol", STREAMS)
