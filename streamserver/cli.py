@@ -22,8 +22,32 @@ examples:
   OPENAI_API_KEY=sk-… streamserver      OpenAI, the default
   streamserver --config prod.toml       another configuration
   streamserver check                    is the configuration right?
+  streamserver schema > schema.json     complete config.toml in an editor
   streamserver providers --probe        does every provider answer?
   streamserver load --streams 2000      a load test, of the echo provider
+
+environment:
+  STREAMSERVER_CONFIG            the configuration, if --config does not name it
+  STREAMSERVER_<SECTION>__<KEY>  overrides a key: STREAMSERVER_LIMITS__MAX_TOKENS=500
+  STREAMSERVER_KEYS              API keys of clients: name:key,name:key
+  OPENAI_API_KEY, …              keys of providers: api_key_env names the variable
+  NO_COLOR                       tables without colours
+
+files:
+  ./config.toml                  the configuration, if nothing else names one
+  ./.env                         more variables, as NAME=value; those that are set win
+
+signals:
+  SIGTERM                        finish running streams for server.drain_seconds, then end
+  SIGINT, or a second SIGTERM    the same within 2 seconds
+  SIGHUP                         read the configuration again
+
+exit status:
+  0  ended as asked
+  1  a provider did not answer, a promise was broken, or output could not be written
+  2  a wrong command line, configuration or environment: one line says what
+
+documentation: docs/settings.md and its neighbours in the repository
 """
 
 

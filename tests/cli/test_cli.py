@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from providers.registry import load_registry
 from streamserver import __version__
 from streamserver.cli import _parser, main
+from streamserver.commands.providers import show_providers
 from streamserver.config import load
 from streamserver.config.settings import Settings
 from tests.support.server import clean_environ
@@ -366,3 +368,38 @@ def test_server_runs_without_standard_streams(tmp_path: Path, closed: str, unuse
             assert process.wait(30) == 0
         finally:
             process.kill()
+
+
+def test_help_names_every_command_and_the_signals_and_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for word in (
+        "check",
+        "schema",
+        "providers",
+        "keys",
+        "load",
+        "SIGTERM",
+        "SIGHUP",
+        "exit status",
+        ".env",
+        "NO_COLOR",
+    ):
+        assert word in text
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_tables_have_no_colours_when_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for value, coloured in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", value)
+        out = Terminal()
+        registry = load_registry([])
+        settings = load(None, registry=registry, environ={}).settings
+        show_providers(settings, registry, probe=False, environ={}, out=out)
+        assert ("\x1b[31m" in out.getvalue()) is coloured
