@@ -227,8 +227,8 @@ def test_import_conflict_exits_with_one_line_that_names_the_other_package(tmp_pa
     assert done.stderr.splitlines()[-1].startswith(f"ImportError: {other} hides "), "an application can catch it"
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("serve", "--help"), ("--port", "http")])
-def test_help_and_an_invalid_command_line_do_not_import_the_server(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("serve", "--help")])
+def test_help_does_not_import_the_server(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     program = """
 import atexit, sys
 atexit.register(lambda: print(*sorted({"aiohttp", "asyncio", "providers"} & sys.modules.keys()), file=sys.stderr))
@@ -239,8 +239,7 @@ sys.exit(run())
         [sys.executable, "-c", program, *arguments],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environ(), check=False,
     )  # fmt: skip
-    assert done.returncode in (0, 2)
-    assert done.stderr.splitlines()[-1] == ""
+    assert (done.returncode, done.stderr) == (0, "\n")
 
 
 def test_garbage_collection_runs_while_serving_and_not_while_starting(tmp_path: Path) -> None:
