@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,18 @@ async def test_commands_of_the_quickstart_stream_an_answer(start_server: StartSe
         words = shlex.split(command.replace("http://127.0.0.1:8080", server.url))
         answer = await asyncio.to_thread(output, *words)
         assert "data: hello" in answer and "event: done" in answer, command
+
+
+# The SDKs
+
+
+def programs() -> list[str]:
+    return [body for language, body in _FENCE.findall(read("sdks.md")) if language == "python"]
+
+
+@pytest.mark.parametrize("program", programs(), ids=lambda program: re.findall(r"client\.([\w.]+)\(", program)[0])
+async def test_examples_of_the_sdks_print_the_answer(program: str, start_server: StartServer) -> None:
+    server = await start_server()
+    text = program.replace("http://127.0.0.1:8080", server.url)
+    assert text != program
+    assert (await asyncio.to_thread(output, sys.executable, "-c", text)).strip() == "hello"
