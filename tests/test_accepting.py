@@ -16,7 +16,7 @@ TOGETHER = 64
 TURNS = 20
 
 
-def test_readers_that_come_together_do_not_wait_a_turn_of_the_loop_for_each_other() -> None:
+def test_many_connections_are_accepted_in_one_turn_of_the_loop() -> None:
     async def scenario() -> int:
         runner = AppRunner(web.Application())
         await runner.setup()
@@ -38,7 +38,7 @@ def test_readers_that_come_together_do_not_wait_a_turn_of_the_loop_for_each_othe
         assert loop.run(scenario()) == TOGETHER
 
 
-def test_the_kernel_holds_a_bounded_amount_for_a_reader_that_takes_nothing() -> None:
+def test_send_buffer_of_a_connection_is_bounded() -> None:
     with listen("127.0.0.1", 0) as sock, closing(socket.create_connection(sock.getsockname())):
         sock.setblocking(True)
         connection, _ = sock.accept()

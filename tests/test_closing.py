@@ -1,4 +1,4 @@
-"""What fails as it is closed keeps nothing else open, and nobody from ending."""
+"""A failing close keeps nothing else open and does not keep the process from ending."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRET = "sk-secret"
 
 
 class Closed(list[str]):
-    """What was closed, in order; who is in ``failing`` raises when it is."""
+    """What was closed, in order; those in ``failing`` raise."""
 
     def __init__(self, *failing: str) -> None:
         self.failing = failing
@@ -115,7 +115,7 @@ ORDER = ["limiter", "store", "one", "two", "transport"]
 
 
 @pytest.mark.parametrize("failing", [[], ["two"], ["one", "two"], ["transport"], ["store"], ["limiter"], ORDER])
-async def test_what_fails_as_it_is_closed_keeps_nothing_else_open(failing: list[str], crashes: list[str]) -> None:
+async def test_everything_is_closed_when_one_closing_fails(failing: list[str], crashes: list[str]) -> None:
     closed = Closed(*failing)
     outer = web.Application()
     outer.add_subapp("/llm/", app_noting(closed))
@@ -133,7 +133,7 @@ async def closed_outside(closed: Closed) -> None:
     closed.append("outside")
 
 
-async def test_a_start_that_fails_closes_what_was_open() -> None:
+async def test_failed_start_closes_what_was_open() -> None:
     closed = Closed("start")
     app = app_noting(closed)
     runner = web.AppRunner(app)
@@ -143,7 +143,7 @@ async def test_a_start_that_fails_closes_what_was_open() -> None:
     assert closed == ORDER
 
 
-async def test_what_replaced_the_catalog_is_what_is_closed() -> None:
+async def test_catalog_of_a_reload_is_closed_at_the_end() -> None:
     """A reload has put another one into force."""
     closed, late = Closed(), Closed()
     app, other = app_noting(closed), app_noting(late)
@@ -153,7 +153,7 @@ async def test_what_replaced_the_catalog_is_what_is_closed() -> None:
     assert late == ["one", "two", "transport"]
 
 
-async def test_what_was_replaced_is_closed_whatever_fails(crashes: list[str]) -> None:
+async def test_replaced_catalog_is_closed_when_its_wait_fails(crashes: list[str]) -> None:
     closed = Closed("one")
     await _close(app_noting(closed)[SERVICES].catalog)
     assert closed == ["one", "two", "transport"]

@@ -42,7 +42,7 @@ async def endless(exchange: Exchange) -> None:
 @pytest.mark.parametrize(
     ("script", "deadline", "delivered"), [(never, "first_token", 0), (stalling, "idle", 2), (endless, "total", None)]
 )
-async def test_a_deadline_that_passes_ends_the_stream_and_closes_the_providers_connection(
+async def test_deadline_ends_the_stream_and_closes_the_providers_connection(
     start_server: StartServer,
     start_upstream: StartUpstream,
     http: aiohttp.ClientSession,
@@ -64,7 +64,7 @@ async def test_a_deadline_that_passes_ends_the_stream_and_closes_the_providers_c
     assert (record["status"], record["estimated"]) == ("timeout", True)
 
 
-async def test_a_response_that_outlives_its_generation_gets_its_ending_from_the_middleware(
+async def test_middleware_ends_a_response_that_outlives_its_generation(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The generation is stuck and its log never closes: the reader has its one ending all the same."""
@@ -94,7 +94,7 @@ async def test_a_response_that_outlives_its_generation_gets_its_ending_from_the_
     assert events[-1].id == f"{stuck.id}:end"
 
 
-async def test_silence_is_filled_with_pings_that_move_nobodys_position(
+async def test_silence_is_filled_with_pings_without_an_id(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server(

@@ -53,7 +53,7 @@ def write(folder: Path, config: dict[str, Any] | str) -> None:
     (folder / "server1" / "config.toml").write_text(text, "utf-8")
 
 
-async def test_switching_the_provider_takes_no_restart_and_cuts_nothing(
+async def test_reload_switches_the_provider_and_cuts_no_stream(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     more = asyncio.Event()
@@ -86,14 +86,14 @@ async def test_switching_the_provider_takes_no_restart_and_cuts_nothing(
     assert [event.type for event in rest] == ["message", "done"]
     assert rest[0].data == " still"
     running.close()
-    await old.all_closed()  # what nobody uses any more is closed, though it was kept alive
+    await old.all_closed()  # an unused connection is closed, though it was kept alive
     write(tmp_path, {"provider": {"default": "echo"}, "providers": {"echo": ECHO}})
     server.send(signal.SIGHUP)
     await logged(server, 2)
     assert text_of(await get_events(http, stream_url(server.url))) == "hello big world"
 
 
-async def test_a_broken_file_changes_nothing_and_says_why(
+async def test_reload_changes_nothing_when_the_file_is_wrong(
     start_server: StartServer, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     server = await start_server()
@@ -112,7 +112,7 @@ async def test_a_broken_file_changes_nothing_and_says_why(
         assert (await get_events(http, stream_url(server.url)))[-1].type == "done"
 
 
-async def test_a_changed_file_is_taken_without_a_signal_and_limits_and_log_change_with_it(
+async def test_changed_file_is_put_in_force_without_a_signal(
     start_server: StartServer, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     config = {"provider": {"default": "echo"}, "providers": {"echo": ECHO}, "server": {"reload": True}}
@@ -125,7 +125,7 @@ async def test_a_changed_file_is_taken_without_a_signal_and_limits_and_log_chang
         assert response.status == 422
 
 
-async def test_another_file_of_keys_is_read_once_and_looked_at_from_then_on(
+async def test_another_key_file_is_read_once_and_watched_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, first, second = (tmp_path / name for name in ("config.toml", "first", "second"))
@@ -179,7 +179,7 @@ async def test_another_file_of_keys_is_read_once_and_looked_at_from_then_on(
     await app[SERVICES].catalog.aclose()
 
 
-async def test_keys_change_with_their_file_and_never_vanish(
+async def test_keys_change_with_their_file_and_stay_when_it_is_emptied(
     start_server: StartServer, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     (first, first_line), (second, second_line) = new_key("anna"), new_key("anna")
@@ -218,7 +218,7 @@ def keep_logs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("keep_logs")
-async def test_the_bounds_of_what_starts_from_now_on_are_the_new_ones(http: aiohttp.ClientSession) -> None:
+async def test_new_streams_have_the_new_bounds(http: aiohttp.ClientSession) -> None:
     clock = FakeClock()
     quiet = {"provider": {"default": "quiet"}, "providers": {"quiet": {"kind": "echo", "hang_after": 1}}}
     patient = {**quiet, "timeouts": {"first_token": 100, "idle": 100, "total": 100}, "limits": {"max_streams": 1}}
@@ -252,7 +252,7 @@ class SlowToAdmit(MemoryLimiter):
 
 @pytest.mark.usefixtures("keep_logs")
 @pytest.mark.parametrize("kept", [True, False])
-async def test_who_waits_while_providers_change_gets_the_new_one_or_is_asked_to_come_again(
+async def test_request_gets_the_new_provider_or_a_503_when_providers_change_while_it_waits(
     http: aiohttp.ClientSession, kept: bool
 ) -> None:
     limiter = SlowToAdmit()
@@ -276,8 +276,8 @@ async def test_who_waits_while_providers_change_gets_the_new_one_or_is_asked_to_
             assert (status, json.loads(answer)["code"]) == (503, "overloaded")
 
 
-async def test_a_file_that_is_emptied_or_gone_changes_nothing(start_server: StartServer, tmp_path: Path) -> None:
-    """What writes it may have only begun; and the built-in defaults know no limits of anybody."""
+async def test_reload_changes_nothing_when_the_file_is_empty_or_gone(start_server: StartServer, tmp_path: Path) -> None:
+    """An editor may have only begun to write it; and the built-in defaults have no limits of this file."""
     server = await start_server({"server": {"reload": True}})
     write(tmp_path, "")
     (found,) = await logged(server)
@@ -287,7 +287,7 @@ async def test_a_file_that_is_emptied_or_gone_changes_nothing(start_server: Star
     assert "nothing changed" in found["message"] and "no such file" in found["message"]
 
 
-def test_the_file_that_it_began_with_is_the_one_that_is_read_again(
+def test_reload_reads_the_file_of_the_start_and_never_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found in the current folder, and deleted: the defaults are no reload of it."""
@@ -311,7 +311,7 @@ def test_the_file_that_it_began_with_is_the_one_that_is_read_again(
 
 @pytest.mark.usefixtures("keep_logs")
 @pytest.mark.parametrize("store", ["memory", "redis://127.0.0.1:1/0"])
-async def test_what_a_shared_store_takes_only_after_a_restart_is_said_to_be_in_force_here(store: str) -> None:
+async def test_reload_names_the_settings_that_a_shared_store_copied(store: str) -> None:
     tables = {"provider": {"default": "echo"}, "providers": {"echo": ECHO}, "resume": {"store": store}}
     changed = {**tables, "timeouts": {"total": 60}, "resume": {"store": store, "retention_seconds": 7}}
     said: list[str] = []

@@ -60,7 +60,7 @@ def slow_reader() -> Iterator[Callable[[int], Slow]]:
         yield lambda port: stack.enter_context(closing(Slow(port)))
 
 
-async def test_the_server_serves_until_a_slow_reader_has_its_ending(
+async def test_drain_lasts_until_a_slow_reader_has_its_ending(
     start_server: StartServer, http: aiohttp.ClientSession, slow_reader: Callable[[int], Slow]
 ) -> None:
     server = await start_server({**FLOOD, "server": {"drain_seconds": 60}})
@@ -78,7 +78,7 @@ async def test_the_server_serves_until_a_slow_reader_has_its_ending(
         assert await server.wait() == 0, "nobody is left to be waited for"
 
 
-async def test_a_reader_that_takes_nothing_is_waited_for_no_longer_than_the_drain_time(
+async def test_drain_time_bounds_the_wait_for_a_stalled_reader(
     start_server: StartServer, slow_reader: Callable[[int], Slow]
 ) -> None:
     server = await start_server({**FLOOD, "server": {"drain_seconds": 0.5, "send_timeout_seconds": 60}})
@@ -88,7 +88,7 @@ async def test_a_reader_that_takes_nothing_is_waited_for_no_longer_than_the_drai
     assert await server.wait(30) == 0
 
 
-async def test_what_is_written_and_not_taken_is_waited_for(slow_reader: Callable[[int], Slow]) -> None:
+async def test_drain_waits_for_unflushed_bytes(slow_reader: Callable[[int], Slow]) -> None:
     """The answer is over for the server, and its last bytes have not left the process."""
     runner = AppRunner(create_app(settings(FLOOD), environ={}, on_end=lambda _: None))
     await runner.setup()

@@ -33,14 +33,14 @@ def run(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> su
     )
 
 
-async def test_it_says_where_it_serves_who_answers_and_what_to_try(start_server: StartServer) -> None:
+async def test_start_announces_the_address_the_provider_and_what_to_try(start_server: StartServer) -> None:
     server = await start_server()
     assert f"serves on http://127.0.0.1:{server.port}" in server.announced
     assert "echo" in server.announced
     assert "curl -N" in server.announced
 
 
-async def test_without_a_key_it_starts_says_what_is_missing_and_fails_only_that_provider(
+async def test_start_without_a_key_names_it_and_fails_only_that_provider(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     providers = {
@@ -69,7 +69,7 @@ async def test_without_a_key_it_starts_says_what_is_missing_and_fails_only_that_
         assert each.items() >= wanted.items()
 
 
-async def test_in_an_empty_folder_the_defaults_are_in_force(tmp_path: Path) -> None:
+async def test_check_uses_the_defaults_in_an_empty_folder(tmp_path: Path) -> None:
     done = run("check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "built-in defaults is valid" in done.stdout
@@ -88,9 +88,7 @@ async def test_in_an_empty_folder_the_defaults_are_in_force(tmp_path: Path) -> N
         ("[server", ["config.toml", "TOML"]),
     ],
 )
-def test_a_wrong_config_stops_the_start_with_one_line_that_says_what_to_do(
-    tmp_path: Path, config: str, said: list[str]
-) -> None:
+def test_start_is_refused_in_one_line_when_the_config_is_wrong(tmp_path: Path, config: str, said: list[str]) -> None:
     (tmp_path / "config.toml").write_text(config)
     done = run("--port", "0", cwd=tmp_path)
     assert done.returncode == 2
@@ -99,7 +97,7 @@ def test_a_wrong_config_stops_the_start_with_one_line_that_says_what_to_do(
     assert all(word in done.stderr for word in said), done.stderr
 
 
-def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+def test_start_is_refused_in_one_line_when_the_port_is_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -111,14 +109,14 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_without_keys_it_listens_on_loopback_only_and_says_what_to_set(tmp_path: Path) -> None:
+def test_start_is_refused_without_keys_on_other_addresses_than_loopback(tmp_path: Path) -> None:
     done = run("--provider", "echo", "--host", "0.0.0.0", "--port", "0", cwd=tmp_path)
     assert done.returncode == 2
     assert "STREAMSERVER_KEYS" in done.stderr and "allow_anonymous" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
+async def test_every_path_needs_a_key_but_pages_and_a_known_stream(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server(
@@ -154,7 +152,7 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
             f"last_event_id={position['Last-Event-ID']}&last_event_id=x",
             f"last_event_id={position['Last-Event-ID']}&y=1",
         ):
-            # The first of two is no position to the handler: it is none to who lets in.
+            # The first of two is no position to the handler: it is none to the authentication either.
             async with http.get(f"{server.url}/api/chat/stream?prompt=a&{doubled}") as response:
                 assert response.status == 401, doubled
         async with http.delete(server.url + path) as response:
@@ -165,7 +163,7 @@ async def test_with_keys_everything_but_pages_and_a_known_stream_needs_one(
     assert "secret-of-anna" not in server.log
 
 
-async def test_a_low_descriptor_limit_is_warned_about(tmp_path: Path) -> None:
+async def test_start_warns_when_the_descriptor_limit_is_low(tmp_path: Path) -> None:
     command = f"ulimit -n 100; exec {sys.executable} -m streamserver --provider echo --port 0"
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command), cwd=tmp_path, env=clean_environ(), stdout=subprocess.PIPE
@@ -193,7 +191,7 @@ async def pausing(exchange: Exchange) -> None:
     await exchange.until_closed(60)
 
 
-async def test_sigterm_lets_running_streams_finish_and_refuses_new_ones(
+async def test_sigterm_finishes_running_streams_and_refuses_new_ones(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     more = asyncio.Event()
@@ -230,7 +228,7 @@ async def get_events_later(port: int, stream_id: str) -> RawStream:
 
 
 @pytest.mark.parametrize("how", ["drain time", "second signal", "interrupt"])
-async def test_a_stream_that_does_not_finish_is_ended_properly(
+async def test_stream_ends_with_shutting_down_when_it_outlasts_the_drain(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession, how: str
 ) -> None:
     upstream = await start_upstream(pausing)
@@ -252,7 +250,7 @@ async def test_a_stream_that_does_not_finish_is_ended_properly(
     assert (await server.record())["status"] == "shutting_down"
 
 
-async def test_however_many_signals_come_the_streams_end_properly(
+async def test_streams_end_with_shutting_down_when_signals_flood_the_drain(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     upstream = await start_upstream(pausing)
@@ -273,7 +271,7 @@ async def test_however_many_signals_come_the_streams_end_properly(
     assert await server.wait() == 0
 
 
-async def test_the_demo_page_is_served(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_demo_page_is_served(start_server: StartServer, http: aiohttp.ClientSession) -> None:
     server = await start_server()
     async with http.get(server.url + "/") as response:
         assert response.status == 200

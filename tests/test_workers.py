@@ -30,7 +30,7 @@ sys.exit(workers.Workers(2, work, drain_seconds=0.1).run(lambda: print("they ser
 """
 
 
-async def test_a_worker_that_does_not_end_by_its_deadline_is_killed() -> None:
+async def test_worker_is_killed_when_it_outlasts_its_deadline() -> None:
     keeper = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", STUBBORN), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
@@ -93,7 +93,7 @@ def keeper(folder: Path, *roles: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_a_worker_that_cannot_start_ends_the_server_which_says_so(tmp_path: Path) -> None:
+def test_server_ends_with_a_record_when_a_worker_cannot_start(tmp_path: Path) -> None:
     with keeper(tmp_path, "serves", "fails") as process:
         said, log = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, "")
@@ -101,7 +101,7 @@ def test_a_worker_that_cannot_start_ends_the_server_which_says_so(tmp_path: Path
     assert "another one is started" not in log
 
 
-def test_one_that_dies_while_another_still_starts_is_replaced(tmp_path: Path) -> None:
+def test_worker_that_dies_is_replaced_while_another_starts(tmp_path: Path) -> None:
     with keeper(tmp_path, "dies", "late", "replaces") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "all serve\n"
@@ -112,8 +112,8 @@ def test_one_that_dies_while_another_still_starts_is_replaced(tmp_path: Path) ->
     assert "cannot start" not in log
 
 
-def test_it_needs_nothing_that_a_posix_system_may_lack() -> None:
-    """macOS has no ``sigtimedwait``; and the parent of an orphan is whoever takes it in, process 1 perhaps."""
+def test_workers_run_without_what_a_posix_system_may_lack() -> None:
+    """macOS has no ``sigtimedwait``; and the parent of an orphan is another process, perhaps process 1."""
     tree = ast.parse(Path(workers.__file__).read_text("utf-8"))
     called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not called & {"sigtimedwait", "sigwaitinfo", "signalfd", "getppid", "prctl", "epoll"}

@@ -33,14 +33,14 @@ def refused(text: str | bytes, folder: Path, environ: dict[str, str] | None = No
     return said
 
 
-def test_what_is_not_said_is_the_default(tmp_path: Path) -> None:
+def test_key_that_is_left_out_has_its_default(tmp_path: Path) -> None:
     found = loaded("[limits]\nmax_tokens = 7\n", tmp_path).settings
     assert found.limits.max_tokens == 7
     assert found.limits.max_streams == Settings().limits.max_streams
     assert found.providers == Settings().providers
 
 
-def test_tables_of_providers_replace_the_default_ones(tmp_path: Path) -> None:
+def test_provider_tables_replace_the_default_ones(tmp_path: Path) -> None:
     found = loaded('[provider]\ndefault = "mine"\n[providers.mine]\nkind = "echo"\n', tmp_path).settings
     assert list(found.providers) == ["mine"]
 
@@ -102,7 +102,7 @@ def test_tables_of_providers_replace_the_default_ones(tmp_path: Path) -> None:
         ('"a\\u2028b" = 1', "a\\u2028b", "", "there is no such key"),
     ],
 )
-def test_a_wrong_value_is_told_by_file_key_value_and_what_is_allowed(
+def test_wrong_value_is_refused_by_file_key_value_and_what_is_allowed(
     tmp_path: Path, text: str, key: str, value: str, allowed: str
 ) -> None:
     said = refused(text, tmp_path)
@@ -122,9 +122,7 @@ def test_a_wrong_value_is_told_by_file_key_value_and_what_is_allowed(
         *(("auth", "cors_origins", each) for each in ("https://a.b:443", "http://a.b:80", "https://ä.b", "https://")),
     ],
 )
-def test_a_host_or_an_origin_that_no_browser_sends_is_refused(
-    tmp_path: Path, section: str, key: str, entry: str
-) -> None:
+def test_host_or_origin_is_refused_when_no_browser_sends_it(tmp_path: Path, section: str, key: str, entry: str) -> None:
     said = refused(f"[{section}]\n{key} = ['{entry}']", tmp_path)
     assert f"{section}.{key}[0] = {entry!r}: expected a" in said and "as browsers send it" in said
 
@@ -142,7 +140,7 @@ def test_hosts_and_origins_are_compared_in_lower_case(tmp_path: Path, section: s
     assert getattr(getattr(found, section), key) == (entry.lower(),)
 
 
-def test_what_is_at_the_bounds_is_right(tmp_path: Path) -> None:
+def test_value_at_the_bounds_is_accepted(tmp_path: Path) -> None:
     text = "[server]\nport = 0\nworkers = 4\n[retry]\nmax_wait = 0\n"
     text += '[resume]\nstore = "redis://h:6379/0"\ngrace_seconds = 60\n'
     assert loaded(text, tmp_path).settings.server.workers == 4
@@ -158,15 +156,15 @@ def test_what_is_at_the_bounds_is_right(tmp_path: Path) -> None:
         (b"\x00", "is not TOML"),
     ],
 )
-def test_a_file_that_is_no_toml_says_so(tmp_path: Path, content: bytes, said: str) -> None:
+def test_file_is_refused_when_it_is_no_toml(tmp_path: Path, content: bytes, said: str) -> None:
     assert f"my.toml: {said}" in refused(content, tmp_path)
 
 
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+def test_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert loaded(b"\xef\xbb\xbf[limits]\nmax_tokens = 7\n", tmp_path).settings.limits.max_tokens == 7
 
 
-def test_a_file_that_is_missing_or_a_folder_says_so(tmp_path: Path) -> None:
+def test_file_is_refused_when_it_is_missing_or_a_folder(tmp_path: Path) -> None:
     for path, said in ((tmp_path / "none.toml", "there is no such file"), (tmp_path, "cannot be read: Is a directory")):
         with pytest.raises(ConfigError) as caught:
             load(str(path), registry=REGISTRY, environ={})
@@ -174,7 +172,7 @@ def test_a_file_that_is_missing_or_a_folder_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+def test_file_is_refused_when_it_may_not_be_read(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text("")
     path.chmod(0)
@@ -182,7 +180,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
         load(str(path), registry=REGISTRY, environ={})
 
 
-def test_it_is_found_by_option_then_variable_then_folder_then_defaults(
+def test_file_is_found_by_option_then_variable_then_folder_then_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -222,7 +220,7 @@ def test_it_is_found_by_option_then_variable_then_folder_then_defaults(
         ("LOG__LEVEL", "x = 1\ny = 2", ("log", "level"), None),
     ],
 )
-def test_a_variable_overrides_a_key(name: str, text: str, path: tuple[str, ...], value: object) -> None:
+def test_variable_overrides_a_key(name: str, text: str, path: tuple[str, ...], value: object) -> None:
     environ = {f"STREAMSERVER_{name}": text}
     if value is None:
         with pytest.raises(ConfigError, match=f"STREAMSERVER_{name}"):
@@ -234,13 +232,13 @@ def test_a_variable_overrides_a_key(name: str, text: str, path: tuple[str, ...],
     assert found == value
 
 
-def test_a_provider_with_hyphens_or_capitals_is_meant_by_its_name_in_capitals(tmp_path: Path) -> None:
+def test_variable_names_a_provider_with_hyphens_in_capitals(tmp_path: Path) -> None:
     text = '[provider]\ndefault = "My-Own"\n[providers.My-Own]\nkind = "echo"\n'
     found = loaded(text, tmp_path, {"STREAMSERVER_PROVIDERS__MY_OWN__DELAY_MS": "3"}).settings
     assert found.providers == {"My-Own": {"kind": "echo", "delay_ms": 3}}
 
 
-def test_names_without_a_double_underscore_are_not_ours(tmp_path: Path) -> None:
+def test_variable_without_a_double_underscore_is_ignored(tmp_path: Path) -> None:
     kubernetes = {
         "STREAMSERVER_PORT": "tcp://10.0.0.1:80",
         "STREAMSERVER_SERVICE_HOST": "10.0.0.1",
@@ -298,13 +296,13 @@ def test_variable_that_a_setting_names_is_not_warned_about(tmp_path: Path) -> No
         ("STREAMSERVER_LIMITS__", "1", "there is no such key"),
     ],
 )
-def test_a_wrong_variable_is_told_by_its_name(tmp_path: Path, name: str, text: str, key: str) -> None:
+def test_wrong_variable_is_refused_by_its_name(tmp_path: Path, name: str, text: str, key: str) -> None:
     said = refused('[server]\nhost = "h"\n', tmp_path, {name: text})
     assert said.startswith(f"{name}: ")
     assert key in said
 
 
-def test_the_command_line_wins_and_is_named(tmp_path: Path) -> None:
+def test_command_line_overrides_and_is_named(tmp_path: Path) -> None:
     environ = {"STREAMSERVER_SERVER__PORT": "1"}
     assert loaded("[server]\nport = 2", tmp_path, environ, server__port=3).settings.server.port == 3
     assert refused("", tmp_path, environ, server__port=70000).startswith("command line: server.port = 70000")
@@ -335,13 +333,13 @@ def test_the_command_line_wins_and_is_named(tmp_path: Path) -> None:
         f'[providers]\nopenai = "{SECRET}"',
     ],
 )
-def test_a_secret_in_the_file_is_refused_and_never_printed(tmp_path: Path, text: str) -> None:
+def test_secret_in_the_file_is_refused_and_not_printed(tmp_path: Path, text: str) -> None:
     said = refused(text, tmp_path)
     assert SECRET[:12] not in said
     assert "my.toml" in said
 
 
-def test_who_puts_a_key_into_the_file_is_told_where_it_belongs(tmp_path: Path) -> None:
+def test_key_in_the_file_is_refused_with_where_it_belongs(tmp_path: Path) -> None:
     said = refused('[providers.openai]\nkind = "openai"\nmodel = "m"\napi_key = "sk"', tmp_path)
     assert "providers.openai.api_key: secrets come from the environment: set api_key_env" in said
     said = refused('[providers.openai]\nkind = "openai"\nmodel = "m"\napi_key_env = "sk-1"', tmp_path)
@@ -366,7 +364,7 @@ tables = st.recursive(
     value=tables,
 )
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_key_is_set_to_it_is_right_or_one_line_says_why(tmp_path: Path, key: str, value: Any) -> None:
+def test_any_value_is_accepted_or_refused_in_one_line(tmp_path: Path, key: str, value: Any) -> None:
     try:
         loaded("", tmp_path, {}, **{key.replace(".", "__"): value})
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Settings from tables, for who embeds the server: what a file with the same tables would be, and refused alike."""
+"""Settings from tables, for applications that embed the server: as from a file with the same tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamserver import ConfigError, Settings, load
 REGISTRY = load_registry([])
 
 
-def test_nothing_said_is_the_defaults() -> None:
+def test_empty_tables_are_the_defaults() -> None:
     assert streamserver.settings({}) == Settings()
 
 
@@ -48,12 +48,12 @@ def from_file(tables: Mapping[str, Any], folder: Path) -> Settings:
 
 
 @pytest.mark.parametrize("tables", RIGHT)
-def test_tables_are_what_a_file_with_them_would_be(tmp_path: Path, tables: dict[str, Any]) -> None:
+def test_tables_make_the_settings_of_a_file_with_them(tmp_path: Path, tables: dict[str, Any]) -> None:
     assert streamserver.settings(tables) == from_file(tables, tmp_path)
 
 
 @pytest.mark.parametrize("tables", WRONG)
-def test_what_a_file_would_be_refused_for_is_refused_in_the_same_words(tmp_path: Path, tables: dict[str, Any]) -> None:
+def test_tables_are_refused_in_the_words_of_a_file(tmp_path: Path, tables: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as of_file:
         from_file(tables, tmp_path)
     with pytest.raises(ConfigError) as caught:
@@ -62,13 +62,13 @@ def test_what_a_file_would_be_refused_for_is_refused_in_the_same_words(tmp_path:
     assert "verysecret" not in str(caught.value)
 
 
-def test_the_environment_says_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMSERVER_LIMITS__MAX_TOKENS", "5")
     monkeypatch.setenv("STREAMSERVER_CONFIG", "/none.toml")
     assert streamserver.settings({}) == Settings()
 
 
-def test_kinds_of_a_registry_of_ones_own_are_known() -> None:
+def test_kinds_of_a_given_registry_are_known() -> None:
     def create(options: Any, context: Any) -> Any:
         """Never asked."""
 
