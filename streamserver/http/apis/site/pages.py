@@ -25,6 +25,14 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
+_FILES = {
+    path.name: path
+    for folder in (web_folder(), web_folder() / "client")
+    for path in folder.iterdir()
+    if path.suffix in _TYPES
+}
+"""The files of the demo and of the JavaScript client, listed once: a look at the disk would block the event loop."""
+
 
 async def page(context: RequestContext) -> web.StreamResponse:
     """Serve a file of the demo or of the JavaScript client; ``/`` is the demo's ``index.html``."""
@@ -37,13 +45,10 @@ async def api_reference(context: RequestContext) -> web.StreamResponse:
 
 
 def _file(name: str) -> web.StreamResponse:
-    path = web_folder() / name
-    if not path.is_file():
-        path = web_folder() / "client" / name
-    content_type = _TYPES.get(path.suffix)
-    if content_type is None or not path.is_file():
+    path = _FILES.get(name)
+    if path is None:
         raise web.HTTPNotFound
-    return web.FileResponse(path, headers={**_SECURITY, "Content-Type": content_type})
+    return web.FileResponse(path, headers={**_SECURITY, "Content-Type": _TYPES[path.suffix]})
 
 
 async def alive(context: RequestContext) -> web.Response:
