@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,6 +20,8 @@ BODY_CODES = ("request_timeout", "body_too_large")
 START_CODES = (*QUERY_CODES, *BODY_CODES, "rate_limited", "overloaded", "shutting_down", "store_unavailable")
 OBJECT: Json = {"type": "object"}
 
+_PATTERN = re.compile(r"\{(\w+):[^}]*\}")
+"""A path parameter of aiohttp's with a pattern, which OpenAPI has no form for."""
 _DESCRIPTION = (
     "Streams tokens from language models as Server-Sent Events. The native events' `data` is text (`message`), or "
     "JSON: `start` is StartEvent, `reasoning` Reasoning, `tool_call` ToolCall, `done` DoneEvent, `error` ErrorEvent. "
@@ -46,7 +49,7 @@ def describe(settings: Settings, router: Router, *, with_keys: bool) -> Json:
         if with_keys and route.access in (Access.KEY, Access.POSITION):
             operation["security"] = [{"bearer": []}, {"header": []}]
             operation["responses"] = {**operation["responses"], **refused("unauthorized")}
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
+        paths.setdefault(_PATTERN.sub(r"{\1}", route.path), {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": "streamserver", "version": __version__, "description": _DESCRIPTION},

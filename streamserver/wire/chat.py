@@ -22,6 +22,8 @@ from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import error_fields, failure_answer, refusal_answer
 
 NAME = "chat"
+_DETAILS = "reasoning_details"
+"""What a provider wants back with a call, but beside it, in the turn."""
 DONE_MARKER = b"data: [DONE]\n\n"
 
 
@@ -117,7 +119,9 @@ class ChatEncoder:
         role = b"" if self._has_role else self._role(piece)
         match piece:
             case ToolCall():
-                return role + self._chunk({"tool_calls": [self._tool_call(piece)]})
+                details = (piece.extra or {}).get(_DETAILS)
+                more = {} if details is None else {_DETAILS: details}
+                return role + self._chunk({"tool_calls": [self._tool_call(piece)], **more})
             case Reasoning():
                 name = b"reasoning_content"
             case Refusal():
@@ -144,7 +148,7 @@ class ChatEncoder:
         if end.opaque is None:
             return b""
         details = [{"type": "reasoning.encrypted", "data": opaque.seal(end.opaque)}]
-        return self._role(None) + self._chunk({"reasoning_details": details})
+        return self._role(None) + self._chunk({_DETAILS: details})
 
     def _chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
         choice = to_json({"index": 0, "delta": delta, "finish_reason": finish_reason})
@@ -193,5 +197,5 @@ def tool_call_delta(piece: ToolCall, index: int, *, is_first: bool, call_id: str
         function["name"] = piece.name or ""
     function[content] = piece.arguments
     delta[kind] = function
-    delta.update(piece.extra or {})
+    delta.update({name: value for name, value in (piece.extra or {}).items() if name != _DETAILS})
     return delta

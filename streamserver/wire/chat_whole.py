@@ -49,12 +49,13 @@ def pieces_of(records: Sequence[Record]) -> Iterator[Text | Reasoning | ToolCall
 def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
     texts: dict[type, list[str]] = {Text: [], Refusal: [], Reasoning: []}
     calls: dict[int, dict[str, Any]] = {}
-    details = []
+    details: list[Any] = []
     for piece in pieces_of(records):
         match piece:
             case ToolCall():
                 call_id = f"call_{public_hash(start.stream_id)}_{len(calls)}"
                 _add_call(calls.setdefault(piece.index, {"id": call_id}), piece)
+                details += (piece.extra or {}).get("reasoning_details") or ()
             case BlockEnd():
                 if piece.opaque is not None:
                     details.append({"type": "reasoning.encrypted", "data": opaque.seal(piece.opaque)})
@@ -86,7 +87,7 @@ def _add_call(call: dict[str, Any], piece: ToolCall) -> None:
     function = call.setdefault(kind, {"name": "", content: ""})
     function["name"] = piece.name or function["name"]
     function[content] += piece.arguments
-    call.update(piece.extra or {})
+    call.update({name: value for name, value in (piece.extra or {}).items() if name != "reasoning_details"})
 
 
 def _merge(chunks: Sequence[dict[str, Any]], done: Done) -> dict[str, Any]:

@@ -38,7 +38,9 @@ async def test_description_has_every_route_every_field_and_the_effective_limits(
     document = await described(http, server.url)
     assert document["openapi"] == "3.1.0"
     operations = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    assert operations == {(route.method, route.path) for _, route in ROUTER if route.operation is not None}
+    assert operations == {
+        (route.method, re.sub(r":[^}]*}", "}", route.path)) for _, route in ROUTER if route.operation is not None
+    }
     body = document["components"]["schemas"]["ChatFields"]
     assert set(body["properties"]) == set(ChatFields.__struct_fields__)
     assert body["properties"]["max_tokens"]["anyOf"][0]["maximum"] == 77

@@ -82,7 +82,8 @@ async def start(
     if key is not None:
         content = json.dumps([wire, body], sort_keys=True).encode("utf-8", "surrogatepass")
         claim = claim_for(caller.key_name, key, content)
-    requested = grace_header(context.http, settings) if requested_grace is None else requested_grace
+    in_header = grace_header(context.http, settings)
+    requested = in_header if requested_grace is None else requested_grace
     grace_seconds = grace_of(requested, settings, has_key=key is not None)
     fields = {"grace_seconds": grace_seconds, **task_fields}
     task = ChatTask(request=request, entry=entry, wire=wire, options=options, **fields)

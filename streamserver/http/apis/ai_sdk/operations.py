@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from streamserver.http.apis.chat.operations import vendor_errors
 from streamserver.http.openapi import Json, content, filled
 from streamserver.http.routing import Components
 
 _CHAT_ID: Json = {"name": "chat_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _STREAM: Json = {"200": {"description": "UI message chunks.", **content("text/event-stream", {"type": "string"})}}
+_ERRORS: Json = {"default": {"description": "One sentence.", **content("text/plain", {"type": "string"})}}
 
 
 def send(components: Components) -> Json:
@@ -17,14 +17,14 @@ def send(components: Components) -> Json:
         "properties": {"id": filled("string"), "messages": filled("array")},
     }
     body = {"requestBody": {"required": True, **content("application/json", schema)}}
-    return {**body, "responses": {**_STREAM, **vendor_errors()}}
+    return {**body, "responses": {**_STREAM, **_ERRORS}}
 
 
 def resume(components: Components) -> Json:
     nothing = {"204": {"description": "There is nothing to resume."}}
-    return {"parameters": [_CHAT_ID], "responses": {**_STREAM, **nothing, **vendor_errors()}}
+    return {"parameters": [_CHAT_ID], "responses": {**_STREAM, **nothing, **_ERRORS}}
 
 
 def stop(components: Components) -> Json:
     stopped = {"204": {"description": "Nothing runs any more."}}
-    return {"parameters": [_CHAT_ID], "responses": {**stopped, **vendor_errors()}}
+    return {"parameters": [_CHAT_ID], "responses": {**stopped, **_ERRORS}}

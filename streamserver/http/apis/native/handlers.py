@@ -126,7 +126,8 @@ async def _start_by_body(context: RequestContext) -> Started:
 
 async def _start(context: RequestContext, fields: ChatFields, key: str | None) -> Started:
     caller, settings = context.caller, context.settings
-    requested = grace_header(context.http, settings) if fields.grace is None else fields.grace
+    in_header = grace_header(context.http, settings)
+    requested = in_header if fields.grace is None else fields.grace
     grace_seconds = grace_of(requested, settings, has_key=key is not None)
     task = read_task(fields, settings, context.streams.catalog, caller.permissions, grace_seconds=grace_seconds)
     claim = None

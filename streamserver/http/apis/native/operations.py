@@ -25,6 +25,8 @@ from streamserver.http.openapi import (
 from streamserver.http.routing import Components
 from streamserver.wire.native import DoneEvent, ErrorEvent, StartEvent
 
+_MAX_QUERY_CHARS = 5000
+"""The longest text in a query: percent-encoded, two of them fit into the longest URL that is accepted."""
 SCHEMAS = (ChatFields, StartEvent, DoneEvent, ErrorEvent, Reasoning, ToolCall)
 
 
@@ -117,6 +119,8 @@ def _query(components: Components) -> Iterable[Json]:
             value = dict(schema["anyOf"][0])
             if name == "prompt":
                 value["minLength"] = 1
+            if "maxLength" in value:
+                value["maxLength"] = min(value["maxLength"], _MAX_QUERY_CHARS)
             yield {"name": name, "in": "query", "required": name == "prompt", "schema": value}
 
 
