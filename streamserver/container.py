@@ -12,6 +12,8 @@ from providers.options import ApiOptions
 from providers.registry import load_registry
 from providers.tables import read_options
 from streamserver.cli import main as run_command_line
+from streamserver.commands.base import CommandError
+from streamserver.commands.env_file import read_env_file
 from streamserver.config import ConfigError, load
 from streamserver.config.environment import CONFIG_VARIABLE
 
@@ -32,10 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` with a container's defaults. Return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
+        read_env_file(Path(".env"), os.environ)
         os.environ.update(defaults(os.environ))
         if serves(arguments):
             check_key(arguments, os.environ)
-    except ConfigError as error:
+    except (CommandError, ConfigError) as error:
         print(f"streamserver: {error}", file=sys.stderr)
         return 2
     if serves(arguments) and os.environ.get(DEFAULT_PROVIDER) == "echo":

@@ -172,3 +172,16 @@ def test_version_is_printed_without_a_key() -> None:
     environ = {**clean_environ(), "STREAMSERVER_PROVIDER__DEFAULT": "openai"}
     done = subprocess.run([*COMMAND, "--version"], env=environ, capture_output=True, text=True, timeout=START_SECONDS)
     assert done.stdout.startswith("streamserver "), done
+
+
+def test_variables_of_a_mounted_env_file_count_as_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-none\n")
+    port = str(free_port())
+    with container({"PORT": port}) as (_, announced):
+        assert "provider  openai" in "".join(announced)
+        assert "No provider's key is set" not in "".join(announced)
+
+
+def test_env_file_that_cannot_be_read_is_refused_in_one_line_without_its_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY sk-secret\n")
+    assert refused({}) == "streamserver: .env: line 1: expected NAME=value\n"
