@@ -1,4 +1,7 @@
-"""One reader of a load test: asks for a stream and behaves as its plan says."""
+"""One reader of a load test: asks for a stream and behaves as its plan says.
+
+It does not use :mod:`streamserver.client`, which repairs what a load test has to see.
+"""
 
 from __future__ import annotations
 
