@@ -278,7 +278,7 @@ class Answer:
             self._unheard_since = _now()
         if self._stopping and self.id is None:
             self._end(_stopped_early())
-        elif _now() - self._unheard_since >= self._request.give_up_after:
+        elif (left := self._unheard_since + self._request.give_up_after - _now()) <= 0:
             self._end(self._refusal or self._lost(error))
         if self._over:
             return
@@ -286,7 +286,7 @@ class Answer:
         seconds = min(FIRST_PAUSE_SECONDS * 2**self._tries, MAX_PAUSE_SECONDS) * random.random()
         self._tries = min(self._tries + 1, 16)
         retry_after = error.retry_after if isinstance(error, StreamError) else None
-        await asyncio.sleep(max(seconds, retry_after or 0.0))
+        await asyncio.sleep(min(left, max(seconds, retry_after or 0.0)))
 
     def _may_pass(self, error: StreamError) -> bool:
         """Whether to go on after a refusal: a gateway's error passes, and so does a full or restarting server for a

@@ -45,8 +45,8 @@ MUTANTS: tuple[tuple[str, str, str], ...] = (
     ("takes a quiet model for a dead connection", "const SILENCE = 1.8", "const SILENCE = 0.3"),
     ("does not learn the keepalive", "this.#keepalive = event.keepalive_seconds", "this.#keepalive = this.#keepalive"),
     ("does not count pings as life", TAKE, TAKE.replace("heard", 'if (this.#status !== "quiet") heard')),
-    ("never gives up", "if (Date.now() - this.#since >=", "if (false && Date.now() - this.#since >="),
-    ("gives up at the first failure", "if (Date.now() - this.#since >=", "if (true || Date.now() - this.#since >="),
+    ("never gives up", "if (left <= 0) return", "if (false) return"),
+    ("gives up at the first failure", "if (left <= 0) return", "if (true) return"),
     ("goes on after every refusal", "if (!this.#mayPass(error)) return this.#end(error);", ""),
     (
         "takes a passing refusal for the end",

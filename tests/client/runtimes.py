@@ -34,7 +34,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     give_up_after: float = 60
     keepalive: float = 15
     action: str = "read"
-    """``read`` to the end, ``stop``, or ``reload``: leave, and resume after the last event."""
+    """``read`` to the end, ``stop``, ``stop_again`` (twice), or ``reload``: leave, and resume after the last event."""
     at: int = 0
 
 
@@ -99,12 +99,21 @@ class PythonRuntime:
                     acted = True
                     if task.action == "reload":
                         return event.type != "done"
-                    stopping = asyncio.get_running_loop().create_task(answer.stop())
+                    stopping = asyncio.get_running_loop().create_task(_stop(answer, again=task.action == "stop_again"))
             finally:
                 if stopping is not None:
                     ending = await stopping
                     seen.stopped = ending.code if isinstance(ending, StreamError) else "done"
         return False
+
+
+async def _stop(answer: Answer, *, again: bool) -> Any:
+    if not again:
+        return await answer.stop()
+    first = asyncio.get_running_loop().create_task(answer.stop())
+    await asyncio.sleep(0.5)
+    await answer.stop()
+    return await first
 
 
 class NodeRuntime:

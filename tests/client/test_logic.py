@@ -226,6 +226,21 @@ async def test_stop_is_repeated_until_the_server_has_it(client: Runtime) -> None
     assert server.methods == ["POST", "DELETE", "DELETE", "DELETE", "GET"]
 
 
+async def test_a_second_stop_waits_for_the_first(client: Runtime) -> None:
+    deletions = [problem(503, "store_unavailable", **{"Retry-After": "1"}), DELETED, DELETED]
+    ended = Reply([failed(2, "cancelled")])
+    async with running_fake_server([Reply(BEGUN.parts, hangs=True), ended], deletions) as server:
+        seen = await observe(client, server, action="stop_again", at=1)
+    assert (seen.ending, seen.stopped, server.methods[-1]) == ("cancelled", "cancelled", "GET")
+
+
+async def test_a_long_retry_after_does_not_outlast_the_patience(client: Runtime) -> None:
+    refusal = problem(503, "shutting_down", **{"Retry-After": "3600"})
+    async with running_fake_server([BEGUN, *[refusal] * 20]) as server:
+        seen = await observe(client, server, give_up_after=1)
+    assert (seen.text, seen.ending) == ("one ", "shutting_down")
+
+
 async def test_leaving_deletes_nothing(client: Runtime) -> None:
     async with running_fake_server([Reply(BEGUN.parts, hangs=True), REST]) as server:
         assert_whole(await observe(client, server, action="reload", at=1))

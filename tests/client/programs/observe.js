@@ -13,7 +13,8 @@ export async function observe({ stream, resume }, { url, prompt, options = {}, a
         if (event.type === "text") seen.text += event.text;
         if (acted || seen.types.length <= at) continue;
         if (action !== "read") acted = true;
-        if (action === "stop") stopping = answer.stop();
+        if (action === "stop" || action === "stop_again") stopping = answer.stop();
+        if (action === "stop_again") setTimeout(() => answer.stop(), 500);
         if (action === "reload") break;
       }
       if (acted && action === "reload" && seen.types.at(-1) !== "done") {

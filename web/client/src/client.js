@@ -103,7 +103,7 @@ class Answer {
       // At once: the page may be leaving. And first of all: a browser has six connections to a host.
       this.#interrupt();
       await this.#delete().catch(() => {}); // repeated by the loop
-    } else if (!this.#over) {
+    } else if (!this.#over && !this.id) {
       this.#stopping = true;
       if (!this.#attempt) this.#cancel();
     }
@@ -183,10 +183,11 @@ class Answer {
         this.#refusal = error?.status ? error : null;
         tries = 0;
       }
-      if (Date.now() - this.#since >= this.#options.patience) return this.#end(this.#refusal ?? this.#lost(error));
+      const left = this.#since + this.#options.patience - Date.now();
+      if (left <= 0) return this.#end(this.#refusal ?? this.#lost(error));
       this.#say("reconnecting");
       const pause = Math.min(FIRST_PAUSE_MS * 2 ** tries++, MAX_PAUSE_MS) * Math.random();
-      if (!this.#hurry) await this.#sleep(Math.max(pause, (error?.retryAfter ?? 0) * 1000));
+      if (!this.#hurry) await this.#sleep(Math.min(left, Math.max(pause, (error?.retryAfter ?? 0) * 1000)));
       while (this.#paused && !this.#over) await this.#sleep();
     }
   }
