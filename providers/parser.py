@@ -75,7 +75,7 @@ class FrameParser:
             else:
                 others.append(event)
         if data.lstrip().startswith(b"{"):
-            kind = "" if self._protocol == "chat" else name or _type_of(data)
+            kind = "" if self._protocol == "chat" else _type_of(data) or name
             if kind != "ping":
                 self._count(data, pieces)
                 yield Frame(self._protocol, kind, _on_one_line(data), tuple(pieces))
@@ -104,12 +104,15 @@ _TYPED = msgspec.json.Decoder(_Typed)
 
 
 def _type_of(data: bytes) -> str:
-    """Return the ``type`` of an event that came without a name."""
+    """Return the ``type`` in an event's data, empty if it has none that can be a name on one line.
+
+    Some gateways name their events otherwise, or not at all; the vendors' SDKs ignore such a name's event.
+    """
     try:
         value = _TYPED.decode(data).type
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and value.isprintable() else ""
 
 
 def _on_one_line(data: bytes) -> bytes:

@@ -5,20 +5,18 @@ Source: Anthropic's API reference, "Messages" and "Streaming Messages", and the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-import msgspec
-
-from providers import opaque
-from providers.base import BlockEnd, Frame, Opaque, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.lenient import json_object
 from streamserver.core.refusals import Refusal as RequestRefusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.base import MAX_BATCH_BYTES, Answer, Encoder
 from streamserver.wire.error_forms import ANTHROPIC, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
+from streamserver.wire.messages_blocks import ContentBlocks, Part, message_event
 from streamserver.wire.messages_usage import NO_USAGE, usage_fields
 from streamserver.wire.messages_whole import whole_message
 
@@ -48,12 +46,12 @@ class MessagesEncoder:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._hash = public_hash(start.stream_id)
+        self._id = f"msg_{public_hash(start.stream_id)}"
         self._started = False
         self._replayed = False
         self._stopped = False
         self._refused = False
-        self._blocks = _Blocks(self._hash)
+        self._blocks = ContentBlocks(public_hash(start.stream_id))
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         parts: list[bytes] = []
@@ -68,7 +66,7 @@ class MessagesEncoder:
         return b"".join(parts), count
 
     def encode_failure(self, failed: Failed) -> bytes:
-        return _event("error", {"error": error_fields(failed), "request_id": failed.request_id})
+        return message_event("error", {"error": error_fields(failed), "request_id": failed.request_id})
 
     def _record(self, record: Record) -> bytes:
         match record:
@@ -90,7 +88,7 @@ class MessagesEncoder:
         self._stopped = self._stopped or frame.type == "message_stop"
         return named_event(frame.type, frame.data)
 
-    def _translated(self, piece: Text | Reasoning | ToolCall | BlockEnd) -> bytes:
+    def _translated(self, piece: Part) -> bytes:
         self._refused = self._refused or isinstance(piece, Refusal)
         return self._message_start() + self._blocks.add(piece)
 
@@ -99,7 +97,7 @@ class MessagesEncoder:
             return b""
         self._started = True
         message: dict[str, Any] = {
-            "id": f"msg_{self._hash}",
+            "id": self._id,
             "type": "message",
             "role": "assistant",
             "model": self._start.model,
@@ -109,147 +107,22 @@ class MessagesEncoder:
             "stop_details": None,
             "usage": NO_USAGE,
         }
-        return _event("message_start", {"message": message})
+        return message_event("message_start", {"message": message})
 
     def _done(self, done: Done) -> bytes:
         if self._replayed:
-            return b"" if self._stopped else _event("message_stop", {})
-        delta = {
-            "stop_reason": "refusal" if self._refused else stop_reason(done),
-            "stop_sequence": done.stop_sequence,
-            "stop_details": None,
-        }
+            return b"" if self._stopped else message_event("message_stop", {})
+        reason = "refusal" if self._refused else stop_reason(done)
+        sequence = done.stop_sequence if reason == "stop_sequence" else None
+        delta = {"stop_reason": reason, "stop_sequence": sequence, "stop_details": None}
         return b"".join(
             (
                 self._message_start(),
                 self._blocks.end(),
-                _event("message_delta", {"delta": delta, "usage": usage_fields(done)}),
-                _event("message_stop", {}),
+                message_event("message_delta", {"delta": delta, "usage": usage_fields(done)}),
+                message_event("message_stop", {}),
             )
         )
-
-
-class _Call:
-    """A tool call that is being translated."""
-
-    def __init__(self, piece: ToolCall, fallback_id: str) -> None:
-        self.id = piece.id or fallback_id
-        self.name = piece.name or ""
-        self.arguments = ""
-        self.closed = False
-
-    def is_complete(self) -> bool:
-        try:
-            return isinstance(json.loads(self.arguments), dict)
-        except ValueError:
-            return False
-
-
-class _Blocks:
-    """The content blocks of a translated message, of which one is open at a time."""
-
-    def __init__(self, public: str) -> None:
-        self._hash = public
-        self._next_index = 0
-        self._open: str | int | None = None
-        """The kind of the open block, or the index of its tool call."""
-        self._calls: dict[int, _Call] = {}
-        self._held: dict[int, list[str]] = {}
-        """Pieces of calls that the provider interleaves with the open one, in the order of their first pieces."""
-
-    def add(self, piece: Text | Reasoning | ToolCall | BlockEnd) -> bytes:
-        match piece:
-            case ToolCall():
-                return self._tool_call(piece)
-            case BlockEnd():
-                return self._block_end(piece)
-            case Reasoning():
-                return self._text("thinking", "thinking_delta", piece.text, {"signature": ""})
-            case Text():
-                return self._text("text", "text_delta", piece.text, {})
-
-    def end(self) -> bytes:
-        """Close the open block, and write the calls that were held."""
-        parts = [self._close()]
-        for index in list(self._held):
-            parts += [self._open_call(index), self._close()]
-        return b"".join(parts)
-
-    def _text(self, kind: str, delta: str, text: str, more: Mapping[str, Any]) -> bytes:
-        head = b"" if self._open == kind else self._close() + self._start(kind, {"type": kind, kind: "", **more})
-        return head + self._delta({"type": delta, kind: text})
-
-    def _tool_call(self, piece: ToolCall) -> bytes:
-        index = piece.index
-        call = self._calls.get(index)
-        if call is None:
-            call = self._calls[index] = _Call(piece, f"toolu_{self._hash}_{len(self._calls)}")
-        if call.closed:
-            return b""  # its block is written: a piece behind it has no place
-        call.id, call.name = piece.id or call.id, piece.name or call.name
-        call.arguments += piece.arguments
-        if self._open == index:
-            return self._delta({"type": "input_json_delta", "partial_json": piece.arguments}) + self._release()
-        open_call = self._calls.get(self._open) if isinstance(self._open, int) else None
-        self._held.setdefault(index, []).append(piece.arguments)
-        if open_call is not None and not open_call.is_complete():
-            return b""
-        return self._close() + self._release()
-
-    def _release(self) -> bytes:
-        """Write the calls that were held, as long as the open one is complete."""
-        parts = []
-        while self._held:
-            open_call = self._calls.get(self._open) if isinstance(self._open, int) else None
-            if open_call is not None and not open_call.is_complete():
-                break
-            parts += [self._close(), self._open_call(next(iter(self._held)))]
-        return b"".join(parts)
-
-    def _open_call(self, index: int) -> bytes:
-        call = self._calls[index]
-        block = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
-        text = "".join(self._held.pop(index))
-        return self._start(index, block) + self._delta({"type": "input_json_delta", "partial_json": text})
-
-    def _block_end(self, end: BlockEnd) -> bytes:
-        if end.opaque is not None:
-            return self._opaque(end.opaque)
-        kind = {"reasoning": "thinking", "refusal": "text", "tool_call": end.index}.get(end.kind, end.kind)
-        if self._open is None or self._open != kind:
-            return b""
-        return self._close() + self._release()
-
-    def _opaque(self, part: Opaque) -> bytes:
-        match part.data:
-            case {"data": str(data)} if part.protocol == NAME:
-                return self._close() + self._start("", {"type": "redacted_thinking", "data": data}) + self._close()
-            case {"signature": str(data)} if part.protocol == NAME:
-                signature = data
-            case _:
-                signature = opaque.seal(part)
-        # One whole delta: the SDKs replace the signature, they do not append to it.
-        delta = {"type": "signature_delta", "signature": signature}
-        head = b""
-        if self._open != "thinking":
-            head = self._close() + self._start("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-        return head + self._delta(delta) + self._close()
-
-    def _start(self, key: str | int, block: Mapping[str, Any]) -> bytes:
-        self._open = key
-        return _event("content_block_start", {"index": self._next_index, "content_block": block})
-
-    def _delta(self, delta: Mapping[str, Any]) -> bytes:
-        return _event("content_block_delta", {"index": self._next_index, "delta": delta})
-
-    def _close(self) -> bytes:
-        if self._open is None:
-            return b""
-        if isinstance(self._open, int):
-            self._calls[self._open].closed = True
-        self._open = None
-        index, self._next_index = self._next_index, self._next_index + 1
-        return _event("content_block_stop", {"index": index})
 
 
 class MessagesWire:
@@ -301,10 +174,6 @@ def error_fields(failed: Failed) -> dict[str, str]:
     return {"type": ANTHROPIC[failed.code].type, "message": message}
 
 
-def _event(name: str, fields: Mapping[str, Any]) -> bytes:
-    return named_event(name, to_json({"type": name, **fields}))
-
-
 def _events_of(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
     """Yield the data of the events that a stream of ``records`` has."""
     assert isinstance(records[0], Start)
@@ -314,5 +183,5 @@ def _events_of(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
         data, count = encoder.encode(offset, records[offset:])
         offset += count
         for line in data.split(b"\n"):
-            if line.startswith(b"data: "):
-                yield msgspec.json.decode(line[6:])
+            if line.startswith(b"data: ") and (event := json_object(line[6:])) is not None:
+                yield event

@@ -24,14 +24,22 @@ def whole_message(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
                 else:
                     _add_delta(blocks[index], delta)
             case {"type": "message_delta"}:
-                message.update(event.get("delta") or {})
-                usage = {name: value for name, value in (event.get("usage") or {}).items() if value is not None}
-                message["usage"] = {**(message.get("usage") or {}), **usage}
+                _add_end(message, event)
     for index, text in inputs.items():
         if text:
             blocks[index]["input"] = _input(text)
-    message["content"] = [blocks[index] for index in sorted(blocks)]
+    if blocks or not message.get("content"):  # a gateway may send a whole message as its beginning
+        message["content"] = [blocks[index] for index in sorted(blocks)]
     return message
+
+
+def _add_end(message: dict[str, Any], event: dict[str, Any]) -> None:
+    """Add a ``message_delta``: its counts and tables that are null say nothing."""
+    message.update(event.get("delta") or {})
+    usage = {name: value for name, value in (event.get("usage") or {}).items() if value is not None}
+    message["usage"] = {**(message.get("usage") or {}), **usage}
+    more = event.keys() - {"type", "delta", "usage"}
+    message.update({name: event[name] for name in more if event[name] is not None})
 
 
 def _add_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
@@ -44,6 +52,8 @@ def _add_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
             block["signature"] = signature
         case {"type": "citations_delta", "citation": citation}:
             block["citations"] = [*(block.get("citations") or ()), citation]
+        case {"type": "compaction_delta", **fields}:
+            block.update(fields)
 
 
 def _input(text: str) -> dict[str, Any]:

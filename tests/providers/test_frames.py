@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from providers.anthropic.events import MessagesParser
 from providers.base import (
     BlockEnd,
     Event,
@@ -120,6 +121,15 @@ async def test_messages_frames_are_named_and_pings_are_left_out(
     assert await answer(start_upstream, transport, "messages", *blocks, source="messages") == [*expected, finish]
     unnamed = [block.split("\n", 1)[1] for block in blocks]
     assert await answer(start_upstream, transport, "messages", *unnamed, source="messages") == [*expected, finish]
+    misnamed = [f"event: message\n{block}" for block in unnamed]
+    assert await answer(start_upstream, transport, "messages", *misnamed, source="messages") == [*expected, finish]
+
+
+def test_type_with_a_line_end_names_no_frame() -> None:
+    parser = FrameParser(MessagesParser("m"), "messages")
+    assert [each.type for each in parser.events("", b'{"type":"x\\n\\ndata: forged"}') if isinstance(each, Frame)] == [
+        ""
+    ]
 
 
 async def test_a_frame_on_several_lines_becomes_one_line(start_upstream: StartUpstream, transport: Transport) -> None:
