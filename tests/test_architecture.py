@@ -36,7 +36,6 @@ MAY_START_TASKS = {
 """The modules that may start tasks, and which: each of these holds what it starts, and cancels it at its end."""
 
 PRIVATE_USES = {
-    "streamserver/http/responses/sse_response.py": {"_abort_transport", "_payload_writer", "_send_timeout"},
     "streamserver/redis/replicas.py": {"_wake"},
 }
 """Private attributes of other objects that are used outside a module named ``_<dependency>.py``. The list may only

@@ -28,7 +28,9 @@ class StreamResponse(EventSourceResponse):
     reader that acknowledges nothing. Keepalives are the tail's business, in one loop with the data.
     """
 
-    # The headers leave with the first event, in one packet; without one, when the tail begins to wait.
+    # The headers leave with the first event, in one packet; without one, when the tail begins to wait. Where aiohttp
+    # has no such attribute they leave at once, which costs a packet:
+    # https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/web_response.py
     _send_headers_immediately = False
 
     def __init__(self, *, send_timeout: float, headers: dict[str, str], on_stall: Callable[[], None]) -> None:
@@ -38,6 +40,7 @@ class StreamResponse(EventSourceResponse):
         self.headers.update(headers)
         self.complete = False
         """A terminal event has been written: the stream has had its one ending."""
+        self._stall_seconds = send_timeout
         self._on_stall = on_stall
         self._transport: asyncio.WriteTransport | None = None
         self._framed = False
@@ -69,9 +72,7 @@ class StreamResponse(EventSourceResponse):
 
     def flush_headers(self) -> None:
         """Send the headers now, if no event has taken them along."""
-        writer = self._payload_writer
-        assert writer is not None
-        writer.send_headers()
+        self._writer.send_headers()
 
     def write_now(self, data: bytes) -> bool:
         """Write ``data`` without waiting, after the headers have been sent. False if the reader is far behind:
@@ -94,25 +95,25 @@ class StreamResponse(EventSourceResponse):
 
         Raises :class:`ReaderStalled`, or :class:`ConnectionResetError` if the reader has gone.
         """
-        writer, transport = self._payload_writer, self._transport
-        assert writer is not None and transport is not None
-        await writer.write(data, drain=False)  # type: ignore[call-arg]  # not in the abstract class
+        transport = self._transport
+        assert transport is not None
+        await self._writer.write(data, drain=False)  # type: ignore[call-arg]  # not in the abstract class
         if transport.get_write_buffer_size() > BUFFER_BYTES:
             await self.drained()
 
     async def drained(self) -> None:
         """Wait until the reader has taken most of what was written. However slowly it takes it: only when it has
         taken nothing for the send timeout, its connection is cut, and :class:`ReaderStalled` raised."""
-        writer, transport = self._payload_writer, self._transport
-        assert writer is not None and transport is not None
+        transport = self._transport
+        assert transport is not None
         while True:
             waiting = transport.get_write_buffer_size()
             try:
-                async with asyncio.timeout(self._send_timeout):
-                    return await writer.drain()
+                async with asyncio.timeout(self._stall_seconds):
+                    return await self._writer.drain()
             except TimeoutError:
                 if transport.get_write_buffer_size() >= waiting:
-                    self._abort_transport()
+                    transport.abort()
                     self._on_stall()
                     raise ReaderStalled from None
 
@@ -131,16 +132,17 @@ class StreamResponse(EventSourceResponse):
         await super().write_eof(data)
 
     def _restore_tcp_user_timeout(self) -> None:
-        """Nothing: a reader may stop before it has taken the last of the body, which the kernel still holds.
+        """Do nothing: a reader may stop before it has taken the last of the body, which the kernel still holds.
 
         aiohttp-sse would set the connection's own again at the end; a reader that answers the
         kernel's probes and takes nothing then keeps its connection, and what waits in it, for ever.
         """
 
     async def _ping(self) -> None:
-        """Nothing: its comment ends in a blank line, which popular clients take for an empty event."""
+        """Send nothing: the comment that aiohttp-sse sends ends in a blank line, which popular clients take for an empty
+        event (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``SSEDecoder.decode``)."""
 
 
 def _nothing_follows() -> bool:
-    """A body has ended: what was written after it would be read as the next response's."""
+    """Return that the body has ended: what is written after it would be read as the next response's."""
     return True
