@@ -1,0 +1,110 @@
+"""Replication gathers what all streams append, unless something waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from providers.base import Text
+from streamserver.log.memory import MemoryLog
+from streamserver.redis.connection import Command, Replies
+from streamserver.store.base import Claim
+from tests.contracts.shared_log import until
+from tests.redis.stores import RedisNode, node_at
+from tests.support.records import DONE
+from tests.support.redis import RedisProcess
+
+NEVER_SECONDS = 3600
+
+
+@pytest.fixture
+async def near(redis: RedisProcess, stack: AsyncExitStack) -> RedisNode:
+    return await node_at(stack, redis.port)
+
+
+@pytest.fixture
+async def far(redis: RedisProcess, stack: AsyncExitStack) -> RedisNode:
+    return await node_at(stack, redis.port)
+
+
+@pytest.fixture
+def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gathered records are not sent by the timer: only what must not wait is sent."""
+    monkeypatch.setattr("streamserver.redis.replicator.GATHER_SECONDS", NEVER_SECONDS)
+
+
+def spy_on_appends(node: RedisNode, monkeypatch: pytest.MonkeyPatch) -> list[list[Command]]:
+    """Return the batches of appends to logs that ``node`` sends from now on."""
+    batches: list[list[Command]] = []
+    connection = node.redis_store._connection
+    submit = connection.submit
+
+    def record(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
+        appends = [command for command in commands if command[0] == "XADD" and ":log:" in str(command[1])]
+        if appends:
+            batches.append(appends)
+        return submit(*commands, epoch=epoch)
+
+    monkeypatch.setattr(connection, "submit", record)
+    return batches
+
+
+async def test_records_of_all_streams_go_out_together(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = [await near.publish() for _ in range(20)]
+    batches = spy_on_appends(near, monkeypatch)
+    for log in logs:
+        log.append(Text("hello"))
+    await until(lambda: bool(batches))
+    assert [len(batch) for batch in batches] == [20]
+
+
+@pytest.mark.usefixtures("no_timer")
+async def test_a_record_does_not_wait_for_others_when_a_reader_on_another_node_waits_for_it(
+    near: RedisNode, far: RedisNode
+) -> None:
+    log, other = await near.publish(), await near.publish()
+    stream = await far.found(log.stream_id)
+    with stream.reading():
+        await until(lambda: near.readers(log.stream_id) == 1)
+        for number in range(20):
+            other.append(Text("gathered"))
+            log.append(Text(f"{number} "))
+            await until(lambda number=number: len(stream.log) == number + 2)  # type: ignore[misc]
+    assert len((await far.found(other.stream_id)).log) > 10, "what was gathered went along"
+
+
+@pytest.mark.usefixtures("no_timer")
+async def test_gathered_records_are_sent_when_a_reader_on_another_node_comes(near: RedisNode, far: RedisNode) -> None:
+    log = await near.publish()
+    log.append(Text("hello"))
+    stream = await far.found(log.stream_id)
+    with stream.reading():
+        await until(lambda: len(stream.log) == 2)
+
+
+@pytest.mark.usefixtures("no_timer")
+async def test_an_ending_does_not_wait_for_others(near: RedisNode, far: RedisNode) -> None:
+    log = await near.publish()
+    log.append(Text("hello"))
+    log.close(DONE)
+    await until(lambda: log.terminal == DONE)
+    assert len((await far.found(log.stream_id)).log) == 3
+
+
+async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its key and its names; a request that brings a key asks for it before, in another one."""
+    connection = near.redis_store._connection
+    exchanges: list[int] = []
+    submit = connection.submit
+
+    def count(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
+        if not (len(commands) == 1 and commands[0][0] == "EXISTS"):  # a heartbeat's look at an idle connection
+            exchanges.append(len(commands))
+        return submit(*commands, epoch=epoch)
+
+    monkeypatch.setattr(connection, "submit", count)
+    assert await near.store.recall("key") is None
+    assert await near.try_publish(MemoryLog(near.start()), Claim("key", "print"), ["chat", "resp_1"]) is None
+    assert exchanges == [2, 1]
