@@ -79,6 +79,17 @@ def is_out_of_order(refusal: ResponseError) -> bool:
     return "equal or smaller" in str(refusal) or "exhausted the last possible ID" in str(refusal)
 
 
+def pack(commands: Sequence[Command]) -> bytes:
+    """Return ``commands`` as Redis reads them. redis-py's own packing takes three times as long."""
+    parts: list[bytes] = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for value in command:
+            data = value if isinstance(value, bytes) else str(value).encode()
+            parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
+
+
 def pool_of(url: str) -> ConnectionPool:
     """Return redis-py's reading of an address. Raises :class:`ValueError`."""
     pool: ConnectionPool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, driver_info=None)
@@ -109,7 +120,7 @@ class Connection:
     async def send(self, commands: Sequence[Command]) -> None:
         if self.closed:  # redis-py would open it again
             raise RedisConnectionError("closed")
-        await self._raw.send_packed_command(self._raw.pack_commands(commands), check_health=False)
+        await self._raw.send_packed_command(pack(commands), check_health=False)
 
     async def read(self) -> Any:
         """Return the next reply. Raises :class:`NotPrimary` for one that no other connection need wait for."""

@@ -7,7 +7,7 @@ from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
-from streamserver.redis._redis_py import Connection, first_word, is_out_of_order, pool_of
+from streamserver.redis._redis_py import Connection, first_word, is_out_of_order, pack, pool_of
 
 IN_SCRIPT_OF_REDIS_6 = (
     "ERR Error running script (call to f_1): @user_script:1: @user_script: 1: "
@@ -43,6 +43,17 @@ def test_the_first_word_is_found_without_redis_pys_own_attribute() -> None:
         assert first_word(error) == word
     assert first_word(TimeoutError()) is None
     assert first_word(RedisConnectionError("refused")) is None
+
+
+def test_commands_are_packed_as_redis_py_packs_them() -> None:
+    commands = [
+        ("XADD", "key", "NOMKSTREAM", "7-0", "r", b"\x00\xff\r\n"),
+        ("SET", "ü", 12, "PX", 1.5),
+        ("PING",),
+        ("GET", ""),
+    ]
+    raw = pool_of("redis://127.0.0.1:1/0").make_connection()  # type: ignore[no-untyped-call]
+    assert pack(commands) == b"".join(raw.pack_commands(commands))
 
 
 def test_an_append_that_comes_too_late_is_told_from_other_refusals() -> None:
