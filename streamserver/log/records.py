@@ -1,4 +1,4 @@
-"""What a log holds: how a generation started, its pieces in order, and how it ended.
+"""The records of a log: how a generation started, its pieces in order, and how it ended.
 
 The records are no wire format: :mod:`streamserver.wire` makes each of those from them.
 """
@@ -17,7 +17,7 @@ RECORD_OVERHEAD_BYTES = 64
 
 
 class TokenUsage(msgspec.Struct, frozen=True):
-    """What was used. ``estimated``: by us from the lengths, since the provider did not say."""
+    """Token counts. ``estimated``: by this server from the lengths, because the provider reported none."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -93,7 +93,7 @@ Record: TypeAlias = Start | Piece | Terminal
 
 
 def has_stable_offset(terminal: Terminal) -> bool:
-    """Whether the producer wrote this end itself, so that its offset is the same for everyone."""
+    """Return whether the producer wrote this ending itself, so that its offset is the same for all readers."""
     return isinstance(terminal, Done) or terminal.code not in NOT_BY_PRODUCER
 
 

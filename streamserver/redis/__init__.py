@@ -1,8 +1,8 @@
 """Redis (or Valkey) as the store: any node serves, resumes and stops any stream.
 
-The producer keeps its whole log in memory and copies it out (:mod:`.mirror`); other nodes copy it
-back in for their readers (:mod:`.replicas`). Each process has a heartbeat (:mod:`.pulse`) and an inbox
-(:mod:`.inbox`), and two connections: one for commands, one that waits for the inbox.
+The producer keeps its whole log in memory and replicates it (:mod:`.replicator`); other nodes copy it for their
+readers (:mod:`.replicas`). A process has a heartbeat (:mod:`.heartbeat`) and an inbox (:mod:`.inbox`), each on a
+connection of its own, and one connection that everything else shares (:mod:`.connection`).
 """
 
 from streamserver.redis.store import RedisStore

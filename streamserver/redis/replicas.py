@@ -1,4 +1,4 @@
-"""Streams of other nodes, copied here for as long as somebody reads them."""
+"""Replicas: copies of other nodes' streams, for as long as they are read here."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from streamserver.store.base import StoreLost, StoreUnavailable
 
 PAGE_ENTRIES = 64
 FETCHED_AT_ONCE = 100
-"""Of so many streams what is new is fetched at once."""
+"""How many streams' new records are fetched at once."""
 FOUND_AT_ONCE = 4
-"""So many streams are fetched from their beginning at a time. When a node goes all its readers come here: were all
-their logs asked for at once, this process' heartbeat would wait behind them, and others would take it for dead."""
+"""How many streams are fetched from their beginning at a time. When a node goes, all its readers come here: were all
+their logs fetched at once, every other command would wait behind them."""
 STOP_SECONDS = 6.0
-"""A producer ends a stream within this, or is dead and has been found so."""
+"""How long a stop waits. A producer ends a stream within this time, or is dead and detected."""
 STOP_AGAIN_SECONDS = 0.2
 VANISHED_SECONDS = 5.0
-"""A log that Redis has lost is written again by its producer within this, or is gone for good."""
+"""How long a log may be missing in Redis. A producer writes a lost log again within this time, or has forgotten it."""
 
 Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
 Post: TypeAlias = Callable[[str, Message], None]
 
 
 class ReplicaLog(MemoryLog):
-    """A copy of a log, whose readers can be sent away when it cannot be told how it goes on."""
+    """A copy of a log. Its readers can be sent away while nothing is known about its continuation."""
 
     __slots__ = ("fenced", "lost")
 
@@ -51,7 +51,7 @@ class ReplicaLog(MemoryLog):
         """Its readers are sent away."""
 
     def extend(self, entries: Entries) -> None:
-        """Take over entries as they are in Redis, whatever of them is here already.
+        """Add the records of entries of Redis, apart from those that are here already.
 
         Raises :class:`~streamserver.log.codec.Unreadable`.
         """
@@ -73,7 +73,7 @@ class ReplicaLog(MemoryLog):
         super().subscribe(wake)
 
     def send_away(self) -> None:
-        """Wake every reader, to be told :class:`~streamserver.store.base.StoreLost`, until :meth:`resume`."""
+        """Wake every reader, and raise :class:`~streamserver.store.base.StoreLost` for it, until :meth:`resume`."""
         self.lost = True
         self._wake()
 
@@ -109,7 +109,7 @@ class RemoteStream:
 
     @property
     def watched(self) -> bool:
-        """Somebody here waits for what comes next."""
+        """Whether a reader or a stop here waits for the next record."""
         return bool(self.readers or self.stopping) and not self.ended
 
     @contextmanager
@@ -126,7 +126,7 @@ class RemoteStream:
             self._replicas.tell_readers(self)
 
     async def stop(self) -> None:
-        """Have the producer end it. If the producer is dead, it is found to be."""
+        """Have the producer end the stream, or detect that the producer is dead."""
         self.stopping += 1
         try:
             async with asyncio.timeout(STOP_SECONDS):
@@ -156,9 +156,9 @@ class RemoteStream:
 
 
 class Replicas:
-    """Every stream of another node that is read here: one copy each, however many read it.
+    """The streams of other nodes that are read here: one copy each, for any number of readers.
 
-    What is not read any more is not kept: the registry holds no stream by itself.
+    The registry holds only weak references: a stream that is not read any more is dropped.
     """
 
     def __init__(self, connection: SharedConnection, node: str, post: Post, fences: Fences, max_readers: int) -> None:
@@ -176,11 +176,11 @@ class Replicas:
         return len(self._streams)
 
     def watched(self) -> list[RemoteStream]:
-        """The streams that somebody here waits for."""
+        """Return the streams whose next record is waited for here."""
         return [stream for stream in self._streams.values() if stream.watched]
 
     async def find(self, stream_id: str) -> RemoteStream | None:
-        """The stream as far as Redis has it. Raises :class:`StoreUnavailable`."""
+        """Return the stream as far as Redis has it, None if it has none. Raises :class:`StoreUnavailable`."""
         async with self._turns:
             return await self._find(stream_id)
 
@@ -194,7 +194,7 @@ class Replicas:
             raise StoreUnavailable
         if not entries:
             return None
-        known = self._streams.get(stream_id)  # another request may have been faster
+        known = self._streams.get(stream_id)  # a concurrent request may have found it meanwhile
         if known is None:
             try:
                 known = self._streams[stream_id] = self._made_from(entries)
@@ -205,12 +205,12 @@ class Replicas:
         return None if known.node == self._node and not known.ended else known
 
     def tell_readers(self, stream: RemoteStream) -> None:
-        """Tell the producer how many read here."""
+        """Report to the producer how many readers the stream has here."""
         if not stream.ended:
             self.post(stream.node, Readers(self._node, {stream.id: stream.readers}))
 
     def tell_all_readers(self) -> None:
-        """Tell every producer once more, in case it did not hear."""
+        """Report all counts to every producer again, in case a message was lost."""
         counts: dict[str, dict[str, int]] = {}
         for stream in self.watched():
             counts.setdefault(stream.node, {})[stream.id] = stream.readers
@@ -218,21 +218,21 @@ class Replicas:
             self.post(node, Readers(self._node, of_node, all=True))
 
     def wake(self, streams: Sequence[str]) -> None:
-        """These have grown."""
+        """Fetch the new records of these streams."""
         self._grown.update(streams)
         self._work.set()
 
     def wake_all(self) -> None:
-        """Any may have grown."""
+        """Fetch the new records of all watched streams."""
         self.wake([stream.id for stream in self.watched()])
 
     def send_away(self) -> None:
-        """The store stays away."""
+        """Send the readers of all streams away: the store stays away."""
         for stream in self._streams.values():
             stream.log.send_away()
 
     async def run(self) -> None:
-        """Fetch what has grown, for ever."""
+        """Fetch new records, for ever."""
         while True:
             await self._work.wait()
             await self._connection.until_up()
@@ -244,13 +244,13 @@ class Replicas:
                 self.wake_all()
 
     async def refresh(self, streams: Sequence[RemoteStream]) -> None:
-        """Read on in these logs, up to where they are. Raises :class:`StoreUnavailable`."""
+        """Fetch all new records of these streams. Raises :class:`StoreUnavailable`."""
         behind = list(streams)
         while behind:
             behind = behind[FETCHED_AT_ONCE:] + await self._fetch(behind[:FETCHED_AT_ONCE])
 
     async def _fetch(self, streams: Sequence[RemoteStream]) -> list[RemoteStream]:
-        """Read a page of each; those that have more. One that cannot be read keeps no other from it."""
+        """Fetch a page of each stream; return those that have more. A log that cannot be read affects no other."""
         streams = [stream for stream in streams if not stream.ended]
         if not streams:
             return []
@@ -266,7 +266,7 @@ class Replicas:
         return more
 
     def _extend(self, stream: RemoteStream, entries: Entries) -> None:
-        """Its readers are sent away from what cannot be read: another node may know how."""
+        """Add entries to a stream. If they cannot be read, send its readers away: another node may be able to."""
         try:
             stream.log.extend(entries)
         except Unreadable:
@@ -283,14 +283,14 @@ class Replicas:
             self._fences.remember(log.start, log.terminal, stream.node, stream.grace_seconds)
 
     def check_vanished(self, stream: RemoteStream, exists: bool, now: float) -> None:
-        """Its producer lives: if Redis does not have the log for long, nobody keeps it any more."""
+        """End a stream whose log is missing in Redis for long although its producer lives: it was forgotten."""
         if exists or stream.vanished_at is None:
             stream.vanished_at = None if exists else now
         elif now - stream.vanished_at > VANISHED_SECONDS:
             stream.log.close(failed("stream_expired", request_id=stream.log.start.request_id))
 
     def excuse_absence(self) -> None:
-        """No log could be written again until now."""
+        """Begin anew to measure how long logs are missing: none could be written again until now."""
         for stream in self._streams.values():
             stream.vanished_at = None
 
@@ -306,5 +306,5 @@ class Replicas:
 
 
 def _page(stream_id: str, length: int) -> Command:
-    """What follows the first ``length`` records."""
+    """Return the command that reads what follows the first ``length`` records."""
     return ("XRANGE", log_key(stream_id), f"{length + 1}-0", "+", "COUNT", PAGE_ENTRIES)

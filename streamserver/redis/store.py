@@ -36,9 +36,9 @@ from streamserver.store.base import Claim, Claimed, Local, Produced, Readable, S
 from streamserver.telemetry.tracebacks import log_crash
 
 START_SECONDS = 5.0
-"""How long a start waits for Redis before it goes on without."""
+"""How long a start waits for Redis before the server starts without it."""
 FLUSH_SECONDS = 3.0
-"""How long an end waits for what is still to be written."""
+"""How long :meth:`RedisStore.aclose` waits for what is still to be written."""
 
 SETTLE_POLL_SECONDS = 0.1
 
@@ -217,7 +217,7 @@ class RedisStore:
         self._outbox.send_again()
 
     def _on_data_lost(self) -> None:
-        """Write again what Redis may have lost: fences first, which decide about the logs."""
+        """Write again what Redis may have lost; fences come first, because they decide how logs end."""
         now = asyncio.get_running_loop().time()
         if now < self._settled_at:
             return
@@ -233,8 +233,8 @@ class RedisStore:
         return asyncio.get_running_loop().time() >= self._settled_at
 
     def _abandon(self, stream: Produced) -> None:
-        """It may have become known, and been found by its key, though nobody will ever generate it: who reads it
-        is told to try again."""
+        """Fence a stream that will never be generated. It may have been published, and found by its key: its readers
+        are told to try again."""
         key, last = log_key(stream.id), failed("producer_lost", request_id=stream.log.start.request_id)
         self._outbox.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expiry(key))
 
@@ -248,7 +248,7 @@ class RedisStore:
 
 
 async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """A bug in one of the store's jobs is told, and the job goes on: others depend on it."""
+    """Log a bug in one of the store's jobs, and go on with the job: others depend on it."""
     while True:
         try:
             await job()
@@ -258,5 +258,5 @@ async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> 
 
 
 def _expiry(key: str) -> Command:
-    """The command that leaves a log to its last readers."""
+    """Return the command that leaves a log to its last readers."""
     return ("PEXPIRE", key, round(LINGER_SECONDS * 1000))

@@ -1,4 +1,4 @@
-"""The store's interface: what several nodes share, and what a single one does without."""
+"""The store's interface: what nodes share."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ AWAY_SECONDS = 15.0
 
 
 class StoreUnavailable(Exception):
-    """The store does not answer. Nothing is known, and nothing was promised."""
+    """The store does not answer, or refuses. Nothing is known about what was asked, and nothing was promised."""
 
 
 class StoreLost(ConnectionError):
-    """The store stayed away from a reader that reads from it. Its connection is closed without a
-    terminal event, so that it comes back."""
+    """The store stayed away while a reader read from it. The reader's connection is closed without a terminal event, so
+    that it comes back."""
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """An idempotency key and what was asked with it; both are hashes."""
+    """An idempotency key and a fingerprint of the request that brought it; both are hashes."""
 
     key: str
     fingerprint: str
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """Which stream a key stands for, and the fingerprint of what started it."""
+    """The stream that an idempotency key stands for, and the fingerprint of the request that started it."""
 
     stream_id: str
     fingerprint: str
@@ -60,9 +60,9 @@ class Readable(Protocol):
         ...
 
     async def stop(self) -> None:
-        """End the generation now. When this returns the terminal record is in the log.
+        """End the generation now. When this returns, the terminal record is in the log, and the store has accepted it.
 
-        Raises :class:`StoreUnavailable` if its producer cannot be told.
+        Raises :class:`StoreUnavailable` if the producer cannot be reached.
         """
         ...
 
@@ -71,11 +71,11 @@ class Produced(Readable, Protocol):
     """A stream that this process generates."""
 
     def set_remote_readers(self, readers: int) -> None:
-        """So many readers on other nodes read it now."""
+        """Set how many readers on other nodes read it now."""
         ...
 
     def fence(self) -> None:
-        """Other nodes have ended it, and told their readers ``producer_lost``: end it here too."""
+        """End it here too: other nodes have ended it, and told their readers ``producer_lost``."""
         ...
 
 
@@ -92,7 +92,9 @@ class Store(Protocol):
 
     - A published stream can be found by every node, as long as its producer or the store keeps it,
       from its first record to its terminal one; what any reader sees is a prefix of what its producer wrote.
-    - Every published stream gets its terminal record, also if its producer dies (``producer_lost``).
+    - Every published stream gets its terminal record, also if its producer dies (``producer_lost``). All readers, at
+      all nodes, get the same one. The exception: while the store is away, an ending waits a bounded time and is then
+      told to local readers; afterwards the ending that the store has replaces it.
     - Of several requests that publish with the same key at once, one claims it.
     - A name stands for the stream that was bound to it last, for as long as that stream is kept.
     - A producer never waits for the store, but in :meth:`publish`.
@@ -124,11 +126,11 @@ class Store(Protocol):
         ...
 
     async def find(self, stream_id: str) -> Readable | None:
-        """A stream of another node, None if there is none. Raises :class:`StoreUnavailable`."""
+        """Return a stream of another node, None if there is none. Raises :class:`StoreUnavailable`."""
         ...
 
     async def recall(self, key: str) -> Claimed | None:
-        """What ``key`` stands for. Raises :class:`StoreUnavailable`."""
+        """Return what ``key`` stands for, None if it is free. Raises :class:`StoreUnavailable`."""
         ...
 
     async def release(self, key: str, claimed: Claimed) -> None:
@@ -136,7 +138,7 @@ class Store(Protocol):
         ...
 
     def forget(self, stream_id: str) -> None:
-        """Its producer does not keep this stream any more."""
+        """Forget a stream that its producer does not retain any more."""
         ...
 
     def ready(self) -> str | None:
@@ -151,5 +153,5 @@ class Store(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let what is written arrive, and go. Local streams must have ended."""
+        """Wait a bounded time until everything has arrived, and disconnect. Local streams must have ended."""
         ...

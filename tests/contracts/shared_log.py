@@ -70,7 +70,7 @@ class SharedLogContract:
     def pair(self) -> Pair:
         raise NotImplementedError
 
-    async def test_a_reader_elsewhere_sees_every_record_once_in_order(self, pair: Pair) -> None:
+    async def test_a_reader_on_another_node_sees_every_record_once_in_order(self, pair: Pair) -> None:
         log = await pair.near.publish()
         stream = await pair.far.found(log.stream_id)
         with stream.reading():
@@ -83,7 +83,7 @@ class SharedLogContract:
             assert await reading == await read_all(log)
         assert stream.ended and stream.log.start == log.start
 
-    async def test_whoever_comes_later_sees_the_same(self, pair: Pair) -> None:
+    async def test_a_later_reader_sees_the_same(self, pair: Pair) -> None:
         log = await pair.near.publish()
         for number in range(3000):
             log.append(Text(f"{number} "))
@@ -107,7 +107,7 @@ class SharedLogContract:
         assert whole == await read_all(log)
         assert all(prefix == whole[: len(prefix)] for prefix in seen)
 
-    async def test_a_record_wakes_who_waits_elsewhere(self, pair: Pair) -> None:
+    async def test_a_record_wakes_a_reader_on_another_node(self, pair: Pair) -> None:
         log = await pair.near.publish()
         stream = await pair.far.found(log.stream_id)
         with stream.reading():
@@ -130,7 +130,7 @@ class SharedLogContract:
         assert NativeEncoder("id").encode(0, there) == NativeEncoder("id").encode(0, log.take(0, MANY))
         assert list(map(type, there)) == list(map(type, log.take(0, MANY)))
 
-    async def test_readers_elsewhere_count_and_stop_counting(self, pair: Pair) -> None:
+    async def test_readers_on_another_node_count_and_stop_counting(self, pair: Pair) -> None:
         log = await pair.near.publish()
         stream, again = await pair.far.found(log.stream_id), await pair.far.found(log.stream_id)
         with stream.reading():
@@ -139,14 +139,14 @@ class SharedLogContract:
             await until(lambda: pair.near.readers(log.stream_id) == 1)
         await until(lambda: pair.near.readers(log.stream_id) == 0)
 
-    async def test_a_stop_elsewhere_returns_when_the_end_is_in_the_log(self, pair: Pair) -> None:
+    async def test_a_stop_on_another_node_returns_when_the_ending_is_in_the_log(self, pair: Pair) -> None:
         log = await pair.near.publish()
         stream = await pair.far.found(log.stream_id)
         await stream.stop()
         assert stream.log.terminal == log.terminal == FAILED
         await stream.stop()
 
-    async def test_of_many_who_claim_a_key_at_once_one_does(self, pair: Pair) -> None:
+    async def test_one_of_many_concurrent_claims_of_a_key_wins(self, pair: Pair) -> None:
         claims = [Claim("key", f"print-{number % 3}") for number in range(12)]
         nodes = [(pair.near, pair.far)[number % 2] for number in range(12)]
         logs = [MemoryLog(node.start()) for node in nodes]
@@ -159,7 +159,7 @@ class SharedLogContract:
         for node in (pair.near, pair.far):
             assert await node.store.recall("key") == claimed
         await pair.far.store.release("key", Claimed("another", "print"))
-        assert await pair.near.store.recall("key") == claimed, "only who is meant is released"
+        assert await pair.near.store.recall("key") == claimed, "another stream's claim stays"
         await pair.far.store.release("key", claimed)
         assert await pair.near.store.recall("key") is None
 

@@ -1,4 +1,4 @@
-"""What a Redis that forgets, and messages that are lost, do not change; and what nobody leaves behind."""
+"""Redis loses data, messages are lost, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ async def not_yet(node: RedisNode, asking: Awaitable[T]) -> asyncio.Future[T]:
     asked = asyncio.ensure_future(asking)
     await asyncio.sleep(0)
     await turns_of(node)
-    assert not asked.done(), "an answer that nobody could know"
+    assert not asked.done(), "answered without the data"
     return asked
 
 
-async def test_what_a_restarted_redis_lacks_may_yet_be_written_again(
+async def test_a_lookup_waits_for_a_log_that_a_restarted_redis_lacks(
     redis: RedisProcess, stack: AsyncExitStack, far: RedisNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamserver.redis.store.SETTLE_SECONDS", 30)
@@ -95,7 +95,7 @@ async def test_names_that_redis_lost_are_bound_again_to_the_newest_stream(
     assert not [key for key in await redis.keys() if "anna" in key or "resp" in key], "names are hashed"
 
 
-async def test_a_message_about_what_has_grown_may_be_lost(near: RedisNode, far: RedisNode) -> None:
+async def test_a_reader_catches_up_when_a_message_about_new_records_is_lost(near: RedisNode, far: RedisNode) -> None:
     log = await near.publish()
     stream = await far.found(log.stream_id)
     with stream.reading():
@@ -105,7 +105,7 @@ async def test_a_message_about_what_has_grown_may_be_lost(near: RedisNode, far: 
         await until(lambda: len(stream.log) == 2)
 
 
-async def test_a_message_about_who_reads_may_be_lost(near: RedisNode, far: RedisNode) -> None:
+async def test_readers_are_counted_when_a_message_about_them_is_lost(near: RedisNode, far: RedisNode) -> None:
     lost: list[Message] = []
     inbox = near.redis_store._inbox
     receive, inbox._receive = inbox._receive, lost.append
@@ -117,7 +117,7 @@ async def test_a_message_about_who_reads_may_be_lost(near: RedisNode, far: Redis
         await until(lambda: near.readers(log.stream_id) == 1)
 
 
-async def test_what_was_meant_for_a_connection_that_is_gone_is_not_sent(near: RedisNode, redis: RedisProcess) -> None:
+async def test_a_command_for_an_earlier_connection_is_not_sent(near: RedisNode, redis: RedisProcess) -> None:
     link = near.redis_store._connection
     with pytest.raises(StoreUnavailable):
         await link.submit(("SET", "streamserver:late", "1"), epoch=link.epoch - 1)
@@ -139,14 +139,14 @@ async def test_readers_of_another_nodes_stream_are_bounded(near: RedisNode, far:
 async def test_a_stream_that_this_process_does_not_know_any_more_is_not_its_own(
     near: RedisNode, far: RedisNode
 ) -> None:
-    """Nobody will write its end: who found it here would wait for ever."""
+    """Its ending will never be written: a reader would wait for ever."""
     log = await near.publish()
     del near.streams[log.stream_id]
     assert await far.store.find(log.stream_id) is not None
     assert await near.store.find(log.stream_id) is None
 
 
-async def test_who_comes_too_late_for_a_key_leaves_no_log_behind(
+async def test_a_publication_whose_key_is_taken_leaves_no_log_behind(
     near: RedisNode, far: RedisNode, redis: RedisProcess
 ) -> None:
     first = await near.publish(Claim("key", "print"))
@@ -157,7 +157,7 @@ async def test_who_comes_too_late_for_a_key_leaves_no_log_behind(
             await asyncio.sleep(0.02)
 
 
-async def test_an_inbox_that_nobody_reads_is_bounded(near: RedisNode, redis: RedisProcess) -> None:
+async def test_an_inbox_that_is_not_read_is_bounded(near: RedisNode, redis: RedisProcess) -> None:
     link = near.redis_store._connection
     async with Redis.from_url(redis.url) as client:
         await link.submit(opened("dead"))

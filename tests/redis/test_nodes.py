@@ -132,7 +132,7 @@ async def test_a_key_used_on_two_nodes_at_once_starts_one_generation(
     assert len(upstream.exchanges) == 1
 
 
-async def test_what_is_not_kept_any_more_has_expired_everywhere(
+async def test_a_stream_that_is_not_retained_any_more_has_expired_everywhere(
     start_node: StartNode, upstream: Upstream, redis: RedisProcess, http: aiohttp.ClientSession
 ) -> None:
     upstream.script = answer("hello ", "world")

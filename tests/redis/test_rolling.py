@@ -18,7 +18,7 @@ PROMPT = " ".join(f"word{number}" for number in range(60))
 
 @dataclass
 class Load:
-    """People who ask again and again, as an ``EventSource`` or a careful client does."""
+    """Clients that repeat their requests, as an ``EventSource`` or a careful client does."""
 
     url: str
     streams: list[list[Event]] = field(default_factory=list)

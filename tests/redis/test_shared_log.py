@@ -105,7 +105,7 @@ class TestTroubledRedis:
         for log, records in zip(logs, seen, strict=True):
             assert records == await read_all(log)
 
-    async def test_what_is_asked_while_redis_is_away_fails_and_does_not_hang(self, pair: Pair, cable: Proxy) -> None:
+    async def test_a_question_fails_and_does_not_hang_while_redis_is_away(self, pair: Pair, cable: Proxy) -> None:
         log = await pair.near.publish()
         cable.refuse()
         async with asyncio.timeout(10):
@@ -125,7 +125,7 @@ class TestTroubledRedis:
             assert await pair.far.store.find(log.stream_id) is not None
 
     @pytest.mark.parametrize("setting", [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")])
-    async def test_a_redis_that_takes_nothing_for_a_while_is_nobodys_death_and_nobodys_leaving(
+    async def test_a_redis_that_rejects_writes_kills_no_node_and_drops_no_reader(
         self, pair: Pair, redis: RedisProcess, setting: tuple[str, str, str]
     ) -> None:
         """It is full, or misses its replicas: it answers, and shows everyone's last heartbeat for ever."""
@@ -181,7 +181,7 @@ class TestTroubledRedis:
         assert isinstance(last, Failed) and last.code == "stream_expired"
 
     @pytest.mark.parametrize("how", ["away", "read-only"])
-    async def test_a_log_that_its_producer_forgets_while_redis_takes_nothing_is_gone_afterwards(
+    async def test_a_log_that_is_forgotten_while_redis_rejects_writes_expires_afterwards(
         self,
         pair: Pair,
         cable: Proxy,
@@ -212,10 +212,10 @@ class TestTroubledRedis:
         assert log_key(log.stream_id) not in await redis.keys()
         assert len(store._outbox) == 0
 
-    async def test_who_finds_a_stream_whose_start_is_given_up_is_told_to_try_again(
+    async def test_a_reader_of_a_stream_whose_start_is_given_up_is_told_to_try_again(
         self, pair: Pair, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It had its key already; its client was cut before anybody was told its id."""
+        """It had its key already; its client was cut before it was told the id."""
         assert isinstance(pair.near.store, RedisStore)
         link, log, loop = pair.near.store._connection, MemoryLog(pair.near.start()), asyncio.get_running_loop()
         submit = link.submit
@@ -242,7 +242,7 @@ class TestTroubledRedis:
     async def test_a_log_that_cannot_be_read_keeps_no_other_from_being_read(
         self, pair: Pair, redis: RedisProcess, monkeypatch: pytest.MonkeyPatch, spoiled: str
     ) -> None:
-        """An entry by a later version, as during an upgrade node by node; a key that somebody else has taken."""
+        """An entry by a later version, as during an upgrade node by node; a key that another program has taken."""
         logs = [await pair.near.publish() for _ in range(5)]
         async with AsyncExitStack() as readers, Redis.from_url(redis.url) as client:
             streams = [await pair.far.found(log.stream_id) for log in logs]
@@ -265,7 +265,7 @@ class TestTroubledRedis:
             await streams[0].stop()
             for log, stream in zip(logs, streams, strict=True):
                 assert await read_all(stream.log) == await read_all(log)
-        assert max(map(len, asked)) < 1500, "nobody asks again and again"
+        assert max(map(len, asked)) < 1500, "the same question is not repeated without end"
 
     async def test_a_message_that_cannot_be_read_keeps_no_other_from_being_read(
         self, pair: Pair, redis: RedisProcess
@@ -281,7 +281,7 @@ class TestTroubledRedis:
             await until(lambda: pair.near.readers(log.stream_id) == 1)
             await stream.stop()
 
-    async def test_messages_that_have_been_read_are_kept_no_more(self, pair: Pair, redis: RedisProcess) -> None:
+    async def test_messages_are_deleted_when_they_have_been_read(self, pair: Pair, redis: RedisProcess) -> None:
         log = await pair.near.publish()
         stream = await pair.far.found(log.stream_id)
         with stream.reading():
@@ -295,7 +295,7 @@ class TestTroubledRedis:
             while max([await client.xlen(key) for key in await redis.keys() if ":inbox:" in key]) > 5:
                 await asyncio.sleep(0.05)
 
-    async def test_what_is_read_no_more_is_kept_no_more(self, pair: Pair) -> None:
+    async def test_a_replica_is_dropped_when_it_is_not_read_any_more(self, pair: Pair) -> None:
         for _ in range(200):
             log = await pair.near.publish()
             with (await pair.far.found(log.stream_id)).reading():

@@ -79,7 +79,7 @@ async def test_readers_of_a_killed_node_get_what_there_was_and_one_end_within_th
     print(f"5 streams, 10 readers, 50 tokens, 0 lost, 0 doubled, 5 prompts sent; told after {took:.2f} s")
 
 
-async def test_who_comes_back_after_the_node_was_killed_is_told_within_three_seconds(
+async def test_a_reader_that_comes_back_after_its_node_was_killed_is_told_within_three_seconds(
     start_node: StartNode, upstream: Upstream, tap: Tap, redis: RedisProcess
 ) -> None:
     producer, other = await two(start_node, upstream, grace_seconds=30)
@@ -138,7 +138,7 @@ async def test_a_log_that_redis_lost_is_written_again(
 
 
 @pytest.mark.parametrize("how", ["gone", "silent"])
-async def test_redis_away_for_ten_seconds_is_nobodys_death(
+async def test_redis_outage_of_ten_seconds_does_not_mark_producers_dead(
     start_node: StartNode, upstream: Upstream, tap: Tap, redis: RedisProcess, http: aiohttp.ClientSession, how: str
 ) -> None:
     producer, other = await asyncio.gather(
@@ -168,7 +168,7 @@ async def test_redis_away_for_ten_seconds_is_nobodys_death(
                 assert (await response.json())["code"] == "store_unavailable"
             late = await attach(other, stream_id, 0) if how == "gone" else None
             if late is not None:
-                assert (await late.events(1))[0].type == "ping", "who comes meanwhile waits, and is told so"
+                assert (await late.events(1))[0].type == "ping", "a reader that comes meanwhile waits, and gets pings"
         await asyncio.sleep(0.5)
     if how == "gone":
         await redis.start()
@@ -243,7 +243,7 @@ async def test_a_producer_that_redis_cannot_hear_is_fenced_and_stops(
     tap("hello ")
     await near.events(2), await far.events(2)
     cable.refuse()
-    tap("nobody remote_readers gets this")
+    tap("no other node gets this")
     await near.events(1)
     assert [event.json()["code"] for event in await rest(far)] == ["producer_lost"]
     cable.accept()
