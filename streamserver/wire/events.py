@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from providers.jsontext import scalars
+from providers.lenient import json_object
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def to_json(value: Any) -> bytes:
@@ -17,6 +19,14 @@ def to_json(value: Any) -> bytes:
         return _encode(value)
     except UnicodeEncodeError:
         return _encode(scalars(msgspec.to_builtins(value)))
+
+
+def from_json(data: bytes) -> dict[str, Any]:
+    """Return the object in a provider's frame, which its parser has read as leniently."""
+    try:
+        return _decode(data)
+    except (ValueError, RecursionError):
+        return json_object(data) or {}
 
 
 def data_event(data: bytes) -> bytes:

@@ -5,31 +5,26 @@ Source: OpenAI's API reference, "Responses" and "Streaming events", and the sour
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import msgspec
-
-from providers.base import BlockEnd, Frame, Reasoning, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
 from streamserver.core.refusals import Refusal as RequestRefusal
-from streamserver.log.records import Done, Failed, Record, Start
+from streamserver.log.records import Done, Failed, Record, Start, has_stable_offset
 from streamserver.wire.base import MAX_BATCH_BYTES, Answer, Encoder
-from streamserver.wire.events import named_event, to_json
+from streamserver.wire.events import from_json, named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import failure_answer, refusal_answer
-from streamserver.wire.responses_items import Event, Items
+from streamserver.wire.responses_items import Event, Items, Piece
 from streamserver.wire.responses_object import (
-    error_code,
-    error_message,
+    error_event_fields,
     failed_fields,
     finished_fields,
     response_object,
 )
-from streamserver.wire.responses_replay import Replay
+from streamserver.wire.responses_replay import TERMINAL, Replay
 
 NAME = "responses"
-
-_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
 class ResponsesEncoder:
@@ -47,6 +42,9 @@ class ResponsesEncoder:
         self._next_number = 0
         self._background = bool(start.options.get("background"))
         self._begun = False
+        self._refused = False
+        self._is_ending_unstable = False
+        """The end has a number that the producer did not give it: a client may have another event of that number."""
         self._items = Items(public_hash(start.stream_id))
         self._replay: Replay | None = None
         self._ending: dict[str, Any] = {"status": "queued" if self._background else "in_progress"}
@@ -64,17 +62,7 @@ class ResponsesEncoder:
         return b"".join(parts), count
 
     def encode_failure(self, failed: Failed) -> bytes:
-        parts = [self._begin()]
-        open_items = self._items.end("incomplete") if self._replay is None else self._replay.end()
-        parts += [self._event(*event) for event in open_items]
-        if failed.code != "cancelled":
-            code, message = error_code(failed), error_message(failed)
-            # Nested, an error makes openai-python raise; the flat fields are those of the documentation.
-            fields = {"code": code, "message": message, "param": None}
-            parts.append(self._event("error", {"error": {"type": "server_error", **fields}, **fields}))
-        self._ending = failed_fields(failed)
-        parts.append(self._event("response.failed", {"response": self.response()}))
-        return b"".join(parts)
+        return self._failed(failed, is_stable=False)
 
     def response(self) -> dict[str, Any]:
         """Return the Response as far as it has been encoded."""
@@ -87,13 +75,13 @@ class ResponsesEncoder:
             case Frame():
                 return self._frame(record)
             case Text() | Reasoning() | ToolCall() | BlockEnd():
-                return self._begin() + self._events(self._items.add(record))
+                return self._piece(record)
             case Start():
                 return self._queue()
             case Done():
                 return self._done(record)
             case Failed():
-                return self.encode_failure(record)
+                return self._failed(record, is_stable=has_stable_offset(record))
 
     def _queue(self) -> bytes:
         """Return the first events of a background Response: its client needs the id at once."""
@@ -112,34 +100,60 @@ class ResponsesEncoder:
         first = b"" if self._background else self._event("response.created", running)
         return first + self._event("response.in_progress", running)
 
+    def _piece(self, piece: Piece) -> bytes:
+        self._refused = self._refused or isinstance(piece, Refusal)
+        return self._begin() + self._events(self._items.add(piece))
+
     def _frame(self, frame: Frame) -> bytes:
         if frame.protocol != NAME:
-            return self._begin() + b"".join(self._events(self._items.add(piece)) for piece in frame.pieces)
+            return b"".join(map(self._piece, frame.pieces))
         self._begun = True
         if self._replay is None:
             self._replay = Replay(self._start, skips_creation=self._background)
             self._ending = {}
-        event = self._replay.add(frame.type, msgspec.json.decode(frame.data))
+        event = self._replay.add(frame.type, from_json(frame.data))
         return b"" if event is None else self._event(*event)
 
     def _done(self, done: Done) -> bytes:
         if self._replay is not None and self._replay.ended:
             return b""
-        incomplete = done.finish_reason in ("length", "content_filter")
-        parts = [self._begin(), self._events(self._items.end("incomplete" if incomplete else "completed"))]
-        self._ending = finished_fields(done, self._start.created)
-        parts.append(self._event(f"response.{self._ending['status']}", {"response": self.response()}))
-        return b"".join(parts)
+        ending = finished_fields(done, self._start.created, refused=self._refused)
+        status = ending["status"]
+        events = self._begin() + self._end_items(status)
+        self._ending = ending
+        return events + self._event(f"response.{status}", {"response": self.response()})
 
-    def _events(self, events: Any) -> bytes:
+    def _failed(self, failed: Failed, *, is_stable: bool) -> bytes:
+        if self._replay is not None and self._replay.ended:
+            return b""  # the client has the provider's own end
+        events = self._begin() + self._end_items("incomplete")
+        self._is_ending_unstable = not is_stable
+        if failed.code != "cancelled":
+            # Nested, an error makes openai-python raise; the flat fields are those of the documentation.
+            error = error_event_fields(failed)
+            flat = {name: error[name] for name in ("code", "message", "param")}
+            events += self._event("error", {"error": error, **flat})
+        self._ending = failed_fields(failed)
+        return events + self._event("response.failed", {"response": self.response()})
+
+    def _end_items(self, status: str) -> bytes:
+        return self._events(self._items.end(status) if self._replay is None else self._replay.end(status))
+
+    def _events(self, events: Iterable[Event]) -> bytes:
         return b"".join(self._event(*event) for event in events)
 
     def _event(self, name: str, fields: Mapping[str, Any]) -> bytes:
         number, self._next_number = self._next_number, self._next_number + 1
-        # A client that says it is further than the log is gets the terminal event all the same.
-        if number <= self._resume_after and name not in _TERMINAL:
+        if self._is_at_client(number, name):
             return b""
         return named_event(name, to_json({**fields, "type": name, "sequence_number": number}))
+
+    def _is_at_client(self, number: int, name: str) -> bool:
+        """Return whether the client has an event. One that says it is past the end gets the end all the same."""
+        is_past = number < self._resume_after
+        if name in TERMINAL:
+            return number == self._resume_after and not self._is_ending_unstable
+        return number <= self._resume_after and not (name == "error" and is_past and self._is_ending_unstable)
 
 
 class ResponsesWire:

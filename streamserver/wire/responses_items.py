@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from providers import opaque
 from providers.base import BlockEnd, Opaque, Reasoning, Refusal, Text, ToolCall
+from providers.jsontext import loads
 
 Event: TypeAlias = tuple[str, Mapping[str, Any]]
 """The type of an event and its fields, without the sequence number."""
+Piece: TypeAlias = Text | Reasoning | ToolCall | BlockEnd
 
 
 class Items:
@@ -30,12 +31,14 @@ class Items:
         """Return the items that are done."""
         return [item.whole for item in self._items if item.is_done]
 
-    def add(self, piece: Text | Reasoning | ToolCall | BlockEnd) -> Iterator[Event]:
+    def add(self, piece: Piece) -> Iterator[Event]:
         match piece:
             case ToolCall():
                 yield from self._tool_call(piece)
             case BlockEnd():
                 yield from self._block_end(piece)
+            case Text(text="") | Reasoning(text=""):
+                return
             case Reasoning():
                 yield from self._reasoning()
                 assert isinstance(self._open, _Reasoning)
@@ -72,7 +75,9 @@ class Items:
             yield from self._close_open()
             yield from self._close_complete_calls()
             index = len(self._items)
-            call_id = piece.id or f"call_{self._hash}_{index}"
+            call_id = piece.id or ""
+            if not call_id or any(other.call_id == call_id for other in self._calls.values()):
+                call_id = f"call_{self._hash}_{index}"  # openai-python refuses two calls of one id
             call = self._calls[piece.index] = _Call(f"fc_{self._hash}_{index}", index, call_id, piece)
             yield from self._added(call)
         if not call.is_done:
@@ -207,7 +212,7 @@ class _Reasoning(_Item):
 class _Call(_Item):
     def __init__(self, item_id: str, index: int, call_id: str, first: ToolCall) -> None:
         super().__init__(item_id, index)
-        self._call_id = call_id
+        self.call_id = call_id
         self._name = first.name or ""
         self._custom = first.custom
         self._arguments: list[str] = []
@@ -219,11 +224,12 @@ class _Call(_Item):
         return self._item(status, "".join(self._arguments))
 
     def is_complete(self) -> bool:
+        """Return whether nothing can follow. Only the provider knows that of a custom tool's free text."""
         if self._custom:
-            return True
+            return False
         try:
-            return isinstance(json.loads("".join(self._arguments)), dict)
-        except ValueError:
+            return isinstance(loads("".join(self._arguments).encode(errors="replace")), dict)
+        except (ValueError, RecursionError):
             return False
 
     def add(self, arguments: str) -> Iterator[Event]:
@@ -231,6 +237,11 @@ class _Call(_Item):
         if arguments:
             name = "custom_tool_call_input" if self._custom else "function_call_arguments"
             yield f"response.{name}.delta", self.at(delta=arguments)
+
+    def end(self, status: str) -> Iterator[Event]:
+        if status == "completed" and not self._custom and not any(self._arguments):
+            yield from self.add("{}")  # no text at all would be no JSON
+        yield from super().end(status)
 
     def last_events(self) -> Iterator[Event]:
         arguments = "".join(self._arguments)
@@ -241,7 +252,7 @@ class _Call(_Item):
 
     def _item(self, status: str, arguments: str) -> dict[str, Any]:
         kind, content = ("custom_tool_call", "input") if self._custom else ("function_call", "arguments")
-        fields = {"id": self.id, "type": kind, "status": status, "call_id": self._call_id, "name": self._name}
+        fields = {"id": self.id, "type": kind, "status": status, "call_id": self.call_id, "name": self._name}
         return {**fields, content: arguments}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from providers.base import UsageDetails
 from streamserver.log.records import Done, Failed, Start, TokenUsage
 from streamserver.wire.ids import public_hash
+from streamserver.wire.openai_errors import error_fields
 
 ECHOED = (
     "instructions",
@@ -62,6 +63,9 @@ _ERROR_CODES: Mapping[str, str] = {
 }
 """Our codes as a Response's ``error.code``; any other is ``server_error``."""
 
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Ends that cut an answer, as ``incomplete_details.reason``."""
+
 _NOTHING = TokenUsage(0, 0, 0, estimated=True)
 
 
@@ -84,14 +88,25 @@ def response_object(start: Start, status: str, output: Sequence[Mapping[str, Any
         "model": start.model,
         "output": list(output),
         "usage": None,
-        **_DEFAULTS,
-        **given,
+        **{name: _with_defaults(given.get(name), default) for name, default in _DEFAULTS.items()},
     }
 
 
-def finished_fields(done: Done, created: int) -> dict[str, Any]:
-    """Return the fields of a Response that a complete, or a limited, answer sets."""
-    reason = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(done.finish_reason)
+def _with_defaults(given: Any, default: Any) -> Any:
+    """Return what the request gave, else the default; an object's missing fields are filled in."""
+    if given is None:
+        return default
+    return {**default, **given} if isinstance(default, dict) and isinstance(given, dict) else given
+
+
+def finished_fields(done: Done, created: int, *, refused: bool) -> dict[str, Any]:
+    """Return the fields of a Response that a complete, or a limited, answer sets.
+
+    An answer in which the model ``refused`` is complete: the refusal is a part of it.
+    """
+    reason = _INCOMPLETE.get(done.finish_reason)
+    if refused and reason == "content_filter":
+        reason = None
     return {
         "status": "completed" if reason is None else "incomplete",
         "completed_at": created + round(done.duration_ms / 1000) if reason is None else None,
@@ -106,19 +121,21 @@ def failed_fields(failed: Failed) -> dict[str, Any]:
     usage = None if failed.usage is None else usage_fields(failed.usage, None)
     if failed.code == "cancelled":
         return {"status": "cancelled", "usage": usage}
-    code, message = error_code(failed), error_message(failed)
-    return {"status": "failed", "error": {"code": code, "message": message}, "usage": usage}
+    code = _ERROR_CODES.get(failed.code, "server_error")
+    return {"status": "failed", "error": {"code": code, "message": _error_message(failed)}, "usage": usage}
 
 
-def error_code(failed: Failed) -> str:
-    return _ERROR_CODES.get(failed.code, "server_error")
+def error_event_fields(failed: Failed) -> dict[str, Any]:
+    """Return the ``error`` object of the event that tells of a failure."""
+    return {**error_fields(failed, messages_field="input", with_param=False), "message": _error_message(failed)}
 
 
-def error_message(failed: Failed) -> str:
-    """Return the message of a failure. Codex reads the wait from its words."""
+def _error_message(failed: Failed) -> str:
+    """Return the message of a failure. Codex reads the wait from its words (``codex-api/src/sse/responses.rs``)."""
+    message: str = error_fields(failed, messages_field="input")["message"]
     if failed.code == "rate_limited" and failed.retry_after is not None:
-        return f"{failed.message} Please try again in {failed.retry_after:g}s."
-    return failed.message
+        return f"{message} Please try again in {failed.retry_after:g}s."
+    return message
 
 
 def usage_fields(usage: TokenUsage | None, details: UsageDetails | None) -> dict[str, Any]:

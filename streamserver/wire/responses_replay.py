@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streamserver.log.records import Start
 from streamserver.wire.responses_items import Event
 from streamserver.wire.responses_object import response_id
 
+TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _CREATION = frozenset({"response.created", "response.queued"})
-_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_PART_TEXTS: Mapping[str, tuple[str, str]] = {
+    "response.output_text": ("text", "output_text"),
+    "response.refusal": ("refusal", "refusal"),
+    "response.reasoning_text": ("text", "reasoning_text"),
+    "response.reasoning_summary_text": ("text", "summary_text"),
+}
+"""Events of a part's text, by their names without the last word: the part's field and its type."""
+_ITEM_TEXTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
+"""The same of an item's own text: the item's field."""
 
 
 class Replay:
@@ -31,30 +40,31 @@ class Replay:
             "previous_response_id": None,
         }
         self._response: dict[str, Any] = {}
-        self._open: dict[int, dict[str, Any]] = {}
+        self._open: dict[int, _OpenItem] = {}
         self._done: dict[int, dict[str, Any]] = {}
 
     def add(self, name: str, data: dict[str, Any]) -> Event | None:
-        """Return the event to write for a frame, None if there is none."""
+        """Return the event to write for a frame, None if there is none. ``name`` is that of its SSE event."""
+        kind = data.get("type")
+        name = kind if isinstance(kind, str) else name
+        if name == "keepalive":
+            return None  # ours has no number
         data.pop("obfuscation", None)
+        self.ended = self.ended or name in TERMINAL
+        self._track(name, data)
         if isinstance(data.get("response"), dict):
-            data["response"] = self._response = {**data["response"], **self._own}
-        index, item = data.get("output_index"), data.get("item")
-        if isinstance(index, int) and isinstance(item, dict):
-            if name == "response.output_item.added":
-                self._open[index] = item
-            elif name == "response.output_item.done":
-                self._open.pop(index, None)
-                self._done[index] = item
-        self.ended = self.ended or name in _TERMINAL
+            self._response = {**data["response"], **self._own}
+            if self.ended and not self._response.get("output"):
+                self._response["output"] = self._items()  # some servers send them once only
+            data["response"] = self._response
         if self._skips_creation and name in _CREATION:
             return None
         return name, data
 
-    def end(self) -> Iterator[Event]:
-        """Close every item that is open, for a Response that fails."""
+    def end(self, status: str) -> Iterator[Event]:
+        """Close every item that is open, for a Response that the provider did not end."""
         for index, item in sorted(self._open.items()):
-            self._done[index] = {**item, "status": "incomplete"}
+            self._done[index] = item.ended(status)
             yield "response.output_item.done", {"output_index": index, "item": self._done[index]}
         self._open.clear()
 
@@ -62,4 +72,59 @@ class Replay:
         """Return the Response so far: the provider's own fields, and the items that are done."""
         if self.ended:
             return self._response
-        return {**default, **self._response, "output": [self._done[index] for index in sorted(self._done)]}
+        return {**default, **self._response, "output": self._items()}
+
+    def _items(self) -> list[dict[str, Any]]:
+        return [self._done[index] for index in sorted(self._done)]
+
+    def _track(self, name: str, data: Mapping[str, Any]) -> None:
+        index, item = data.get("output_index"), data.get("item")
+        if not isinstance(index, int):
+            return
+        if name == "response.output_item.added" and isinstance(item, dict):
+            self._open[index] = _OpenItem(item)
+        elif name == "response.output_item.done" and isinstance(item, dict):
+            self._open.pop(index, None)
+            self._done[index] = item
+        elif index in self._open:
+            self._open[index].add(name, data)
+
+
+class _OpenItem:
+    """An item that the provider has begun, with as much of it as has come."""
+
+    def __init__(self, item: Mapping[str, Any]) -> None:
+        self._item = item
+        self._parts: dict[tuple[str, int], dict[str, Any]] = {}
+        self._texts: dict[tuple[str, int, str], list[str]] = {}
+
+    def add(self, name: str, data: Mapping[str, Any]) -> None:
+        about, _, step = name.rpartition(".")
+        part = data.get("part")
+        if about in ("response.content_part", "response.reasoning_summary_part") and isinstance(part, dict):
+            self._parts[self._place(data)] = dict(part)
+        elif step == "delta" and isinstance(data.get("delta"), str):
+            if about in _PART_TEXTS:
+                field, kind = _PART_TEXTS[about]
+                place = self._place(data)
+                self._parts.setdefault(place, {"type": kind})
+                self._texts.setdefault((*place, field), []).append(data["delta"])
+            elif about in _ITEM_TEXTS:
+                self._texts.setdefault(("", 0, _ITEM_TEXTS[about]), []).append(data["delta"])
+
+    def ended(self, status: str) -> dict[str, Any]:
+        """Return the item as far as it has come."""
+        item = {**self._item, "status": status}
+        for (where, number, field), texts in self._texts.items():
+            target = self._parts[where, number] if where else item
+            target[field] = "".join(texts)
+        for where in {where for where, _ in self._parts}:
+            item[where] = [part for place, part in sorted(self._parts.items()) if place[0] == where]
+        return item
+
+    @staticmethod
+    def _place(data: Mapping[str, Any]) -> tuple[str, int]:
+        """Return the list in which a part is, and its index there."""
+        where = "summary" if "summary_index" in data else "content"
+        number = data.get(f"{where}_index")
+        return where, number if isinstance(number, int) else 0
