@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from streamserver.core.refusals import invalid, store_unavailable
-from streamserver.http.apis.ai_sdk.turns import earlier_parts, read_turns
+from streamserver.core.refusals import Refusal, invalid, store_unavailable
+from streamserver.core.task import ChatTask
+from streamserver.http.apis.ai_sdk.turns import read_turns
 from streamserver.http.apis.native.fields import ChatFields, fields_of_body, read_task
 from streamserver.http.apis.wires import read_body, select_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.respond import read, respond
 from streamserver.store.base import Readable, StoreUnavailable
 from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
+from streamserver.wire.ai_sdk_replay import repeated_chunks
 
 _NATIVE_FIELDS = ("provider", "model", "system", "max_tokens", "temperature", "tools", "tool_choice", "grace")
 """Fields of the native body that count here; the page may send any others, which are ignored."""
@@ -29,7 +31,7 @@ async def send(context: RequestContext) -> web.StreamResponse:
     if not isinstance(messages, list) or not messages:
         raise invalid("messages", "Expected a list of at least one message.")
     fields = _fields(context, body, messages)
-    task = read_task(fields, context.settings, context.streams.catalog, context.caller.permissions, grace_seconds=0)
+    task = _task(context, fields)
     requested = {} if fields.grace is None else {"requested_grace": fields.grace}
     started = await start(
         context,
@@ -60,12 +62,16 @@ async def stop(context: RequestContext) -> web.StreamResponse:
     """``POST /api/ai/chat/{chat_id}/stop``: stop the chat's running answer, if there is one."""
     stream = await _find(context)
     if stream is not None and not stream.ended:
-        await context.streams.stop(stream.id)
+        try:
+            await context.streams.stop(stream.id)
+        except Refusal as refusal:
+            if refusal.code != "not_found":  # it ended meanwhile, and is not kept
+                raise
     return web.Response(status=204)
 
 
 def _fields(context: RequestContext, body: dict[str, Any], messages: list[Any]) -> ChatFields:
-    given = {name: body[name] for name in _NATIVE_FIELDS if body.get(name) is not None}
+    given = {name: body[name] for name in _NATIVE_FIELDS if body.get(name) not in (None, [], {})}
     if "model" in given and "provider" not in given:
         entry, given["model"] = select_model(context, given["model"])
         given["provider"] = entry.name
@@ -73,12 +79,21 @@ def _fields(context: RequestContext, body: dict[str, Any], messages: list[Any]) 
     return msgspec.structs.replace(fields, prompt=None, messages=read_turns(messages))
 
 
+def _task(context: RequestContext, fields: ChatFields) -> ChatTask:
+    try:
+        return read_task(fields, context.settings, context.streams.catalog, context.caller.permissions, grace_seconds=0)
+    except Refusal as refusal:
+        if (refusal.field or "").startswith("messages["):
+            raise invalid("messages", refusal.detail) from None  # a turn's number is not that of a UI message
+        raise
+
+
 def _options(last: Any) -> dict[str, Any]:
     """Return what a replay must repeat. An answer that continues an assistant's message must have that message's id."""
-    if not isinstance(last, dict) or last.get("role") != "assistant":
+    if last["role"] != "assistant":
         return {}
     message_id = last.get("id")
-    options: dict[str, Any] = {"earlier_parts": earlier_parts(last)}
+    options: dict[str, Any] = {"earlier_chunks": list(repeated_chunks(last["parts"]))}
     return {**options, "message_id": message_id} if isinstance(message_id, str) else options
 
 

@@ -5,15 +5,18 @@ Source: the AI SDK's ``UIMessage`` and ``convertToModelMessages``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from providers import opaque
 from providers.base import Message, ReasoningBlock
 from streamserver.core.refusals import invalid
+from streamserver.http.apis.ai_sdk.files import read_file
+from streamserver.wire.ai_sdk_replay import own_metadata, tool_name
+from streamserver.wire.events import to_json
 
-_FINISHED = frozenset({"output-available", "output-error", "output-denied"})
+_UNANSWERED = frozenset({"input-available", "approval-requested", "approval-responded"})
+"""States of a tool call without an outcome. A call in ``input-streaming`` was never completed, and is left out."""
 
 
 def read_turns(messages: Sequence[Any]) -> list[Message]:
@@ -21,47 +24,38 @@ def read_turns(messages: Sequence[Any]) -> list[Message]:
     read: list[Message] = []
     for number, message in enumerate(messages):
         field = f"messages[{number}]"
-        is_last = number == len(messages) - 1
         if not isinstance(message, dict) or not isinstance(message.get("parts"), list):
             raise invalid(field, "Expected a message with parts.")
-        parts = [_checked(part, f"{field}.parts[{index}]") for index, part in enumerate(message["parts"])]
+        parts = _checked(message["parts"], f"{field}.parts")
         match message.get("role"):
             case "system":
-                read.append(Message(role="system", content=_texts(parts)))
+                read += [Message(role="system", content=text)] if (text := _texts(parts)) else []
             case "user":
-                read += _user(parts, field)
+                read += _user(parts, f"{field}.parts")
             case "assistant":
-                read += _assistant(parts, field, is_last=is_last)
+                is_last = not any(_is_from_user(later) for later in messages[number + 1 :])
+                read += _assistant(parts, f"{field}.parts", is_last=is_last)
             case _:
                 raise invalid(f"{field}.role", "Expected system, user or assistant.")
     return read
 
 
-def earlier_parts(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of an assistant's message that goes on, for a replay, which begins with an empty message."""
-    parts: list[dict[str, Any]] = []
-    for part in message.get("parts") or ():
-        match part:
-            case {"type": "text" | "reasoning" as kind, "text": str(text)} if text:
-                parts.append({"type": kind, "text": text})
-            case {"type": str(kind), "toolCallId": str(call_id)}:
-                tool = {"type": "tool", "id": call_id, "name": _tool_name(part, kind), "input": part.get("input")}
-                if part.get("state") == "output-available":
-                    tool["output"] = part.get("output")
-                elif part.get("state") in _FINISHED:
-                    tool["error"] = str(part.get("errorText") or "The call was denied.")
-                parts.append(tool)
-    return parts
+def _is_from_user(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("role") == "user"
 
 
-def _checked(part: Any, field: str) -> dict[str, Any]:
-    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise invalid(field, "Expected a part with a type.")
-    if part["type"] in ("text", "reasoning") and not isinstance(part.get("text"), str):
-        raise invalid(f"{field}.text", "Expected a string.")
-    if _is_tool(part) and not isinstance(part.get("toolCallId"), str):
-        raise invalid(f"{field}.toolCallId", "Expected a string.")
-    return part
+def _checked(parts: Sequence[Any], field: str) -> list[dict[str, Any]]:
+    for index, part in enumerate(parts):
+        where = f"{field}[{index}]"
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            raise invalid(where, "Expected a part with a type.")
+        if part["type"] in ("text", "reasoning") and not isinstance(part.get("text"), str):
+            raise invalid(f"{where}.text", "Expected a string.")
+        if _is_tool(part) and not isinstance(part.get("toolCallId"), str):
+            raise invalid(f"{where}.toolCallId", "Expected a string.")
+        if _is_tool(part) and not tool_name(part):
+            raise invalid(where, "Expected the tool's name.")
+    return list(parts)
 
 
 def _texts(parts: Sequence[dict[str, Any]]) -> str:
@@ -71,93 +65,94 @@ def _texts(parts: Sequence[dict[str, Any]]) -> str:
 def _user(parts: Sequence[dict[str, Any]], field: str) -> Iterator[Message]:
     content: list[dict[str, Any]] = []
     for index, part in enumerate(parts):
-        where = f"{field}.parts[{index}]"
         match part:
-            case {"type": "text", "text": str(text)}:
-                content += [{"type": "text", "text": text}] if text else []
-            case {"type": "file"}:
-                content.append(_file(part, where))
-            case {"type": "steering-message", "text": str(text)} if text:
+            case {"type": "text", "text": str(text)} if text:
                 content.append({"type": "text", "text": text})
-    if content and all(part["type"] == "text" for part in content):
-        yield Message(role="user", content="".join(part["text"] for part in content))
+            case {"type": "file"}:
+                content.append(read_file(part, f"{field}[{index}]"))
+    if len(content) == 1 and content[0]["type"] == "text":
+        yield Message(role="user", content=content[0]["text"])
     elif content:
         yield Message(role="user", content=content)
 
 
-def _file(part: dict[str, Any], field: str) -> dict[str, Any]:
-    url, kind = part.get("url"), part.get("mediaType")
-    if not isinstance(url, str) or not isinstance(kind, str):
-        raise invalid(field, "Expected a file with a url and a mediaType.")
-    if kind.startswith("image/"):
-        return {"type": "image_url", "image_url": {"url": url}}
-    if kind.startswith("audio/") and url.startswith("data:"):
-        audio = {"data": url.partition(",")[2], "format": kind.removeprefix("audio/")}
-        return {"type": "input_audio", "input_audio": audio}
-    return {"type": "file", "file": {"file_data": url, "filename": part.get("filename") or "document"}}
-
-
 def _assistant(parts: Sequence[dict[str, Any]], field: str, *, is_last: bool) -> Iterator[Message]:
-    """Yield the steps of an assistant's message, each with the results of its tools behind it."""
+    """Yield the steps of an assistant's message, each followed by the results of its tools.
+
+    ``is_last``: no message of the user follows, so that the model is waiting for the outcome of every call.
+    """
     step: list[dict[str, Any]] = []
     for index, part in enumerate([*parts, {"type": "step-start"}]):
-        if part["type"] == "step-start":
+        where = f"{field}[{index}]"
+        if part["type"] in ("step-start", "steering-message"):
             yield from _step(step)
             step = []
-        elif _is_tool(part):
-            state = part.get("state")
-            if state == "input-available" and is_last:
-                raise invalid(f"{field}.parts[{index}]", "The call of this tool has no output yet.")
-            if state in _FINISHED:
-                step.append(part)
-        else:
+            if part["type"] == "steering-message":
+                yield from _steering(part, where)
+        elif not _is_tool(part) or _outcome(part) is not None:
             step.append(part)
+        elif is_last and part.get("state") in _UNANSWERED:
+            raise invalid(where, "The call of this tool has no output yet.")
+
+
+def _steering(part: dict[str, Any], field: str) -> Iterator[Message]:
+    """Yield what the user said while the assistant was answering."""
+    if not isinstance(part.get("parts"), list):
+        raise invalid(f"{field}.parts", "Expected a list.")
+    yield from _user(_checked(part["parts"], f"{field}.parts"), f"{field}.parts")
 
 
 def _step(parts: Sequence[dict[str, Any]]) -> Iterator[Message]:
     calls = [part for part in parts if _is_tool(part)]
     text = _texts(parts)
-    reasoning = tuple(filter(None, map(_reasoning, parts)))
-    if not (text or calls or reasoning):
+    if not (text or calls):
         return
-    tool_calls = [
-        {
-            "id": call["toolCallId"],
-            "type": "function",
-            "function": {"name": _tool_name(call, call["type"]), "arguments": json.dumps(call.get("input") or {})},
-        }
-        for call in calls
-    ]
+    reasoning = tuple(filter(None, map(_reasoning, parts)))
+    tool_calls = [_call(call) for call in calls]
     yield Message(role="assistant", content=text or None, tool_calls=tool_calls or None, reasoning=reasoning)
     for call in calls:
-        yield Message(role="tool", tool_call_id=call["toolCallId"], content=_output(call))
+        yield Message(role="tool", tool_call_id=call["toolCallId"], content=_outcome(call))
 
 
-def _output(call: dict[str, Any]) -> str:
+def _call(part: dict[str, Any]) -> dict[str, Any]:
+    given, name = part.get("input"), tool_name(part)
+    call: dict[str, Any] = {"id": part["toolCallId"]}
+    if isinstance(given, str) and part.get("state") != "output-error":
+        call |= {"type": "custom", "custom": {"name": name, "input": given}}
+    else:
+        if given is None and part.get("state") == "output-error":
+            given = part.get("rawInput")
+        if not isinstance(given, dict):  # the model's input was no JSON object, but providers want one back
+            given = {} if given is None else {"invalid_input": given}
+        call |= {"type": "function", "function": {"name": name, "arguments": to_json(given).decode()}}
+    extra = own_metadata(part, "callProviderMetadata", "resultProviderMetadata").get("call")
+    return {**call, "extra": extra} if isinstance(extra, dict) else call
+
+
+def _outcome(call: dict[str, Any]) -> str | None:
+    """Return the text that a call's tool turn has, None if the call has no outcome."""
+    approval = call["approval"] if isinstance(call.get("approval"), dict) else {}
     match call.get("state"):
         case "output-available":
             output = call.get("output")
-            return output if isinstance(output, str) else json.dumps(output)
+            return output if isinstance(output, str) else to_json(output).decode()
         case "output-error":
             return str(call.get("errorText") or "Error")
+        case "output-denied":
+            return str(approval.get("reason") or "The call was denied.")
+        case "approval-responded" if approval.get("approved") is False:
+            return str(approval.get("reason") or "The call was denied.")
         case _:
-            return "The call was denied."
+            return None
 
 
 def _reasoning(part: dict[str, Any]) -> ReasoningBlock | None:
     """Return reasoning that its vendor can read again; any other is left out."""
-    match part:
-        case {"type": "reasoning", "providerMetadata": {"streamserver": {"signature": str(signature)}}}:
-            sealed = opaque.unseal(signature)
-            return None if sealed is None else ReasoningBlock(part["text"], sealed)
-        case _:
-            return None
+    signature = own_metadata(part, "providerMetadata").get("signature") if part["type"] == "reasoning" else None
+    sealed = opaque.unseal(signature) if isinstance(signature, str) else None
+    return None if sealed is None else ReasoningBlock(part["text"], sealed)
 
 
 def _is_tool(part: dict[str, Any]) -> bool:
     kind: str = part["type"]
     return kind.startswith("tool-") or kind == "dynamic-tool"
-
-
-def _tool_name(part: dict[str, Any], kind: str) -> str:
-    return str(part.get("toolName") or "") if kind == "dynamic-tool" else kind.removeprefix("tool-")
