@@ -138,8 +138,11 @@ export interface Answer extends AsyncIterable<StreamEvent> {
   readonly position: number | null;
   /** The whole text; rejects with what would end an iteration. */
   readonly text: Promise<string>;
-  /** Stop the generation; resolves with the ending: a `done`, or what the iteration throws (`cancelled`). */
-  stop(): Promise<DoneEvent | StreamError | unknown>;
+  /**
+   * Stop the generation; resolves with the ending: a `done`, or the error that the iteration throws (`cancelled`).
+   * Null: the answer was left before, and its ending is not known.
+   */
+  stop(): Promise<DoneEvent | StreamError | null>;
   /** Leaving the loop leaves the answer, as aborting does. */
   [Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, undefined>;
 }

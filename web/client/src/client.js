@@ -148,7 +148,8 @@ class Answer {
 
   async #ending() {
     while (!this.#over) await this.#change();
-    return this.#error ?? this.#log.at(-1)?.[0];
+    const last = this.#log.at(-1)?.[0];
+    return this.#left ? null : (this.#error ?? (last?.type === "done" ? last : null));
   }
 
   #change() {
