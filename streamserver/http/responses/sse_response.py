@@ -139,8 +139,8 @@ class StreamResponse(EventSourceResponse):
         """
 
     async def _ping(self) -> None:
-        """Send nothing: the comment that aiohttp-sse sends ends in a blank line, which popular clients take for an empty
-        event (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``SSEDecoder.decode``)."""
+        """Send nothing: aiohttp-sse's comment ends in a blank line, which popular clients take for an empty event
+        (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``SSEDecoder.decode``)."""
 
 
 def _nothing_follows() -> bool:
