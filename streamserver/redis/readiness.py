@@ -71,7 +71,6 @@ class Readiness:
 
     def connected(self, probe: Any) -> None:
         """Note that a connection was opened, and the reply to its first write."""
-        self._unanswered = None
         self._refusals.pop("connecting", None)
         self.note("writing", "SET", probe)
 
@@ -96,6 +95,7 @@ class Readiness:
             wanted.clear()
             try:
                 self.note_all("rights", RIGHTS, await ask())
+                self._unanswered = None
             except StoreUnavailable:
                 continue  # it is asked again after the next connection
             if "rights" in self._refusals:
