@@ -78,7 +78,9 @@ class Items:
             call_id = piece.id or ""
             if not call_id or any(other.call_id == call_id for other in self._calls.values()):
                 call_id = f"call_{self._hash}_{index}"  # openai-python refuses two calls of one id
-            call = self._calls[piece.index] = _Call(f"fc_{self._hash}_{index}", index, call_id, piece)
+            call = self._calls[piece.index] = _Call(
+                f"{'ctc' if piece.custom else 'fc'}_{self._hash}_{index}", index, call_id, piece
+            )
             yield from self._added(call)
         if not call.is_done:
             yield from call.add(piece.arguments)

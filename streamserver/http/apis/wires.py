@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from aiohttp import web
 
@@ -19,6 +19,9 @@ from streamserver.core.task import ChatTask
 from streamserver.http.context import RequestContext
 from streamserver.http.grace import grace_header, grace_of
 from streamserver.http.request_body import body_deadline, quotable, read_object
+
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""How much to reason, on OpenAI's wires."""
 
 
 async def read_body(context: RequestContext) -> dict[str, Any]:

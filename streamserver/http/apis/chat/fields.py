@@ -5,7 +5,7 @@ Source: OpenAI's API reference, "Create chat completion".
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -14,11 +14,9 @@ from providers.base import ChatRequest, Source
 from providers.conversation import read_messages
 from providers.validation import Invalid, convert
 from streamserver.core.refusals import invalid
-from streamserver.http.apis.wires import as_refusal, max_tokens_of
+from streamserver.http.apis.wires import Effort, as_refusal, max_tokens_of
 from streamserver.http.context import RequestContext
 from streamserver.http.conversation import check_conversation
-
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class StreamOptions(msgspec.Struct, frozen=True):

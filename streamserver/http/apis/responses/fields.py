@@ -15,10 +15,16 @@ from providers.validation import Invalid, convert
 from streamserver.core.refusals import Refusal, invalid
 from streamserver.http.apis.responses.tools import read_tool_choice, read_tools
 from streamserver.http.apis.responses.turns import read_turns
-from streamserver.http.apis.wires import as_refusal, max_tokens_of
+from streamserver.http.apis.wires import Effort, as_refusal, max_tokens_of
 from streamserver.http.context import RequestContext
 from streamserver.http.conversation import check_conversation
 from streamserver.wire.responses_object import ECHOED
+
+
+class ReasoningFields(msgspec.Struct, frozen=True):
+    """How much to reason. Its other fields reach a provider of the same protocol untouched."""
+
+    effort: Effort | None = None
 
 
 class ResponsesFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +43,7 @@ class ResponsesFields(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     text: dict[str, Any] | None = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: ReasoningFields | None = None
     metadata: dict[str, Any] | None = None
     user: str | None = None
     previous_response_id: str | None = None
@@ -67,10 +73,13 @@ def read_fields(body: dict[str, Any]) -> ResponsesFields:
 
 def read_request(context: RequestContext, body: dict[str, Any], fields: ResponsesFields, model: str) -> ChatRequest:
     """Return what to ask ``model``; item references in ``body`` are resolved. Raises a refusal that names the field."""
-    messages = read_turns(fields.instructions, body.get("input") or [])
+    messages, unknown = read_turns(fields.instructions, body.get("input") or [])
+    if not messages:
+        raise invalid("input", "Expected a message, or the result of a tool call.")
     tools = read_tools(fields.tools)
     tool_choice = read_tool_choice(fields.tool_choice)
-    check_conversation(messages, tools, tool_choice, context.settings, conversation_field="input")
+    # Whatever reaches a provider counts.
+    check_conversation(messages, [*(tools or ()), *unknown], tool_choice, context.settings, conversation_field="input")
     return ChatRequest(
         messages=messages,
         model=model,
@@ -81,7 +90,7 @@ def read_request(context: RequestContext, body: dict[str, Any], fields: Response
         tool_choice=tool_choice,
         parallel_tool_calls=fields.parallel_tool_calls,
         response_format=_response_format(fields.text),
-        reasoning_effort=_effort(fields.reasoning),
+        reasoning_effort=None if fields.reasoning is None else fields.reasoning.effort,
         user=fields.user,
         source=Source(protocol="responses", body=body),
     )
@@ -99,10 +108,9 @@ def _response_format(text: dict[str, Any] | None) -> dict[str, Any] | None:
             return {"type": "json_schema", "json_schema": {"name": "response", **fields, "schema": schema}}
         case {"type": "json_object"}:
             return {"type": "json_object"}
-        case _:
+        case {"type": "json_schema"}:
+            raise invalid("text.format.schema", "Expected a JSON schema.")
+        case None | {"type": "text"}:
             return None
-
-
-def _effort(reasoning: dict[str, Any] | None) -> str | None:
-    effort = (reasoning or {}).get("effort")
-    return effort if isinstance(effort, str) else None
+        case _:
+            raise invalid("text.format", "Expected an object whose type is text, json_object or json_schema.")

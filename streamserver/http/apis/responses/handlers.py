@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -9,11 +10,20 @@ from aiohttp import web
 from streamserver.core.refusals import invalid
 from streamserver.core.streams import Started
 from streamserver.http.apis.responses.fields import ResponsesFields, echo_of, read_fields, read_request
-from streamserver.http.apis.responses.retained import bind_items, find_response, resolve_references, response_name
+from streamserver.http.apis.responses.retained import (
+    bind_items,
+    find_response,
+    forget_response,
+    resolve_references,
+    response_name,
+)
 from streamserver.http.apis.wires import read_body, select_model, start
 from streamserver.http.context import RequestContext
+from streamserver.http.responses.ending import to_response
 from streamserver.http.responses.respond import read, respond, respond_whole
 from streamserver.store.base import Readable
+from streamserver.wire.base import Answer
+from streamserver.wire.events import to_json
 from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE, response_of
 from streamserver.wire.responses_object import response_id
 
@@ -36,7 +46,7 @@ async def create(context: RequestContext) -> web.StreamResponse:
         is_detached=bool(fields.background),
     )
     try:
-        return await _answer(context, fields, started)
+        return await _respond(context, fields, started)
     finally:
         await bind_items(context.streams, context.caller, started.stream.log)
 
@@ -47,7 +57,7 @@ async def retrieve(context: RequestContext) -> web.StreamResponse:
     query = context.http.query
     if query.get("stream", "false").lower() != "true":
         await bind_items(context.streams, context.caller, stream.log)
-        return _json(stream)
+        return _response_now(stream)
     after = query.get("starting_after")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 18):
         raise invalid("starting_after", "Expected a sequence number.")
@@ -62,7 +72,7 @@ async def cancel(context: RequestContext) -> web.StreamResponse:
     stream = await _stream_of(context)
     if not stream.ended:
         await context.streams.stop(stream.id)
-    return _json(stream)
+    return _response_now(stream)
 
 
 async def delete(context: RequestContext) -> web.StreamResponse:
@@ -70,19 +80,18 @@ async def delete(context: RequestContext) -> web.StreamResponse:
     stream = await _stream_of(context)
     if not stream.ended:
         await context.streams.stop(stream.id)
-    public_id = response_id(stream.id)
-    await context.streams.store.unbind(response_name(public_id))
-    return web.json_response({"id": public_id, "object": "response", "deleted": True})
+    await forget_response(context.streams, context.caller, stream)
+    return _answer({"id": response_id(stream.id), "object": "response", "deleted": True})
 
 
-async def _answer(context: RequestContext, fields: ResponsesFields, started: Started) -> web.StreamResponse:
+async def _respond(context: RequestContext, fields: ResponsesFields, started: Started) -> web.StreamResponse:
     if not fields.background:
         return await (respond if fields.stream else respond_whole)(context, started, RESPONSES_WIRE)
+    if started.new is not None:
+        started.new.launch()  # it goes on whether its client stays or not
     if fields.stream:
         return await respond(context, started, BACKGROUND_RESPONSES_WIRE)
-    if started.new is not None:
-        started.new.launch()
-    return _json(started.stream)
+    return _response_now(started.stream)
 
 
 async def _with_items(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +105,9 @@ async def _stream_of(context: RequestContext) -> Readable:
     return await find_response(context.streams, context.caller, context.http.match_info["response_id"])
 
 
-def _json(stream: Readable) -> web.Response:
-    body = response_of(stream.log.take(0, len(stream.log)))
-    return web.json_response(body, headers={"X-Stream-ID": stream.id, "Cache-Control": "no-store"})
+def _response_now(stream: Readable) -> web.Response:
+    return _answer(response_of(stream.log.take(0, len(stream.log))), {"X-Stream-ID": stream.id})
+
+
+def _answer(body: dict[str, Any], headers: Mapping[str, str] = {}) -> web.Response:
+    return to_response(Answer(200, to_json(body)), headers)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
+
+from loguru import logger
 
 from providers.base import Frame
 from streamserver.core.caller import Caller
@@ -15,7 +18,9 @@ from streamserver.wire.ids import HASH_LENGTH
 from streamserver.wire.responses import response_of
 from streamserver.wire.responses_object import response_id
 
-_OWN_ITEM_PREFIXES = ("msg_", "rs_", "fc_")
+_OWN_ITEM_PREFIXES = ("msg_", "rs_", "fc_", "ctc_")
+_BINDING_WAITS_SECONDS = (0.02, 0.04, 0.08, 0.16)
+"""How long to look for an item again: a client may refer to it before the answer's own request has bound it."""
 
 
 def response_name(public_id: str) -> str:
@@ -26,23 +31,32 @@ def response_name(public_id: str) -> str:
 async def find_response(streams: Streams, caller: Caller, public_id: str) -> Readable:
     """Return the stream of a Response. Raises a refusal if it is unknown, deleted, not stored or another user's."""
     stream = await _find(streams, caller, response_name(public_id))
-    if stream is None or stream.log.start.options.get("store") is False:
+    if stream is None:
         raise Refusal("response_not_found", f"Response with id '{public_id[:64]}' not found.")
     return stream
+
+
+async def forget_response(streams: Streams, caller: Caller, stream: Readable) -> None:
+    """Let neither the Response of a stream nor its items be found again. Raises a refusal."""
+    items = (_item_name(caller, item_id) for item_id in _foreign_items(stream.log))
+    try:
+        for name in (response_name(response_id(stream.id)), *items):
+            await streams.store.unbind(name)
+    except StoreUnavailable:
+        raise store_unavailable() from None
 
 
 async def bind_items(streams: Streams, caller: Caller, log: Log) -> None:
     """Bind the ids of the provider's own items, which a client may refer to in the next turn.
 
-    Ours need no name: the Response's id can be told from them.
+    Ours need no name: the Response's id can be told from them. Without a store nothing is bound: the answer is
+    whole all the same.
     """
-    records = log.take(0, len(log))
-    if not any(isinstance(record, Frame) for record in records):
-        return
-    for item in response_of(records)["output"]:
-        item_id = item.get("id")
-        if isinstance(item_id, str) and _response_of_item(item_id) != response_id(log.stream_id):
+    try:
+        for item_id in _foreign_items(log):
             await streams.store.bind(_item_name(caller, item_id), log.stream_id)
+    except StoreUnavailable:
+        logger.bind(event="items", stream_id=log.stream_id[:6]).warning("the items of a Response were not bound")
 
 
 async def resolve_references(streams: Streams, caller: Caller, items: Iterable[Any]) -> list[Any]:
@@ -50,21 +64,30 @@ async def resolve_references(streams: Streams, caller: Caller, items: Iterable[A
 
     openai's provider of the AI SDK sends one for each earlier text by default. Raises a refusal for an unknown one.
     """
-    return [await _resolve(streams, caller, item) for item in items]
+    known: dict[str, Any] = {}
+    resolved = []
+    for item in items:
+        if isinstance(item, dict) and item.get("type") == "item_reference":
+            item_id = str(item.get("id"))
+            if item_id not in known:
+                known.update(await _items_beside(streams, caller, item_id))
+            resolved.append(known[item_id])
+        else:
+            resolved.append(item)
+    return resolved
 
 
-async def _resolve(streams: Streams, caller: Caller, item: Any) -> Any:
-    if not isinstance(item, dict) or item.get("type") != "item_reference":
-        return item
-    item_id = str(item.get("id"))
+async def _items_beside(streams: Streams, caller: Caller, item_id: str) -> dict[str, Any]:
+    """Return the items of the Response that has item ``item_id``, by their ids. Raises a refusal without one."""
     own = _response_of_item(item_id)
-    stream = await _find(streams, caller, response_name(own) if own else _item_name(caller, item_id))
-    if stream is None and own:
-        stream = await _find(streams, caller, _item_name(caller, item_id))
-    if stream is not None:
-        for found in response_of(stream.log.take(0, len(stream.log)))["output"]:
-            if found.get("id") == item_id:
-                return found
+    names = [*([response_name(own)] if own else []), _item_name(caller, item_id)]
+    for wait in (0, *(() if own else _BINDING_WAITS_SECONDS)):
+        await asyncio.sleep(wait)
+        for name in names:
+            stream = await _find(streams, caller, name)
+            items = {} if stream is None else _items(stream.log)
+            if item_id in items:
+                return items
     raise Refusal(
         "response_not_found",
         f"Item with id '{item_id[:64]}' not found. Items are kept for resume.retention_seconds; send them whole, or "
@@ -79,7 +102,25 @@ async def _find(streams: Streams, caller: Caller, name: str) -> Readable | None:
         stream = None if stream_id is None else await streams.find(stream_id)
     except StoreUnavailable:
         raise store_unavailable() from None
-    return stream if stream is not None and stream.log.start.user == caller.key_name else None
+    return stream if stream is not None and _may_read(caller, stream.log) else None
+
+
+def _may_read(caller: Caller, log: Log) -> bool:
+    return log.start.user == caller.key_name and log.start.options.get("store") is not False
+
+
+def _items(log: Log) -> dict[str, Any]:
+    output = response_of(log.take(0, len(log)))["output"]
+    return {item["id"]: item for item in output if isinstance(item.get("id"), str)}
+
+
+def _foreign_items(log: Log) -> list[str]:
+    """Return the ids of items that are the provider's own, of a Response that can be read again."""
+    has_frames = any(isinstance(record, Frame) for record in log.take(0, len(log)))
+    if not has_frames or log.start.options.get("store") is False:
+        return []
+    own = response_id(log.stream_id)
+    return [item_id for item_id in _items(log) if _response_of_item(item_id) != own]
 
 
 def _item_name(caller: Caller, item_id: str) -> str:

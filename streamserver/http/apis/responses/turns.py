@@ -12,8 +12,11 @@ from streamserver.core.refusals import invalid
 _ROLES: dict[str, Role] = {"user": "user", "system": "system", "developer": "developer", "assistant": "assistant"}
 
 
-def read_turns(instructions: str | None, items: str | Sequence[Any]) -> list[Message]:
-    """Return the conversation as messages of chat completions. Raises a refusal that names the wrong item."""
+def read_turns(instructions: str | None, items: str | Sequence[Any]) -> tuple[list[Message], list[dict[str, Any]]]:
+    """Return the conversation as messages of chat completions, and the items that only their vendor knows.
+
+    Raises a refusal that names the wrong item.
+    """
     turns = _Turns()
     if instructions:
         turns.add(Message(role="system", content=instructions))
@@ -22,13 +25,15 @@ def read_turns(instructions: str | None, items: str | Sequence[Any]) -> list[Mes
     else:
         for number, item in enumerate(items):
             turns.read(item, f"input[{number}]")
-    return turns.messages()
+    return turns.messages(), turns.unknown
 
 
 class _Turns:
     """Messages, with the parts of an assistant's turn, which are items of their own here, put together."""
 
     def __init__(self) -> None:
+        self.unknown: list[dict[str, Any]] = []
+        """Items that only their vendor knows, such as a hosted tool's call."""
         self._messages: list[Message] = []
         self._texts: list[str] = []
         self._calls: list[dict[str, Any]] = []
@@ -49,10 +54,12 @@ class _Turns:
             case "message":
                 self._message(item, field)
             case "function_call":
-                function = {"name": _string(item, "name", field), "arguments": item.get("arguments") or "{}"}
+                arguments = _optional_string(item, "arguments", field) or "{}"
+                function = {"name": _string(item, "name", field), "arguments": arguments}
                 self._calls.append({"id": _string(item, "call_id", field), "type": "function", "function": function})
             case "custom_tool_call":
-                custom = {"name": _string(item, "name", field), "input": item.get("input") or ""}
+                text = _optional_string(item, "input", field)
+                custom = {"name": _string(item, "name", field), "input": text}
                 self._calls.append({"id": _string(item, "call_id", field), "type": "custom", "custom": custom})
             case "function_call_output" | "custom_tool_call_output":
                 content = _content(item.get("output"), f"{field}.output")
@@ -60,18 +67,16 @@ class _Turns:
             case "reasoning":
                 self._reasoning.append(_reasoning(item))
             case _:
-                pass  # an item that only its vendor knows, such as a hosted tool's call
+                self.unknown.append(item)
 
     def _message(self, item: dict[str, Any], field: str) -> None:
-        role = _ROLES.get(item.get("role") or "")
+        role = _ROLES.get(str(item.get("role")))
         if role is None:
             raise invalid(f"{field}.role", f"Expected one of {', '.join(_ROLES)}.")
         content = _content(item.get("content"), f"{field}.content")
         if role != "assistant":
             self.add(Message(role=role, content=content))
             return
-        if self._calls:
-            self._end_assistant()
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         self._texts += [part["text"] for part in parts if part["type"] == "text"]
 
@@ -90,15 +95,17 @@ class _Turns:
 
 def _reasoning(item: dict[str, Any]) -> ReasoningBlock:
     """Return a reasoning item. An opaque part of an unknown form is left out, never refused."""
-    summary = item.get("summary") if isinstance(item.get("summary"), list) else []
-    text = "\n\n".join(
-        part["text"] for part in summary or () if isinstance(part, dict) and isinstance(part.get("text"), str)
-    )
+    text = _texts_of(item.get("summary")) or _texts_of(item.get("content"))
     encrypted = item.get("encrypted_content")
     if not isinstance(encrypted, str) or not encrypted:
         return ReasoningBlock(text)
     data = {"id": item.get("id"), "encrypted_content": encrypted}
     return ReasoningBlock(text, opaque.unseal(encrypted) or Opaque("responses", "", data))
+
+
+def _texts_of(parts: object) -> str:
+    texts = (part.get("text") for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ()
+    return "\n\n".join(text for text in texts if isinstance(text, str))
 
 
 def _content(content: object, field: str) -> str | list[dict[str, Any]]:
@@ -124,13 +131,19 @@ def _part(part: object, field: str) -> dict[str, Any]:
         case {"type": "input_file", **rest}:
             named = {"file_data": rest.get("file_data") or rest.get("file_url"), "file_id": rest.get("file_id")}
             file = {name: value for name, value in named.items() if isinstance(value, str)}
+            if not file:
+                raise invalid(field, "Expected file_data, file_url or file_id.")
             return {"type": "file", "file": {**file, "filename": rest.get("filename") or "document"}}
         case {"type": "input_audio", "input_audio": dict(audio)}:
             return {"type": "input_audio", "input_audio": audio}
-        case {"type": "input_image"}:
-            return {"type": "image_file", **part}  # type: ignore[dict-item]  # its id means something to its vendor only
+        case {"type": "input_image", "file_id": str(file_id)}:
+            return {"type": "input_image", "file_id": file_id}  # its id means something to its vendor only
         case _:
             raise invalid(field, "Expected a part of a known type, with its fields.")
+
+
+def _optional_string(item: dict[str, Any], name: str, field: str) -> str:
+    return "" if item.get(name) in (None, "") else _string(item, name, field)
 
 
 def _string(item: dict[str, Any], name: str, field: str) -> str:
