@@ -20,6 +20,7 @@ from providers.base import (
     ReasoningBlock,
     Refusal,
     Text,
+    TokenCounter,
     ToolCall,
     Usage,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Refusal",
     "Registry",
     "Text",
+    "TokenCounter",
     "ToolCall",
     "Usage",
     "load_registry",

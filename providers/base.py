@@ -8,7 +8,7 @@ wire formats) is written against these few classes and nothing more.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -267,4 +267,16 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Release what outlives a stream, such as a connection pool."""
+        ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A provider whose API counts the tokens of a prompt without answering it."""
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """Return how many tokens ``request`` would have as its prompt. Nothing is retried.
+
+        Raises a :class:`~providers.errors.ProviderError`.
+        """
         ...

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from providers.api_keys import ApiKey, read_api_key
-from providers.base import ChatRequest, Event, Provider
+from providers.base import ChatRequest, Event, Provider, TokenCounter
 from providers.catalog import Catalog, ProviderEntry
 from providers.clock import Clock, LoopClock
 from providers.errors import ProviderAuth
@@ -98,6 +98,7 @@ def _entry(
             clock=clock,
         ),
         breaker=breaker,
+        counter=provider if isinstance(provider, TokenCounter) else None,
     )
 
 

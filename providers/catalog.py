@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, contextmanager
 
 import msgspec
 
-from providers.base import Provider
+from providers.base import Provider, TokenCounter
 from providers.resilience import Breaker
 from providers.transport import Transport
 
@@ -29,6 +29,8 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     reason: str | None
     provider: Provider
     breaker: Breaker
+    counter: TokenCounter | None = None
+    """What counts the tokens of a prompt; None for a provider that cannot."""
 
     def offers(self, model: str) -> bool:
         """Whether a request may ask for ``model``."""

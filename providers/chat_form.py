@@ -87,12 +87,26 @@ def check_source(request: ChatRequest) -> None:
     source = request.source
     if source is None or source.protocol == "chat":
         return
-    for field in ("mcp_servers", "container"):
-        if source.protocol == "messages" and source.body.get(field):
-            raise unsupported(request, field, "this provider has no such parameter.")
+    if source.protocol == "messages":
+        _check_messages(request, source.body)
     for number, tool in enumerate(request.tools or ()):
         if tool.get("type") not in ("function", "custom"):
             raise unsupported(request, f"tools[{number}].type", "this provider takes tools of the type function only.")
+
+
+def _check_messages(request: ChatRequest, body: Mapping[str, Any]) -> None:
+    """Raise :class:`~providers.errors.InvalidRequest` for what no other protocol than Anthropic's has."""
+    for field in ("mcp_servers", "container"):
+        if body.get(field):
+            raise unsupported(request, field, "this provider has no such parameter.")
+    output = body.get("output_config")
+    if isinstance(output, dict) and output.get("format") and request.response_format is None:
+        raise unsupported(request, "response_format", "this provider takes a json_schema with a schema only.")
+    for number, message in enumerate(request.messages):
+        parts = message.content if isinstance(message.content, list) else ()
+        if any(part["type"] in ("image", "document") for part in parts):
+            field = f"messages[{number}].content"
+            raise unsupported(request, field, "this provider takes images and documents by their data or address only.")
 
 
 def function_calls(request: ChatRequest, message: Message, field: str) -> Iterator[FunctionCall]:

@@ -25,11 +25,8 @@ class SSEProvider(ABC):
         self._missing = context.missing
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        if self._missing is not None:
-            raise ProviderAuth(f"This server has no usable key for the provider: {self._missing}.", sent=False)
         post = self._post(request)
-        with annotate_address(post.url):
-            response = await self._transport.send(post)
+        response = await self.send(post)
         complete, silent = False, True
         try:
             with annotate_address(post.url), annotate_errors(response):
@@ -65,6 +62,17 @@ class SSEProvider(ABC):
                 response.finish()
             else:
                 response.close()
+
+    async def send(self, post: HttpRequest) -> HttpResponse:
+        """Send ``post``, and wait for the status and headers of the response.
+
+        Raises as :meth:`~providers.transport.Transport.send`, and :class:`~providers.errors.ProviderAuth` if the server
+        has no usable key.
+        """
+        if self._missing is not None:
+            raise ProviderAuth(f"This server has no usable key for the provider: {self._missing}.", sent=False)
+        with annotate_address(post.url):
+            return await self._transport.send(post)
 
     async def aclose(self) -> None:  # noqa: B027 — there is nothing to do, for most
         """Do nothing: the transport belongs to the catalog."""

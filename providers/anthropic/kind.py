@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
 from providers.address import Address, join, sdk_headers
 from providers.anthropic.events import MessagesParser
-from providers.anthropic.request import payload
+from providers.anthropic.request import counted, payload
 from providers.base import ApiProtocol, ChatRequest
+from providers.errors import malformed_response
+from providers.http_errors import annotate_address, annotate_errors, read_body
 from providers.options import ApiOptions, Context, HttpUrl
 from providers.parser import StreamParser
 from providers.sse_provider import SSEProvider
-from providers.transport import HttpRequest
+from providers.transport import HttpRequest, HttpResponse
+from providers.upstream_errors import from_answer
 
 BASE_URL = "https://api.anthropic.com"
 
@@ -42,13 +46,21 @@ class Anthropic(SSEProvider):
         self._extra = options.extra
         self._address = address_of(options, context.api_key)
 
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """See :class:`~providers.base.TokenCounter`."""
+        post = self._request(f"{self._address.url(request.model)}/count_tokens", request, counted(request))
+        response = await self.send(post)
+        with closing(response), annotate_address(post.url), annotate_errors(response):
+            return _count(response, await read_body(response))
+
     def _protocol(self) -> ApiProtocol:
         return "messages"
 
     def _post(self, request: ChatRequest) -> HttpRequest:
-        body = payload(request, self._extra)
-        headers = {**self._address.headers, **_headers(request, body)}
-        return HttpRequest(self._address.url(request.model), headers, msgspec.json.encode(body))
+        return self._request(self._address.url(request.model), request, payload(request, self._extra))
+
+    def _request(self, url: str, request: ChatRequest, body: Mapping[str, Any]) -> HttpRequest:
+        return HttpRequest(url, {**self._address.headers, **_headers(request, body)}, msgspec.json.encode(body))
 
     def _parser(self, request: ChatRequest) -> StreamParser:
         return MessagesParser(request.model)
@@ -59,6 +71,16 @@ def address_of(options: AnthropicOptions, key: str | None) -> Address:
     url = join(options.base_url, PATH)
     headers = {**sdk_headers("AsyncAnthropic", "anthropic"), "anthropic-version": VERSION}
     return Address(lambda model: url, headers if key is None else {**headers, "Authorization": f"Bearer {key}"})
+
+
+def _count(response: HttpResponse, body: object) -> int:
+    if response.status != 200:
+        raise from_answer(response.status, response.headers, body)
+    match body:
+        case {"input_tokens": int(count)}:
+            return count
+        case _:
+            raise malformed_response("no_count")
 
 
 def _headers(request: ChatRequest, body: Mapping[str, Any]) -> dict[str, str]:

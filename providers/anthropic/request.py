@@ -14,6 +14,7 @@ from providers.chat_form import allowed_tools, check_expressible, check_source, 
 from providers.foreign_reasoning import own_messages
 
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
 _LOWEST_EFFORTS: Mapping[str, str] = {"minimal": "low"}
 
 
@@ -38,6 +39,18 @@ def payload(request: ChatRequest, extra: Mapping[str, Any]) -> dict[str, Any]:
     _add_tools(body, request)
     _settle_thinking(body, request)
     return body
+
+
+def counted(request: ChatRequest) -> dict[str, Any]:
+    """Return the body of ``POST /v1/messages/count_tokens``, which takes no limit and does not stream.
+
+    Raises as :func:`payload`.
+    """
+    source = request.source
+    if source is not None and source.protocol == "messages":
+        return {**own_messages(source.body, request.model), "model": request.model}
+    body = payload(request, {})
+    return {name: body[name] for name in _COUNTED if name in body}
 
 
 def _add_parameters(body: dict[str, Any], request: ChatRequest) -> None:

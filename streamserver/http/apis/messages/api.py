@@ -28,7 +28,7 @@ MESSAGES = Api(
             path="/v1/messages/count_tokens",
             handler=handlers.count_tokens,
             access=Access.KEY,
-            summary="Estimate the tokens of a prompt.",
+            summary="Count the tokens of a prompt.",
             operation=operations.count_tokens,
         ),
         Route(method="HEAD", path="/api/hello", handler=handlers.probe, access=Access.PUBLIC),

@@ -24,6 +24,19 @@ _LOW_BUDGET, _MEDIUM_BUDGET = 4_000, 16_000
 """Tokens of a thinking budget below which the effort is ``low``, and ``medium``."""
 
 
+class OutputConfig(msgspec.Struct, frozen=True):
+    """What the answer is to be like."""
+
+    effort: str | None = None
+    format: dict[str, Any] | None = None
+
+
+class MessagesMetadata(msgspec.Struct, frozen=True):
+    """What the caller tells of its own request."""
+
+    user_id: str | None = None
+
+
 class MessagesFields(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that are read here. All others reach a provider of the same protocol untouched."""
 
@@ -39,8 +52,8 @@ class MessagesFields(msgspec.Struct, frozen=True, kw_only=True):
     tools: list[dict[str, Any]] | None = None
     tool_choice: dict[str, Any] | None = None
     thinking: dict[str, Any] | None = None
-    output_config: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
+    output_config: OutputConfig | None = None
+    metadata: MessagesMetadata | None = None
 
 
 def read_fields(body: dict[str, Any]) -> MessagesFields:
@@ -51,19 +64,25 @@ def read_fields(body: dict[str, Any]) -> MessagesFields:
         raise as_refusal(error) from None
 
 
-def read_request(
-    context: RequestContext, body: dict[str, Any], fields: MessagesFields, model: str, *, warms_cache: bool
-) -> ChatRequest:
-    """Return what to ask ``model``. Raises a refusal that names the wrong field.
+def read_max_tokens(context: RequestContext, fields: MessagesFields, *, warms_cache: bool) -> int:
+    """Return the limit of the answer's length. Raises a refusal.
 
-    ``warms_cache``: the provider takes a ``max_tokens`` of 0, which answers nothing and fills its prompt cache.
+    ``warms_cache``: the provider takes a limit of 0, which answers nothing and fills its prompt cache.
     """
     if fields.max_tokens is None:
         raise invalid("max_tokens", "max_tokens is missing; expected a whole number from 1.")
-    max_tokens = 0 if fields.max_tokens == 0 and warms_cache else max_tokens_of(context, body, "max_tokens")
+    if fields.max_tokens == 0 and warms_cache:
+        return 0
+    return max_tokens_of(context, {"max_tokens": fields.max_tokens}, "max_tokens")
+
+
+def read_request(
+    context: RequestContext, body: dict[str, Any], fields: MessagesFields, model: str, max_tokens: int
+) -> ChatRequest:
+    """Return what to ask ``model``. Raises a refusal that names the wrong field."""
     messages = read_turns(fields.system, fields.messages)
     tools = read_tools(fields.tools)
-    tool_choice, parallel = read_tool_choice(fields.tool_choice)
+    tool_choice, parallel = read_tool_choice(fields.tool_choice) if tools else (None, None)
     check_conversation(messages, tools, tool_choice, context.settings)
     return ChatRequest(
         messages=messages,
@@ -77,7 +96,7 @@ def read_request(
         parallel_tool_calls=parallel,
         response_format=_response_format(fields.output_config),
         reasoning_effort=_effort(fields),
-        user=_user(fields.metadata),
+        user=fields.metadata.user_id if fields.metadata else None,
         source=Source(protocol="messages", body=body, headers=_forwarded(context.http.headers)),
     )
 
@@ -88,7 +107,7 @@ def _forwarded(headers: CIMultiDictProxy[str]) -> dict[str, str]:
 
 
 def _effort(fields: MessagesFields) -> str | None:
-    match (fields.output_config or {}).get("effort"), fields.thinking:
+    match fields.output_config and fields.output_config.effort, fields.thinking:
         case str(effort), _:
             return effort
         case _, {"type": "disabled"}:
@@ -99,15 +118,10 @@ def _effort(fields: MessagesFields) -> str | None:
             return None
 
 
-def _response_format(output_config: dict[str, Any] | None) -> dict[str, Any] | None:
-    match (output_config or {}).get("format"):
+def _response_format(output_config: OutputConfig | None) -> dict[str, Any] | None:
+    match output_config and output_config.format:
         case {"type": "json_schema", "schema": dict(schema), **rest}:
             name = rest.get("name") if isinstance(rest.get("name"), str) else "response"
             return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
         case _:
             return None
-
-
-def _user(metadata: dict[str, Any] | None) -> str | None:
-    user = (metadata or {}).get("user_id")
-    return user if isinstance(user, str) else None

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from providers.base import ChatRequest
+from providers.catalog import ProviderEntry
+from providers.errors import ProviderError
+from providers.resilience import Deadline
+from streamserver.core.error_codes import failed_with
 from streamserver.core.token_count import estimate_prompt_tokens
-from streamserver.http.apis.messages.fields import read_fields, read_request
+from streamserver.http.apis.messages.fields import read_fields, read_max_tokens, read_request
 from streamserver.http.apis.wires import read_body, select_model, start
 from streamserver.http.context import RequestContext
+from streamserver.http.responses.ending import to_response
 from streamserver.http.responses.respond import respond, respond_whole
+from streamserver.wire.base import Answer
+from streamserver.wire.events import to_json
 from streamserver.wire.messages import MESSAGES_WIRE
 
 
@@ -17,18 +25,36 @@ async def create(context: RequestContext) -> web.StreamResponse:
     body = await read_body(context)
     fields = read_fields(body)
     entry, model = select_model(context, fields.model)
-    request = read_request(context, body, fields, model, warms_cache=entry.kind == "anthropic")
+    max_tokens = read_max_tokens(context, fields, warms_cache=entry.kind == "anthropic")
+    request = read_request(context, body, fields, model, max_tokens)
     started = await start(context, body, request, entry, wire=MESSAGES_WIRE.name, options={})
     return await (respond if fields.stream else respond_whole)(context, started, MESSAGES_WIRE)
 
 
 async def count_tokens(context: RequestContext) -> web.StreamResponse:
-    """``POST /v1/messages/count_tokens``: an estimate of the prompt's tokens, by its length. Nothing is generated."""
+    """``POST /v1/messages/count_tokens``: the count of the prompt's tokens. Nothing is generated.
+
+    A provider whose API counts is asked. For any other the count is an estimate, by the length of the texts.
+    """
     body = await read_body(context)
-    fields = read_fields({"max_tokens": 1, **body})
-    _, model = select_model(context, fields.model)
-    request = read_request(context, {"max_tokens": 1, **body}, fields, model, warms_cache=False)
-    return web.json_response({"input_tokens": estimate_prompt_tokens(request)}, headers={"Cache-Control": "no-store"})
+    fields = read_fields(body)
+    entry, model = select_model(context, fields.model)
+    request = read_request(context, body, fields, model, max_tokens=1)
+    try:
+        with context.services.catalog.lease():
+            count = await _count(context, entry, request)
+    except ProviderError as error:
+        failure = failed_with(error, request_id=context.request_id, usage=None)
+        return to_response(MESSAGES_WIRE.failure(failure))
+    return to_response(Answer(200, to_json({"input_tokens": count})))
+
+
+async def _count(context: RequestContext, entry: ProviderEntry, request: ChatRequest) -> int:
+    if entry.counter is None:
+        return estimate_prompt_tokens(request)
+    with Deadline(context.services.clock) as deadline:
+        deadline.set("first_token", context.settings.timeouts.first_token)
+        return await entry.counter.count_tokens(request)
 
 
 async def probe(context: RequestContext) -> web.StreamResponse:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from providers import opaque
 from providers.base import Message, Opaque, ReasoningBlock
 from streamserver.core.refusals import invalid
+from streamserver.wire.events import to_json
 
 _BILLING_HEADER = "x-anthropic-billing-header:"
 """Claude Code begins its system text with a block that changes with every request: any other vendor's prompt cache
 would never hit (https://github.com/sgl-project/sglang/issues/29169)."""
 _ERROR = "Error: "
+_KNOWN_SOURCES = frozenset({"base64", "url", "text", "content"})
 
 
 def read_turns(system: str | list[dict[str, Any]] | None, messages: Sequence[dict[str, Any]]) -> list[Message]:
@@ -75,8 +76,8 @@ def _user(blocks: list[dict[str, Any]], field: str) -> Iterator[Message]:
             parts.append(_part(block, where))
     if len(parts) == 1 and parts[0]["type"] == "text":
         yield Message(role="user", content=parts[0]["text"])
-    elif parts:
-        yield Message(role="user", content=parts)
+    elif parts or not blocks:
+        yield Message(role="user", content=parts or "")
 
 
 def _assistant(blocks: list[dict[str, Any]], field: str) -> Message:
@@ -88,7 +89,7 @@ def _assistant(blocks: list[dict[str, Any]], field: str) -> Message:
             case {"type": "redacted_thinking", "data": str(data)}:
                 reasoning.append(ReasoningBlock("", Opaque("messages", "", {"data": data})))
             case {"type": "tool_use", "id": str(call_id), "name": str(name)}:
-                function = {"name": name, "arguments": json.dumps(block.get("input") or {})}
+                function = {"name": name, "arguments": to_json(block.get("input") or {}).decode()}
                 calls.append({"id": call_id, "type": "function", "function": function})
             case {"type": "text", "text": str(text)}:
                 texts.append(text)
@@ -96,8 +97,8 @@ def _assistant(blocks: list[dict[str, Any]], field: str) -> Message:
                 raise invalid(f"{field}[{number}]", f"The block of type {block['type']} lacks a field.")
             case _:
                 texts.append(_text_within(block))
-    content = "".join(texts)
-    return Message(role="assistant", content=content or None, tool_calls=calls or None, reasoning=tuple(reasoning))
+    content = "".join(texts) or (None if calls else "")
+    return Message(role="assistant", content=content, tool_calls=calls or None, reasoning=tuple(reasoning))
 
 
 def _signature(signature: object) -> Opaque | None:
@@ -133,35 +134,45 @@ def _marked_as_error(content: str | list[dict[str, Any]]) -> str | list[dict[str
 
 
 def _part(block: object, field: str) -> dict[str, Any]:
+    """Return a block as a part of a chat completion's message.
+
+    An image or a document that is none there, such as one by the id of an uploaded file, stays as it is: its vendor
+    gets the caller's own body, and any other provider refuses it.
+    """
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         raise invalid(field, "Expected a content block with a type.")
     match block:
         case {"type": "text", "text": str(text)}:
-            part: dict[str, Any] = {"type": "text", "text": text}
+            return {"type": "text", "text": text}
         case {"type": "image", "source": {"type": "base64", "media_type": str(kind), "data": str(data)}}:
-            part = {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+            return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
         case {"type": "image", "source": {"type": "url", "url": str(url)}}:
-            part = {"type": "image_url", "image_url": {"url": url}}
-        case {"type": "document", "source": dict(source)}:
-            part = {"type": "file", "file": _file(source, block.get("title"))}
+            return {"type": "image_url", "image_url": {"url": url}}
+        case {"type": "document", "source": {"type": "content", "content": content}}:
+            return {"type": "text", "text": content if isinstance(content, str) else _text_within(content)}
+        case {"type": "document", "source": dict(source)} if address := _data_or_address(source):
+            title = block.get("title")
+            name = title if isinstance(title, str) and title else "document"
+            return {"type": "file", "file": {"file_data": address, "filename": name}}
+        case {"type": "image" | "document", "source": {"type": str(kind)}} if kind not in _KNOWN_SOURCES:
+            return block
         case {"type": "text" | "image" | "document" as kind}:
             raise invalid(field, f"The block of type {kind} lacks a field, or has one of another form.")
         case _:
-            part = {"type": "text", "text": _text_within(block)}
-    return {**part, "cache_control": block["cache_control"]} if block.get("cache_control") else part
+            return {"type": "text", "text": _text_within(block)}
 
 
-def _file(source: dict[str, Any], title: object) -> dict[str, Any]:
+def _data_or_address(source: dict[str, Any]) -> str | None:
+    """Return the URL of a document, None if it has another source."""
     match source:
         case {"type": "base64", "media_type": str(kind), "data": str(data)}:
-            url = f"data:{kind};base64,{data}"
+            return f"data:{kind};base64,{data}"
         case {"type": "text", "data": str(text)}:
-            url = f"data:text/plain;base64,{base64.b64encode(text.encode('utf-8', 'replace')).decode()}"
+            return f"data:text/plain;base64,{base64.b64encode(text.encode()).decode()}"
         case {"type": "url", "url": str(url)}:
-            pass
+            return url
         case _:
-            return {"file_id": source.get("file_id")}  # a provider of another protocol refuses it
-    return {"file_data": url, "filename": title if isinstance(title, str) else "document"}
+            return None
 
 
 def _text_within(value: object) -> str:
