@@ -97,8 +97,16 @@ def responses_calls_tools() -> Script:
 def messages_calls_tools() -> Script:
     """Anthropic's own, with a signature."""
     usage = {"input_tokens": 15, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 0, "output_tokens": 1}
-    message: dict[str, Any] = {"id": "msg_vendor", "type": "message", "role": "assistant", "model": "claude-x", "content": [],
-               "stop_reason": None, "stop_sequence": None, "usage": usage}  # fmt: skip
+    message: dict[str, Any] = {
+        "id": "msg_vendor",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-x",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
     contents: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
         ({"type": "thinking", "thinking": "", "signature": ""},
          [{"type": "thinking_delta", "thinking": "Hm."}, {"type": "signature_delta", "signature": "EqQB"}]),
