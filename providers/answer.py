@@ -9,8 +9,8 @@ from providers.base import Finish, ToolCall
 from providers.errors import UpstreamDetail, UpstreamError, clean_word, disconnected
 from providers.tool_calls import ToolCalls
 
-_NO_WORDS = frozenset({"null", "none"})
-"""What some servers send instead of null, with every chunk."""
+NO_REASONS = frozenset({"", "null", "none"})
+"""What some servers send as the finish reason of every chunk, instead of null."""
 
 BROKEN_OFF = "broken_off"
 """The reason, in an error's detail, for a generation that the provider itself says broke off."""
@@ -46,7 +46,7 @@ class Answer:
 
         Raises :class:`~providers.errors.UpstreamError` if it says that the generation broke off.
         """
-        if word.lower() in _NO_WORDS:
+        if word.lower() in NO_REASONS:
             return
         if finish_reasons.is_failure(word):
             raise broken_off(word)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import msgspec
-
 from providers import opaque
 from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
 from streamserver.core.refusals import Refusal as RequestRefusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.base import MAX_BATCH_BYTES, Answer, Encoder
+from streamserver.wire.chat_calls import DETAILS, CallDeltas
+from streamserver.wire.chat_ends import chat_finish_reason
+from streamserver.wire.chat_frames import CHUNK_OBJECT, ChunkReplay
 from streamserver.wire.chat_usage import usage_fields
 from streamserver.wire.chat_whole import whole_completion
 from streamserver.wire.events import data_event, to_json
@@ -22,8 +23,6 @@ from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import error_fields, failure_answer, refusal_answer
 
 NAME = "chat"
-_DETAILS = "reasoning_details"
-"""What a provider wants back with a call, but beside it, in the turn."""
 DONE_MARKER = b"data: [DONE]\n\n"
 
 
@@ -37,23 +36,21 @@ class ChatEncoder:
     offset = 0
 
     def __init__(self, start: Start) -> None:
-        self._id = public_hash(start.stream_id)
+        public_id = public_hash(start.stream_id)
         self._include_usage = bool(start.options.get("include_usage"))
         head = to_json(
             {
-                "id": f"chatcmpl-{self._id}",
-                "object": "chat.completion.chunk",
+                "id": f"chatcmpl-{public_id}",
+                "object": CHUNK_OBJECT,
                 "created": start.created,
-                "model": start.options.get("model") or start.model,
+                "model": start.model,
             }
         )
         self._head = b'data: %b,"choices":' % head[:-1]
         self._has_role = False
-        self._replayed = False
-        self._calls_seen = False
-        self._usage_sent = False
-        self._calls: dict[int, int] = {}
-        """Index of a provider's call → index of ours: from 0 without gaps, in order of the first piece."""
+        self._has_refusal = False
+        self._calls = CallDeltas(public_id)
+        self._replay = ChunkReplay(self._calls)
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         if len(records) == 1:
@@ -89,42 +86,20 @@ class ChatEncoder:
     def _frame(self, frame: Frame) -> bytes:
         if frame.protocol != NAME:
             return b"".join(map(self._record, frame.pieces))
-        self._replayed = self._has_role = True
-        self._calls_seen = self._calls_seen or any(isinstance(piece, ToolCall) for piece in frame.pieces)
-        data = frame.data
-        if b'"usage"' in data or b'"obfuscation"' in data or (self._calls_seen and b'"stop"' in data):
-            return self._rewritten(data)
-        return b"data: %b\n\n" % data
-
-    def _rewritten(self, data: bytes) -> bytes:
-        """Return a chunk without what the client did not ask for: usage, and padding against traffic analysis.
-
-        ``stop`` after tool calls, which some servers say, is ``tool_calls``: agents go by it.
-        """
-        chunk = msgspec.json.decode(data)
-        chunk.pop("obfuscation", None)
-        usage = chunk.get("usage")
-        if usage is not None and self._include_usage:
-            self._usage_sent = True
-        elif "usage" in chunk:
-            del chunk["usage"]
-            if usage is not None and not chunk.get("choices"):
-                return b""
-        for choice in chunk.get("choices") or ():
-            if self._calls_seen and choice.get("finish_reason") == "stop":
-                choice["finish_reason"] = "tool_calls"
-        return data_event(to_json(chunk))
+        self._has_role = True
+        return self._replay.encode(frame)
 
     def _piece(self, piece: Text | Reasoning | ToolCall) -> bytes:
         role = b"" if self._has_role else self._role(piece)
         match piece:
             case ToolCall():
-                details = (piece.extra or {}).get(_DETAILS)
-                more = {} if details is None else {_DETAILS: details}
-                return role + self._chunk({"tool_calls": [self._tool_call(piece)], **more})
+                details = (piece.extra or {}).get(DETAILS)
+                more = {} if details is None else {DETAILS: details}
+                return role + self._chunk({"tool_calls": [self._calls.delta(piece)], **more})
             case Reasoning():
                 name = b"reasoning_content"
             case Refusal():
+                self._has_refusal = True
                 name = b"refusal"
             case Text():
                 name = b"content"
@@ -139,24 +114,22 @@ class ChatEncoder:
         self._has_role = True
         return self._chunk({"role": "assistant", "content": None if isinstance(first, ToolCall) else ""})
 
-    def _tool_call(self, piece: ToolCall) -> dict[str, Any]:
-        is_first = piece.index not in self._calls
-        index = self._calls.setdefault(piece.index, len(self._calls))
-        return tool_call_delta(piece, index, is_first=is_first, call_id=f"call_{self._id}_{index}")
-
     def _block_end(self, end: BlockEnd) -> bytes:
         if end.opaque is None:
             return b""
         details = [{"type": "reasoning.encrypted", "data": opaque.seal(end.opaque)}]
-        return self._role(None) + self._chunk({_DETAILS: details})
+        return self._role(None) + self._chunk({DETAILS: details})
 
     def _chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
         choice = to_json({"index": 0, "delta": delta, "finish_reason": finish_reason})
         return b"%b[%b]}\n\n" % (self._head, choice)
 
     def _done(self, done: Done) -> bytes:
-        parts = [] if self._replayed else [self._role(None), self._chunk({}, done.finish_reason)]
-        if self._include_usage and not self._usage_sent:
+        reason = chat_finish_reason(done, has_refusal=self._has_refusal)
+        if self._replay.has_begun:
+            return self._replay.end(reason, usage_fields(done) if self._include_usage else None) + DONE_MARKER
+        parts = [self._role(None), self._chunk({}, reason)]
+        if self._include_usage:
             parts.append(b'%b[],"usage":%b}\n\n' % (self._head, to_json(usage_fields(done))))
         return b"".join((*parts, DONE_MARKER))
 
@@ -182,20 +155,3 @@ class ChatWire:
 
 
 CHAT_WIRE = ChatWire()
-
-
-def tool_call_delta(piece: ToolCall, index: int, *, is_first: bool, call_id: str) -> dict[str, Any]:
-    """Return a piece of a tool call. ``id``, ``type`` and the name come with its first piece only: clients add them up.
-
-    ``call_id`` is used where the provider gave none.
-    """
-    kind, content = ("custom", "input") if piece.custom else ("function", "arguments")
-    delta: dict[str, Any] = {"index": index}
-    function: dict[str, Any] = {}
-    if is_first:
-        delta |= {"id": piece.id or call_id, "type": kind}
-        function["name"] = piece.name or ""
-    function[content] = piece.arguments
-    delta[kind] = function
-    delta.update({name: value for name, value in (piece.extra or {}).items() if name != _DETAILS})
-    return delta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from providers.base import UsageDetails
@@ -29,6 +30,12 @@ def usage_fields(done: Done) -> dict[str, Any]:
     if completion:
         fields["completion_tokens_details"] = completion
     return fields
+
+
+def complete_usage(own: object, counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a provider's ``own`` usage, completed from ``counted``: clients read all three counts unguarded."""
+    given = {name: value for name, value in own.items() if value is not None} if isinstance(own, dict) else {}
+    return {**given, **{name: value for name, value in counted.items() if name not in given}}
 
 
 def _given(**counts: int | None) -> dict[str, int]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from providers import opaque
 from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.lenient import as_object
 from streamserver.log.records import Done, Record, Start
-from streamserver.wire.chat_usage import usage_fields
+from streamserver.wire.chat_calls import DETAILS, CallDeltas
+from streamserver.wire.chat_ends import chat_finish_reason
+from streamserver.wire.chat_frames import ChunkReplay, read_chunk
+from streamserver.wire.chat_usage import complete_usage, usage_fields
 from streamserver.wire.ids import public_hash
 
 _ONCE = frozenset({"role", "id", "type", "index", "object"})
@@ -21,20 +23,32 @@ def whole_completion(records: Sequence[Record]) -> dict[str, Any]:
     """Return the ``chat.completion`` of a log that ended in a :class:`~streamserver.log.records.Done`."""
     start, done = records[0], records[-1]
     assert isinstance(start, Start) and isinstance(done, Done)
-    frames = [record for record in records if isinstance(record, Frame) and record.protocol == "chat"]
-    chunks = [msgspec.json.decode(frame.data) for frame in frames]
-    if chunks:
-        return _merge(chunks, done)
-    finish_reason = done.finish_reason
-    choice = {"index": 0, "message": _message(records, start), "logprobs": None, "finish_reason": finish_reason}
-    return {
+    message = _message(records, start)
+    finish_reason = chat_finish_reason(done, has_refusal=message["refusal"] is not None)
+    completion = {
         "id": f"chatcmpl-{public_hash(start.stream_id)}",
         "object": "chat.completion",
         "created": start.created,
         "model": done.model,
-        "choices": [choice],
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
         "usage": usage_fields(done),
     }
+    chunks = list(_own_chunks(records, start))
+    return _merge(chunks, completion) if chunks else completion
+
+
+def _own_chunks(records: Sequence[Record], start: Start) -> Iterator[dict[str, Any]]:
+    """Yield the chunks of a provider that spoke this protocol, mended as in a stream."""
+    replay = ChunkReplay(CallDeltas(public_hash(start.stream_id)))
+    for record in records:
+        if isinstance(record, Frame) and record.protocol == "chat":
+            chunk = read_chunk(record.data)
+            usage = as_object(chunk.get("usage"))
+            mended = replay.mend(chunk, record)
+            if usage:
+                yield {**chunk, "choices": [], "usage": usage}
+            if mended is not None:
+                yield mended
 
 
 def pieces_of(records: Sequence[Record]) -> Iterator[Text | Reasoning | ToolCall | BlockEnd]:
@@ -55,7 +69,7 @@ def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
             case ToolCall():
                 call_id = f"call_{public_hash(start.stream_id)}_{len(calls)}"
                 _add_call(calls.setdefault(piece.index, {"id": call_id}), piece)
-                details += (piece.extra or {}).get("reasoning_details") or ()
+                details += (piece.extra or {}).get(DETAILS) or ()
             case BlockEnd():
                 if piece.opaque is not None:
                     details.append({"type": "reasoning.encrypted", "data": opaque.seal(piece.opaque)})
@@ -74,7 +88,7 @@ def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
     if texts[Reasoning]:
         message["reasoning_content"] = "".join(texts[Reasoning])
     if details:
-        message["reasoning_details"] = details
+        message[DETAILS] = details
     if calls:
         message["tool_calls"] = list(calls.values())
     return message
@@ -87,21 +101,25 @@ def _add_call(call: dict[str, Any], piece: ToolCall) -> None:
     function = call.setdefault(kind, {"name": "", content: ""})
     function["name"] = piece.name or function["name"]
     function[content] += piece.arguments
-    call.update({name: value for name, value in (piece.extra or {}).items() if name != "reasoning_details"})
+    call.update({name: value for name, value in (piece.extra or {}).items() if name != DETAILS})
 
 
-def _merge(chunks: Sequence[dict[str, Any]], done: Done) -> dict[str, Any]:
-    """Return the completion that a provider's own chunks make up, with every field that they have."""
-    completion: dict[str, Any] = {}
+def _merge(chunks: Sequence[dict[str, Any]], translated: dict[str, Any]) -> dict[str, Any]:
+    """Return the completion that a provider's own chunks make up, with every field that they have.
+
+    What they do not have is that of ``translated``.
+    """
+    completion = dict(translated)
     choices: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
-        for choice in chunk.pop("choices", None) or ():
-            _merge_choice(choices.setdefault(choice.get("index") or 0, {}), choice)
+        for choice in chunk.pop("choices"):
+            _merge_choice(choices.setdefault(choice["index"], {}), choice)
         completion.update({name: value for name, value in chunk.items() if value is not None})
-    completion["object"] = "chat.completion"
-    completion["choices"] = [_closed(index, choices[index]) for index in sorted(choices)]
-    completion.setdefault("usage", usage_fields(done))
-    completion.pop("obfuscation", None)
+    completion["object"] = translated["object"]
+    completion["usage"] = complete_usage(completion["usage"], translated["usage"])
+    if choices:
+        completion["choices"] = [_closed(index, choices[index]) for index in sorted(choices)]
+        completion["choices"][0].setdefault("finish_reason", translated["choices"][0]["finish_reason"])
     return completion
 
 
@@ -112,8 +130,9 @@ def _merge_choice(choice: dict[str, Any], piece: dict[str, Any]) -> None:
     for name, value in piece.items():
         if name == "delta" or value is None:
             continue
-        if name == "logprobs" and isinstance(choice.get(name), dict):
-            _join(choice[name], value)
+        known = choice.get(name)
+        if name == "logprobs" and isinstance(known, dict) and isinstance(value, dict):
+            _join(known, value)
         else:
             choice[name] = value
 
@@ -138,7 +157,8 @@ def _join(whole: dict[str, Any], piece: dict[str, Any]) -> None:
 def _join_list(whole: list[Any], pieces: list[Any]) -> list[Any]:
     for piece in pieces:
         index = piece.get("index") if isinstance(piece, dict) else None
-        same = next((each for each in whole if index is not None and each.get("index") == index), None)
+        known = (each for each in whole if isinstance(each, dict) and each.get("index") == index)
+        same = next(known, None) if index is not None else None
         if same is None:
             new: Any = {} if isinstance(piece, dict) else piece
             if isinstance(piece, dict):
@@ -152,8 +172,10 @@ def _join_list(whole: list[Any], pieces: list[Any]) -> list[Any]:
 def _closed(index: int, choice: dict[str, Any]) -> dict[str, Any]:
     message = choice.setdefault("message", {})
     message.setdefault("role", "assistant")
-    message.setdefault("content", None)
     message.setdefault("refusal", None)
+    is_other = any(message.get(name) for name in ("tool_calls", "function_call", "refusal", "audio"))
+    if message.get("content") is None:
+        message["content"] = None if is_other else ""
     for call in message.get("tool_calls") or ():
         call.pop("index", None)
     return {"index": index, "logprobs": None, **choice}

@@ -1,0 +1,197 @@
+"""A provider's own chunks of a chat completion, replayed.
+
+They are passed on as they came, but for what the client did not ask for and what breaks the clients of this wire.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from providers.answer import NO_REASONS
+from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.errors import ProviderError
+from providers.lenient import as_object, json_object, objects
+from streamserver.log.records import ContinuedText
+from streamserver.wire.chat_calls import DETAILS, CallDeltas
+from streamserver.wire.chat_usage import complete_usage
+from streamserver.wire.events import data_event, to_json
+
+CHUNK_OBJECT = "chat.completion.chunk"
+_TOKENS = frozenset({Text, ContinuedText, Reasoning})
+_NO_USAGE = b',"usage":null'
+# An unescaped quote ends a string, so that neither of these patterns is ever found inside one.
+_OBFUSCATION = re.compile(rb',\s*"obfuscation":\s*"[^"\\]*"')
+_SUSPICIOUS = (b'"role"', b'"usage"', b'"error"', b'"message"', b'"tool_calls"', b'"obfuscation"')
+"""Keys of chunks that have to be looked at. Most chunks have none of them."""
+
+
+class ChunkReplay:
+    """Replays the chunks of one completion.
+
+    - Each choice has ``role`` once, in its first chunk: openai-python joins them, openai-node demands one.
+    - Each choice has one ``finish_reason``; ``stop`` after tool calls, which some servers say, is ``tool_calls``.
+    - Tool calls have the indices, ids and types that all clients need.
+    - Usage comes once and last, without choices, and only to a client that asked for it.
+    - There is no padding against traffic analysis, and no ``"error": null``, which the AI SDK takes for an error.
+    """
+
+    def __init__(self, calls: CallDeltas) -> None:
+        self._calls = calls
+        self._envelope: dict[str, Any] = {}
+        """The fields of the first chunk beside its choices."""
+        self._usage_chunk: dict[str, Any] | None = None
+        self._began: set[int] = set()
+        self._calling: set[int] = set()
+        self._finished: set[int] = set()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there has been a chunk with a choice."""
+        return bool(self._began)
+
+    def encode(self, frame: Frame) -> bytes:
+        """Return the events of ``frame``, which may be none."""
+        data = frame.data
+        if _NO_USAGE in data:
+            data = data.replace(_NO_USAGE, b"")
+        if b'"obfuscation"' in data:
+            data = _OBFUSCATION.sub(b"", data)
+        if self._began and self._is_plain(frame, data):
+            return b"data: %b\n\n" % data
+        chunk = read_chunk(data)
+        before = to_json(chunk)
+        mended = self.mend(chunk, frame)
+        if mended is None:
+            return b""
+        after = to_json(mended)
+        return b"data: %b\n\n" % (data if after == before else after)
+
+    def end(self, finish_reason: str, usage: Mapping[str, Any] | None) -> bytes:
+        """Return what the provider has not sent, or what was held: the finish reason, then ``usage`` if it is given."""
+        parts = []
+        if 0 not in self._finished:
+            choice = {"index": 0, "delta": {}, "finish_reason": finish_reason}
+            parts.append(data_event(to_json({**self._envelope, "choices": [choice]})))
+        if usage is not None:
+            chunk = self._usage_chunk or self._envelope
+            counts = complete_usage(chunk.get("usage"), usage)
+            parts.append(data_event(to_json({**chunk, "choices": [], "usage": counts})))
+        return b"".join(parts)
+
+    def mend(self, chunk: dict[str, Any], frame: Frame) -> dict[str, Any] | None:
+        """Return ``chunk``, which is that of ``frame`` and may be changed, as clients can read it.
+
+        Return None if there is nothing in it for them.
+        """
+        chunk.pop("obfuscation", None)
+        chunk.pop("error", None)  # null: a failure is never in a frame
+        usage, choices = chunk.pop("usage", None), list(objects(chunk.get("choices")))
+        if isinstance(usage, dict):
+            self._usage_chunk = {**chunk, "choices": [], "usage": usage}
+        if not choices and frame.pieces:
+            choices = [{"index": 0, "delta": _delta_of({}, frame.pieces), "finish_reason": None}]
+        if not choices:
+            return None
+        chunk["choices"] = choices
+        chunk["object"] = CHUNK_OBJECT
+        if not self._envelope:
+            self._envelope = {name: value for name, value in chunk.items() if name != "choices"}
+        for choice in choices:
+            self._mend_choice(choice, frame.pieces)
+        return chunk
+
+    def _is_plain(self, frame: Frame, data: bytes) -> bool:
+        """Return whether ``frame`` holds a token of text or reasoning and nothing else."""
+        if len(frame.pieces) != 1 or frame.pieces[0].__class__ not in _TOKENS:
+            return False
+        for key in _SUSPICIOUS:
+            if key in data:
+                return False
+        return b'"finish_reason":null' in data or b'"finish_reason"' not in data or b'"finish_reason": null' in data
+
+    def _mend_choice(self, choice: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
+        index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else 0
+        if isinstance(message := choice.pop("message", None), dict):
+            choice["delta"] = _delta_of(message, pieces)
+        delta = as_object(choice.get("delta"))
+        if index in self._began:
+            delta.pop("role", None)
+        else:
+            self._began.add(index)
+            delta = {"role": "assistant", **delta}
+        choice["delta"] = delta
+        if delta.get("tool_calls"):
+            self._calling.add(index)
+            if index == 0:
+                self._mend_calls(delta, pieces)
+        self._mend_end(choice, index)
+
+    def _mend_calls(self, delta: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
+        calls = list(objects(delta.pop("tool_calls")))
+        told = [piece for piece in pieces if isinstance(piece, ToolCall) and not _is_end_of_reasoning(piece)]
+        if len(told) == len(calls):
+            mended = [self._calls.mended(call, piece) for call, piece in zip(calls, told, strict=True)]
+        else:  # the parser joined pieces, or dropped one that was sent twice
+            mended = [self._calls.delta(piece) for piece in told]
+        if mended:
+            delta["tool_calls"] = mended
+
+    def _mend_end(self, choice: dict[str, Any], index: int) -> None:
+        reason = choice.get("finish_reason")
+        if not isinstance(reason, str) or reason.lower() in NO_REASONS:
+            choice["finish_reason"] = None
+            return
+        if index in self._finished:
+            choice["finish_reason"] = None
+            return
+        self._finished.add(index)
+        if reason == "stop" and index in self._calling:
+            choice["finish_reason"] = "tool_calls"
+        if index == 0 and reason != "length" and (missing := self._calls.missing_arguments()):
+            choice["delta"]["tool_calls"] = _joined(choice["delta"].get("tool_calls") or [], missing)
+
+
+def read_chunk(data: bytes) -> dict[str, Any]:
+    """Return the object in ``data``, which a parser has read before; an empty one if it cannot be decoded whole."""
+    try:
+        return as_object(msgspec.json.decode(data))
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json_object(data) or {}
+    except ProviderError:
+        return {}
+
+
+def _delta_of(message: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> dict[str, Any]:
+    """Return what is new in a whole message, which some servers send in the place of a delta, or after all deltas."""
+    texts: dict[str, str] = {}
+    for piece in pieces:
+        match piece:
+            case Refusal():
+                texts["refusal"] = texts.get("refusal", "") + piece.text
+            case Reasoning():
+                texts["reasoning_content"] = texts.get("reasoning_content", "") + piece.text
+            case Text():
+                texts["content"] = texts.get("content", "") + piece.text
+    calls = message.get("tool_calls") if any(isinstance(piece, ToolCall) for piece in pieces) else None
+    return {**texts, **({"tool_calls": calls} if calls else {})}
+
+
+def _is_end_of_reasoning(piece: ToolCall) -> bool:
+    """Return whether ``piece`` only repeats what the provider has sent beside its calls."""
+    return not piece.arguments and piece.name is None and piece.extra is not None and set(piece.extra) == {DETAILS}
+
+
+def _joined(calls: list[dict[str, Any]], missing: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return ``calls`` with the arguments of those that have none. A chunk has no index twice."""
+    by_index = {call["index"]: call for call in calls}
+    for piece in missing:
+        known = by_index.setdefault(piece["index"], piece)
+        if known is not piece:
+            known["function"]["arguments"] = piece["function"]["arguments"]
+    return list(by_index.values())
