@@ -335,7 +335,7 @@ class Container:
             "HOSTNAME": "container",
         }
         self._folder = Path(tempfile.mkdtemp(prefix="container-"))
-        self._output = (self._folder.parent / f"{self._folder.name}.log").open("w+")
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the object
         self._mount(root, mounts or {})
 
     def _mount(self, root: Path, mounts: Mapping[Path, str]) -> None:
@@ -378,7 +378,7 @@ class Container:
 
     @property
     def output(self) -> str:
-        return Path(self._output.name).read_text()
+        return os.pread(self._output.fileno(), 2**20, 0).decode()
 
     def __exit__(self, *exc_info: object) -> None:
         if self.process.poll() is None:
