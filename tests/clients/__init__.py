@@ -1,0 +1,1 @@
+"""Clients that other people have made, against real servers."""
