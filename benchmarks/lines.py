@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.client import Load, Result, percentile
 from benchmarks.processes import Counts, Process, open_streams, run_load, upstream_report
-from benchmarks.spec import Answer
+from benchmarks.spec import BenchAnswer
 
 Figures = dict[str, float]
 """Figures of a measurement by name, which ends in the unit."""
@@ -60,14 +60,14 @@ class Line:
     """The send timeout is so long that stalled readers are kept."""
 
 
-def _load(bench: Bench, server: Process, answer: Answer, **fields: Any) -> Load:
+def _load(bench: Bench, server: Process, answer: BenchAnswer, **fields: Any) -> Load:
     api = "openai" if server is bench.upstream else "native"
     return Load(port=server.port, model=answer.model, tokens=answer.tokens, api=api, **fields)
 
 
 def warm_up(bench: Bench, server: Process) -> None:
     """Run the first requests, which pay for things that are not measured."""
-    _run(bench, server, _load(bench, server, Answer(5), streams=100, concurrency=10))
+    _run(bench, server, _load(bench, server, BenchAnswer(5), streams=100, concurrency=10))
 
 
 def _run(bench: Bench, server: Process, load: Load) -> tuple[Result, float]:
@@ -94,7 +94,7 @@ def _per_token(bench: Bench, server: Process, load: Load) -> Figures:
 
 def flooded(bench: Bench, server: Process) -> Figures:
     size = bench.size
-    load = _load(bench, server, Answer(200), streams=size.of(500), concurrency=size.of(100))
+    load = _load(bench, server, BenchAnswer(200), streams=size.of(500), concurrency=size.of(100))
     return _per_token(bench, server, load)
 
 
@@ -102,7 +102,7 @@ def paced(concurrency: int) -> Callable[[Bench, Process], Figures]:
     def measure(bench: Bench, server: Process) -> Figures:
         count, tokens = bench.size.of(concurrency), bench.size.of(200, 20)
         ramp = bench.size.seconds(2)
-        load = _load(bench, server, Answer(tokens, 20_000), streams=count, concurrency=count, ramp=ramp)
+        load = _load(bench, server, BenchAnswer(tokens, 20_000), streams=count, concurrency=count, ramp=ramp)
         return _per_token(bench, server, load)
 
     return measure
@@ -111,20 +111,20 @@ def paced(concurrency: int) -> Callable[[Bench, Process], Figures]:
 def light(bench: Bench, server: Process) -> Figures:
     count, tokens = bench.size.of(60), bench.size.of(100, 10)
     ramp = bench.size.seconds(2)
-    load = _load(bench, server, Answer(tokens, 50_000), streams=count, concurrency=count, ramp=ramp)
+    load = _load(bench, server, BenchAnswer(tokens, 50_000), streams=count, concurrency=count, ramp=ramp)
     return _per_token(bench, server, load)
 
 
 def short(bench: Bench, server: Process) -> Figures:
     count = bench.size.of(2000)
-    load = _load(bench, server, Answer(5), streams=count, concurrency=bench.size.of(50))
+    load = _load(bench, server, BenchAnswer(5), streams=count, concurrency=bench.size.of(50))
     result, cpu = _run(bench, server, load)
     return {"ms/request": cpu / count * 1000, "requests/s": count / result.seconds}
 
 
 def alone(bench: Bench, server: Process) -> Figures:
     """Measure one stream at a time."""
-    load = _load(bench, server, Answer(5), streams=bench.size.of(500), concurrency=1)
+    load = _load(bench, server, BenchAnswer(5), streams=bench.size.of(500), concurrency=1)
     result, _ = _run(bench, server, load)
     ttft = sorted(result.ttft)
     return {"TTFT p50 ms": percentile(ttft, 50), "TTFT p99 ms": percentile(ttft, 99)}
@@ -135,7 +135,7 @@ def gone(bench: Bench, server: Process) -> Figures:
     figures: Figures = {}
     count = bench.size.of(100)
     for gap_ms in (20, 100, 2000):
-        answer = Answer(100, gap_ms * 1000, head=20)
+        answer = BenchAnswer(100, gap_ms * 1000, head=20)
         load = _load(
             bench,
             server,
@@ -169,7 +169,7 @@ def memory(bench: Bench, server: Process) -> Figures:
     """Measure 1,000 open streams at a token per second."""
     count = bench.size.of(1000)
     before, descriptors = server.memory_bytes(), server.descriptors()
-    answer = Answer(60, 1_000_000)
+    answer = BenchAnswer(60, 1_000_000)
     ramp = bench.size.seconds(4)
     with open_streams(_load(bench, server, answer, streams=count, concurrency=count, ramp=ramp, hold=True)):
         taken = server.memory_bytes() - before
@@ -183,7 +183,7 @@ def opened(full: int) -> Callable[[Bench, Process], Figures]:
     def measure(bench: Bench, server: Process) -> Figures:
         count = bench.size.of(full)
         return _opening(
-            server, _load(bench, server, Answer(1000), streams=count, concurrency=count, echo=True, hold=True)
+            server, _load(bench, server, BenchAnswer(1000), streams=count, concurrency=count, echo=True, hold=True)
         )
 
     return measure
@@ -202,7 +202,7 @@ def _opening(server: Process, load: Load) -> Figures:
 def proxied(bench: Bench, server: Process) -> Figures:
     """9,000 streams of an upstream: two descriptors each, of the 20,000 that a process may have here."""
     count = bench.size.of(9000)
-    answer = Answer(60, 10_000_000)
+    answer = BenchAnswer(60, 10_000_000)
     return _opening(server, _load(bench, server, answer, streams=count, concurrency=count, hold=True))
 
 
@@ -210,7 +210,7 @@ def growth(bench: Bench, server: Process) -> Figures:
     """Measure the cost of one more token in answers of 10 to 100,000 tokens, without that of the request."""
 
     def seconds(tokens: int, streams: int) -> float:
-        load = _load(bench, server, Answer(tokens), streams=streams, concurrency=min(streams, 10))
+        load = _load(bench, server, BenchAnswer(tokens), streams=streams, concurrency=min(streams, 10))
         return _run(bench, server, load)[1] / streams
 
     request = seconds(1, bench.size.of(2000))
@@ -226,7 +226,7 @@ def code(bench: Bench, server: Process) -> Figures:
     count = bench.size.of(20)
 
     def counts(tokens: int) -> Counts:
-        load = _load(bench, server, Answer(tokens, 20_000), streams=count, concurrency=1)
+        load = _load(bench, server, BenchAnswer(tokens, 20_000), streams=count, concurrency=1)
         return server.counts(lambda: _run(bench, server, load))
 
     few, many = (counts(tokens) for tokens in ALONE)
@@ -247,7 +247,7 @@ def pile(bench: Bench, server: Process) -> Figures:
     memory = server.memory_bytes()
     count = bench.size.of(2000)
     for batch in range(5):
-        load = _load(bench, server, Answer(5), streams=count, concurrency=bench.size.of(50))
+        load = _load(bench, server, BenchAnswer(5), streams=count, concurrency=bench.size.of(50))
         figures[f"ms/request after {2000 * batch:,}"] = _run(bench, server, load)[1] / count * 1000
     figures["KiB/finished stream"] = (server.memory_bytes() - memory) / (5 * count) / 1024
     return figures
@@ -275,7 +275,7 @@ def _until_idle(server: Process) -> None:
 
 ALONE = (5, 25)
 GROWTH = (10, 100, 1000, 10_000, 100_000)
-STALLING = Answer(300, token_bytes=1024)
+STALLING = BenchAnswer(300, token_bytes=1024)
 """More than the kernel and the server buffer for a reader."""
 FELT = ("µs/token", "TTFT p99 ms", "gap p99 ms")
 
@@ -303,15 +303,15 @@ def models(size: Size) -> list[str]:
     """Return every model that a measurement requests."""
     answers = [
         STALLING,
-        Answer(200),
-        Answer(1),
-        Answer(5),
-        *map(Answer, GROWTH),
-        *(Answer(tokens, 20_000) for tokens in ALONE),
-        Answer(60, 1_000_000),
-        Answer(60, 10_000_000),
-        Answer(size.of(200, 20), 20_000),
-        Answer(size.of(100, 10), 50_000),
-        *(Answer(100, gap_ms * 1000, head=20) for gap_ms in (20, 100, 2000)),
+        BenchAnswer(200),
+        BenchAnswer(1),
+        BenchAnswer(5),
+        *map(BenchAnswer, GROWTH),
+        *(BenchAnswer(tokens, 20_000) for tokens in ALONE),
+        BenchAnswer(60, 1_000_000),
+        BenchAnswer(60, 10_000_000),
+        BenchAnswer(size.of(200, 20), 20_000),
+        BenchAnswer(size.of(100, 10), 50_000),
+        *(BenchAnswer(100, gap_ms * 1000, head=20) for gap_ms in (20, 100, 2000)),
     ]
     return sorted({answer.model for answer in answers})

@@ -11,7 +11,7 @@ MARK = b"~"
 """The end of every token, and of nothing else on any wire, so that counting it counts tokens."""
 
 
-class Answer(NamedTuple):
+class BenchAnswer(NamedTuple):
     """``tokens`` of ``token_bytes`` each: the first ``head`` come 20 ms apart, the others ``gap_us``; 0: at once."""
 
     tokens: int
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
         return f"bench-{self.tokens}-{self.gap_us}-{self.head}-{self.token_bytes}"
 
 
-def answer_in(body: bytes) -> Answer | None:
+def answer_in(body: bytes) -> BenchAnswer | None:
     """Return the answer that a request asks for."""
     found = _NAME.search(body)
-    return Answer(*map(int, found.groups())) if found else None
+    return BenchAnswer(*map(int, found.groups())) if found else None

@@ -1,6 +1,6 @@
 """A cheap server that speaks OpenAI's chat completions: one write per token, and next to no CPU.
 
-``python -m benchmarks.upstream`` prints its port. Asking for the model of an :class:`Answer` gets that answer.
+``python -m benchmarks.upstream`` prints its port. Asking for the model of an :class:`BenchAnswer` gets that answer.
 ``GET /closes`` gives, and forgets, the times (``time.monotonic()``) at which connections were closed before
 their answer was over, by the number behind the ``#`` in the prompt.
 """
@@ -15,7 +15,7 @@ import time
 from functools import lru_cache
 from typing import cast
 
-from benchmarks.spec import MARK, Answer, answer_in
+from benchmarks.spec import MARK, BenchAnswer, answer_in
 
 _NUMBER = re.compile(rb"#(\d+)")
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
@@ -63,7 +63,7 @@ class Upstream(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
-        self._answer: Answer | None = None
+        self._answer: BenchAnswer | None = None
         self._number = -1
         self._sent = 0
         self._due = 0.0
@@ -117,7 +117,7 @@ class Upstream(asyncio.Protocol):
         self._number = int(number[1]) if number else -1
         self._begin(answer)
 
-    def _begin(self, answer: Answer) -> None:
+    def _begin(self, answer: BenchAnswer) -> None:
         self._answer = answer
         self._sent = 0
         self._token = _token(answer.token_bytes)

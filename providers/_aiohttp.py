@@ -1,6 +1,6 @@
 """The parts of aiohttp's client that are not in its documentation, and what is used where they are missing.
 
-Connections are kept for the next request only if they can be watched while they are idle (:class:`Connection`);
+Connections are kept for the next request only if they can be watched while they are idle (:class:`WatchedConnection`);
 bodies are read past aiohttp's own reader only if it can be replaced (:class:`Body`). A version of aiohttp without
 those parts serves every request over a connection of its own, and reads bodies in the documented way: slower, and as
 correct. ``tests/providers/test_aiohttp.py`` fails for such a version.
@@ -31,7 +31,7 @@ TAKE_BYTES = 32 * 1024
 """The most that one read takes: it bounds the work between two turns of the event loop."""
 
 WATCHED = ("_loop", "_parser", "_reading_paused")
-"""What :class:`Connection` uses of its base, besides ``TCPConnector._factory``."""
+"""What :class:`WatchedConnection` uses of its base, besides ``TCPConnector._factory``."""
 
 READ = (
     "_buffer",
@@ -50,7 +50,7 @@ _PROBE = b"HTTP/1.1 204 \r\n\r\n"
 """A whole answer, which a parser understands only if it has nothing left of another."""
 
 
-class Connection(ResponseHandler):
+class WatchedConnection(ResponseHandler):
     """A client connection on which the server speaks only when it is asked.
 
     aiohttp goes on parsing what arrives on an idle connection and hands it to the next request as its answer:
@@ -151,7 +151,7 @@ class Connection(ResponseHandler):
 class _Silence:
     """In place of a parser, while nothing is expected."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: WatchedConnection) -> None:
         self._connection = connection
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
@@ -167,7 +167,7 @@ class _Silence:
 class _FirstByte:
     """In place of a parser, until the first byte of an answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: WatchedConnection) -> None:
         self._connection = connection
 
     def feed_data(self, data: bytes) -> Any:
@@ -178,11 +178,11 @@ class _FirstByte:
 
 
 def watch_connections(connector: aiohttp.TCPConnector) -> bool:
-    """Have ``connector`` make each :class:`Connection` that it opens. Return False if this aiohttp cannot."""
+    """Have ``connector`` make each :class:`WatchedConnection` that it opens. Return False if this aiohttp cannot."""
     loop = asyncio.get_running_loop()
     if not hasattr(connector, "_factory") or not _has(ResponseHandler(loop), WATCHED):
         return False
-    connector._factory = functools.partial(Connection, loop=loop)  # type: ignore[assignment]
+    connector._factory = functools.partial(WatchedConnection, loop=loop)  # type: ignore[assignment]
     return True
 
 

@@ -16,7 +16,7 @@ BROKEN_OFF = "broken_off"
 """The reason, in an error's detail, for a generation that the provider itself says broke off."""
 
 
-class Answer:
+class AnswerState:
     """The state of one answer: its tool calls, why it ended, and whether anything of it could be delivered."""
 
     def __init__(self) -> None:

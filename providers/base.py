@@ -95,7 +95,7 @@ class Text(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Refusal(Text, frozen=True, gc=False):
+class RefusalText(Text, frozen=True, gc=False):
     """Text that the model says instead of an answer. Clients that know no refusals read it as text."""
 
     continued: bool = False

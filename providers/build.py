@@ -16,7 +16,7 @@ from providers.errors import ProviderAuth
 from providers.options import ApiOptions, Context, Options
 from providers.registry import Kind, Registry
 from providers.resilience import Breaker, Candidate, Fallback, Resilient, Retry
-from providers.routes import ProviderRoute, RoutedTransport, Routes
+from providers.routes import ProviderProxy, ProxyRoutes, RoutedTransport
 from providers.tables import read_options
 from providers.transport import Transport
 from providers.validation import Invalid
@@ -50,7 +50,7 @@ def build_catalog(
     _check_names("provider.default", (default,), tables)
     _check_names("provider.fallback", fallback, tables)
     clock = clock or LoopClock()
-    routes = Routes(environ)
+    routes = ProxyRoutes(environ)
     entries = {}
     for name, table in tables.items():
         options = read_options(name, table, registry)
@@ -138,7 +138,7 @@ def _with_fallback(default: ProviderEntry, others: Iterable[ProviderEntry]) -> P
 
 
 def _context(
-    name: str, options: Options, environ: Mapping[str, str], transport: Transport, route: ProviderRoute
+    name: str, options: Options, environ: Mapping[str, str], transport: Transport, route: ProviderProxy
 ) -> Context:
     variable = options.api_key_env if isinstance(options, ApiOptions) else None
     key = ApiKey() if variable is None else read_api_key(variable, environ)

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection as PooledConnection
 from aiohttp.tracing import Trace
 
-from providers._aiohttp import Connection, watch_connections
+from providers._aiohttp import WatchedConnection, watch_connections
 
 KEEP_SECONDS = 30.0
 """How long an idle connection is kept."""
@@ -26,14 +26,14 @@ class UnaskedAnswer(aiohttp.ClientError):
 
 
 class Request(aiohttp.ClientRequest):
-    """A request that tells its :class:`Connection` when it is sent."""
+    """A request that tells its :class:`WatchedConnection` when it is sent."""
 
-    connection: Connection | None = None
+    connection: WatchedConnection | None = None
     """The last that it was given."""
     needs_new_connection = False
 
     async def send(self, conn: PooledConnection) -> aiohttp.ClientResponse:
-        if isinstance(conn.protocol, Connection):
+        if isinstance(conn.protocol, WatchedConnection):
             conn.protocol.hold()
         return await super().send(conn)
 
@@ -41,7 +41,7 @@ class Request(aiohttp.ClientRequest):
         self, writer: AbstractStreamWriter, conn: PooledConnection, content_length: int | None = None
     ) -> None:
         # Before Python 3.12 this is a task of its own, so that something may arrive between `send` and this.
-        if isinstance(conn.protocol, Connection):
+        if isinstance(conn.protocol, WatchedConnection):
             conn.protocol.listen()
         await super().write_bytes(writer, conn, content_length)
 
@@ -56,7 +56,7 @@ class Connector(aiohttp.TCPConnector):
         while True:
             pooled = await super().connect(req, traces, timeout)
             connection = pooled.protocol
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, WatchedConnection)
             if not connection.used or (connection.is_usable() and not req.needs_new_connection):
                 break
             pooled.close()

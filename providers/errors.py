@@ -31,7 +31,7 @@ import msgspec
 
 DeadlineName: TypeAlias = Literal["first_token", "idle", "total"]
 
-CODES: Mapping[str, bool] = {
+PROVIDER_ERROR_CODES: Mapping[str, bool] = {
     "rate_limited": True,
     "quota_exceeded": False,
     "overloaded": True,
@@ -88,8 +88,8 @@ class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
 class ProviderError(Exception):
     """A failure of a provider. ``sent`` is False if certainly no request reached it (nothing is billed).
 
-    Abstract: raise one of the classes below it, or derive from one of them. A class has one of :data:`CODES`, which
-    a subclass inherits and cannot change, for clients know no others.
+    Abstract: raise one of the classes below it, or derive from one of them. A class has one of
+    :data:`PROVIDER_ERROR_CODES`, which a subclass inherits and cannot change, because clients know no others.
     """
 
     code: ClassVar[str]
@@ -104,15 +104,15 @@ class ProviderError(Exception):
         code = getattr(cls, "code", None)
         if code is None:
             return  # as abstract as this one
-        if code not in CODES:
-            raise TypeError(f"{cls.__name__}.code is {code!r}; clients know {', '.join(CODES)}")
+        if code not in PROVIDER_ERROR_CODES:
+            raise TypeError(f"{cls.__name__}.code is {code!r}; clients know {', '.join(PROVIDER_ERROR_CODES)}")
         inherited = getattr(super(cls, cls), "code", code)
         if code != inherited:
             raise TypeError(
                 f"{cls.__name__}.code is {code!r}, and it is derived from a class whose code is {inherited!r}"
             )
-        if getattr(cls, "retryable", None) is not CODES[code]:
-            raise TypeError(f"{cls.__name__}.retryable must be {CODES[code]}, as for every {code!r}")
+        if getattr(cls, "retryable", None) is not PROVIDER_ERROR_CODES[code]:
+            raise TypeError(f"{cls.__name__}.retryable must be {PROVIDER_ERROR_CODES[code]}, as for every {code!r}")
         if not isinstance(getattr(cls, "default_message", None), str):
             raise TypeError(f"{cls.__name__}.default_message is missing")
 

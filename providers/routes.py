@@ -12,20 +12,20 @@ from yarl import URL
 from providers.errors import ProviderAuth, UpstreamDetail, UpstreamUnavailable
 from providers.options import ApiOptions, Options
 from providers.proxies import Proxies, UnusableProxy, read_proxy
-from providers.transport import HttpRequest, HttpResponse, Route, Transport
+from providers.transport import HttpRequest, HttpResponse, ProxyRoute, Transport
 from providers.validation import Invalid
 
 CERTIFICATES_VARIABLE = "SSL_CERT_FILE"
 
 
-class Routes:
+class ProxyRoutes:
     """The ways to all providers, by their tables and by the environment."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._proxies = Proxies(environ)
         self._certificates = environ.get(CERTIFICATES_VARIABLE) or None
 
-    def for_provider(self, name: str, options: Options) -> ProviderRoute:
+    def for_provider(self, name: str, options: Options) -> ProviderProxy:
         """Return the way to ``[providers.NAME]``. Raises :class:`~providers.validation.Invalid` as its parts do."""
         proxies: Proxies | URL | None = self._proxies
         tls = None
@@ -35,10 +35,10 @@ class Routes:
             tls = read_certificates(options.ca_file, f"providers.{name}.ca_file")
         elif self._certificates is not None:
             tls = read_certificates(self._certificates, CERTIFICATES_VARIABLE)
-        return ProviderRoute(proxies, tls)
+        return ProviderProxy(proxies, tls)
 
 
-class ProviderRoute:
+class ProviderProxy:
     """The way to one provider."""
 
     def __init__(self, proxies: Proxies | URL | None, tls: ssl.SSLContext | None) -> None:
@@ -50,10 +50,10 @@ class ProviderRoute:
         """Whether every request goes directly, and is checked against the authorities of the system."""
         return not self._proxies and self._tls is None
 
-    def to(self, address: str) -> Route:
+    def to(self, address: str) -> ProxyRoute:
         """Return the way to ``address``. Raises :class:`~providers.proxies.UnusableProxy`."""
         proxy = self._proxies.find(URL(address)) if isinstance(self._proxies, Proxies) else self._proxies
-        return Route(proxy=None if proxy is None else str(proxy), tls=self._tls)
+        return ProxyRoute(proxy=None if proxy is None else str(proxy), tls=self._tls)
 
     def problem(self, options: Options) -> str | None:
         """Return in one line why no request can be sent, None if nothing is known."""
@@ -72,7 +72,7 @@ class RoutedTransport:
     Over https:// a proxy only passes on what is encrypted. Over http:// it reads everything, so the key is left out.
     """
 
-    def __init__(self, transport: Transport, route: ProviderRoute, key: str | None) -> None:
+    def __init__(self, transport: Transport, route: ProviderProxy, key: str | None) -> None:
         self._transport = transport
         self._route = lru_cache(route.to)
         self._key = key

@@ -8,7 +8,7 @@ from typing import Any
 from providers.api_keys import read_api_key
 from providers.options import ApiOptions, Options
 from providers.registry import Registry, UnknownKind
-from providers.routes import Routes, check_route
+from providers.routes import ProxyRoutes, check_route
 from providers.validation import Invalid, check_address, check_json, convert
 
 
@@ -37,7 +37,7 @@ def not_ready(
 
     Raises :class:`~providers.validation.Invalid` as :func:`~providers.build.build_catalog` does.
     """
-    routes = Routes(environ)
+    routes = ProxyRoutes(environ)
     for name, table in tables.items():
         options = read_options(name, table, registry)
         problem = routes.for_provider(name, options).problem(options)

@@ -27,7 +27,7 @@ MAX_HEADER_BYTES = 64 * 1024
 """The longest header of a response; some proxies add long policies."""
 
 
-class Route(msgspec.Struct, frozen=True):
+class ProxyRoute(msgspec.Struct, frozen=True):
     """The way of a request: the address of a proxy, with its credentials, and the trusted certificate authorities.
 
     None: no proxy, and those of the system.
@@ -37,7 +37,7 @@ class Route(msgspec.Struct, frozen=True):
     tls: ssl.SSLContext | None = None
 
 
-DIRECT = Route()
+DIRECT = ProxyRoute()
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     url: str
     headers: Mapping[str, str]
     body: bytes
-    route: Route = DIRECT
+    route: ProxyRoute = DIRECT
 
 
 class HttpResponse(Protocol):

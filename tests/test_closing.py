@@ -18,7 +18,7 @@ from streamserver.admission import MemoryLimiter
 from streamserver.http.services import SERVICES
 from streamserver.reload import _close
 from streamserver.store import MemoryStore
-from streamserver.store.base import Local
+from streamserver.store.base import LocalStreams
 from tests.support.clock import FakeClock
 
 SECRET = "sk-secret"
@@ -66,7 +66,7 @@ class Store(MemoryStore):
         super().__init__()
         self._noted = closed
 
-    async def start(self, local: Local) -> None:
+    async def start(self, local: LocalStreams) -> None:
         if "start" in self._noted.failing:
             raise RuntimeError(SECRET)
 

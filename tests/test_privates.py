@@ -18,7 +18,7 @@ from loguru import logger
 
 from streamserver._aiohttp import PROTOCOL_ATTRIBUTES, SERVER_ATTRIBUTES, HttpProtocol, HttpServer
 from streamserver.gunicorn import BOOT_ERROR
-from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.runner import AppRunner
 from tests.support.application import running_app
 from tests.support.client import get_events, stream_url
@@ -54,7 +54,7 @@ async def test_a_server_has_it(name: str) -> None:
     assert hasattr(web.Server(handler, handler_cancellation=True), name), f"aiohttp.web.Server.{name} is gone"
 
 
-@pytest.mark.parametrize("ours", [HttpProtocol, HttpServer, AppRunner, StreamResponse])
+@pytest.mark.parametrize("ours", [HttpProtocol, HttpServer, AppRunner, SSEResponse])
 def test_nothing_private_is_used_that_is_not_listed_here(ours: type) -> None:
     nodes = [node for node in ast.walk(ast.parse(inspect.getsource(ours))) if isinstance(node, ast.Attribute)]
     private = {node.attr for node in nodes if node.attr.startswith("_") and not node.attr.startswith("__")}
@@ -64,7 +64,7 @@ def test_nothing_private_is_used_that_is_not_listed_here(ours: type) -> None:
 
 
 def test_no_name_of_aiohttps_is_taken_for_another_thing() -> None:
-    tree = ast.parse(inspect.getsource(StreamResponse))
+    tree = ast.parse(inspect.getsource(SSEResponse))
     stored = {
         node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
     }

@@ -10,7 +10,7 @@ import pytest
 
 from providers.echo import EchoOptions
 from providers.errors import BY_CODE, DeadlineName, ProviderError, UpstreamTimeout
-from streamserver.admission import LimitReached
+from streamserver.admission import QuotaExhausted
 from streamserver.core.error_codes import FAILURES, failed, failed_with
 from streamserver.core.refusals import LIMITS, Refusal, UserLimit, invalid
 from streamserver.core.streams import limit_refusal
@@ -94,7 +94,7 @@ def test_an_echo_table_may_have_what_the_contract_names() -> None:
 
 @pytest.mark.parametrize("limit", get_args(UserLimit))
 def test_every_limit_of_a_user_has_its_words_and_is_counted_by_its_name(limit: UserLimit) -> None:
-    refusal = limit_refusal(LimitReached(limit, 7, 60, 3))
+    refusal = limit_refusal(QuotaExhausted(limit, 7, 60, 3))
     assert refusal.limit is not None and refusal.limit.name == limit
     assert "7" in refusal.detail
     assert render(refusal, "r-1").headers["RateLimit-Policy"].startswith(f'"{limit}";q=7;qu=')

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from providers.answer import Answer
+from providers.answer import AnswerState
 from providers.anthropic.usage import MessageUsage
 from providers.base import BlockEnd, Event, Finish, Opaque, Reasoning, Text
 from providers.errors import disconnected
@@ -62,7 +62,7 @@ class _Block(msgspec.Struct):
     opaque: dict[str, str] = {}
 
 
-class MessagesParser(Answer):
+class MessagesParser(AnswerState):
     """A parser of one stream of the API's events, with what it has read so far."""
 
     def __init__(self, model: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from providers.answer import Answer, broken_off
-from providers.base import Event, Reasoning, Refusal, Text
+from providers.answer import AnswerState, broken_off
+from providers.base import Event, Reasoning, RefusalText, Text
 from providers.errors import ProviderError
 from providers.lenient import (
     as_count,
@@ -30,7 +30,7 @@ _LEGACY_CALL = "function_call"
 _decode = CHUNK.decode
 
 
-class ChatParser(Answer):
+class ChatParser(AnswerState):
     """A parser of one stream of chunks, with what it has read so far."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class ChatParser(Answer):
                     text = text or as_word(thinking) or ""
                     kind: type[Text | Reasoning] = Reasoning
                 case {"type": "refusal", "refusal": refusal}:
-                    text, kind = as_text(refusal), Refusal
+                    text, kind = as_text(refusal), RefusalText
                 case {"text": text}:
                     text, kind = as_text(text), Text
                 case dict():
@@ -131,7 +131,7 @@ class ChatParser(Answer):
     def _add_others(self, delta: Delta, events: list[Event]) -> None:
         if refusal := as_text(delta.refusal):
             self.has_text = True
-            events.append(Refusal(refusal))
+            events.append(RefusalText(refusal))
         if delta.tool_calls:
             calls = list(objects(delta.tool_calls))
             for position, call in enumerate(calls):

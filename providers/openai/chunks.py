@@ -51,7 +51,7 @@ class CompletionDetails(msgspec.Struct, gc=False):
     audio_tokens: int | None = None
 
 
-class TokenUsage(msgspec.Struct):
+class ChatUsage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
@@ -78,7 +78,7 @@ class Chunk(msgspec.Struct):
 
     model: str | None = None
     choices: list[Choice] | None = None
-    usage: TokenUsage | None = None
+    usage: ChatUsage | None = None
     error: Any = None
 
 

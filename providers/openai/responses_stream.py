@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from providers.answer import Answer, broken_off
-from providers.base import BlockEnd, Event, Opaque, Reasoning, Refusal, Text, ToolCall
+from providers.answer import AnswerState, broken_off
+from providers.base import BlockEnd, Event, Opaque, Reasoning, RefusalText, Text, ToolCall
 from providers.lenient import as_object, as_text, as_word, decode, is_end_marker, json_object, objects
 from providers.openai.response_usage import ResponseUsage
 from providers.text_so_far import TextSoFar
@@ -20,7 +20,7 @@ from providers.upstream_errors import from_stream, raise_error_in
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 """Items that are tool calls, and the field that has their arguments."""
-_TEXTS: Mapping[str, tuple[type[Text], str]] = {"output_text": (Text, "text"), "refusal": (Refusal, "refusal")}
+_TEXTS: Mapping[str, tuple[type[Text], str]] = {"output_text": (Text, "text"), "refusal": (RefusalText, "refusal")}
 """Parts of a message, and the field that has their text."""
 
 
@@ -64,7 +64,7 @@ class _Event(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Event)
 
 
-class ResponsesParser(Answer):
+class ResponsesParser(AnswerState):
     """A parser of one stream of the API's events, with what it has read so far."""
 
     def __init__(self, model: str) -> None:
@@ -72,7 +72,7 @@ class ResponsesParser(Answer):
         super().__init__()
         self._asked_model = model
         self._texts: dict[type[Text | Reasoning], TextSoFar] = {
-            kind: TextSoFar() for kind in (Text, Refusal, Reasoning)
+            kind: TextSoFar() for kind in (Text, RefusalText, Reasoning)
         }
         """What has come of the part under way."""
         self._open: type[Text] | None = None
@@ -93,11 +93,11 @@ class ResponsesParser(Answer):
             case "response.output_text.delta":
                 yield from self._text(Text, event, as_text(event.delta))
             case "response.refusal.delta":
-                yield from self._text(Refusal, event, as_text(event.delta))
+                yield from self._text(RefusalText, event, as_text(event.delta))
             case "response.output_text.done":
                 yield from self._rest(Text, event, event.text)
             case "response.refusal.done":
-                yield from self._rest(Refusal, event, event.refusal)
+                yield from self._rest(RefusalText, event, event.refusal)
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 yield from self._text(Reasoning, event, as_word(event.delta) or "")
             case "response.reasoning_summary_text.done" | "response.reasoning_text.done":
@@ -158,7 +158,7 @@ class ResponsesParser(Answer):
 
     def _text_end(self) -> Iterator[Event]:
         if self._open is not None:
-            yield BlockEnd("refusal" if self._open is Refusal else "text")
+            yield BlockEnd("refusal" if self._open is RefusalText else "text")
         self._open = None
 
     def _item(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:

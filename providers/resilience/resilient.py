@@ -9,7 +9,7 @@ from providers.base import DELTAS, ChatRequest, Event, Finish, Frame, Provider, 
 from providers.clock import Clock
 from providers.resilience.breaker import Breaker
 from providers.resilience.deadline import Deadline
-from providers.resilience.retry import Answer, Retry
+from providers.resilience.retry import Retry, StartedAnswer
 
 
 class Resilient:
@@ -49,12 +49,12 @@ class Resilient:
             deadline_timer.set("first_token", self._first_token)
             async with aclosing(self._retry.ask(self._provider, self._name, request, deadline=deadline)) as asking:
                 async for step in asking:
-                    if isinstance(step, Answer):
+                    if isinstance(step, StartedAnswer):
                         break
                     deadline_timer.suspended = True
                     yield step
                     deadline_timer.resume()
-            assert isinstance(step, Answer), "nothing follows it"
+            assert isinstance(step, StartedAnswer), "nothing follows it"
             async with aclosing(step.rest) as events:
                 for event in step.head:
                     if is_token(event):

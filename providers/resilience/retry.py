@@ -31,7 +31,7 @@ FIRST_WAIT_SECONDS = 0.5
 """The longest first wait; it doubles with each further one."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class StartedAnswer(msgspec.Struct, frozen=True):
     """A provider's answer: ``head`` ends with its first token or its end; ``rest`` is the receiver's to close."""
 
     head: list[Event]
@@ -64,10 +64,10 @@ class Retry:
 
     async def ask(
         self, provider: Provider, name: str, request: ChatRequest, *, deadline: float
-    ) -> AsyncGenerator[Attempt | AttemptFailed | Answer, None]:
+    ) -> AsyncGenerator[Attempt | AttemptFailed | StartedAnswer, None]:
         """Ask ``provider``, known as ``name``; yield each attempt, what it failed with if another follows, the answer.
 
-        ``deadline`` is the clock's time by which a first token has to be there. The :class:`Answer` comes last.
+        ``deadline`` is the clock's time by which a first token has to be there. The :class:`StartedAnswer` comes last.
         Raises what the last attempt failed with.
         """
         state = None
@@ -98,7 +98,7 @@ class Retry:
         return wait
 
 
-async def _ask(provider: Provider, request: ChatRequest) -> Answer:
+async def _ask(provider: Provider, request: ChatRequest) -> StartedAnswer:
     """Ask once, up to the first token. A failed answer is closed."""
     events = provider.stream(request)
     head: list[Event] = []
@@ -110,7 +110,7 @@ async def _ask(provider: Provider, request: ChatRequest) -> Answer:
     except BaseException:
         await events.aclose()
         raise
-    return Answer(head, events)
+    return StartedAnswer(head, events)
 
 
 def _may_pass(error: ProviderError) -> bool:

@@ -1,6 +1,6 @@
 """Admission: a user's quota of concurrent streams, stream starts per minute and tokens per day."""
 
-from streamserver.admission.limiter import Limiter, LimitReached, Quota
+from streamserver.admission.limiter import Limiter, Quota, QuotaExhausted
 from streamserver.admission.memory import MemoryLimiter
 
-__all__ = ["LimitReached", "Limiter", "MemoryLimiter", "Quota"]
+__all__ = ["Limiter", "MemoryLimiter", "Quota", "QuotaExhausted"]

@@ -13,7 +13,7 @@ MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
 
 
-class LimitReached(Exception):
+class QuotaExhausted(Exception):
     """A user has reached ``limit``: ``quota`` per ``window`` seconds, or at a time if ``window`` is 0.
 
     ``retry_after`` is in seconds; it is a guess for concurrent streams, because their ends are unknown.
@@ -35,15 +35,15 @@ class Quota(msgspec.Struct, frozen=True):
     requests_per_minute: int
     tokens_per_day: int
 
-    def reached(self, limit: UserLimit, retry_after: float) -> LimitReached:
+    def reached(self, limit: UserLimit, retry_after: float) -> QuotaExhausted:
         """Return the exception for ``limit``, to be raised."""
         match limit:
             case "streams":
-                return LimitReached(limit, self.max_streams, 0, retry_after)
+                return QuotaExhausted(limit, self.max_streams, 0, retry_after)
             case "requests":
-                return LimitReached(limit, self.requests_per_minute, MINUTE_SECONDS, retry_after)
+                return QuotaExhausted(limit, self.requests_per_minute, MINUTE_SECONDS, retry_after)
             case "tokens":
-                return LimitReached(limit, self.tokens_per_day, DAY_SECONDS, retry_after)
+                return QuotaExhausted(limit, self.tokens_per_day, DAY_SECONDS, retry_after)
 
 
 class Limiter(Protocol):
@@ -65,7 +65,7 @@ class Limiter(Protocol):
         ``quota.max_streams`` slots are taken, as long as their leases can be renewed: a lease that lapsed while
         Redis was away can be taken again while its stream still runs.
 
-        Raises :class:`LimitReached`, or :class:`~streamserver.store.base.StoreUnavailable`.
+        Raises :class:`QuotaExhausted`, or :class:`~streamserver.store.base.StoreUnavailable`.
         """
 
     def take_back(self, user: str) -> None:

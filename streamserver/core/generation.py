@@ -20,7 +20,7 @@ from providers.base import (
     Frame,
     Provider,
     Reasoning,
-    Refusal,
+    RefusalText,
     Text,
     ToolCall,
     Usage,
@@ -215,9 +215,9 @@ class Generation:
         self._after_cr = piece.text[-1] == "\r"
         if not goes_on:
             return piece
-        return (
-            msgspec.structs.replace(piece, continued=True) if isinstance(piece, Refusal) else ContinuedText(piece.text)
-        )
+        if isinstance(piece, RefusalText):
+            return msgspec.structs.replace(piece, continued=True)
+        return ContinuedText(piece.text)
 
     def _attempt(self, attempt: Attempt) -> None:
         self._tries.append(Try(attempt.provider))

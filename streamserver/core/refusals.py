@@ -17,7 +17,7 @@ RETRY_SECONDS = 1.0
 """When to try again after a refusal that may soon not apply."""
 
 
-class ReachedLimit(msgspec.Struct, frozen=True):
+class LimitInfo(msgspec.Struct, frozen=True):
     """A limit that was reached: ``quota`` per ``window_seconds`` (0: at a time)."""
 
     name: LimitName
@@ -28,7 +28,7 @@ class ReachedLimit(msgspec.Struct, frozen=True):
 class Refusal(Exception):
     """Why a request starts or reads no stream. Each API renders it in its own form.
 
-    ``code`` is one of :data:`CODES`. ``detail`` is a sentence for the person that reads it and never quotes the
+    ``code`` is one of :data:`REFUSAL_CODES`. ``detail`` is a sentence for the person that reads it and never quotes the
     request. ``field`` names the wrong field of an ``invalid_request``, as the caller named it; ``retry_after``
     (seconds) is when trying again may help; ``limit`` is the limit that was reached. ``headers`` are further response
     headers, which the edge alone sets.
@@ -41,11 +41,11 @@ class Refusal(Exception):
         *,
         field: str | None = None,
         retry_after: float | None = None,
-        limit: ReachedLimit | None = None,
+        limit: LimitInfo | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        if code not in CODES:
-            raise ValueError(f"{code!r} is not a code of a refusal; expected one of {', '.join(sorted(CODES))}")
+        if code not in REFUSAL_CODES:
+            raise ValueError(f"{code!r} is not a code of a refusal; expected one of {', '.join(sorted(REFUSAL_CODES))}")
         self.code = code
         self.detail = detail
         self.field = field
@@ -55,7 +55,7 @@ class Refusal(Exception):
         super().__init__(code)
 
 
-CODES = frozenset(
+REFUSAL_CODES = frozenset(
     {
         "malformed",
         "unauthorized",
@@ -91,7 +91,7 @@ def too_many_streams(max_streams: int) -> Refusal:
         "overloaded",
         "The server runs as many streams as it can. Try again.",
         retry_after=RETRY_SECONDS,
-        limit=ReachedLimit("max_streams", max_streams),
+        limit=LimitInfo("max_streams", max_streams),
     )
 
 
@@ -101,7 +101,7 @@ def too_many_readers(max_readers: int) -> Refusal:
         "rate_limited",
         f"{max_readers} readers read this stream already.",
         retry_after=1,
-        limit=ReachedLimit("readers", max_readers),
+        limit=LimitInfo("readers", max_readers),
     )
 
 

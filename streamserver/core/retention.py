@@ -10,7 +10,7 @@ from providers.clock import Clock, Timer
 from streamserver.log.base import Log
 
 
-class Kept(Protocol):
+class HasLog(Protocol):
     """What is kept: something with a log."""
 
     @property
@@ -20,7 +20,7 @@ class Kept(Protocol):
     def log(self) -> Log: ...
 
 
-T = TypeVar("T", bound=Kept)
+T = TypeVar("T", bound=HasLog)
 
 
 class Retention(Generic[T]):

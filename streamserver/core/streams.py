@@ -10,12 +10,12 @@ from typing import Protocol
 import msgspec
 
 from providers.catalog import Catalog, ProviderEntry
-from streamserver.admission import Limiter, LimitReached, Quota
+from streamserver.admission import Limiter, Quota, QuotaExhausted
 from streamserver.core.caller import Caller
 from streamserver.core.idempotency import frees_its_key
 from streamserver.core.refusals import (
     RETRY_SECONDS,
-    ReachedLimit,
+    LimitInfo,
     Refusal,
     UserLimit,
     invalid,
@@ -25,7 +25,7 @@ from streamserver.core.refusals import (
 from streamserver.core.stream import Stream
 from streamserver.core.supervisor import Supervisor
 from streamserver.core.task import ChatTask
-from streamserver.store.base import Claim, Claimed, Readable, Store, StoreUnavailable
+from streamserver.store.base import Claim, ClaimHolder, ReadableStream, Store, StoreUnavailable
 
 _MAX_TRIES = 5
 _PUBLICATION_WAITS_SECONDS = (0, 0.02, 0.04, 0.08, 0.16, 0.32)
@@ -37,14 +37,14 @@ _MESSAGES: Mapping[UserLimit, str] = {
 }
 
 
-class Started(msgspec.Struct, frozen=True):
+class StartResult(msgspec.Struct, frozen=True):
     """The stream that answers a request.
 
     ``new`` is the same stream if this request started it, and must launch it; None if an idempotency key found it.
     ``has_key``: later requests may find it by its key.
     """
 
-    stream: Readable
+    stream: ReadableStream
     new: Stream | None
     has_key: bool
 
@@ -72,7 +72,7 @@ class Streams:
         self.catalog = catalog
         self._counter = counter
 
-    async def start(self, task: ChatTask, caller: Caller, claim: Claim | None = None) -> Started:
+    async def start(self, task: ChatTask, caller: Caller, claim: Claim | None = None) -> StartResult:
         """Start a stream for ``task``: admit, register and publish it. The caller of this launches it.
 
         If ``claim``'s key stands for a stream already, return that one. Raises
@@ -81,22 +81,22 @@ class Streams:
         try:
             for _ in range(_MAX_TRIES):
                 if claim is not None and (found := await self._find_claimed(claim)) is not None:
-                    return Started(found, None, has_key=True)
+                    return StartResult(found, None, has_key=True)
                 try:
                     stream = await self._register(task, caller)
                 except Refusal as refusal:
                     found = None if claim is None or refusal.limit is None else await self._await_publication(claim)
                     if found is None:
                         raise
-                    return Started(found, None, has_key=True)
+                    return StartResult(found, None, has_key=True)
                 if await self._publish(stream, task, claim):
-                    return Started(stream, stream, has_key=claim is not None)
+                    return StartResult(stream, stream, has_key=claim is not None)
                 self.limiter.take_back(caller.account)  # the key was claimed meanwhile: nothing was started
         except StoreUnavailable:
             raise store_unavailable() from None
         raise Refusal("overloaded", "Too many requests with this idempotency key at once.", retry_after=RETRY_SECONDS)
 
-    async def find(self, stream_id: str) -> Readable | None:
+    async def find(self, stream_id: str) -> ReadableStream | None:
         """Return the stream of that id, of this node or another, or None.
 
         Raises :class:`~streamserver.store.base.StoreUnavailable`.
@@ -123,7 +123,7 @@ class Streams:
             self.supervisor.check_capacity()
             try:
                 await self.limiter.admit(caller.account, quota, resources)
-            except LimitReached as reached:
+            except QuotaExhausted as reached:
                 raise limit_refusal(reached) from None
             entry = self._current_entry(task)
             resources.enter_context(self.catalog.lease())
@@ -151,7 +151,7 @@ class Streams:
                 self.supervisor.discard(stream)
         return published
 
-    async def _find_claimed(self, claim: Claim) -> Readable | None:
+    async def _find_claimed(self, claim: Claim) -> ReadableStream | None:
         """Return the stream that the claim's key stands for, None if the key is free."""
         claimed = await self.store.recall(claim.key)
         if claimed is None:
@@ -163,7 +163,7 @@ class Streams:
         _check_fingerprint(claim, claimed)
         return stream
 
-    async def _await_publication(self, claim: Claim) -> Readable | None:
+    async def _await_publication(self, claim: Claim) -> ReadableStream | None:
         """Retry the lookup: the concurrent request that holds the user's last slot may be about to publish the key."""
         for wait in _PUBLICATION_WAITS_SECONDS:
             await asyncio.sleep(wait)
@@ -177,16 +177,16 @@ class Streams:
             self.limiter.charge(account, quota, ending.usage.total_tokens)
 
 
-def _check_fingerprint(claim: Claim, claimed: Claimed) -> None:
+def _check_fingerprint(claim: Claim, claimed: ClaimHolder) -> None:
     if claimed.fingerprint != claim.fingerprint:
         raise invalid("Idempotency-Key", "This idempotency key was used for another request.")
 
 
-def limit_refusal(reached: LimitReached) -> Refusal:
+def limit_refusal(reached: QuotaExhausted) -> Refusal:
     """Return the refusal of a caller that has used up a limit."""
     return Refusal(
         "rate_limited",
         _MESSAGES[reached.limit].format(quota=reached.quota),
         retry_after=max(1.0, reached.retry_after),
-        limit=ReachedLimit(reached.limit, reached.quota, reached.window),
+        limit=LimitInfo(reached.limit, reached.quota, reached.window),
     )

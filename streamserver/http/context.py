@@ -9,7 +9,7 @@ from streamserver.config.settings import Settings
 from streamserver.core.caller import Caller
 from streamserver.core.streams import Streams
 from streamserver.http.deadline import RequestDeadline
-from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.http.routing import Api, Route
 from streamserver.http.services import SERVICES, Services
 from streamserver.wire.base import Encoder
@@ -21,7 +21,7 @@ class OpenResponse(msgspec.Struct, frozen=True):
     ``request_id`` is that of the request which started the stream.
     """
 
-    response: StreamResponse
+    response: SSEResponse
     encoder: Encoder
     request_id: str
 

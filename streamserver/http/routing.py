@@ -15,7 +15,7 @@ from aiohttp import web
 
 from streamserver.config.settings import Settings
 from streamserver.core.refusals import Refusal
-from streamserver.wire.base import Answer
+from streamserver.wire.base import HTTPAnswer
 
 if TYPE_CHECKING:
     from streamserver.http.context import RequestContext
@@ -67,7 +67,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     prefixes: tuple[str, ...]
     routes: tuple[Route, ...]
-    refusal: Callable[[Refusal, str], Answer]
+    refusal: Callable[[Refusal, str], HTTPAnswer]
     api_key: Callable[[web.Request], str | None]
     guarded: bool = True
     response_headers: Callable[[RequestContext], Mapping[str, str]] | None = None

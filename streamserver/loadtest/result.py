@@ -38,7 +38,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What the server's processes took."""
 
     processes: int
@@ -88,7 +88,7 @@ class Result:
         self.ttft = Histogram()
         self.gaps = Histogram()
         self.samples: list[Sample] = []
-        self.usage: Usage | None = None
+        self.usage: ProcessUsage | None = None
         self.interrupted = False
         self.client_cpu_seconds = 0.0
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import tomli_w
 
 from streamserver.loadtest.plan import Plan
-from streamserver.loadtest.result import Usage
+from streamserver.loadtest.result import ProcessUsage
 
 START_SECONDS = 60.0
 SERVER_STOP_SECONDS = 10.0
@@ -111,12 +111,12 @@ class Watch:
             self._memory_peak = max(self._memory_peak or 0, memory)
         return self.cpu_seconds(), memory
 
-    def usage(self) -> Usage | None:
+    def usage(self) -> ProcessUsage | None:
         """Since the watch began; None if nothing can be seen."""
         cpu, _ = self.look()
         if cpu is None or self._cpu_start is None or self._memory_start is None:
             return None
-        return Usage(
+        return ProcessUsage(
             processes=len(self._pids),
             cpu_seconds=cpu - self._cpu_start,
             memory_start_bytes=self._memory_start,

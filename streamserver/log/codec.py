@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.jsontext import scalar, scalars
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start
 
@@ -15,7 +15,7 @@ KINDS: dict[str, type[Record]] = {
     "s": Start,
     "t": Text,
     "c": ContinuedText,
-    "x": Refusal,
+    "x": RefusalText,
     "r": Reasoning,
     "k": ToolCall,
     "b": BlockEnd,
@@ -26,7 +26,7 @@ KINDS: dict[str, type[Record]] = {
 """Every kind of record, under the tag it travels with."""
 
 _TAGS = {kind: tag for tag, kind in KINDS.items()}
-_FLAT = frozenset({Text, ContinuedText, Refusal, Reasoning, ToolCall})
+_FLAT = frozenset({Text, ContinuedText, RefusalText, Reasoning, ToolCall})
 """Kinds with plain values as fields."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode

@@ -100,7 +100,7 @@ def pool_of(url: str) -> ConnectionPool:
     return pool
 
 
-class Connection:
+class RedisConnection:
     """One connection, which is never opened again."""
 
     def __init__(self, pool: ConnectionPool, on_not_primary: Callable[[], object]) -> None:

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from loguru import logger
 from redis.exceptions import AuthenticationError, ResponseError
 
-from streamserver.redis._redis_py import BROKEN, Command, Connection, Replies, first_word, pool_of
+from streamserver.redis._redis_py import BROKEN, Command, RedisConnection, Replies, first_word, pool_of
 from streamserver.redis.keys import PROBE_KEY
 from streamserver.redis.readiness import Readiness
 from streamserver.store.base import StoreUnavailable
 
-__all__ = ["BROKEN", "Backoff", "Command", "Connection", "ConnectionFactory", "Replies", "SharedConnection"]
+__all__ = ["BROKEN", "Backoff", "Command", "ConnectionFactory", "RedisConnection", "Replies", "SharedConnection"]
 
 _DATABASE = re.compile("(/[0-9]*)?")
 REPLY_SECONDS = 1.75
@@ -49,16 +49,16 @@ class ConnectionFactory:
         self._pool = pool_of(url)
         if not _DATABASE.fullmatch(urlsplit(url).path):
             raise ValueError("not the number of a database")  # redis-py would take the first one
-        self._open: set[Connection] = set()
+        self._open: set[RedisConnection] = set()
         self._anonymous_runs = 0
         self._readiness = readiness
         self.on_drop: list[Callable[[], object]] = []
         """Called when all connections are dropped."""
 
-    async def connect(self) -> tuple[Connection, str]:
+    async def connect(self) -> tuple[RedisConnection, str]:
         """Return a connection to a server that accepts writes, and an id of the server's run, which differs after a
         restart. Raises one of :data:`BROKEN`."""
-        connection = Connection(self._pool, self.drop_all)
+        connection = RedisConnection(self._pool, self.drop_all)
         opened = False
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -76,7 +76,7 @@ class ConnectionFactory:
         self._open.add(connection)
         return connection, self._run_id(info)
 
-    async def close(self, connection: Connection) -> None:
+    async def close(self, connection: RedisConnection) -> None:
         self._open.discard(connection)
         await connection.close()
 
@@ -172,7 +172,7 @@ class SharedConnection:
                 self._on_disconnected()
                 await self._factory.close(connection)
 
-    async def _serve(self, connection: Connection) -> None:
+    async def _serve(self, connection: RedisConnection) -> None:
         while True:
             await self._work.wait()
             self._work.clear()

@@ -17,8 +17,8 @@ from streamserver.redis.connection import (
     REPLY_SECONDS,
     Backoff,
     Command,
-    Connection,
     ConnectionFactory,
+    RedisConnection,
     Replies,
     SharedConnection,
 )
@@ -122,7 +122,7 @@ class Heartbeat:
                 self._replicas.send_away()
             await asyncio.sleep(BEAT_SECONDS)
 
-    async def _send(self, connection: Connection, pending: deque[Beat], sent: asyncio.Event) -> None:
+    async def _send(self, connection: RedisConnection, pending: deque[Beat], sent: asyncio.Event) -> None:
         due = self._loop.time()
         make_inbox: list[Command] = [opened(self._node)]
         try:
@@ -156,7 +156,7 @@ class Heartbeat:
         ]
         return Beat(self._loop.time(), nodes, watched, commands)
 
-    async def _receive(self, connection: Connection, pending: deque[Beat], sent: asyncio.Event) -> None:
+    async def _receive(self, connection: RedisConnection, pending: deque[Beat], sent: asyncio.Event) -> None:
         for number in count(1):
             while not pending:
                 sent.clear()

@@ -14,7 +14,7 @@ import msgspec
 from loguru import logger
 from redis.exceptions import ResponseError
 
-from streamserver.redis.connection import BROKEN, REPLY_SECONDS, Backoff, Command, Connection, ConnectionFactory
+from streamserver.redis.connection import BROKEN, REPLY_SECONDS, Backoff, Command, ConnectionFactory, RedisConnection
 from streamserver.redis.keys import inbox_key
 
 BLOCK_MS = 1000
@@ -85,7 +85,7 @@ class Inbox:
             except BROKEN:
                 await backoff.wait()
 
-    async def _read(self, connection: Connection) -> AsyncIterator[Entries]:
+    async def _read(self, connection: RedisConnection) -> AsyncIterator[Entries]:
         wait: Command = ("XREAD", "COUNT", 1000, "BLOCK", BLOCK_MS, "STREAMS", self._key, "0")
         received: list[bytes] = []
         while True:

@@ -10,7 +10,7 @@ import msgspec
 from streamserver.log.codec import encode
 from streamserver.redis.connection import Command
 from streamserver.redis.keys import claim_key, log_key, name_key
-from streamserver.store.base import Claim, Claimed, Produced
+from streamserver.store.base import Claim, ClaimHolder, LocalStream
 
 # The reply is the holder of the key, if it is another one: then nothing is written.
 _PUBLISH = """
@@ -57,10 +57,10 @@ class Publication(msgspec.Struct):
     """The value of the names."""
 
     @classmethod
-    def of(cls, stream: Produced, claim: Claim | None, names: Sequence[str]) -> Publication:
+    def of(cls, stream: LocalStream, claim: Claim | None, names: Sequence[str]) -> Publication:
         return cls(claim, tuple(map(name_key, names)), _bound(stream.id))
 
-    def publish(self, stream: Produced, node: str, lifetime_ms: int) -> Command:
+    def publish(self, stream: LocalStream, node: str, lifetime_ms: int) -> Command:
         """Return the command that publishes ``stream``. Its reply is None, or the holder of the idempotency key."""
         claims = [] if self.claim is None else [claim_key(self.claim.key)]
         held = "" if self.claim is None else _held(stream.id, self.claim)
@@ -69,7 +69,7 @@ class Publication(msgspec.Struct):
         values = (lifetime_ms, record, node, str(stream.grace_seconds), self.bound, len(claims), held)
         return ("EVAL", _PUBLISH, len(keys), *keys, *values)
 
-    def write_again(self, stream: Produced, lifetime_ms: int) -> list[Command]:
+    def write_again(self, stream: LocalStream, lifetime_ms: int) -> list[Command]:
         """Return the commands that restore what a Redis that lost its data has forgotten."""
         commands: list[Command] = []
         if self.claim is not None:
@@ -89,12 +89,12 @@ def look_up(name: str) -> Command:
     return ("EVAL", _LOOK_UP, 1, name_key(name), log_key(""))
 
 
-def claimed_from(value: bytes | None) -> Claimed | None:
+def claimed_from(value: bytes | None) -> ClaimHolder | None:
     """Return what the value of a claim's key says."""
     if value is None:
         return None
     stream_id, _, fingerprint = value.decode().partition(" ")
-    return Claimed(stream_id, fingerprint)
+    return ClaimHolder(stream_id, fingerprint)
 
 
 def _held(stream_id: str, claim: Claim) -> str:

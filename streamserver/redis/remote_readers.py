@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from streamserver.store.base import Local
+from streamserver.store.base import LocalStreams
 
 
 class RemoteReaders:
@@ -13,7 +13,7 @@ class RemoteReaders:
     A reader that is not reported again stops counting, so that no lost message has to be corrected.
     """
 
-    def __init__(self, local: Local) -> None:
+    def __init__(self, local: LocalStreams) -> None:
         self._local = local
         self._counts: dict[str, dict[str, int]] = {}
         """Stream → node → readers."""

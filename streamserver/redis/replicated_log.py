@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from streamserver.log.records import Record
 from streamserver.redis.publication import Publication
-from streamserver.store.base import Produced
+from streamserver.store.base import LocalStream
 
 ENTRY_RECORDS = 256
 """The maximum number of records in one entry of the log in Redis."""
@@ -18,7 +18,7 @@ class ReplicatedLog:
 
     __slots__ = ("accepted", "ending_timer", "epoch", "may_end_at", "publication", "stored", "stream", "wake")
 
-    def __init__(self, stream: Produced, publication: Publication, epoch: int) -> None:
+    def __init__(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         self.stream = stream
         self.publication = publication
         self.stored = 1

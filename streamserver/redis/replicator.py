@@ -21,7 +21,7 @@ from streamserver.redis.keys import FENCE, LINGER_SECONDS, log_key
 from streamserver.redis.publication import Publication
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicated_log import ReplicatedLog
-from streamserver.store.base import Claimed, Produced, StoreUnavailable
+from streamserver.store.base import ClaimHolder, LocalStream, StoreUnavailable
 
 GATHER_SECONDS = 0.005
 """How long records wait for those of other streams, unless a reader on another node waits for them."""
@@ -87,7 +87,7 @@ class Replicator:
     def __len__(self) -> int:
         return len(self._logs)
 
-    def add(self, stream: Produced, publication: Publication, epoch: int) -> None:
+    def add(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         """Replicate a stream that was published in ``epoch``."""
         log = self._logs[stream.id] = ReplicatedLog(stream, publication, epoch)
         if publication.claim is not None:
@@ -104,13 +104,13 @@ class Replicator:
         else:
             self._drop(stream_id)
 
-    def claimed(self, key: str) -> Claimed | None:
+    def claimed(self, key: str) -> ClaimHolder | None:
         """Return which of this process's streams claimed an idempotency key."""
         log = self._claims.get(key)
         claim = None if log is None else log.publication.claim
-        return None if log is None or claim is None else Claimed(log.stream.id, claim.fingerprint)
+        return None if log is None or claim is None else ClaimHolder(log.stream.id, claim.fingerprint)
 
-    def release(self, key: str, claimed: Claimed) -> None:
+    def release(self, key: str, claimed: ClaimHolder) -> None:
         """Forget a claim, so that it is not written again."""
         if self.claimed(key) == claimed:
             self._claims.pop(key).publication.claim = None

@@ -32,7 +32,7 @@ from streamserver.redis.readiness import RIGHTS, Readiness
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import Replicas
 from streamserver.redis.replicator import Lifetimes, Replicator
-from streamserver.store.base import Claim, Claimed, Local, Produced, Readable, StoreUnavailable
+from streamserver.store.base import Claim, ClaimHolder, LocalStream, LocalStreams, ReadableStream, StoreUnavailable
 from streamserver.telemetry.tracebacks import log_crash
 
 START_SECONDS = 5.0
@@ -66,7 +66,7 @@ class RedisStore:
         self._check_rights = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, local: Local) -> None:
+    async def start(self, local: LocalStreams) -> None:
         self._local = local
         self._remote_readers = RemoteReaders(local)
         self._replicator = Replicator(
@@ -104,7 +104,7 @@ class RedisStore:
         ):
             self._keep(name, job)
 
-    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+    async def publish(self, stream: LocalStream, claim: Claim | None, names: Sequence[str] = ()) -> ClaimHolder | None:
         epoch = self._connection.epoch
         publication = Publication.of(stream, claim, names)
         try:
@@ -129,7 +129,7 @@ class RedisStore:
     async def unbind(self, name: str) -> None:
         await self._ask(("DEL", name_key(name)))
 
-    async def find(self, stream_id: str) -> Readable | None:
+    async def find(self, stream_id: str) -> ReadableStream | None:
         while True:
             found = await self._replicas.find(stream_id)
             if found is not None:
@@ -139,7 +139,7 @@ class RedisStore:
                 return None
             await asyncio.sleep(SETTLE_POLL_SECONDS)
 
-    async def recall(self, key: str) -> Claimed | None:
+    async def recall(self, key: str) -> ClaimHolder | None:
         while True:
             value, inbox = await self._ask(("GET", claim_key(key)), self._probe)
             if value is not None or self._is_settled(inbox):
@@ -148,7 +148,7 @@ class RedisStore:
                 return own  # Redis has lost it, and is about to get it again
             await asyncio.sleep(SETTLE_POLL_SECONDS)
 
-    async def release(self, key: str, claimed: Claimed) -> None:
+    async def release(self, key: str, claimed: ClaimHolder) -> None:
         value = f"{claimed.stream_id} {claimed.fingerprint}"
         self._replicator.release(key, claimed)
         await self._ask(("EVAL", _RELEASE, 1, claim_key(key), value))
@@ -232,7 +232,7 @@ class RedisStore:
             self._on_data_lost()
         return asyncio.get_running_loop().time() >= self._settled_at
 
-    def _abandon(self, stream: Produced) -> None:
+    def _abandon(self, stream: LocalStream) -> None:
         """Fence a stream that will never be generated. It may have been published, and found by its key: its readers
         are told to try again."""
         key, last = log_key(stream.id), failed("producer_lost", request_id=stream.log.start.request_id)

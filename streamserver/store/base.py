@@ -30,14 +30,14 @@ class Claim(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class ClaimHolder(msgspec.Struct, frozen=True):
     """The stream that an idempotency key stands for, and the fingerprint of the request that started it."""
 
     stream_id: str
     fingerprint: str
 
 
-class Readable(Protocol):
+class ReadableStream(Protocol):
     """A stream, wherever it is generated."""
 
     @property
@@ -67,7 +67,7 @@ class Readable(Protocol):
         ...
 
 
-class Produced(Readable, Protocol):
+class LocalStream(ReadableStream, Protocol):
     """A stream that this process generates."""
 
     def set_remote_readers(self, readers: int) -> None:
@@ -79,10 +79,10 @@ class Produced(Readable, Protocol):
         ...
 
 
-class Local(Protocol):
+class LocalStreams(Protocol):
     """The streams of this process, as the store sees them."""
 
-    def find(self, stream_id: str) -> Produced | None: ...
+    def find(self, stream_id: str) -> LocalStream | None: ...
 
 
 class Store(Protocol):
@@ -100,9 +100,9 @@ class Store(Protocol):
     - A producer never waits for the store, but in :meth:`publish`.
     """
 
-    async def start(self, local: Local) -> None: ...
+    async def start(self, local: LocalStreams) -> None: ...
 
-    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+    async def publish(self, stream: LocalStream, claim: Claim | None, names: Sequence[str] = ()) -> ClaimHolder | None:
         """Make ``stream`` known, before any client is told its id, and bind ``names`` to it in the same step.
 
         Return None. If the key of ``claim`` is taken, publish nothing, bind nothing, and return its holder.
@@ -125,15 +125,15 @@ class Store(Protocol):
         """Let ``name`` stand for nothing. Raises :class:`StoreUnavailable`."""
         ...
 
-    async def find(self, stream_id: str) -> Readable | None:
+    async def find(self, stream_id: str) -> ReadableStream | None:
         """Return a stream of another node, None if there is none. Raises :class:`StoreUnavailable`."""
         ...
 
-    async def recall(self, key: str) -> Claimed | None:
+    async def recall(self, key: str) -> ClaimHolder | None:
         """Return what ``key`` stands for, None if it is free. Raises :class:`StoreUnavailable`."""
         ...
 
-    async def release(self, key: str, claimed: Claimed) -> None:
+    async def release(self, key: str, claimed: ClaimHolder) -> None:
         """Free ``key``, if it still stands for ``claimed``. Raises :class:`StoreUnavailable`."""
         ...
 

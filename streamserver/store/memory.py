@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamserver.store.base import Claim, Claimed, Local, Produced, Readable
+from streamserver.store.base import Claim, ClaimHolder, LocalStream, LocalStreams, ReadableStream
 
 
 class MemoryStore:
@@ -14,20 +14,20 @@ class MemoryStore:
     """
 
     def __init__(self) -> None:
-        self._local: Local | None = None
-        self._claims: dict[str, Claimed] = {}
+        self._local: LocalStreams | None = None
+        self._claims: dict[str, ClaimHolder] = {}
         self._keys: dict[str, str] = {}
         """Stream id → the idempotency key that it claimed."""
         self._names: dict[str, str] = {}
         self._names_of: dict[str, set[str]] = {}
         """Stream id → the names that stand for it."""
 
-    async def start(self, local: Local) -> None:
+    async def start(self, local: LocalStreams) -> None:
         self._local = local
 
-    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+    async def publish(self, stream: LocalStream, claim: Claim | None, names: Sequence[str] = ()) -> ClaimHolder | None:
         if claim is not None:
-            ours = Claimed(stream.id, claim.fingerprint)
+            ours = ClaimHolder(stream.id, claim.fingerprint)
             claimed = self._claims.setdefault(claim.key, ours)
             if claimed is not ours:
                 return claimed
@@ -36,13 +36,13 @@ class MemoryStore:
             self._bind(name, stream.id)
         return None
 
-    async def find(self, stream_id: str) -> Readable | None:
+    async def find(self, stream_id: str) -> ReadableStream | None:
         return None
 
-    async def recall(self, key: str) -> Claimed | None:
+    async def recall(self, key: str) -> ClaimHolder | None:
         return self._claims.get(key)
 
-    async def release(self, key: str, claimed: Claimed) -> None:
+    async def release(self, key: str, claimed: ClaimHolder) -> None:
         if self._claims.get(key) == claimed:
             del self._claims[key]
             self._keys.pop(claimed.stream_id, None)

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from providers.base import BlockEnd, Frame, Reasoning, Text, ToolCall
-from streamserver.core.refusals import Refusal as RequestRefusal
+from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.ai_sdk_parts import Chunk, Parts
-from streamserver.wire.base import MAX_BATCH_BYTES, Answer, Encoder
+from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
 from streamserver.wire.error_forms import retry_headers
 from streamserver.wire.events import data_event, to_json
 from streamserver.wire.ids import public_hash
@@ -115,17 +115,17 @@ class AiSdkWire:
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         return AiSdkEncoder(start, replays=self._replays)
 
-    def whole(self, records: Sequence[Record]) -> Answer:
+    def whole(self, records: Sequence[Record]) -> HTTPAnswer:
         raise NotImplementedError("the hook reads streams only")
 
-    def failure(self, failed: Failed) -> Answer:
+    def failure(self, failed: Failed) -> HTTPAnswer:
         raise NotImplementedError("a failure on this wire is a chunk")
 
-    def refusal(self, refusal: RequestRefusal, request_id: str) -> Answer:
+    def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
         """The hook shows the whole body to its user: it is one sentence."""
         sentence = f"{refusal.field}: {refusal.detail}" if refusal.field else refusal.detail
         headers = {**refusal.headers, **retry_headers(refusal), "X-Error-Code": refusal.code}
-        return Answer(_STATUS.get(refusal.code, 400), sentence.encode(), "text/plain; charset=utf-8", headers)
+        return HTTPAnswer(_STATUS.get(refusal.code, 400), sentence.encode(), "text/plain; charset=utf-8", headers)
 
 
 AI_SDK_WIRE = AiSdkWire()

@@ -17,7 +17,7 @@ MAX_BATCH_BYTES = 64 * 1024
 """The most that one write carries, unless a single record is larger."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HTTPAnswer(msgspec.Struct, frozen=True):
     """A whole HTTP response: ``body`` in ``content_type``, with ``headers`` of its own."""
 
     status: int
@@ -74,14 +74,14 @@ class Wire(Protocol):
         on wires that number their events; None: it has none."""
         ...
 
-    def whole(self, records: Sequence[Record]) -> Answer:
+    def whole(self, records: Sequence[Record]) -> HTTPAnswer:
         """Return the answer to a request that does not stream, from all records of a log that has ended."""
         ...
 
-    def failure(self, failed: Failed) -> Answer:
+    def failure(self, failed: Failed) -> HTTPAnswer:
         """Return the answer for a stream that failed before its response was begun."""
         ...
 
-    def refusal(self, refusal: Refusal, request_id: str) -> Answer:
+    def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
         """Return the answer for a request that starts no stream."""
         ...

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from providers import opaque
-from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
-from streamserver.core.refusals import Refusal as RequestRefusal
+from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
-from streamserver.wire.base import MAX_BATCH_BYTES, Answer, Encoder
+from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
 from streamserver.wire.chat_calls import DETAILS, CallDeltas
 from streamserver.wire.chat_ends import chat_finish_reason
 from streamserver.wire.chat_frames import CHUNK_OBJECT, ChunkReplay
@@ -98,7 +98,7 @@ class ChatEncoder:
                 return role + self._chunk({"tool_calls": [self._calls.delta(piece)], **more})
             case Reasoning():
                 name = b"reasoning_content"
-            case Refusal():
+            case RefusalText():
                 self._has_refusal = True
                 name = b"refusal"
             case Text():
@@ -144,13 +144,13 @@ class ChatWire:
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         return ChatEncoder(start)
 
-    def whole(self, records: Sequence[Record]) -> Answer:
-        return Answer(200, to_json(whole_completion(records)))
+    def whole(self, records: Sequence[Record]) -> HTTPAnswer:
+        return HTTPAnswer(200, to_json(whole_completion(records)))
 
-    def failure(self, failed: Failed) -> Answer:
+    def failure(self, failed: Failed) -> HTTPAnswer:
         return failure_answer(failed, messages_field="messages")
 
-    def refusal(self, refusal: RequestRefusal, request_id: str) -> Answer:
+    def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
         return refusal_answer(refusal, request_id)
 
 

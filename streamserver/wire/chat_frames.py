@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from providers.answer import NO_REASONS
-from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.errors import ProviderError
 from providers.lenient import as_object, json_object, objects
 from streamserver.log.records import ContinuedText
@@ -172,7 +172,7 @@ def _delta_of(message: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolC
     texts: dict[str, str] = {}
     for piece in pieces:
         match piece:
-            case Refusal():
+            case RefusalText():
                 texts["refusal"] = texts.get("refusal", "") + piece.text
             case Reasoning():
                 texts["reasoning_content"] = texts.get("reasoning_content", "") + piece.text

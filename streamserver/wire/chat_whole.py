@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from providers import opaque
-from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.lenient import as_object
 from streamserver.log.records import Done, Record, Start
 from streamserver.wire.chat_calls import DETAILS, CallDeltas
@@ -61,7 +61,7 @@ def pieces_of(records: Sequence[Record]) -> Iterator[Text | Reasoning | ToolCall
 
 
 def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
-    texts: dict[type, list[str]] = {Text: [], Refusal: [], Reasoning: []}
+    texts: dict[type, list[str]] = {Text: [], RefusalText: [], Reasoning: []}
     calls: dict[int, dict[str, Any]] = {}
     details: list[Any] = []
     for piece in pieces_of(records):
@@ -73,13 +73,13 @@ def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
             case BlockEnd():
                 if piece.opaque is not None:
                     details.append({"type": "reasoning.encrypted", "data": opaque.seal(piece.opaque)})
-            case Refusal():
-                texts[Refusal].append(piece.text)
+            case RefusalText():
+                texts[RefusalText].append(piece.text)
             case Reasoning():
                 texts[Reasoning].append(piece.text)
             case Text():
                 texts[Text].append(piece.text)
-    content, refusal = "".join(texts[Text]), "".join(texts[Refusal]) or None
+    content, refusal = "".join(texts[Text]), "".join(texts[RefusalText]) or None
     message: dict[str, Any] = {
         "role": "assistant",
         "content": None if not content and (calls or refusal) else content,

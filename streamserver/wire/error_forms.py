@@ -33,7 +33,7 @@ class AnthropicForm(msgspec.Struct, frozen=True):
     type: str
 
 
-OPENAI: Mapping[str, OpenAIForm] = {
+OPENAI_ERRORS: Mapping[str, OpenAIForm] = {
     "rate_limited": OpenAIForm(429, "rate_limit_error", "rate_limit_exceeded"),
     "quota_exceeded": OpenAIForm(429, "insufficient_quota", "insufficient_quota"),
     "overloaded": OpenAIForm(503, "service_unavailable_error", "server_is_overloaded"),
@@ -67,7 +67,7 @@ OPENAI: Mapping[str, OpenAIForm] = {
 }
 """Our codes, of failures and of refusals, on OpenAI's wires."""
 
-ANTHROPIC: Mapping[str, AnthropicForm] = {
+ANTHROPIC_ERRORS: Mapping[str, AnthropicForm] = {
     "rate_limited": AnthropicForm(429, "rate_limit_error"),
     "quota_exceeded": AnthropicForm(402, "billing_error"),
     "overloaded": AnthropicForm(529, "overloaded_error"),

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.lenient import json_object
-from streamserver.core.refusals import Refusal as RequestRefusal
+from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
-from streamserver.wire.base import MAX_BATCH_BYTES, Answer, Encoder
-from streamserver.wire.error_forms import ANTHROPIC, retry_headers
+from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
+from streamserver.wire.error_forms import ANTHROPIC_ERRORS, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.messages_blocks import ContentBlocks, Part, message_event
@@ -89,7 +89,7 @@ class MessagesEncoder:
         return named_event(frame.type, frame.data)
 
     def _translated(self, piece: Part) -> bytes:
-        self._refused = self._refused or isinstance(piece, Refusal)
+        self._refused = self._refused or isinstance(piece, RefusalText)
         return self._message_start() + self._blocks.add(piece)
 
     def _message_start(self) -> bytes:
@@ -135,23 +135,23 @@ class MessagesWire:
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         return MessagesEncoder(start)
 
-    def whole(self, records: Sequence[Record]) -> Answer:
+    def whole(self, records: Sequence[Record]) -> HTTPAnswer:
         message = whole_message(_events_of(records))
         done = records[-1]
         if isinstance(done, Done):
             message["model"] = done.model  # what the provider reported, which a stream's first event may not know
-        return Answer(200, to_json(message))
+        return HTTPAnswer(200, to_json(message))
 
-    def failure(self, failed: Failed) -> Answer:
+    def failure(self, failed: Failed) -> HTTPAnswer:
         body = {"type": "error", "error": error_fields(failed), "request_id": failed.request_id}
-        return Answer(ANTHROPIC[failed.code].status, to_json(body), headers=retry_headers(failed))
+        return HTTPAnswer(ANTHROPIC_ERRORS[failed.code].status, to_json(body), headers=retry_headers(failed))
 
-    def refusal(self, refusal: RequestRefusal, request_id: str) -> Answer:
-        form = ANTHROPIC[refusal.code]
+    def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
+        form = ANTHROPIC_ERRORS[refusal.code]
         message = f"{refusal.field}: {refusal.detail}" if refusal.field else refusal.detail
         body = {"type": "error", "error": {"type": form.type, "message": message}, "request_id": request_id}
         headers = {**refusal.headers, **retry_headers(refusal)}
-        return Answer(form.status, to_json(body), headers=headers)
+        return HTTPAnswer(form.status, to_json(body), headers=headers)
 
 
 MESSAGES_WIRE = MessagesWire()
@@ -171,7 +171,7 @@ def error_fields(failed: Failed) -> dict[str, str]:
     message = failed.message
     if failed.code == "context_length":
         message = f"{_PROMPT_TOO_LONG}: {message}"
-    return {"type": ANTHROPIC[failed.code].type, "message": message}
+    return {"type": ANTHROPIC_ERRORS[failed.code].type, "message": message}
 
 
 def _events_of(records: Sequence[Record]) -> Iterator[dict[str, Any]]:

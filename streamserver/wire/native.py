@@ -11,7 +11,7 @@ from typing import assert_never
 
 import msgspec
 
-from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.jsontext import scalar, scalars
 from streamserver.log.base import Log
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, TokenUsage, has_stable_offset
@@ -141,7 +141,7 @@ def last_number(log: Log) -> int:
 def _block(event_id: str, record: Record) -> bytes:
     if isinstance(record, Text):
         text = record.text
-        if isinstance(record, ContinuedText) or (isinstance(record, Refusal) and record.continued):
+        if isinstance(record, ContinuedText) or (isinstance(record, RefusalText) and record.continued):
             text = text[1:]
         if "\n" in text or "\r" in text:
             text = _LINE_END.sub("\ndata: ", text)

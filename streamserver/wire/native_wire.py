@@ -7,7 +7,7 @@ from typing import Literal
 
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Failed, Record, Start
-from streamserver.wire.base import Answer, Encoder
+from streamserver.wire.base import Encoder, HTTPAnswer
 from streamserver.wire.native import NAME, NativeEncoder, NativeFoldEncoder
 from streamserver.wire.problem import render
 
@@ -24,13 +24,13 @@ class NativeWire:
             return NativeFoldEncoder(start.stream_id, resume_after)
         return NativeEncoder(start.stream_id, 0 if resume_after is None else resume_after + 1)
 
-    def whole(self, records: Sequence[Record]) -> Answer:
+    def whole(self, records: Sequence[Record]) -> HTTPAnswer:
         raise NotImplementedError("the native wire has no whole answers")
 
-    def failure(self, failed: Failed) -> Answer:
+    def failure(self, failed: Failed) -> HTTPAnswer:
         raise NotImplementedError("a failure on the native wire is an event")
 
-    def refusal(self, refusal: Refusal, request_id: str) -> Answer:
+    def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
         return render(refusal, request_id)
 
 

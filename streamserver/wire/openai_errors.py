@@ -6,8 +6,8 @@ from typing import Any
 
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Failed
-from streamserver.wire.base import Answer
-from streamserver.wire.error_forms import OPENAI, retry_headers
+from streamserver.wire.base import HTTPAnswer
+from streamserver.wire.error_forms import OPENAI_ERRORS, retry_headers
 from streamserver.wire.events import to_json
 
 _CONTEXT_LENGTH = "The conversation is longer than the model's context length."
@@ -16,7 +16,7 @@ _CONTEXT_LENGTH = "The conversation is longer than the model's context length."
 
 def error_fields(failed: Failed, *, messages_field: str, with_param: bool = True) -> dict[str, Any]:
     """Return the ``error`` object of a failure. ``messages_field`` is the wire's name of the conversation."""
-    form = OPENAI[failed.code]
+    form = OPENAI_ERRORS[failed.code]
     param = failed.param
     if failed.code == "model_not_found":
         param = "model"
@@ -29,15 +29,15 @@ def error_fields(failed: Failed, *, messages_field: str, with_param: bool = True
     return {"message": message, "type": form.type, "param": param if with_param else None, "code": code}
 
 
-def failure_answer(failed: Failed, *, messages_field: str) -> Answer:
+def failure_answer(failed: Failed, *, messages_field: str) -> HTTPAnswer:
     """Return the HTTP error of a stream that failed before its response was begun."""
     fields = error_fields(failed, messages_field=messages_field)
-    return Answer(OPENAI[failed.code].status, to_json({"error": fields}), headers=retry_headers(failed))
+    return HTTPAnswer(OPENAI_ERRORS[failed.code].status, to_json({"error": fields}), headers=retry_headers(failed))
 
 
-def refusal_answer(refusal: Refusal, request_id: str) -> Answer:
+def refusal_answer(refusal: Refusal, request_id: str) -> HTTPAnswer:
     """Return the HTTP error of a request that starts no stream."""
-    form = OPENAI[refusal.code]
+    form = OPENAI_ERRORS[refusal.code]
     fields = {"message": refusal.detail, "type": form.type, "param": refusal.field, "code": form.code}
     headers = {**refusal.headers, **retry_headers(refusal)}
-    return Answer(form.status, to_json({"error": fields}), headers=headers)
+    return HTTPAnswer(form.status, to_json({"error": fields}), headers=headers)

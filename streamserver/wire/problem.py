@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streamserver.core.refusals import LimitName, ReachedLimit, Refusal
-from streamserver.wire.base import Answer
+from streamserver.core.refusals import LimitInfo, LimitName, Refusal
+from streamserver.wire.base import HTTPAnswer
 
 STATUS: Mapping[str, int] = {
     "malformed": 400,
@@ -44,12 +44,12 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
     field: str | None = None
 
 
-def render(refusal: Refusal, request_id: str) -> Answer:
+def render(refusal: Refusal, request_id: str) -> HTTPAnswer:
     """Return ``refusal`` in the native form."""
     status = STATUS[refusal.code]
     title = http.HTTPStatus(status).phrase
     body = ProblemBody("about:blank", title, status, refusal.code, refusal.detail, request_id, refusal.field)
-    return Answer(status, msgspec.json.encode(body), "application/problem+json", refusal_headers(refusal))
+    return HTTPAnswer(status, msgspec.json.encode(body), "application/problem+json", refusal_headers(refusal))
 
 
 def refusal_headers(refusal: Refusal) -> dict[str, str]:
@@ -71,5 +71,5 @@ def refusal_headers(refusal: Refusal) -> dict[str, str]:
     return headers
 
 
-def _window(limit: ReachedLimit) -> str:
+def _window(limit: LimitInfo) -> str:
     return f";w={limit.window_seconds}" if limit.window_seconds else ""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from providers.base import BlockEnd, Frame, Reasoning, Refusal, Text, ToolCall
-from streamserver.core.refusals import Refusal as RequestRefusal
+from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start, has_stable_offset
-from streamserver.wire.base import MAX_BATCH_BYTES, Answer, Encoder
+from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
 from streamserver.wire.events import from_json, named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import failure_answer, refusal_answer
@@ -101,7 +101,7 @@ class ResponsesEncoder:
         return first + self._event("response.in_progress", running)
 
     def _piece(self, piece: Piece) -> bytes:
-        self._refused = self._refused or isinstance(piece, Refusal)
+        self._refused = self._refused or isinstance(piece, RefusalText)
         return self._begin() + self._events(self._items.add(piece))
 
     def _frame(self, frame: Frame) -> bytes:
@@ -166,13 +166,13 @@ class ResponsesWire:
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         return ResponsesEncoder(start, resume_after)
 
-    def whole(self, records: Sequence[Record]) -> Answer:
-        return Answer(200, to_json(response_of(records)))
+    def whole(self, records: Sequence[Record]) -> HTTPAnswer:
+        return HTTPAnswer(200, to_json(response_of(records)))
 
-    def failure(self, failed: Failed) -> Answer:
+    def failure(self, failed: Failed) -> HTTPAnswer:
         return failure_answer(failed, messages_field="input")
 
-    def refusal(self, refusal: RequestRefusal, request_id: str) -> Answer:
+    def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
         return refusal_answer(refusal, request_id)
 
 

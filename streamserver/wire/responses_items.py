@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from providers import opaque
-from providers.base import BlockEnd, Opaque, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Opaque, Reasoning, RefusalText, Text, ToolCall
 from providers.jsontext import loads
 
 Event: TypeAlias = tuple[str, Mapping[str, Any]]
@@ -46,7 +46,7 @@ class Items:
             case Text():
                 yield from self._message()
                 assert isinstance(self._open, _Message)
-                yield from self._open.add(piece.text, "refusal" if isinstance(piece, Refusal) else "output_text")
+                yield from self._open.add(piece.text, "refusal" if isinstance(piece, RefusalText) else "output_text")
 
     def end(self, status: str) -> Iterator[Event]:
         """Close every item that is open. ``status`` is ``completed`` or ``incomplete``."""

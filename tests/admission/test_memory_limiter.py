@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from streamserver.admission import LimitReached, MemoryLimiter, Quota
+from streamserver.admission import MemoryLimiter, Quota, QuotaExhausted
 from tests.support.clock import FakeClock
 
 
-async def refused(limiter: MemoryLimiter, quota: Quota, held: ExitStack, user: str = "anna") -> LimitReached:
-    with pytest.raises(LimitReached) as caught:
+async def refused(limiter: MemoryLimiter, quota: Quota, held: ExitStack, user: str = "anna") -> QuotaExhausted:
+    with pytest.raises(QuotaExhausted) as caught:
         await limiter.admit(user, quota, held)
     return caught.value
 

@@ -14,7 +14,7 @@ from providers.base import Delta, Text
 from streamserver.log.base import Log
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Record
-from streamserver.store.base import Claim, Claimed
+from streamserver.store.base import Claim, ClaimHolder
 from streamserver.wire.native import NativeEncoder
 from tests.support.nodes import Node
 from tests.support.records import DONE, FAILED, deltas
@@ -154,11 +154,11 @@ class SharedLogContract:
             *(node.try_publish(log, claim) for node, log, claim in zip(nodes, logs, claims, strict=True))
         )
         (winner,) = (number for number, refusal in enumerate(refusals) if refusal is None)
-        claimed = Claimed(logs[winner].stream_id, claims[winner].fingerprint)
+        claimed = ClaimHolder(logs[winner].stream_id, claims[winner].fingerprint)
         assert [refusal for refusal in refusals if refusal is not None] == [claimed] * 11
         for node in (pair.near, pair.far):
             assert await node.store.recall("key") == claimed
-        await pair.far.store.release("key", Claimed("another", "print"))
+        await pair.far.store.release("key", ClaimHolder("another", "print"))
         assert await pair.near.store.recall("key") == claimed, "another stream's claim stays"
         await pair.far.store.release("key", claimed)
         assert await pair.near.store.recall("key") is None

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.sse_response import SSEResponse
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def test_what_is_written_behind_the_end_of_a_body_reaches_nobody(unused_tc
     """It would be read as the beginning of the connection's next response."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = StreamResponse(send_timeout=5, headers={}, on_stall=lambda: None)
+        response = SSEResponse(send_timeout=5, headers={}, on_stall=lambda: None)
         await response.prepare(request)
         await response.send_batch(b"data: a\n\n")
         assert response.write_now(b"data: b\n\n")
@@ -48,7 +48,7 @@ async def test_what_is_written_behind_the_end_of_a_body_reaches_nobody(unused_tc
 @pytest.mark.parametrize("size", [1, 15, 16, 255, 256, 511, 512, 513, 70_000])
 async def test_a_batch_of_any_size_is_one_whole_chunk(unused_tcp_port: int, size: int) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = StreamResponse(send_timeout=5, headers={}, on_stall=lambda: None)
+        response = SSEResponse(send_timeout=5, headers={}, on_stall=lambda: None)
         await response.prepare(request)
         response.flush_headers()
         response.write_now(b"x" * size)

@@ -9,7 +9,7 @@ import pytest
 
 from providers.base import Text
 from streamserver.core.error_codes import failed
-from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.http.responses.tail import BATCH_RECORDS, follow
 from streamserver.log.memory import MemoryLog
 from streamserver.wire.base import MAX_BATCH_BYTES
@@ -68,7 +68,7 @@ def response() -> Response:
 
 
 def following(log: MemoryLog, response: Response, clock: FakeClock, offset: int = 0) -> asyncio.Future[None]:
-    typed = cast(StreamResponse, response)
+    typed = cast(SSEResponse, response)
     return asyncio.create_task(follow(log, offset, typed, ENCODER, clock=clock, keepalive=KEEPALIVE))
 
 

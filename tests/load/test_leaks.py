@@ -13,7 +13,7 @@ from streamserver.app import create_app
 from streamserver.config import Settings
 from streamserver.core.generation import Generation
 from streamserver.core.stream import Stream
-from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.http.services import SERVICES
 from streamserver.listening import listen
 from streamserver.loadtest.plan import Plan
@@ -24,7 +24,7 @@ from tests.load.readers import stalled_readers, until
 
 STREAMS = 300
 STALLED = 5
-OF_A_STREAM = (Stream, Generation, MemoryLog, StreamResponse)
+OF_A_STREAM = (Stream, Generation, MemoryLog, SSEResponse)
 SETTINGS = {
     "provider": {"default": "echo"},
     "providers": {"echo": {"kind": "echo", "delay_ms": 20}, "flood": {"kind": "echo", "delay_ms": 0, "burst": 100}},

@@ -14,7 +14,15 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from providers import _aiohttp
-from providers._aiohttp import PIECE_OVERHEAD_BYTES, READ, TAKE_BYTES, WATCHED, Body, Connection, watch_connections
+from providers._aiohttp import (
+    PIECE_OVERHEAD_BYTES,
+    READ,
+    TAKE_BYTES,
+    WATCHED,
+    Body,
+    WatchedConnection,
+    watch_connections,
+)
 from providers.connection_pool import Connector, Request, open_session
 
 LIMIT_BYTES = 1000
@@ -131,8 +139,9 @@ async def test_installed_aiohttp_has_what_a_body_uses() -> None:
 async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
     handler = ResponseHandler(asyncio.get_running_loop())
     assert not [name for name in WATCHED if not hasattr(handler, name)]
-    assert _private_attributes(Connection) - _own(Connection) == {*WATCHED}
-    assert {name for name in _own(Connection) if hasattr(handler, name)} == {"should_close"}, "a name has two meanings"
+    assert _private_attributes(WatchedConnection) - _own(WatchedConnection) == {*WATCHED}
+    overridden = {name for name in _own(WatchedConnection) if hasattr(handler, name)}
+    assert overridden == {"should_close"}, "a name has two meanings"
     connector = aiohttp.TCPConnector()
     assert watch_connections(connector)
     await connector.close()

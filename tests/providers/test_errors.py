@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from providers.errors import BY_CODE, CODES, ProviderError, RateLimited, UpstreamTimeout
+from providers.errors import BY_CODE, PROVIDER_ERROR_CODES, ProviderError, RateLimited, UpstreamTimeout
 from tests.support.contract import STREAM_CODES
 
 
 def test_error_codes_are_those_of_the_contract() -> None:
-    assert set(BY_CODE) == set(CODES)
+    assert set(BY_CODE) == set(PROVIDER_ERROR_CODES)
     for code, kind in BY_CODE.items():
         assert kind.retryable is STREAM_CODES[code]
 

@@ -15,7 +15,7 @@ from providers.base import (
     Frame,
     Opaque,
     Reasoning,
-    Refusal,
+    RefusalText,
     Source,
     Text,
     ToolCall,
@@ -241,7 +241,7 @@ async def test_responses_blocks_end_with_their_kind_and_opaque_reasoning(
         BlockEnd("reasoning", opaque=Opaque("responses", "m", {"id": "rs_1", "encrypted_content": "opaque"})),
         Text("Hi"),
         BlockEnd("text"),
-        Refusal("No."),
+        RefusalText("No."),
         BlockEnd("refusal"),
         ToolCall(0, "call_1", "f", "", custom=True),
         ToolCall(0, None, None, "free text", custom=True),
@@ -273,7 +273,7 @@ async def test_chat_refusals_custom_calls_signatures_and_details_are_read(
     )
     details = UsageDetails(cached_tokens=2, reasoning_tokens=3, audio_prompt_tokens=1, audio_completion_tokens=4)
     assert events == [
-        Refusal("No."),
+        RefusalText("No."),
         ToolCall(0, "a", "f", "{}", extra={"extra_content": signature}),
         ToolCall(1, "b", "g", "free text", custom=True),
         Usage(5, 9, details),

@@ -13,7 +13,7 @@ from streamserver.core.error_codes import failed
 from streamserver.log.base import Log
 from streamserver.log.records import Failed, Terminal
 from streamserver.redis.fences import Fences, fence
-from streamserver.store.base import Claim, Claimed
+from streamserver.store.base import Claim, ClaimHolder
 from tests.contracts.shared_log import MANY, read_all, until, until_gone
 from tests.redis.stores import RedisNode, node_at
 from tests.support.proxy import Proxy, running_proxy
@@ -196,7 +196,7 @@ async def test_the_key_of_an_ended_stream_survives_a_redis_that_lost_it(
     log = await near.publish(Claim("key", "print"), ["name"])
     log.close(DONE)
     await near.settled()
-    claimed = Claimed(log.stream_id, "print")
+    claimed = ClaimHolder(log.stream_id, "print")
     epoch = far.redis_store._connection.epoch
     if how == "flushed":
         await redis.flush()
@@ -216,7 +216,7 @@ async def test_a_released_key_is_not_claimed_again_when_redis_loses_its_data(
     log = await near.publish(Claim("key", "print"))
     log.close(DONE)
     await near.settled()
-    await near.store.release("key", Claimed(log.stream_id, "print"))
+    await near.store.release("key", ClaimHolder(log.stream_id, "print"))
     await redis.flush()
     await until_gone(near.store.recall, "key")
     await until(lambda: near.redis_store._settled_at > 0)

@@ -15,7 +15,7 @@ from streamserver.core.refusals import Refusal
 from streamserver.log.memory import MemoryLog
 from streamserver.redis.inbox import Message, Stop, opened, posted
 from streamserver.redis.keys import inbox_key
-from streamserver.store.base import Claim, Claimed, StoreUnavailable
+from streamserver.store.base import Claim, ClaimHolder, StoreUnavailable
 from tests.contracts.shared_log import read_all, until
 from tests.redis.stores import RedisNode, node_at
 from tests.support.proxy import running_proxy
@@ -76,7 +76,7 @@ async def test_a_lookup_waits_for_a_log_that_a_restarted_redis_lacks(
     async with asyncio.timeout(20):
         stream = await found
         assert stream is not None and await read_all(stream.log) == await read_all(log)
-        assert await recalled == Claimed(log.stream_id, "print")
+        assert await recalled == ClaimHolder(log.stream_id, "print")
 
 
 async def test_names_that_redis_lost_are_bound_again_to_the_newest_stream(
@@ -151,7 +151,7 @@ async def test_a_publication_whose_key_is_taken_leaves_no_log_behind(
 ) -> None:
     first = await near.publish(Claim("key", "print"))
     second = MemoryLog(far.start())
-    assert await far.try_publish(second, Claim("key", "print")) == Claimed(first.stream_id, "print")
+    assert await far.try_publish(second, Claim("key", "print")) == ClaimHolder(first.stream_id, "print")
     async with asyncio.timeout(20):
         while [key for key in await redis.keys() if ":log:" in key] != [f"streamserver:log:{first.stream_id}"]:
             await asyncio.sleep(0.02)

@@ -15,7 +15,7 @@ import pytest
 from loguru import logger
 from redis.asyncio import Redis
 
-from streamserver.admission import LimitReached, Quota
+from streamserver.admission import Quota, QuotaExhausted
 from streamserver.redis import leases
 from streamserver.redis.connection import Command, Replies, SharedConnection
 from streamserver.redis.limit_keys import slots_key, starts_key, tokens_key
@@ -45,7 +45,7 @@ def logged() -> Iterator[list[str]]:
 async def admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = QUOTA) -> str:
     try:
         await limiter.admit("anna", quota, held)
-    except LimitReached as reached:
+    except QuotaExhausted as reached:
         return reached.limit
     return "admitted"
 
@@ -279,7 +279,7 @@ async def test_a_changed_quota_continues_from_what_was_used(redis: RedisProcess)
                 await limiter.admit("anna", quota, held)
             if starts == 4:
                 await limiter.admit("anna", quota, held)
-            with pytest.raises(LimitReached) as refused:
+            with pytest.raises(QuotaExhausted) as refused:
                 await limiter.admit("anna", quota, held)
             assert refused.value.limit == "requests"
             assert 40 < refused.value.retry_after <= 60
@@ -299,7 +299,7 @@ async def test_retry_after_is_when_enough_starts_have_left_the_window(redis: Red
     with ExitStack() as held:
         for starts, retry_after in ((3, 10), (2, 30), (1, 50)):
             quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
-            with pytest.raises(LimitReached) as refused:
+            with pytest.raises(QuotaExhausted) as refused:
                 await limiter.admit("anna", quota, held)
             assert retry_after - 5 < refused.value.retry_after <= retry_after + 0.1
     await limiter.aclose()

@@ -7,7 +7,7 @@ from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
-from streamserver.redis._redis_py import Connection, first_word, is_out_of_order, pack, pool_of
+from streamserver.redis._redis_py import RedisConnection, first_word, is_out_of_order, pack, pool_of
 
 IN_SCRIPT_OF_REDIS_6 = (
     "ERR Error running script (call to f_1): @user_script:1: @user_script: 1: "
@@ -68,7 +68,7 @@ def test_an_append_that_comes_too_late_is_told_from_other_refusals() -> None:
 @pytest.mark.parametrize("how", ["close", "abort"])
 async def test_a_closed_connection_is_not_opened_again(how: str) -> None:
     """redis-py connects by itself when a command is sent."""
-    connection = Connection(pool_of("redis://127.0.0.1:1/0"), lambda: None)
+    connection = RedisConnection(pool_of("redis://127.0.0.1:1/0"), lambda: None)
     if how == "close":
         await connection.close()
     else:

@@ -22,7 +22,7 @@ __all__ = ["start_redis"]
 
 STREAMS = 10_000
 AT_ONCE = 50
-OURS = ("Stream", "MemoryLog", "Generation", "Start", "Done", "_Copy", "RemoteStream", "Claimed", "Claim", "Task")
+OURS = ("Stream", "MemoryLog", "Generation", "Start", "Done", "_Copy", "RemoteStream", "ClaimHolder", "Claim", "Task")
 
 
 def settings_with(**resume: object) -> Settings:

@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streamserver.store import Claim, Claimed, MemoryStore
-from streamserver.store.base import Produced
+from streamserver.store import Claim, ClaimHolder, MemoryStore
+from streamserver.store.base import LocalStream
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.application import running_app
 from tests.support.client import RawStream, get_events, post_events, stream_url
@@ -190,7 +190,7 @@ class Deaf(MemoryStore):
         super().__init__()
         self.publishing = asyncio.Event()
 
-    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+    async def publish(self, stream: LocalStream, claim: Claim | None, names: Sequence[str] = ()) -> ClaimHolder | None:
         claimed = await super().publish(stream, claim, names)
         self.publishing.set()
         with suppress(asyncio.CancelledError):
@@ -231,7 +231,7 @@ class Remembering(MemoryStore):
         super().__init__()
         self.claims: list[Claim] = []
 
-    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+    async def publish(self, stream: LocalStream, claim: Claim | None, names: Sequence[str] = ()) -> ClaimHolder | None:
         assert claim is not None
         self.claims.append(claim)
         return await super().publish(stream, claim, names)
@@ -255,7 +255,7 @@ class SlowToSay(MemoryStore):
         self.written = asyncio.Event()
         self.answer = asyncio.Event()
 
-    async def publish(self, stream: Produced, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+    async def publish(self, stream: LocalStream, claim: Claim | None, names: Sequence[str] = ()) -> ClaimHolder | None:
         found = await super().publish(stream, claim, names)
         self.written.set()
         await self.answer.wait()

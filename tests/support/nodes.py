@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Start
-from streamserver.store.base import Claim, Claimed, Readable, Store
+from streamserver.store.base import Claim, ClaimHolder, ReadableStream, Store
 from tests.support.records import FAILED
 
 
@@ -68,14 +68,14 @@ class Node:
         assert await self.try_publish(log, claim, names) is None
         return log
 
-    async def try_publish(self, log: MemoryLog, claim: Claim | None, names: Sequence[str] = ()) -> Claimed | None:
+    async def try_publish(self, log: MemoryLog, claim: Claim | None, names: Sequence[str] = ()) -> ClaimHolder | None:
         stream = self.streams[log.stream_id] = Written(log)
         return await self.store.publish(stream, claim, names)
 
-    async def find(self, stream_id: str) -> Readable | None:
+    async def find(self, stream_id: str) -> ReadableStream | None:
         return self.streams.get(stream_id) or await self.store.find(stream_id)
 
-    async def found(self, stream_id: str) -> Readable:
+    async def found(self, stream_id: str) -> ReadableStream:
         stream = await self.find(stream_id)
         assert stream is not None
         return stream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.error_codes import FAILURES
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, Terminal, TokenUsage
 
@@ -87,7 +87,7 @@ calls = st.builds(
     st.none() | st.just({"extra_content": {"google": {"thought_signature": "s"}}}),
     st.booleans(),
 )
-foreign_pieces = st.one_of(deltas, st.builds(Refusal, any_text), blocks, calls)
+foreign_pieces = st.one_of(deltas, st.builds(RefusalText, any_text), blocks, calls)
 foreign_frames = st.builds(
     Frame,
     st.just("chat"),

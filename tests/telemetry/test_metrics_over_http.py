@@ -9,7 +9,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamserver.store import MemoryStore
-from streamserver.store.base import Readable
+from streamserver.store.base import ReadableStream
 from streamserver.telemetry.metrics import METRICS
 from tests.conftest import StartServer, StartUpstream
 from tests.support.application import running_app
@@ -117,7 +117,7 @@ async def test_every_metric_counts_what_it_says(
 class BrokenStore(MemoryStore):
     """A store with a bug."""
 
-    async def find(self, stream_id: str) -> Readable | None:
+    async def find(self, stream_id: str) -> ReadableStream | None:
         raise ValueError
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from providers.base import BlockEnd, Frame, Opaque, Reasoning, Refusal, Text, ToolCall
+from providers.base import BlockEnd, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.error_codes import FAILURES, failed
 from streamserver.log.records import Done, Failed, Piece, Record
 from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
@@ -87,7 +87,7 @@ def test_two_text_blocks_are_two_parts() -> None:
 
 
 def test_refusal_is_text() -> None:
-    assert parts(Refusal("No"), BlockEnd("refusal")) == written("text", "t0", "No")
+    assert parts(RefusalText("No"), BlockEnd("refusal")) == written("text", "t0", "No")
 
 
 def test_frames_are_read_piece_by_piece() -> None:

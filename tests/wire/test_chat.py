@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from providers import opaque
-from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, Refusal, Text, ToolCall, UsageDetails
+from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
 from providers.openai.chat_stream import ChatParser
 from providers.parser import FrameParser
 from streamserver.log.records import Done, Failed, Record, Start, Terminal, TokenUsage
@@ -131,7 +131,7 @@ SIGNED = {"extra_content": {"google": {"thought_signature": "s"}}}
             [Text("a")], "pause_turn", [ROLE, [{"content": "a"}, None], *end()], {"content": "a"}, id="pause_turn"
         ),
         pytest.param(
-            [Refusal("No.")],
+            [RefusalText("No.")],
             "content_filter",
             [ROLE, [{"refusal": "No."}, None], *end()],
             {"content": None, "refusal": "No."},

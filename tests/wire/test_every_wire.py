@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamserver.core.error_codes import FAILURES
-from streamserver.core.refusals import CODES, Refusal
+from streamserver.core.refusals import REFUSAL_CODES, Refusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
 from streamserver.wire.base import Wire
 from streamserver.wire.chat import CHAT_WIRE
-from streamserver.wire.error_forms import ANTHROPIC, OPENAI
+from streamserver.wire.error_forms import ANTHROPIC_ERRORS, OPENAI_ERRORS
 from streamserver.wire.messages import MESSAGES_WIRE
 from streamserver.wire.native_wire import NATIVE_WIRE
 from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE
@@ -126,7 +126,7 @@ def test_every_failure_has_a_status_of_the_wire(wire: Wire, code: str) -> None:
 
 @pytest.mark.parametrize("wire", [*STATUS_WIRES, AI_SDK_WIRE], ids=lambda wire: wire.name)
 @pytest.mark.parametrize(
-    "code", sorted(CODES - {"model_not_found", "previous_response_not_found", "response_not_found"})
+    "code", sorted(REFUSAL_CODES - {"model_not_found", "previous_response_not_found", "response_not_found"})
 )
 def test_every_refusal_has_the_form_of_the_wire(wire: Wire, code: str) -> None:
     answer = wire.refusal(Refusal(code, "Why.", field="some.field"), "r-1")
@@ -139,6 +139,6 @@ def test_every_refusal_has_the_form_of_the_wire(wire: Wire, code: str) -> None:
 
 
 def test_every_code_has_a_form_on_both_vendors_wires() -> None:
-    assert set(FAILURES) | set(CODES) <= set(OPENAI)
+    assert set(FAILURES) | set(REFUSAL_CODES) <= set(OPENAI_ERRORS)
     responses_only = {"previous_response_not_found", "response_not_found"}
-    assert (set(FAILURES) | set(CODES)) - responses_only <= set(ANTHROPIC)
+    assert (set(FAILURES) | set(REFUSAL_CODES)) - responses_only <= set(ANTHROPIC_ERRORS)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import opaque
-from providers.base import BlockEnd, Frame, Opaque, Reasoning, Refusal, Text, ToolCall, UsageDetails
-from streamserver.core.refusals import Refusal as RequestRefusal
+from providers.base import BlockEnd, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
+from streamserver.core.refusals import Refusal
 from streamserver.log.records import ContinuedText, Done, Failed, Piece, Record, Start, Terminal, TokenUsage
 from streamserver.wire.messages import MESSAGES_WIRE
 from tests.support.records import foreign_logs
@@ -288,9 +288,9 @@ def test_stop_reason_tells_how_the_answer_ended(end: Done, reason: str, sequence
 
 
 def test_refusal_is_text_with_a_stop_reason_of_its_own() -> None:
-    *_, delta, _ = events(Refusal("No."))
+    *_, delta, _ = events(RefusalText("No."))
     assert delta["delta"]["stop_reason"] == "refusal"
-    assert whole(Text("Well. "), Refusal("No."))["content"] == [{"type": "text", "text": "Well. No."}]
+    assert whole(Text("Well. "), RefusalText("No."))["content"] == [{"type": "text", "text": "Well. No."}]
 
 
 def test_usage_counts_cached_and_written_tokens_apart_from_the_input() -> None:
@@ -336,7 +336,7 @@ def test_error_before_the_first_piece_is_a_status() -> None:
 
 
 def test_refusal_of_a_request_names_its_field() -> None:
-    answer = MESSAGES_WIRE.refusal(RequestRefusal("invalid_request", "Why.", field="top_p"), "r-1")
+    answer = MESSAGES_WIRE.refusal(Refusal("invalid_request", "Why.", field="top_p"), "r-1")
     assert (answer.status, json.loads(answer.body)) == (
         400,
         {"type": "error", "error": {"type": "invalid_request_error", "message": "top_p: Why."}, "request_id": "r-1"},

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import opaque
-from providers.base import BlockEnd, Frame, Opaque, Reasoning, Refusal, Text, ToolCall, UsageDetails
+from providers.base import BlockEnd, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
 from streamserver.core.error_codes import FAILURES
 from streamserver.log.records import NOT_BY_PRODUCER, Done, Failed, Record, Start, TokenUsage
 from streamserver.wire.ids import public_hash
@@ -251,7 +251,7 @@ def test_refusal_is_a_part_of_a_completed_response() -> None:
     records: list[Record] = [
         BEGIN,
         Text("Hm. "),
-        Refusal("I will not."),
+        RefusalText("I will not."),
         msgspec.structs.replace(DONE, finish_reason="content_filter"),
     ]
     assert short(records)[1:] == [

@@ -14,7 +14,7 @@ from providers.validation import Invalid
 from streamserver.core.idempotency import claim_for, parse_key
 from streamserver.core.model_selection import select_by_model_name
 from streamserver.core.refusals import Refusal, invalid
-from streamserver.core.streams import Started
+from streamserver.core.streams import StartResult
 from streamserver.core.task import ChatTask
 from streamserver.http.context import RequestContext
 from streamserver.http.grace import grace_header, grace_of
@@ -71,7 +71,7 @@ async def start(
     options: Mapping[str, Any],
     requested_grace: float | None = None,
     **task_fields: Any,
-) -> Started:
+) -> StartResult:
     """Start the stream of a wire's request, or find the one that its ``Idempotency-Key`` started.
 
     ``body`` is what a retry with the same key must repeat. ``requested_grace`` is what a field of it asks for, in

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from streamserver.core.error_codes import failed
 from streamserver.http.context import OpenResponse
-from streamserver.wire.base import Answer
+from streamserver.wire.base import HTTPAnswer
 
 
 async def end_with(opened: OpenResponse, code: str, message: str | None = None) -> web.StreamResponse:
@@ -21,7 +21,7 @@ async def end_with(opened: OpenResponse, code: str, message: str | None = None) 
     return response
 
 
-def to_response(answer: Answer, headers: Mapping[str, str] = {}) -> web.Response:
+def to_response(answer: HTTPAnswer, headers: Mapping[str, str] = {}) -> web.Response:
     """Return ``answer`` as an aiohttp response that is never cached."""
     return web.Response(
         status=answer.status,

@@ -10,15 +10,15 @@ from aiohttp import web
 
 from streamserver.core.error_codes import failed
 from streamserver.core.refusals import Refusal, store_unavailable
-from streamserver.core.streams import Started
+from streamserver.core.streams import StartResult
 from streamserver.http.context import OpenResponse, RequestContext
 from streamserver.http.deployment_checks import warn_if_misconfigured
 from streamserver.http.responses.ending import to_response
-from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.http.responses.tail import follow
 from streamserver.log.base import Log
 from streamserver.log.records import Failed, Start, has_piece
-from streamserver.store.base import AWAY_SECONDS, Readable, StoreLost, StoreUnavailable
+from streamserver.store.base import AWAY_SECONDS, ReadableStream, StoreLost, StoreUnavailable
 from streamserver.wire.base import Encoder, Wire
 
 HARD_END_SECONDS = 5.0
@@ -26,7 +26,7 @@ HARD_END_SECONDS = 5.0
 STORE_RETRY_SECONDS = 0.2
 
 
-async def respond(context: RequestContext, started: Started, wire: Wire) -> web.StreamResponse:
+async def respond(context: RequestContext, started: StartResult, wire: Wire) -> web.StreamResponse:
     """Answer with a stream that this request started, or found by its key, from its beginning. Launches a new stream.
 
     Raises :class:`~streamserver.core.refusals.Refusal` if it has as many readers as it may have.
@@ -57,7 +57,7 @@ async def respond(context: RequestContext, started: Started, wire: Wire) -> web.
         return await _follow(context, opened, stream.log, offset)
 
 
-async def respond_whole(context: RequestContext, started: Started, wire: Wire) -> web.StreamResponse:
+async def respond_whole(context: RequestContext, started: StartResult, wire: Wire) -> web.StreamResponse:
     """Answer with the whole answer once it is complete. Launches a new stream. A client that leaves counts as a reader
     that leaves.
 
@@ -80,7 +80,7 @@ async def respond_whole(context: RequestContext, started: Started, wire: Wire) -
 
 
 async def read(
-    context: RequestContext, stream: Readable, wire: Wire, resume_after: int | None = None
+    context: RequestContext, stream: ReadableStream, wire: Wire, resume_after: int | None = None
 ) -> web.StreamResponse:
     """Answer with ``stream``, from what follows event ``resume_after`` on."""
     with stream.reading():
@@ -124,7 +124,7 @@ async def expired(context: RequestContext, stream_id: str, wire: Wire) -> web.St
 
 
 async def _hold_and_follow(
-    context: RequestContext, stream: Readable, wire: Wire, resume_after: int | None
+    context: RequestContext, stream: ReadableStream, wire: Wire, resume_after: int | None
 ) -> web.StreamResponse:
     """Hold the response until the first piece. A failure before it is a true HTTP status."""
     log = stream.log
@@ -176,7 +176,7 @@ async def _wait_until(log: Log, condition: Callable[[], bool]) -> None:
             log.unsubscribe(wake)
 
 
-async def _find_in_time(context: RequestContext, opened: OpenResponse, stream_id: str) -> Readable | None:
+async def _find_in_time(context: RequestContext, opened: OpenResponse, stream_id: str) -> ReadableStream | None:
     try:
         async with asyncio.timeout(AWAY_SECONDS):
             while True:
@@ -198,7 +198,7 @@ async def _wait_for_store(context: RequestContext) -> None:
         pass  # a keepalive is due
 
 
-async def _open(context: RequestContext, stream: Readable, wire: Wire, encoder: Encoder) -> OpenResponse:
+async def _open(context: RequestContext, stream: ReadableStream, wire: Wire, encoder: Encoder) -> OpenResponse:
     """Begin the response. From here on a failure is told by an event in it."""
     warn_if_misconfigured(context.http)
     _limit(context, stream.grace_seconds)
@@ -212,7 +212,7 @@ def _limit(context: RequestContext, grace_seconds: float) -> None:
 async def _begin(
     context: RequestContext, stream_id: str, wire: Wire, encoder: Encoder, request_id: str
 ) -> OpenResponse:
-    response = StreamResponse(
+    response = SSEResponse(
         send_timeout=context.settings.server.send_timeout_seconds,
         headers={"X-Stream-ID": stream_id, **wire.headers},
         on_stall=context.services.metrics.reader_dropped,

@@ -21,7 +21,7 @@ class ReaderStalled(ConnectionError):
     """The reader took nothing for the send timeout. Its connection has been cut."""
 
 
-class StreamResponse(EventSourceResponse):
+class SSEResponse(EventSourceResponse):
     """An ``EventSourceResponse`` that writes batches, each under the send timeout.
 
     aiohttp-sse sets the headers, and TCP_USER_TIMEOUT, with which the kernel gives up on a

@@ -6,7 +6,7 @@ import asyncio
 import enum
 
 from providers.clock import Clock, Timer
-from streamserver.http.responses.sse_response import StreamResponse
+from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.log.base import Log
 from streamserver.log.records import has_stable_offset
 from streamserver.wire.base import Encoder
@@ -16,7 +16,7 @@ BATCH_RECORDS = 1024
 
 
 async def follow(
-    log: Log, offset: int, response: StreamResponse, encoder: Encoder, *, clock: Clock, keepalive: float
+    log: Log, offset: int, response: SSEResponse, encoder: Encoder, *, clock: Clock, keepalive: float
 ) -> None:
     """Write every record from ``offset`` on to ``response``, as it comes, until the terminal one.
 
@@ -45,7 +45,7 @@ class _Tail:
     """
 
     def __init__(
-        self, log: Log, offset: int, response: StreamResponse, encoder: Encoder, clock: Clock, keepalive: float
+        self, log: Log, offset: int, response: SSEResponse, encoder: Encoder, clock: Clock, keepalive: float
     ) -> None:
         self._log = log
         self._offset = offset

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.base import BlockEnd, Reasoning, Refusal, Text
+from providers.base import BlockEnd, Reasoning, RefusalText, Text
 from tests.providers.reading.reading import events, parser, read, sse
 
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
@@ -90,7 +90,7 @@ def test_refusals_and_blocks_of_a_response_that_came_whole_are_told() -> None:
         BlockEnd("reasoning"),
         Text("Hi"),
         BlockEnd("text"),
-        Refusal("No."),
+        RefusalText("No."),
         BlockEnd("refusal"),
     ]
 

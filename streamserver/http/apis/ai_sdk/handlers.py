@@ -15,7 +15,7 @@ from streamserver.http.apis.native.fields import ChatFields, fields_of_body, rea
 from streamserver.http.apis.wires import read_body, select_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.respond import read, respond
-from streamserver.store.base import Readable, StoreUnavailable
+from streamserver.store.base import ReadableStream, StoreUnavailable
 from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
 from streamserver.wire.ai_sdk_replay import repeated_chunks
 
@@ -108,7 +108,7 @@ def _chat_name(context: RequestContext, chat_id: str) -> str:
     return f"chat:{context.caller.key_name}:{chat_id}"
 
 
-async def _find(context: RequestContext) -> Readable | None:
+async def _find(context: RequestContext) -> ReadableStream | None:
     name = _chat_name(context, context.http.match_info["chat_id"])
     try:
         stream_id = await context.streams.store.lookup(name)
@@ -117,11 +117,11 @@ async def _find(context: RequestContext) -> Readable | None:
         raise store_unavailable() from None
 
 
-async def _mark_delivered(context: RequestContext, stream: Readable) -> None:
+async def _mark_delivered(context: RequestContext, stream: ReadableStream) -> None:
     if stream.ended and context.open_response is not None and context.open_response.response.complete:
         with suppress(StoreUnavailable):
             await context.streams.store.bind(f"delivered:{stream.id}", stream.id)
 
 
-async def _is_delivered(context: RequestContext, stream: Readable) -> bool:
+async def _is_delivered(context: RequestContext, stream: ReadableStream) -> bool:
     return await context.streams.store.lookup(f"delivered:{stream.id}") is not None

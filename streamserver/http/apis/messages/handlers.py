@@ -15,7 +15,7 @@ from streamserver.http.apis.wires import read_body, select_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.ending import to_response
 from streamserver.http.responses.respond import respond, respond_whole
-from streamserver.wire.base import Answer
+from streamserver.wire.base import HTTPAnswer
 from streamserver.wire.events import to_json
 from streamserver.wire.messages import MESSAGES_WIRE
 
@@ -46,7 +46,7 @@ async def count_tokens(context: RequestContext) -> web.StreamResponse:
     except ProviderError as error:
         failure = failed_with(error, request_id=context.request_id, usage=None)
         return to_response(MESSAGES_WIRE.failure(failure))
-    return to_response(Answer(200, to_json({"input_tokens": count})))
+    return to_response(HTTPAnswer(200, to_json({"input_tokens": count})))
 
 
 async def _count(context: RequestContext, entry: ProviderEntry, request: ChatRequest) -> int:

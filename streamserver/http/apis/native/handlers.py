@@ -9,7 +9,7 @@ from aiohttp import web
 
 from streamserver.core.idempotency import claim_for, parse_key
 from streamserver.core.refusals import Refusal, unknown_stream
-from streamserver.core.streams import Started
+from streamserver.core.streams import StartResult
 from streamserver.http.apis.native.fields import QUERY_FIELDS, ChatFields, fields_of_body, fields_of_query, read_task
 from streamserver.http.apis.native.position import Position, position_of
 from streamserver.http.context import RequestContext
@@ -116,7 +116,7 @@ async def _attach(context: RequestContext, position: Position) -> web.StreamResp
     return await read(context, stream, NATIVE_WIRE, position.number)
 
 
-async def _start_by_body(context: RequestContext) -> Started:
+async def _start_by_body(context: RequestContext) -> StartResult:
     _refuse_prefetch(context)
     key = _key_of(context, None)
     with body_deadline(context):
@@ -124,7 +124,7 @@ async def _start_by_body(context: RequestContext) -> Started:
     return await _start(context, fields_of_body(body), key)
 
 
-async def _start(context: RequestContext, fields: ChatFields, key: str | None) -> Started:
+async def _start(context: RequestContext, fields: ChatFields, key: str | None) -> StartResult:
     caller, settings = context.caller, context.settings
     in_header = grace_header(context.http, settings)
     requested = in_header if fields.grace is None else fields.grace

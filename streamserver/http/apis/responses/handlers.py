@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from streamserver.core.refusals import invalid
-from streamserver.core.streams import Started
+from streamserver.core.streams import StartResult
 from streamserver.http.apis.responses.fields import ResponsesFields, echo_of, read_fields, read_request
 from streamserver.http.apis.responses.retained import (
     bind_items,
@@ -21,8 +21,8 @@ from streamserver.http.apis.wires import read_body, select_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.ending import to_response
 from streamserver.http.responses.respond import read, respond, respond_whole
-from streamserver.store.base import Readable
-from streamserver.wire.base import Answer
+from streamserver.store.base import ReadableStream
+from streamserver.wire.base import HTTPAnswer
 from streamserver.wire.events import to_json
 from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE, response_of
 from streamserver.wire.responses_object import response_id
@@ -84,7 +84,7 @@ async def delete(context: RequestContext) -> web.StreamResponse:
     return _answer({"id": response_id(stream.id), "object": "response", "deleted": True})
 
 
-async def _respond(context: RequestContext, fields: ResponsesFields, started: Started) -> web.StreamResponse:
+async def _respond(context: RequestContext, fields: ResponsesFields, started: StartResult) -> web.StreamResponse:
     if not fields.background:
         return await (respond if fields.stream else respond_whole)(context, started, RESPONSES_WIRE)
     if started.new is not None:
@@ -101,13 +101,13 @@ async def _with_items(context: RequestContext, body: dict[str, Any]) -> dict[str
     return {**body, "input": await resolve_references(context.streams, context.caller, items)}
 
 
-async def _stream_of(context: RequestContext) -> Readable:
+async def _stream_of(context: RequestContext) -> ReadableStream:
     return await find_response(context.streams, context.caller, context.http.match_info["response_id"])
 
 
-def _response_now(stream: Readable) -> web.Response:
+def _response_now(stream: ReadableStream) -> web.Response:
     return _answer(response_of(stream.log.take(0, len(stream.log))), {"X-Stream-ID": stream.id})
 
 
 def _answer(body: dict[str, Any], headers: Mapping[str, str] = {}) -> web.Response:
-    return to_response(Answer(200, to_json(body)), headers)
+    return to_response(HTTPAnswer(200, to_json(body)), headers)

@@ -13,7 +13,7 @@ from streamserver.core.caller import Caller
 from streamserver.core.refusals import Refusal, store_unavailable
 from streamserver.core.streams import Streams
 from streamserver.log.base import Log
-from streamserver.store.base import Readable, StoreUnavailable
+from streamserver.store.base import ReadableStream, StoreUnavailable
 from streamserver.wire.ids import HASH_LENGTH
 from streamserver.wire.responses import response_of
 from streamserver.wire.responses_object import response_id
@@ -28,7 +28,7 @@ def response_name(public_id: str) -> str:
     return f"response:{public_id}"
 
 
-async def find_response(streams: Streams, caller: Caller, public_id: str) -> Readable:
+async def find_response(streams: Streams, caller: Caller, public_id: str) -> ReadableStream:
     """Return the stream of a Response. Raises a refusal if it is unknown, deleted, not stored or another user's."""
     stream = await _find(streams, caller, response_name(public_id))
     if stream is None:
@@ -36,7 +36,7 @@ async def find_response(streams: Streams, caller: Caller, public_id: str) -> Rea
     return stream
 
 
-async def forget_response(streams: Streams, caller: Caller, stream: Readable) -> None:
+async def forget_response(streams: Streams, caller: Caller, stream: ReadableStream) -> None:
     """Let neither the Response of a stream nor its items be found again. Raises a refusal."""
     items = (_item_name(caller, item_id) for item_id in _foreign_items(stream.log))
     try:
@@ -96,7 +96,7 @@ async def _items_beside(streams: Streams, caller: Caller, item_id: str) -> dict[
     )
 
 
-async def _find(streams: Streams, caller: Caller, name: str) -> Readable | None:
+async def _find(streams: Streams, caller: Caller, name: str) -> ReadableStream | None:
     try:
         stream_id = await streams.store.lookup(name)
         stream = None if stream_id is None else await streams.find(stream_id)
