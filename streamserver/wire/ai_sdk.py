@@ -123,7 +123,8 @@ class AiSdkWire:
 
     def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
         """The hook shows the whole body to its user: it is one sentence."""
-        sentence = f"{refusal.field}: {refusal.detail}" if refusal.field else refusal.detail
+        is_named = refusal.field is None or refusal.detail.startswith(refusal.field)
+        sentence = refusal.detail if is_named else f"{refusal.field}: {refusal.detail}"
         headers = {**refusal.headers, **retry_headers(refusal), "X-Error-Code": refusal.code}
         return HTTPAnswer(_STATUS.get(refusal.code, 400), sentence.encode(), "text/plain; charset=utf-8", headers)
 

@@ -12,6 +12,7 @@ from hypothesis import given
 
 from providers.base import BlockEnd, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.error_codes import FAILURES, failed
+from streamserver.core.refusals import Refusal as RequestRefusal
 from streamserver.log.records import Done, Failed, Piece, Record
 from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
 from streamserver.wire.ai_sdk_replay import repeated_chunks
@@ -224,6 +225,19 @@ def test_failure_outside_the_log_closes_the_open_part() -> None:
 
 def test_keepalive_is_a_comment_with_a_blank_line() -> None:
     assert AI_SDK_WIRE.encoder(START).keepalive == b": keep-alive\n\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "detail", "sentence"),
+    [
+        (None, "Try again.", "Try again."),
+        ("id", "Expected a string.", "id: Expected a string."),
+        ("max_tokens", "max_tokens is at most 4.", "max_tokens is at most 4."),
+    ],
+)
+def test_refusal_names_its_field_once(field: str | None, detail: str, sentence: str) -> None:
+    answer = AI_SDK_WIRE.refusal(RequestRefusal("invalid_request", detail, field=field), "r-1")
+    assert (answer.status, answer.body.decode(), answer.headers) == (422, sentence, {"X-Error-Code": "invalid_request"})
 
 
 EARLIER: list[dict[str, Any]] = [
