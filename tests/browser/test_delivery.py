@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from aiohttp import web
 from playwright.async_api import Page, expect
@@ -99,3 +102,33 @@ async def test_the_page_works_under_a_path_of_another_app(watched: Watched) -> N
         assert watched.complaints == []
     finally:
         await runner.cleanup()
+
+
+async def test_client_of_the_readme_is_exact_and_ends_by_itself_when_its_connection_is_cut(
+    start_server: StartServer, start_upstream: StartUpstream, watched: Watched
+) -> None:
+    """The smallest client that the README shows, over a connection that breaks in the middle of the answer."""
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (client,) = re.findall(r"<script>\n(.*?)</script>", text, re.DOTALL)
+    out = watched.page.locator("#out")
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start_stream()
+        await exchange.send(chunk("one "))
+        await expect(out).to_have_text("one ")
+        relay.cut()
+        await exchange.send(chunk("two "))
+        relay.mend()
+        await expect(out).to_have_text("one two ", timeout=20_000)
+        await exchange.send(chunk("three") + chunk(finish="stop") + usage_chunk(1, 3) + DONE)
+
+    upstream = await start_upstream(script)
+    server = await start_server(openai_at(upstream))
+    async with running_relay(server.port) as relay:
+        await watched.open(relay.url)
+        await watched.page.evaluate(
+            f"() => {{ document.body.innerHTML = '<pre id=out></pre>'; {client} ; window.source = s; }}"
+        )
+        await expect(out).to_have_text("one two three", timeout=20_000)
+        await watched.page.wait_for_function("() => window.source.readyState === EventSource.CLOSED", timeout=20_000)
+    assert len(upstream.exchanges) == 1, "one generation"
