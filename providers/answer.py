@@ -77,7 +77,7 @@ class AnswerState:
 
 
 def broken_off(word: str) -> UpstreamError:
-    """Return the error for an answer whose provider says that its generation broke off."""
+    """Return the error for an answer that the provider reports as aborted."""
     detail = UpstreamDetail(status=200, reason=BROKEN_OFF, code=clean_word(word))
     return UpstreamError("The model's provider broke off the answer.", detail=detail)
 

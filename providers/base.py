@@ -272,7 +272,7 @@ class Provider(Protocol):
 
 @runtime_checkable
 class TokenCounter(Protocol):
-    """A provider whose API counts the tokens of a prompt without answering it."""
+    """A provider with an API that counts the tokens of a prompt without answering it."""
 
     async def count_tokens(self, request: ChatRequest) -> int:
         """Return how many tokens ``request`` would have as its prompt. Nothing is retried.

@@ -21,7 +21,7 @@ _FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "r
 def read_messages(entries: Sequence[object], field: str = "messages") -> list[Message]:
     """Return the messages that ``entries`` stand for; ``field`` is where they stood.
 
-    Raises :class:`~providers.validation.Invalid`, whose key names the entry: ``messages[2].content``.
+    Raises :class:`~providers.validation.Invalid`; its key names the entry: ``messages[2].content``.
     """
     return [read_message(entry, f"{field}[{number}]") for number, entry in enumerate(entries)]
 
@@ -87,7 +87,7 @@ def _thinking(entry: object) -> ReasoningBlock | None:
 
 
 def _detail(entry: object) -> ReasoningBlock | None:
-    """Read an entry of ``reasoning_details``: ours, whose data is sealed, or OpenRouter's.
+    """Read an entry of ``reasoning_details``: one of ours, with sealed data, or one of OpenRouter's.
 
     https://openrouter.ai/docs/use-cases/reasoning-tokens
     """

@@ -108,9 +108,7 @@ class ProviderError(Exception):
             raise TypeError(f"{cls.__name__}.code is {code!r}; clients know {', '.join(PROVIDER_ERROR_CODES)}")
         inherited = getattr(super(cls, cls), "code", code)
         if code != inherited:
-            raise TypeError(
-                f"{cls.__name__}.code is {code!r}, and it is derived from a class whose code is {inherited!r}"
-            )
+            raise TypeError(f"{cls.__name__}.code is {code!r}, but its base class has the code {inherited!r}")
         if getattr(cls, "retryable", None) is not PROVIDER_ERROR_CODES[code]:
             raise TypeError(f"{cls.__name__}.retryable must be {PROVIDER_ERROR_CODES[code]}, as for every {code!r}")
         if not isinstance(getattr(cls, "default_message", None), str):

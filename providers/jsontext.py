@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_DEPTH = 200
-"""How deep lists and objects may lie in each other: whoever walks the value later does so by recursion."""
+"""The maximum nesting of lists and objects. It is bounded because later traversals of the value are recursive."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -49,8 +49,7 @@ def scalars(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 
 class DoubledKey(ValueError):
-    """An object has a key twice: which of the two was meant is anybody's guess. ``path`` leads to it:
-    ``messages[0].role``."""
+    """A duplicate key in an object, which makes its value ambiguous. ``path`` is its location: ``messages[0].role``."""
 
     def __init__(self, path: str) -> None:
         self.path = path

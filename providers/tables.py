@@ -33,7 +33,7 @@ def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Opt
 def not_ready(
     tables: Mapping[str, Mapping[str, Any]], registry: Registry, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the name of each provider whose key is set and cannot be used, or whose proxy cannot, with the reason.
+    """Yield the name of each provider with an unusable key or proxy, and the reason.
 
     Raises :class:`~providers.validation.Invalid` as :func:`~providers.build.build_catalog` does.
     """

@@ -65,11 +65,11 @@ class ProviderContract:
     """The suite. A subclass is called ``Test…`` and gives :meth:`harness`."""
 
     def harness(self, behaviour: Behaviour) -> AbstractAsyncContextManager[Harness]:
-        """A provider whose model behaves like that, for as long as the block runs."""
+        """Return a context manager that runs a provider with a model of this ``behaviour``."""
         raise NotImplementedError
 
     def request(self) -> ChatRequest:
-        """What is asked."""
+        """Return the request that the tests send."""
         return ChatRequest(messages=[Message(role="user", content="hello")], model="model", max_tokens=100)
 
     async def test_stream_yields_pieces_and_then_exactly_one_finish(self) -> None:

@@ -145,7 +145,7 @@ class ToolCalls:
         name: object = None,
         final: bool = True,
     ) -> Iterator[ToolCall]:
-        """Yield what has not been told of a call whose arguments are complete: also its id or name, if they came late.
+        """Yield the parts not emitted yet of a call with complete arguments, including a late id or name.
 
         Without ``final`` its name may still come.
         """

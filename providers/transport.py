@@ -50,7 +50,10 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
 
 class HttpResponse(Protocol):
-    """A response whose body is still arriving. Its receiver calls exactly one of :meth:`close` and :meth:`finish`."""
+    """A response with a body that is still arriving.
+
+    Its receiver calls exactly one of :meth:`close` and :meth:`finish`.
+    """
 
     @property
     def status(self) -> int: ...

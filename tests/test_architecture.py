@@ -42,8 +42,8 @@ PRIVATE_USES = {
 shrink."""
 
 IDIOM = re.compile(r"\b(?:who|whose|whoever|whom|nobody|somebody|anybody)\b", re.IGNORECASE)
-MOST_IDIOM = 65
-"""How many of these words the code may have. The aim is fewer than 10: lower the number as they go."""
+MOST_IDIOM = 9
+"""How many of these words the code may have."""
 
 
 def nodes_at_run_time(tree: ast.AST) -> Iterator[ast.AST]:

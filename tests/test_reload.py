@@ -244,10 +244,10 @@ class SlowToAdmit(MemoryLimiter):
         self.asked = asyncio.Event()
         self.answer = asyncio.Event()
 
-    async def admit(self, user: str, quota: Quota, held: ExitStack) -> None:
+    async def admit(self, user: str, quota: Quota, resources: ExitStack) -> None:
         self.asked.set()
         await self.answer.wait()
-        await super().admit(user, quota, held)
+        await super().admit(user, quota, resources)
 
 
 @pytest.mark.usefixtures("keep_logs")

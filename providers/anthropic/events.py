@@ -185,6 +185,6 @@ class MessagesParser(AnswerState):
 
 
 def _kind_by_fields(content: Mapping[str, Any]) -> _Kind | None:
-    """Return the kind of a block whose type cannot be read."""
+    """Return the kind of a block with an unreadable type, judged by its fields."""
     fields: Mapping[str, _Kind] = {"input": "tool_call", "thinking": "reasoning", "text": "text"}
     return next((kind for field, kind in fields.items() if field in content), None)

@@ -14,7 +14,7 @@ MAX_CHARS = 1024 * 1024
 
 
 class ReasoningDetails:
-    """The details of one answer, whose pieces are put together."""
+    """The reasoning details of one answer, joined from their pieces."""
 
     def __init__(self) -> None:
         self._details: dict[tuple[str, str, str], dict[str, Any]] = {}

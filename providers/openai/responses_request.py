@@ -97,7 +97,7 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flat_format(custom: dict[str, Any]) -> dict[str, Any]:
-    """Return a custom tool whose ``format`` is flat, as here; in chat completions its grammar is an object in it."""
+    """Return a custom tool with a flat ``format``; chat completions nest the grammar in an object."""
     match custom.get("format"):
         case {"type": "grammar", "grammar": dict(grammar)}:
             return {**custom, "format": {"type": "grammar", **grammar}}

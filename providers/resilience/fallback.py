@@ -26,8 +26,8 @@ class Candidate(msgspec.Struct, frozen=True):
 class Fallback:
     """``first``, and when it fails before its first token, the ``others`` in order, each for its own model.
 
-    Those whose breaker is not ready come last rather than never: with no other left, a request that may work is
-    made. A request for another model than that of ``first`` goes to ``first`` alone: the others do not offer it.
+    Providers with an open breaker come last, not never: if all others have failed, a request to them may still
+    succeed. A request for another model than that of ``first`` goes to ``first`` alone: the others do not offer it.
     """
 
     def __init__(self, first: Candidate, others: Sequence[Candidate]) -> None:

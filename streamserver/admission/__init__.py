@@ -1,4 +1,4 @@
-"""Admission: a user's quota of concurrent streams, stream starts per minute and tokens per day."""
+"""Admission: an account's quota of concurrent streams, stream starts per minute and tokens per day."""
 
 from streamserver.admission.limiter import Limiter, Quota, QuotaExhausted
 from streamserver.admission.memory import MemoryLimiter

@@ -1,4 +1,4 @@
-"""The interface of the limits of a user."""
+"""The interface of the limits of an account."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAY_SECONDS = 86_400
 
 
 class QuotaExhausted(Exception):
-    """A user has reached ``limit``: ``quota`` per ``window`` seconds, or at a time if ``window`` is 0.
+    """An account has reached ``limit``: ``quota`` per ``window`` seconds, or at a time if ``window`` is 0.
 
     ``retry_after`` is in seconds; it is a guess for concurrent streams, because their ends are unknown.
     """
@@ -28,7 +28,7 @@ class QuotaExhausted(Exception):
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What one user may use. ``requests_per_minute`` counts stream starts in a sliding window; ``tokens_per_day``
+    """What one account may use. ``requests_per_minute`` counts stream starts in a sliding window; ``tokens_per_day``
     counts in a fixed window that begins with the first token, and 0 means no limit."""
 
     max_streams: int
@@ -47,9 +47,9 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 class Limiter(Protocol):
-    """Admits streams within their users' quotas.
+    """Admits streams within their accounts' quotas.
 
-    A changed quota continues from what the user has already used.
+    A changed quota continues from what the account has already used.
     """
 
     async def start(self) -> None:
@@ -58,8 +58,8 @@ class Limiter(Protocol):
     async def aclose(self) -> None:
         """Write what is still pending, and stop."""
 
-    async def admit(self, user: str, quota: Quota, held: ExitStack) -> None:
-        """Count a stream start of ``user`` and take one of the user's slots until ``held`` is closed.
+    async def admit(self, account: str, quota: Quota, resources: ExitStack) -> None:
+        """Count a stream start of ``account`` and take one of the account's slots until ``resources`` is closed.
 
         A refused start does not count, and a call that raises or is cancelled holds no slot. Never more than
         ``quota.max_streams`` slots are taken, as long as their leases can be renewed: a lease that lapsed while
@@ -68,8 +68,8 @@ class Limiter(Protocol):
         Raises :class:`QuotaExhausted`, or :class:`~streamserver.store.base.StoreUnavailable`.
         """
 
-    def take_back(self, user: str) -> None:
-        """Uncount the user's last start, which joined an existing stream. Never fails, never blocks."""
+    def refund_start(self, account: str) -> None:
+        """Uncount the account's last start, which joined an existing stream. Never fails, never blocks."""
 
-    def charge(self, user: str, quota: Quota, tokens: int) -> None:
-        """Count ``tokens`` that ``user`` has used. Never fails, never blocks."""
+    def charge(self, account: str, quota: Quota, tokens: int) -> None:
+        """Count ``tokens`` that ``account`` has used. Never fails, never blocks."""

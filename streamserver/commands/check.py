@@ -19,7 +19,7 @@ def check(loaded: Loaded, registry: Registry) -> int:
     keys = check_start(loaded, host=loaded.settings.server.host)
     print(f"# {loaded.source} is valid. In force, with the environment and the command line:\n")
     print(tomli_w.dumps(without_secrets(msgspec.to_builtins(loaded.settings))), end="")
-    names = ", ".join(sorted(keys.names)) or "none; anyone who can connect may use the server"
+    names = ", ".join(sorted(keys.names)) or "none; every client that can connect may use the server"
     print(f"\n# API keys: {names}")
     for warning in warnings_of(loaded, registry, keys):
         print(f"# warning: {warning}")

@@ -93,7 +93,7 @@ async def _probe(configured: ProviderEntry) -> Probed:
 
 
 def _compare_with_sdks(settings: Settings, registry: Registry) -> Iterator[str]:
-    """Yield how requests differ from those of the installed SDKs, whose headers and addresses are made without them."""
+    """Yield the differences between our requests and those of the installed SDKs: their headers and addresses."""
     for name, table in settings.providers.items():
         try:
             for difference in sdk_differences(read_options(name, table, registry)):

@@ -172,7 +172,7 @@ class User(Section, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AuthSettings(Section, frozen=True, kw_only=True):
-    """API keys, and the origins whose pages may use the server."""
+    """API keys, and the origins of pages that may use the server."""
 
     keys_env: Annotated[VariableName, About("the environment variable with API keys, as name:key,name:key")] = (
         "STREAMSERVER_KEYS"

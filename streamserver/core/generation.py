@@ -34,8 +34,8 @@ from streamserver.log.base import Log, LogFull
 from streamserver.log.records import ContinuedText, Done, Failed, Terminal, TokenUsage
 
 
-class Try(msgspec.Struct, frozen=True):
-    """One request to a provider. ``code`` is what it failed with, None if it did not fail, or was stopped."""
+class AttemptResult(msgspec.Struct, frozen=True):
+    """The result of one request to a provider. ``code`` is its error code, None if it did not fail, or was stopped."""
 
     provider: str
     code: str | None = None
@@ -46,12 +46,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     stream_id: str
     request_id: str
-    user: str
+    key_name: str
     provider: str
     model: str
     asked_model: str
     terminal: Terminal
-    tries: tuple[Try, ...]
+    attempts: tuple[AttemptResult, ...]
     ttft_ms: float | None
     duration_ms: float
     wire: str = "native"
@@ -70,12 +70,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong in this server, for a terminal with the code ``internal``."""
 
     @property
-    def attempts(self) -> int:
-        return len(self.tries)
+    def attempt_count(self) -> int:
+        return len(self.attempts)
 
 
 class Generation:
-    """Runs ``provider`` on ``request`` into ``log``, for ``total`` seconds at the most.
+    """A run of ``provider`` on ``request`` into ``log``, for ``total`` seconds at the most.
 
     However it ends (an answer, a failure, a deadline, :meth:`stop`, a bug), the log is closed with one
     terminal record, the provider's connection is closed, and ``on_end`` is called once.
@@ -87,7 +87,7 @@ class Generation:
         log: Log,
         provider: Provider,
         request: ChatRequest,
-        user: str,
+        key_name: str,
         total: float,
         clock: Clock,
         on_end: Callable[[Outcome], None],
@@ -95,7 +95,7 @@ class Generation:
         self._log = log
         self._provider = provider
         self._request = request
-        self._user = user
+        self._key_name = key_name
         self._total = total
         self._clock = clock
         self._on_end = on_end
@@ -103,15 +103,15 @@ class Generation:
         self._first_token: float | None = None
         self._after_cr = False
         self._tokens = TokenCount(request, log)
-        self._tries: list[Try] = []
-        self._sent = False
-        """Of the tries that failed, one reached its provider."""
-        self._silent = True
-        """Of the last request nothing has come."""
+        self._attempts: list[AttemptResult] = []
+        self._any_sent = False
+        """Whether any failed attempt was sent to its provider."""
+        self._no_response_yet = True
+        """Whether the current attempt has produced no event yet."""
         self._maybe_billed = False
-        self._asking = False
-        """The last try has not failed."""
-        self._answering = (log.start.provider, log.start.model)
+        self._attempt_open = False
+        """Whether the last attempt is still open or succeeded."""
+        self._answered_by = (log.start.provider, log.start.model)
         self._finish: Finish | None = None
         self._detail = UpstreamDetail()
         self._crash: BaseException | None = None
@@ -136,7 +136,7 @@ class Generation:
                 deadline.set("total", self._total)
                 async with aclosing(self._provider.stream(self._request)) as events:
                     await self._relay(events)
-            terminal = self._done()
+            terminal = self._completed()
         except ProviderError as error:
             terminal = self._failed_with(error)
         except asyncio.CancelledError as error:
@@ -162,7 +162,7 @@ class Generation:
         self._log.close(terminal, lambda ending: self._on_end(self._outcome(ending, stuck, now, usage)))
 
     def stopped(self) -> Failed:
-        """The terminal record of a generation that was stopped."""
+        """Return the terminal record of a generation that was stopped."""
         terminal = self._failed(self._stop_code)
         return msgspec.structs.replace(terminal, abandoned=True) if self._abandoned else terminal
 
@@ -172,7 +172,7 @@ class Generation:
                 case Text() | Reasoning() | ToolCall():
                     self._piece(event)
                 case Usage():
-                    self._silent = False
+                    self._no_response_yet = False
                     self._tokens.report(event)
                 case Finish():
                     # The answer is whole. Whatever goes wrong behind it is not waited for.
@@ -193,7 +193,7 @@ class Generation:
     def _piece(self, piece: Delta) -> None:
         if self._first_token is None:
             self._first_token = self._clock.time()
-            self._silent = False  # once is enough: after a first token no provider is asked again
+            self._no_response_yet = False  # after a first token no further attempt is made
         if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
             piece = self._continued(piece)
         self._log.append(piece)
@@ -201,14 +201,14 @@ class Generation:
     def _frame(self, frame: Frame) -> None:
         if self._first_token is None and frame.pieces:
             self._first_token = self._clock.time()
-        self._silent = False
+        self._no_response_yet = False
         if self._after_cr or any(isinstance(piece, Text) and "\r" in piece.text for piece in frame.pieces):
             pieces = (self._continued(piece) if isinstance(piece, Text) else piece for piece in frame.pieces)
             frame = msgspec.structs.replace(frame, pieces=tuple(pieces))
         self._log.append(frame)
 
     def _continued(self, piece: Text) -> Text:
-        """``piece``, or, if it goes on in the middle of a CRLF, the same as a :class:`ContinuedText`."""
+        """Return ``piece``, or, if it goes on in the middle of a CRLF, the same as a :class:`ContinuedText`."""
         if not piece.text:
             return piece
         goes_on = self._after_cr and piece.text[0] == "\n"
@@ -220,28 +220,28 @@ class Generation:
         return ContinuedText(piece.text)
 
     def _attempt(self, attempt: Attempt) -> None:
-        self._tries.append(Try(attempt.provider))
-        self._answering = (attempt.provider, attempt.model)
-        self._silent = True
-        self._asking = True
+        self._attempts.append(AttemptResult(attempt.provider))
+        self._answered_by = (attempt.provider, attempt.model)
+        self._no_response_yet = True
+        self._attempt_open = True
 
     def _attempt_failed(self, error: ProviderError) -> None:
-        if not self._asking:
-            return  # a deadline that passed between two tries
-        self._asking = False
-        self._tries[-1] = Try(self._tries[-1].provider, error.code)
-        self._sent = self._sent or error.sent
-        # What was sent and got no answer may have been worked on, whatever became of the answer.
-        if self._silent and error.sent and error.detail.status is None:
+        if not self._attempt_open:
+            return  # a deadline that passed between two attempts
+        self._attempt_open = False
+        self._attempts[-1] = AttemptResult(self._attempts[-1].provider, error.code)
+        self._any_sent = self._any_sent or error.sent
+        # The provider may have processed, and may charge for, a request that it did not answer.
+        if self._no_response_yet and error.sent and error.detail.status is None:
             self._maybe_billed = True
 
     def _usage(self) -> TokenUsage | None:
-        return self._tokens.total() if self._sent or self._asking else None
+        return self._tokens.total() if self._any_sent or self._attempt_open else None
 
-    def _done(self) -> Terminal:
+    def _completed(self) -> Terminal:
         if self._finish is None:
             return self._failed_with(UpstreamDisconnected())
-        provider, model = self._answering
+        provider, model = self._answered_by
         return Done(
             finish_reason=self._finish.reason,
             provider=provider,
@@ -269,16 +269,16 @@ class Generation:
         return round((until - self._began) * 1000, 1)
 
     def _outcome(self, terminal: Terminal, stuck: bool, now: float, usage: TokenUsage | None) -> Outcome:
-        provider, model = self._answering
+        provider, model = self._answered_by
         return Outcome(
             stream_id=self._log.stream_id,
             request_id=self._log.start.request_id,
-            user=self._user,
+            key_name=self._key_name,
             provider=provider,
             model=terminal.model if isinstance(terminal, Done) else model,
             asked_model=model,
             terminal=terminal,
-            tries=tuple(self._tries),
+            attempts=tuple(self._attempts),
             ttft_ms=self._ttft_ms(),
             duration_ms=self._elapsed_ms(now),
             wire=self._log.start.wire,

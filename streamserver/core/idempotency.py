@@ -34,16 +34,16 @@ def parse_key(candidates: Iterable[tuple[str, str | None]]) -> str | None:
 
 
 def claim_for(key_name: str, key: str, content: bytes) -> Claim:
-    """Return the claim of idempotency key ``key`` for the user ``key_name`` and the request ``content``.
+    """Return the claim of idempotency key ``key`` for the API key ``key_name`` and the request ``content``.
 
-    Keys of different users are different keys. The fingerprint is salted with the key, which is stored nowhere, so
-    that the store does not reveal a prompt to a reader that guesses it.
+    Idempotency keys of different API keys are different. The fingerprint is salted with the key, which is
+    stored nowhere, so that the store does not reveal a prompt to a reader that guesses it.
     """
     name = hashlib.sha256(f"{key_name}\0{key}".encode()).hexdigest()
     return Claim(name, hashlib.sha256(key.encode() + b"\0" + content).hexdigest())
 
 
-def frees_its_key(log: Log) -> bool:
+def can_regenerate(log: Log) -> bool:
     """Return whether a retry with the key of this stream generates anew.
 
     That is so if the stream failed with a retryable code before its first token, or was cancelled because its reader

@@ -34,7 +34,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamOwner(Protocol):
-    """What a stream tells its supervisor."""
+    """What a stream needs of its supervisor: limits, a clock, and callbacks."""
 
     @property
     def limits(self) -> StreamLimits: ...
@@ -87,7 +87,7 @@ class Stream:
         return self.log.terminal is not None
 
     def launch(self) -> None:
-        """Ask the provider. A stream without a reader waits ``attach_seconds`` for its first one.
+        """Start the generation. A stream without a reader waits ``attach_seconds`` for its first one.
 
         Does nothing if the stream was launched before, or has ended.
         """
@@ -101,8 +101,10 @@ class Stream:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Count a reader for as long as the block runs. When the last one leaves, the generation is cancelled, after
-        the stream's grace.
+        """Count a reader for as long as the block runs.
+
+        A client disconnect ends the block. When the last reader has disconnected, the generation is cancelled, and with
+        it the request to the provider: at once, or after ``grace_seconds`` without a new reader.
 
         Raises :class:`~streamserver.core.refusals.Refusal` if the stream has as many readers as it may have.
         """
@@ -118,7 +120,7 @@ class Stream:
             self.readers -= 1
             self._owner.reader_left()
             logger.bind(event="reader", stream_id=self.id[:6], readers=self.readers).debug("a reader has left")
-            self._after_leaving()
+            self._on_reader_left()
 
     def set_remote_readers(self, readers: int) -> None:
         """Set how many readers on other nodes read the stream now."""
@@ -126,7 +128,7 @@ class Stream:
         if readers:
             self._cancel_abandonment_timer()
         elif before:
-            self._after_leaving()
+            self._on_reader_left()
 
     async def stop(self, code: str = "cancelled") -> None:
         """Cancel the generation now. When this returns, the terminal record is in the log."""
@@ -142,7 +144,7 @@ class Stream:
             await ended.wait()
 
     def fence(self) -> None:
-        """End the stream here too, after other nodes have ended it and told their readers ``producer_lost``."""
+        """End the stream here too, after other nodes have ended it with ``producer_lost``."""
         self.cancel("producer_lost")
 
     def cancel(self, code: str, *, abandoned: bool = False) -> None:
@@ -168,11 +170,15 @@ class Stream:
         if self._close_timer is not None:
             self._close_timer.cancel()
 
-    def _after_leaving(self) -> None:
+    def _on_reader_left(self) -> None:
+        """Handle the client disconnect of a reader: if it was the last one, cancel the generation after the grace.
+
+        A detached stream goes on without readers.
+        """
         if self.ended or self.stopping:
             return
         if self.readers or self.remote_readers:
-            self.launch()  # the request that was to launch it has gone, and others found the stream by its key
+            self.launch()  # the client that started it has disconnected, and others found the stream by its key
         elif self.task is not None and self._is_detached:
             return
         elif self.grace_seconds > 0 and self.task is not None:

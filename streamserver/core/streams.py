@@ -12,7 +12,7 @@ import msgspec
 from providers.catalog import Catalog, ProviderEntry
 from streamserver.admission import Limiter, Quota, QuotaExhausted
 from streamserver.core.caller import Caller
-from streamserver.core.idempotency import frees_its_key
+from streamserver.core.idempotency import can_regenerate
 from streamserver.core.refusals import (
     RETRY_SECONDS,
     LimitInfo,
@@ -91,7 +91,7 @@ class Streams:
                     return StartResult(found, None, has_key=True)
                 if await self._publish(stream, task, claim):
                     return StartResult(stream, stream, has_key=claim is not None)
-                self.limiter.take_back(caller.account)  # the key was claimed meanwhile: nothing was started
+                self.limiter.refund_start(caller.account)  # the key was claimed meanwhile: nothing was started
         except StoreUnavailable:
             raise store_unavailable() from None
         raise Refusal("overloaded", "Too many requests with this idempotency key at once.", retry_after=RETRY_SECONDS)
@@ -157,7 +157,7 @@ class Streams:
         if claimed is None:
             return None
         stream = await self.find(claimed.stream_id)
-        if stream is None or frees_its_key(stream.log):
+        if stream is None or can_regenerate(stream.log):
             await self.store.release(claim.key, claimed)
             return None
         _check_fingerprint(claim, claimed)

@@ -98,7 +98,7 @@ class Supervisor:
             log=stream.log,
             provider=task.entry.provider,
             request=task.request,
-            user=caller.key_name,
+            key_name=caller.key_name,
             total=limits.total,
             clock=self.clock,
             on_end=stream.on_end,

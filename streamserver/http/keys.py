@@ -84,8 +84,8 @@ def new_key(name: str) -> tuple[str, str]:
     return key, f"{name}:sha256:{digest_of(key).hex()}"
 
 
-def presented_key(request: web.Request) -> str | None:
-    """Return the key in ``Authorization: Bearer`` or ``X-API-Key``, or None."""
+def bearer_or_api_key(request: web.Request) -> str | None:
+    """Return the key in ``Authorization: Bearer``, else in ``X-API-Key``, or None."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()

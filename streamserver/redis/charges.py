@@ -1,4 +1,4 @@
-"""Tokens charged to users, written to Redis."""
+"""Tokens charged to accounts, written to Redis."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Charges:
         self._writer = writer_key(secrets.token_urlsafe(8))
         self._number = 0
         self._pending: dict[str, int] = {}
-        """User → tokens that no write contains yet."""
+        """Account → tokens that no write contains yet."""
         self._written: dict[str, int] = {}
-        """User → tokens of the write with the last number, until Redis has confirmed it."""
+        """Account → tokens of the write with the last number, until Redis has confirmed it."""
         self._reply: asyncio.Future[Replies] | None = None
 
     @property
@@ -44,9 +44,9 @@ class Charges:
         """The number of charges that Redis has not confirmed."""
         return len(self._pending) + len(self._written)
 
-    def add(self, user: str, tokens: int) -> None:
-        """Charge ``user``. Never fails, never blocks."""
-        self._pending[user] = self._pending.get(user, 0) + tokens
+    def add(self, account: str, tokens: int) -> None:
+        """Charge ``account``. Never fails, never blocks."""
+        self._pending[account] = self._pending.get(account, 0) + tokens
         self.write()
 
     def write(self) -> None:

@@ -8,19 +8,19 @@ NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + t[2] / 1000 "
 """The first line of a script: ``now`` in milliseconds, by Redis' clock because those of the nodes may differ."""
 
 
-def slots_key(user: str) -> str:
+def slots_key(account: str) -> str:
     """Return the key of a sorted set: leases of slots, scored by when each ends."""
-    return f"{PREFIX}:slots:{user}"
+    return f"{PREFIX}:slots:{account}"
 
 
-def starts_key(user: str) -> str:
+def starts_key(account: str) -> str:
     """Return the key of a sorted set: stream starts, scored by when each happened."""
-    return f"{PREFIX}:starts:{user}"
+    return f"{PREFIX}:starts:{account}"
 
 
-def tokens_key(user: str) -> str:
+def tokens_key(account: str) -> str:
     """Return the key of a number: tokens used since the key was created."""
-    return f"{PREFIX}:tokens:{user}"
+    return f"{PREFIX}:tokens:{account}"
 
 
 def writer_key(writer: str) -> str:

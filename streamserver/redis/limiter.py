@@ -90,15 +90,15 @@ class RedisLimiter:
             task.cancel()
         await asyncio.wait(self._tasks)
 
-    async def admit(self, user: str, quota: Quota, held: ExitStack) -> None:
-        slots, starts = slots_key(user), starts_key(user)
+    async def admit(self, account: str, quota: Quota, resources: ExitStack) -> None:
+        slots, starts = slots_key(account), starts_key(account)
         member = f"{self._node}:{next(self._numbers)}"
         limits = (quota.max_streams, quota.requests_per_minute, quota.tokens_per_day)
         arguments = (member, self._lease_ms, MINUTE_SECONDS * 1000, *limits)
         await self._connection.wait_connected()  # a start that was never sent leaves nothing to remove
         try:
             ((limit, wait_ms),) = await self._connection.execute(
-                ("EVAL", _ADMIT, 3, slots, starts, tokens_key(user), *arguments)
+                ("EVAL", _ADMIT, 3, slots, starts, tokens_key(account), *arguments)
             )
         except BaseException:
             self._leases.remove((slots, member), (starts, member))  # whether it was counted is unknown
@@ -106,15 +106,15 @@ class RedisLimiter:
         if limit:
             raise quota.reached(limit.decode(), wait_ms / 1000)
         self._leases.hold(slots, member)
-        held.callback(self._leases.release, slots, member)
+        resources.callback(self._leases.release, slots, member)
 
-    def take_back(self, user: str) -> None:
+    def refund_start(self, account: str) -> None:
         if self._connection.up:
-            self._connection.send(("ZPOPMAX", starts_key(user)))
+            self._connection.send(("ZPOPMAX", starts_key(account)))
 
-    def charge(self, user: str, quota: Quota, tokens: int) -> None:
+    def charge(self, account: str, quota: Quota, tokens: int) -> None:
         if quota.tokens_per_day and tokens > 0:
-            self._charges.add(user, tokens)
+            self._charges.add(account, tokens)
 
     async def _renew(self) -> None:
         while True:

@@ -85,7 +85,7 @@ def bind(name: str, stream_id: str) -> Command:
 
 
 def look_up(name: str) -> Command:
-    """Return the command whose reply is the id of the stream that ``name`` stands for."""
+    """Return the command that looks up the id of the stream bound to ``name``."""
     return ("EVAL", _LOOK_UP, 1, name_key(name), log_key(""))
 
 

@@ -176,7 +176,7 @@ class Replicas:
         return len(self._streams)
 
     def watched(self) -> list[RemoteStream]:
-        """Return the streams whose next record is waited for here."""
+        """Return the streams with a local reader that waits for the next record."""
         return [stream for stream in self._streams.values() if stream.watched]
 
     async def find(self, stream_id: str) -> RemoteStream | None:
@@ -283,7 +283,10 @@ class Replicas:
             self._fences.remember(log.start, log.terminal, stream.node, stream.grace_seconds)
 
     def check_vanished(self, stream: RemoteStream, exists: bool, now: float) -> None:
-        """End a stream whose log is missing in Redis for long although its producer lives: it was forgotten."""
+        """End a stream if Redis has lacked its log for :data:`VANISHED_SECONDS` although its producer lives.
+
+        The producer does not retain it any more.
+        """
         if exists or stream.vanished_at is None:
             stream.vanished_at = None if exists else now
         elif now - stream.vanished_at > VANISHED_SECONDS:

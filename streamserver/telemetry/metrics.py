@@ -216,7 +216,7 @@ class Metrics:
             source = "estimate" if outcome.usage.estimated else "provider"
             self._tokens.labels(provider, model, "prompt", source).inc(outcome.usage.prompt_tokens)
             self._tokens.labels(provider, model, "completion", source).inc(outcome.usage.completion_tokens)
-        for tried in outcome.tries:
+        for tried in outcome.attempts:
             asked = tried.provider if tried.provider in self._models else OTHER
             self._attempts.labels(asked).inc()
             if tried.code is not None:

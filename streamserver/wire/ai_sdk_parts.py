@@ -14,7 +14,7 @@ PROVIDER_KEY = "streamserver"
 
 
 class _Call:
-    """A tool call whose input is being streamed."""
+    """A tool call with an input that is still being streamed."""
 
     def __init__(self, piece: ToolCall, call_id: str) -> None:
         self.is_open = True

@@ -22,7 +22,7 @@ class CallDeltas:
         self._indices: dict[int, int] = {}
         """Index of a provider's call → index of ours."""
         self._empty: dict[int, None] = {}
-        """Our indices of the function calls whose arguments have not begun."""
+        """Our indices of the function calls without arguments so far."""
 
     def delta(self, piece: ToolCall) -> dict[str, Any]:
         """Return ``piece`` as an entry of ``delta.tool_calls``."""

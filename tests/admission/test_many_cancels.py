@@ -63,10 +63,12 @@ async def test_no_slot_is_taken_after_a_hundred_thousand_cancelled_streams() -> 
     chance = random.Random(7)
 
     async def open_one() -> Stream:
-        with ExitStack() as held:
+        with ExitStack() as resources:
             account = f"user{chance.randrange(20)}"
-            await limiter.admit(account, quota, held)
-            return supervisor.register(task, Caller("r", "", account, Permissions(quota=quota, max_tokens=5)), held)
+            await limiter.admit(account, quota, resources)
+            return supervisor.register(
+                task, Caller("r", "", account, Permissions(quota=quota, max_tokens=5)), resources
+            )
 
     async def read(stream: Stream, turns: int) -> None:
         with stream.reading():

@@ -50,7 +50,7 @@ class Run:
             log=self.log,
             provider=Scripted(script),
             request=REQUEST,
-            user="",
+            key_name="",
             total=60,
             clock=LoopClock(),
             on_end=self.outcomes.append,
@@ -202,7 +202,7 @@ async def test_a_try_that_failed_has_failed_also_while_the_next_one_is_waited_fo
     (outcome,) = run.outcomes
     assert (outcome.usage is not None) is asked
     assert outcome.maybe_billed is maybe_billed
-    assert [tried.code for tried in outcome.tries] == [error.code]
+    assert [tried.code for tried in outcome.attempts] == [error.code]
 
 
 @pytest.mark.parametrize("tokens", [0, 1])

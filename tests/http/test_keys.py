@@ -8,7 +8,7 @@ from types import FrameType
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from streamserver.http.keys import Keys, KeysError, digest_of, new_key, parse_keys, parse_keys_file, presented_key
+from streamserver.http.keys import Keys, KeysError, bearer_or_api_key, digest_of, new_key, parse_keys, parse_keys_file
 
 
 def test_name_of_finds_the_name_of_exactly_that_key() -> None:
@@ -88,7 +88,7 @@ def test_keys_hold_digests_only() -> None:
     ],
 )
 def test_presented_key_reads_both_headers_and_never_the_query(headers: dict[str, str], key: str | None) -> None:
-    assert presented_key(make_mocked_request("GET", "/?api_key=q&key=q", headers=headers)) == key
+    assert bearer_or_api_key(make_mocked_request("GET", "/?api_key=q&key=q", headers=headers)) == key
 
 
 def test_new_key_is_found_by_its_line_which_does_not_contain_it() -> None:

@@ -42,17 +42,17 @@ def logged() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-async def admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = QUOTA) -> str:
+async def admitted(limiter: RedisLimiter, resources: ExitStack, quota: Quota = QUOTA) -> str:
     try:
-        await limiter.admit("anna", quota, held)
+        await limiter.admit("anna", quota, resources)
     except QuotaExhausted as reached:
         return reached.limit
     return "admitted"
 
 
-async def until_admitted(limiter: RedisLimiter, held: ExitStack, quota: Quota = QUOTA) -> None:
+async def until_admitted(limiter: RedisLimiter, resources: ExitStack, quota: Quota = QUOTA) -> None:
     async with asyncio.timeout(20):
-        while await admitted(limiter, held, quota) != "admitted":
+        while await admitted(limiter, resources, quota) != "admitted":
             await asyncio.sleep(0.02)
 
 
@@ -74,19 +74,19 @@ async def test_slots_are_free_again_when_the_leases_of_a_dead_node_lapse(redis: 
     dead = RedisLimiter(redis.url, lease_seconds=2, renew_seconds=60)  # never renews, like a node that died
     await alive.start()
     await dead.start()
-    with ExitStack() as lost, ExitStack() as held:
+    with ExitStack() as lost, ExitStack() as resources:
         await dead.admit("anna", QUOTA, lost)
-        await alive.admit("anna", QUOTA, held)
-        assert await admitted(alive, held) == "streams"
-        await until_admitted(alive, held)
-        assert await admitted(alive, held) == "streams"
+        await alive.admit("anna", QUOTA, resources)
+        assert await admitted(alive, resources) == "streams"
+        await until_admitted(alive, resources)
+        assert await admitted(alive, resources) == "streams"
         lapses = await last_lease(redis)
         while await redis_time(redis) <= lapses:
-            assert await admitted(alive, held) == "streams", "a living node renews its leases"
+            assert await admitted(alive, resources) == "streams", "a living node renews its leases"
             await asyncio.sleep(0.02)
-        assert await admitted(alive, held) == "streams"
-    assert await admitted(alive, held) == "admitted", "a release is carried out before the next admission"
-    held.close()
+        assert await admitted(alive, resources) == "streams"
+    assert await admitted(alive, resources) == "admitted", "a release is carried out before the next admission"
+    resources.close()
     await alive.aclose()
     await dead.aclose()
 
@@ -96,8 +96,8 @@ async def test_admit_holds_nothing_when_it_is_cancelled_at_any_point(redis: Redi
     await limiter.start()
 
     async def take() -> None:
-        with ExitStack() as held:
-            await limiter.admit("anna", QUOTA, held)
+        with ExitStack() as resources:
+            await limiter.admit("anna", QUOTA, resources)
             await asyncio.sleep(0)
 
     loop = asyncio.get_running_loop()
@@ -108,10 +108,10 @@ async def test_admit_holds_nothing_when_it_is_cancelled_at_any_point(redis: Redi
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    with ExitStack() as held:
-        await until_admitted(limiter, held)
-        await until_admitted(limiter, held)
-        assert await admitted(limiter, held) == "streams"
+    with ExitStack() as resources:
+        await until_admitted(limiter, resources)
+        await until_admitted(limiter, resources)
+        assert await admitted(limiter, resources) == "streams"
     await limiter.aclose()
     assert [key for key in await redis.keys() if ":slots:" in key] == []
 
@@ -123,8 +123,8 @@ async def test_admit_is_one_round_trip_and_two_commands_with_its_release(redis: 
     async with Redis.from_url(redis.url) as client:
         before = await client.info("commandstats")
         for _ in range(10):
-            with ExitStack() as held:
-                await limiter.admit("anna", QUOTA, held)
+            with ExitStack() as resources:
+                await limiter.admit("anna", QUOTA, resources)
         await limiter._connection.execute(("PING",))
         after = await client.info("commandstats")
 
@@ -143,8 +143,8 @@ async def test_tokens_of_all_nodes_are_added_up(redis: RedisProcess) -> None:
     await second.start()
     async with asyncio.timeout(20):
         while True:
-            with ExitStack() as held:
-                if await admitted(first, held) == "tokens":
+            with ExitStack() as resources:
+                if await admitted(first, resources) == "tokens":
                     break
             await asyncio.sleep(0.01)
     await first.aclose()
@@ -156,17 +156,17 @@ async def test_admit_fails_while_redis_is_away_and_leases_are_restored_when_it_r
 ) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.1)
     await limiter.start()
-    with ExitStack() as held:
-        await limiter.admit("anna", QUOTA, held)
+    with ExitStack() as resources:
+        await limiter.admit("anna", QUOTA, resources)
         await redis.kill()
         with pytest.raises(StoreUnavailable):
-            await limiter.admit("anna", QUOTA, held)
+            await limiter.admit("anna", QUOTA, resources)
         await redis.start()
         async with asyncio.timeout(20):
             while not [key for key in await redis.keys() if ":slots:" in key]:
                 await asyncio.sleep(0.02)
-        await until_admitted(limiter, held)
-        assert await admitted(limiter, held) == "streams", "held slots are taken again in a Redis that lost them"
+        await until_admitted(limiter, resources)
+        assert await admitted(limiter, resources) == "streams", "held slots are taken again in a Redis that lost them"
     await limiter.aclose()
 
 
@@ -174,8 +174,8 @@ async def test_concurrent_admissions_share_one_connection(redis: RedisProcess) -
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
-    with ExitStack() as held:
-        results = await asyncio.gather(*(admitted(limiter, held, quota) for _ in range(501)))
+    with ExitStack() as resources:
+        results = await asyncio.gather(*(admitted(limiter, resources, quota) for _ in range(501)))
         assert sorted(results) == ["admitted"] * 500 + ["streams"]
         assert await redis.connections() == 2, "the limiter's and this test's"
     await limiter.aclose()
@@ -185,12 +185,12 @@ async def test_admit_succeeds_across_a_restart_of_redis(redis: RedisProcess) -> 
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
-    with ExitStack() as held:
+    with ExitStack() as resources:
         for _ in range(3):
-            await asyncio.gather(*(limiter.admit("anna", quota, held) for _ in range(20)))
+            await asyncio.gather(*(limiter.admit("anna", quota, resources) for _ in range(20)))
             await redis.kill()
             await redis.start()
-        await limiter.admit("anna", quota, held)
+        await limiter.admit("anna", quota, resources)
     await limiter.aclose()
 
 
@@ -218,10 +218,10 @@ async def test_starts_and_tokens_count_once_when_replies_are_lost(
     lose_replies(monkeypatch, limiter._connection._connection)
     quota = Quota(max_streams=1, requests_per_minute=3, tokens_per_day=0)
     for _ in range(3):
-        with ExitStack() as held:
-            await until_admitted(limiter, held, quota)
-    with ExitStack() as held:
-        assert await admitted(limiter, held, quota) == "requests"
+        with ExitStack() as resources:
+            await until_admitted(limiter, resources, quota)
+    with ExitStack() as resources:
+        assert await admitted(limiter, resources, quota) == "requests"
     for _ in range(10):
         limiter.charge("anna", QUOTA, 2)
     async with asyncio.timeout(20):
@@ -237,12 +237,12 @@ async def test_admissions_that_fail_while_redis_is_away_use_no_memory_and_are_lo
 ) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
-    with ExitStack() as held:
-        await limiter.admit("anna", QUOTA, held)
+    with ExitStack() as resources:
+        await limiter.admit("anna", QUOTA, resources)
         await redis.kill()
         for _ in range(2000):
             with pytest.raises(StoreUnavailable):
-                await limiter.admit("anna", QUOTA, held)
+                await limiter.admit("anna", QUOTA, resources)
             limiter.charge("anna", QUOTA, 1)
         assert limiter._leases.unconfirmed <= 2, "the slot and the start that were being counted"
         assert limiter._charges.unconfirmed <= 1, "one user"
@@ -253,12 +253,12 @@ async def test_admissions_that_fail_while_redis_is_away_use_no_memory_and_are_lo
 async def test_slots_are_released_when_redis_accepts_writes_again(redis: RedisProcess, logged: list[str]) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
-    with ExitStack() as held:
-        await limiter.admit("anna", QUOTA, held)
+    with ExitStack() as resources:
+        await limiter.admit("anna", QUOTA, resources)
         await redis.configure("min-replicas-to-write", "1")
         for _ in range(5):
             with pytest.raises(StoreUnavailable):
-                await limiter.admit("anna", QUOTA, held)
+                await limiter.admit("anna", QUOTA, resources)
     assert limiter._leases.unconfirmed
     await redis.configure("min-replicas-to-write", "0")
     async with asyncio.timeout(20):
@@ -272,21 +272,21 @@ async def test_slots_are_released_when_redis_accepts_writes_again(redis: RedisPr
 async def test_a_changed_quota_continues_from_what_was_used(redis: RedisProcess) -> None:
     limiter = RedisLimiter(redis.url)
     await limiter.start()
-    with ExitStack() as held:
+    with ExitStack() as resources:
         for starts in (3, 2, 4):
             quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
             for _ in range(3 if starts == 3 else 0):
-                await limiter.admit("anna", quota, held)
+                await limiter.admit("anna", quota, resources)
             if starts == 4:
-                await limiter.admit("anna", quota, held)
+                await limiter.admit("anna", quota, resources)
             with pytest.raises(QuotaExhausted) as refused:
-                await limiter.admit("anna", quota, held)
+                await limiter.admit("anna", quota, resources)
             assert refused.value.limit == "requests"
             assert 40 < refused.value.retry_after <= 60
-            limiter.take_back("anna")
-            limiter.take_back("anna")
+            limiter.refund_start("anna")
+            limiter.refund_start("anna")
             for _ in range(2):
-                await limiter.admit("anna", msgspec.structs.replace(quota, requests_per_minute=9), held)
+                await limiter.admit("anna", msgspec.structs.replace(quota, requests_per_minute=9), resources)
     await limiter.aclose()
 
 
@@ -296,11 +296,11 @@ async def test_retry_after_is_when_enough_starts_have_left_the_window(redis: Red
     now_ms = time.time() * 1000
     for ago in (50, 30, 10):
         await limiter._connection.execute(("ZADD", starts_key("anna"), str(now_ms - ago * 1000), f"{ago}"))
-    with ExitStack() as held:
+    with ExitStack() as resources:
         for starts, retry_after in ((3, 10), (2, 30), (1, 50)):
             quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
             with pytest.raises(QuotaExhausted) as refused:
-                await limiter.admit("anna", quota, held)
+                await limiter.admit("anna", quota, resources)
             assert retry_after - 5 < refused.value.retry_after <= retry_after + 0.1
     await limiter.aclose()
 
@@ -312,12 +312,12 @@ async def test_slots_released_while_redis_is_away_are_free_when_it_returns(
     limiter = RedisLimiter(redis.url, renew_seconds=60)
     await limiter.start()
     quota = Quota(max_streams=99, requests_per_minute=99, tokens_per_day=0)
-    with ExitStack() as held:
+    with ExitStack() as resources:
         for _ in range(5):
-            await limiter.admit("anna", quota, held)
+            await limiter.admit("anna", quota, resources)
         await redis.kill()
         with pytest.raises(StoreUnavailable):
-            await limiter.admit("anna", quota, held)
+            await limiter.admit("anna", quota, resources)
     assert limiter._leases.unconfirmed == 7, "five slots, and a slot and a start that may have been counted"
     await redis.start()
     async with asyncio.timeout(20):

@@ -21,7 +21,7 @@ from loguru import logger
 import streamserver
 from providers.errors import UpstreamDetail
 from streamserver.config.settings import LogSettings
-from streamserver.core.generation import Outcome, Try
+from streamserver.core.generation import AttemptResult, Outcome
 from streamserver.log.records import Done, Failed, Terminal, TokenUsage
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 from streamserver.telemetry.record import log_outcome
@@ -46,12 +46,12 @@ def outcome(terminal: Terminal, **changes: Any) -> Outcome:
     fields: dict[str, Any] = {
         "stream_id": "0123456789abcdef",
         "request_id": "r-1",
-        "user": "anna",
+        "key_name": "anna",
         "provider": "echo",
         "model": "m",
         "asked_model": "m",
         "terminal": terminal,
-        "tries": (Try("echo"),),
+        "attempts": (AttemptResult("echo"),),
         "stop_ms": None,
         "pieces": 4,
         "log_bytes": 500,
@@ -74,7 +74,7 @@ def test_no_field_and_no_message_forges_a_line(set_up: SetUp, form: str) -> None
     stream = set_up(format=form)
     logger.bind(event="x", user=FORGED, number=2**80, data=FORGED.encode("utf-8", "replace")).info(FORGED)
     logging.getLogger("third.party").warning("%s", FORGED)
-    log_outcome(outcome(DONE, user=FORGED, provider=FORGED, model=FORGED, request_id=FORGED))
+    log_outcome(outcome(DONE, key_name=FORGED, provider=FORGED, model=FORGED, request_id=FORGED))
     assert len(lines(stream)) == 3
     assert no_controls(stream.getvalue())
 
@@ -120,7 +120,7 @@ class Stranger:
 def test_the_record_of_a_stream_has_the_contracts_fields(set_up: SetUp) -> None:
     stream = set_up(format="json")
     log_outcome(outcome(DONE))
-    log_outcome(outcome(FAILED, usage=None, user="", ttft_ms=None, detail=UpstreamDetail(status=429, code="x")))
+    log_outcome(outcome(FAILED, usage=None, key_name="", ttft_ms=None, detail=UpstreamDetail(status=429, code="x")))
     done, failed = (json.loads(line) for line in lines(stream))
     for record in (done, failed):
         del record["time"], record["level"], record["message"]

@@ -44,7 +44,7 @@ async def test_a_crlf_is_one_line_end_however_the_provider_cuts_it(pieces: list[
         log=log,
         provider=Pieces(pieces),
         request=REQUEST,
-        user="",
+        key_name="",
         total=10,
         clock=FakeClock(),
         on_end=ended.append,

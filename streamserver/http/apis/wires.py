@@ -18,13 +18,15 @@ from streamserver.core.streams import StartResult
 from streamserver.core.task import ChatTask
 from streamserver.http.context import RequestContext
 from streamserver.http.grace import grace_header, grace_of
+from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.request_body import body_deadline, quotable, read_object
+from streamserver.store.base import Claim
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How much to reason, on OpenAI's wires."""
 
 
-async def read_body(context: RequestContext) -> dict[str, Any]:
+async def read_json_object(context: RequestContext) -> dict[str, Any]:
     """Return the request's JSON object. Raises a :class:`~streamserver.core.refusals.Refusal` for anything else."""
     with body_deadline(context):
         return await read_object(context.http, context.settings.limits.max_body_bytes)
@@ -36,7 +38,7 @@ def as_refusal(error: Invalid) -> Refusal:
     return invalid(quotable(error.key), sentence if sentence.endswith(("?", ".")) else f"{sentence}.")
 
 
-def select_model(context: RequestContext, model: object) -> tuple[ProviderEntry, str]:
+def select_requested_model(context: RequestContext, model: object) -> tuple[ProviderEntry, str]:
     """Return the provider and the model that a wire's ``model`` names. Raises a refusal for any other."""
     if not isinstance(model, str) or not model:
         raise invalid("model", "Expected the name of a model; GET /v1/models lists them all.")
@@ -61,6 +63,26 @@ def max_tokens_of(context: RequestContext, body: Mapping[str, Any], *fields: str
     return most
 
 
+def idempotency_key(context: RequestContext, in_query: str | None = None) -> str | None:
+    """Return the request's idempotency key, from its header or a query parameter. Raises a refusal."""
+    in_headers = context.http.headers.getall("Idempotency-Key", ())
+    return parse_key([*(("Idempotency-Key", value) for value in in_headers), ("idempotency_key", in_query)])
+
+
+def claim_of_request(context: RequestContext, key: str | None, content: object) -> Claim | None:
+    """Return the claim of ``key``; ``content`` is what a retry with the same key must repeat, encodable as JSON."""
+    if key is None:
+        return None
+    data = json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")
+    return claim_for(context.caller.key_name, key, data)
+
+
+def grace_of_request(context: RequestContext, requested: float | None, *, has_key: bool) -> float:
+    """Return the grace in seconds: ``requested`` by a field, else by ``X-Stream-Grace``. Raises a refusal."""
+    in_header = grace_header(context.http, context.settings)
+    return grace_of(in_header if requested is None else requested, context.settings, has_key=has_key)
+
+
 async def start(
     context: RequestContext,
     body: Mapping[str, Any],
@@ -78,27 +100,11 @@ async def start(
     seconds; else the header ``X-Stream-Grace`` counts. ``task_fields`` are further fields of the
     :class:`~streamserver.core.task.ChatTask`. Raises a refusal.
     """
-    caller, settings = context.caller, context.settings
-    in_headers = context.http.headers.getall("Idempotency-Key", ())
-    key = parse_key(("Idempotency-Key", value) for value in in_headers)
-    claim = None
-    if key is not None:
-        content = json.dumps([wire, body], sort_keys=True).encode("utf-8", "surrogatepass")
-        claim = claim_for(caller.key_name, key, content)
-    in_header = grace_header(context.http, settings)
-    requested = in_header if requested_grace is None else requested_grace
-    grace_seconds = grace_of(requested, settings, has_key=key is not None)
+    key = idempotency_key(context)
+    grace_seconds = grace_of_request(context, requested_grace, has_key=key is not None)
     fields = {"grace_seconds": grace_seconds, **task_fields}
     task = ChatTask(request=request, entry=entry, wire=wire, options=options, **fields)
-    return await context.streams.start(task, caller, claim)
-
-
-def bearer_or_api_key(request: web.Request) -> str | None:
-    """Return the key of a caller of OpenAI's wires: ``Authorization`` wins over ``X-API-Key``."""
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        return value.strip()
-    return request.headers.get("X-API-Key", "").strip() or None
+    return await context.streams.start(task, context.caller, claim_of_request(context, key, [wire, body]))
 
 
 def api_key_or_bearer(request: web.Request) -> str | None:

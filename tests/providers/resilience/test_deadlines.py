@@ -191,7 +191,7 @@ async def test_stream_closes_the_provider_and_stays_cancelled_when_it_is_cancell
 
 def generation(provider: Resilient, clock: FakeClock, log: MemoryLog, ended: list[Outcome]) -> Generation:
     return Generation(
-        log=log, provider=provider, request=REQUEST, user="", total=TOTAL, clock=clock, on_end=ended.append
+        log=log, provider=provider, request=REQUEST, key_name="", total=TOTAL, clock=clock, on_end=ended.append
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamserver.http.apis.ai_sdk import handlers, operations
-from streamserver.http.apis.wires import bearer_or_api_key
+from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.ai_sdk import AI_SDK_WIRE
 

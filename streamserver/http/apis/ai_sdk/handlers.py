@@ -12,7 +12,7 @@ from streamserver.core.refusals import Refusal, invalid, store_unavailable
 from streamserver.core.task import ChatTask
 from streamserver.http.apis.ai_sdk.turns import read_turns
 from streamserver.http.apis.native.fields import ChatFields, fields_of_body, read_task
-from streamserver.http.apis.wires import read_body, select_model, start
+from streamserver.http.apis.wires import read_json_object, select_requested_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.respond import read, respond
 from streamserver.store.base import ReadableStream, StoreUnavailable
@@ -26,7 +26,7 @@ _MAX_ID_CHARS = 256
 
 async def send(context: RequestContext) -> web.StreamResponse:
     """``POST /api/ai/chat``: start the answer to a chat's newest message, and stream it."""
-    body = await read_body(context)
+    body = await read_json_object(context)
     chat_id, messages = _chat_id(body.get("id")), body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise invalid("messages", "Expected a list of at least one message.")
@@ -73,7 +73,7 @@ async def stop(context: RequestContext) -> web.StreamResponse:
 def _fields(context: RequestContext, body: dict[str, Any], messages: list[Any]) -> ChatFields:
     given = {name: body[name] for name in _NATIVE_FIELDS if body.get(name) not in (None, [], {})}
     if "model" in given and "provider" not in given:
-        entry, given["model"] = select_model(context, given["model"])
+        entry, given["model"] = select_requested_model(context, given["model"])
         given["provider"] = entry.name
     fields = fields_of_body({**given, "prompt": "."})
     return msgspec.structs.replace(fields, prompt=None, messages=read_turns(messages))

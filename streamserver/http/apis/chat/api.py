@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from streamserver.http.apis.chat import handlers, models, operations
-from streamserver.http.apis.wires import bearer_or_api_key, processing_time
+from streamserver.http.apis.wires import processing_time
+from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.chat import CHAT_WIRE
 

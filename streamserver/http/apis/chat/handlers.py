@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from streamserver.http.apis.chat.fields import read_fields, read_request
-from streamserver.http.apis.wires import read_body, select_model, start
+from streamserver.http.apis.wires import read_json_object, select_requested_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.respond import respond, respond_whole
 from streamserver.wire.chat import CHAT_WIRE
@@ -13,9 +13,9 @@ from streamserver.wire.chat import CHAT_WIRE
 
 async def create(context: RequestContext) -> web.StreamResponse:
     """``POST /v1/chat/completions``: answer whole, or stream with ``"stream": true``."""
-    body = await read_body(context)
+    body = await read_json_object(context)
     fields = read_fields(body)
-    entry, model = select_model(context, fields.model)
+    entry, model = select_requested_model(context, fields.model)
     request = read_request(context, body, fields, model)
     options = {"include_usage": fields.include_usage}
     started = await start(context, body, request, entry, wire=CHAT_WIRE.name, options=options)

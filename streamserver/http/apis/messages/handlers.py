@@ -11,7 +11,7 @@ from providers.resilience import Deadline
 from streamserver.core.error_codes import failed_with
 from streamserver.core.token_count import estimate_prompt_tokens
 from streamserver.http.apis.messages.fields import read_fields, read_max_tokens, read_request
-from streamserver.http.apis.wires import read_body, select_model, start
+from streamserver.http.apis.wires import read_json_object, select_requested_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.ending import to_response
 from streamserver.http.responses.respond import respond, respond_whole
@@ -22,9 +22,9 @@ from streamserver.wire.messages import MESSAGES_WIRE
 
 async def create(context: RequestContext) -> web.StreamResponse:
     """``POST /v1/messages``: answer whole, or stream with ``"stream": true``."""
-    body = await read_body(context)
+    body = await read_json_object(context)
     fields = read_fields(body)
-    entry, model = select_model(context, fields.model)
+    entry, model = select_requested_model(context, fields.model)
     max_tokens = read_max_tokens(context, fields, warms_cache=entry.kind == "anthropic")
     request = read_request(context, body, fields, model, max_tokens)
     started = await start(context, body, request, entry, wire=MESSAGES_WIRE.name, options={})
@@ -34,11 +34,11 @@ async def create(context: RequestContext) -> web.StreamResponse:
 async def count_tokens(context: RequestContext) -> web.StreamResponse:
     """``POST /v1/messages/count_tokens``: the count of the prompt's tokens. Nothing is generated.
 
-    A provider whose API counts is asked. For any other the count is an estimate, by the length of the texts.
+    A provider with a counting API counts them. For any other the count is an estimate, by the length of the texts.
     """
-    body = await read_body(context)
+    body = await read_json_object(context)
     fields = read_fields(body)
-    entry, model = select_model(context, fields.model)
+    entry, model = select_requested_model(context, fields.model)
     request = read_request(context, body, fields, model, max_tokens=1)
     try:
         with context.services.catalog.lease():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamserver.http.apis.native import handlers, operations
 from streamserver.http.apis.native.providers import list_providers
-from streamserver.http.keys import presented_key
+from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.problem import render
 
@@ -12,7 +12,7 @@ NATIVE = Api(
     name="native",
     prefixes=("/api",),
     refusal=render,
-    api_key=presented_key,
+    api_key=bearer_or_api_key,
     schemas=operations.SCHEMAS,
     bind_schemas=operations.bind_schemas,
     routes=(

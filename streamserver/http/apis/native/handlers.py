@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 from aiohttp import web
 
-from streamserver.core.idempotency import claim_for, parse_key
 from streamserver.core.refusals import Refusal, unknown_stream
 from streamserver.core.streams import StartResult
 from streamserver.http.apis.native.fields import QUERY_FIELDS, ChatFields, fields_of_body, fields_of_query, read_task
 from streamserver.http.apis.native.position import Position, position_of
+from streamserver.http.apis.wires import claim_of_request, grace_of_request, idempotency_key, read_json_object
 from streamserver.http.context import RequestContext
-from streamserver.http.grace import grace_header, grace_of
 from streamserver.http.query import read_query
-from streamserver.http.request_body import body_deadline, discard_body, read_object
+from streamserver.http.request_body import body_deadline, discard_body
 from streamserver.http.responses.respond import expired, read, respond, wait_for_stream
 from streamserver.store.base import StoreUnavailable
 from streamserver.wire.native_wire import NATIVE_WIRE
@@ -32,7 +29,7 @@ async def get_stream(context: RequestContext) -> web.StreamResponse:
     if position := position_of(context.http, query.get("last_event_id")):
         return await _attach(context, position)
     _refuse_prefetch(context)
-    key = _key_of(context, query.get("idempotency_key"))
+    key = idempotency_key(context, query.get("idempotency_key"))
     return await respond(context, await _start(context, fields_of_query(query), key), NATIVE_WIRE)
 
 
@@ -118,32 +115,21 @@ async def _attach(context: RequestContext, position: Position) -> web.StreamResp
 
 async def _start_by_body(context: RequestContext) -> StartResult:
     _refuse_prefetch(context)
-    key = _key_of(context, None)
-    with body_deadline(context):
-        body = await read_object(context.http, context.settings.limits.max_body_bytes)
-    return await _start(context, fields_of_body(body), key)
+    key = idempotency_key(context)
+    return await _start(context, fields_of_body(await read_json_object(context)), key)
 
 
 async def _start(context: RequestContext, fields: ChatFields, key: str | None) -> StartResult:
     caller, settings = context.caller, context.settings
-    in_header = grace_header(context.http, settings)
-    requested = in_header if fields.grace is None else fields.grace
-    grace_seconds = grace_of(requested, settings, has_key=key is not None)
+    grace_seconds = grace_of_request(context, fields.grace, has_key=key is not None)
     task = read_task(fields, settings, context.streams.catalog, caller.permissions, grace_seconds=grace_seconds)
-    claim = None
-    if key is not None:
-        claim = claim_for(caller.key_name, key, json.dumps(msgspec.to_builtins(fields), sort_keys=True).encode())
+    claim = claim_of_request(context, key, msgspec.to_builtins(fields))
     return await context.streams.start(task, caller, claim)
 
 
 async def _discard_body(context: RequestContext) -> None:
     with body_deadline(context):
         await discard_body(context.http, context.settings.limits.max_body_bytes)
-
-
-def _key_of(context: RequestContext, in_query: str | None) -> str | None:
-    in_headers = context.http.headers.getall("Idempotency-Key", ())
-    return parse_key([*(("Idempotency-Key", value) for value in in_headers), ("idempotency_key", in_query)])
 
 
 def _refuse_prefetch(context: RequestContext) -> None:

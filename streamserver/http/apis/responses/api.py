@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from streamserver.http.apis.responses import handlers, operations
-from streamserver.http.apis.wires import bearer_or_api_key, processing_time
+from streamserver.http.apis.wires import processing_time
+from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.responses import RESPONSES_WIRE
 

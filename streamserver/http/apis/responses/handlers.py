@@ -17,7 +17,7 @@ from streamserver.http.apis.responses.retained import (
     resolve_references,
     response_name,
 )
-from streamserver.http.apis.wires import read_body, select_model, start
+from streamserver.http.apis.wires import read_json_object, select_requested_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.ending import to_response
 from streamserver.http.responses.respond import read, respond, respond_whole
@@ -30,9 +30,9 @@ from streamserver.wire.responses_object import response_id
 
 async def create(context: RequestContext) -> web.StreamResponse:
     """``POST /v1/responses``: answer whole, or stream, or in the background."""
-    body = await read_body(context)
+    body = await read_json_object(context)
     fields = read_fields(body)
-    entry, model = select_model(context, fields.model)
+    entry, model = select_requested_model(context, fields.model)
     resolved = await _with_items(context, body)
     request = read_request(context, resolved, fields, model)
     started = await start(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamserver.http.apis.site import operations, pages
-from streamserver.http.keys import presented_key
+from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.problem import render
 
@@ -11,7 +11,7 @@ SITE = Api(
     name="site",
     prefixes=(),
     refusal=render,
-    api_key=presented_key,
+    api_key=bearer_or_api_key,
     guarded=False,
     routes=(
         Route(method="GET", path="/openapi.json", handler=pages.openapi, access=Access.PUBLIC, head=True),
