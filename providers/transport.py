@@ -7,6 +7,7 @@ session.
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections.abc import Mapping
 from typing import Protocol
@@ -22,6 +23,10 @@ from providers.http_response import AiohttpResponse, BodyResponse
 
 CONNECT_SECONDS = 10.0
 """The longest time for TCP and TLS together. A shorter first-token deadline ends it sooner."""
+
+LARGE_BODY_BYTES = 512 * 1024
+"""A larger body is written in pieces: aiohttp writes bytes at once, and warns of more than a megabyte
+(``TOO_LARGE_BYTES_BODY`` in ``aiohttp/payload.py``)."""
 
 MAX_HEADER_BYTES = 64 * 1024
 """The longest header of a response; some proxies add long policies."""
@@ -123,7 +128,7 @@ class AiohttpTransport:
             response = await self._open().post(
                 request.url,
                 headers=request.headers,
-                data=request.body,
+                data=io.BytesIO(request.body) if len(request.body) > LARGE_BODY_BYTES else request.body,
                 allow_redirects=False,
                 proxy=proxy,
                 ssl=request.route.tls or True,

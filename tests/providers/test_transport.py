@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import warnings
 
 import pytest
 
@@ -84,3 +85,18 @@ class _Turns:
     def take(self) -> None:
         self.count += 1
         self.handle = asyncio.get_running_loop().call_soon(self.take)
+
+
+async def test_body_of_several_megabytes_is_sent_whole_and_without_a_warning(
+    start_upstream: StartUpstream, transport: Transport
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer(200, "{}")
+
+    upstream = await start_upstream(script)
+    body = bytes(range(256)) * 12_000
+    with warnings.catch_warnings(action="error"):
+        response = await transport.send(HttpRequest(upstream.url, {}, body))
+    response.close()
+    (exchange,) = upstream.exchanges
+    assert exchange.body == body and exchange.headers["content-length"] == str(len(body))
