@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streamserver.core.refusals import Refusal
+from streamserver.core.refusals import RETRY_SECONDS, Refusal
 from streamserver.log.records import Failed
 
 MAX_RETRY_SECONDS = 60
@@ -106,8 +106,9 @@ _NEVER_RETRY = frozenset({"quota_exceeded", "provider_auth", "too_large", "inter
 def retry_headers(error: Failed | Refusal) -> dict[str, str]:
     """Return ``Retry-After`` and ``x-should-retry`` for an error, where an SDK needs them."""
     headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    if error.code in _NEVER_RETRY or (error.retry_after or 0) > MAX_RETRY_SECONDS:
+    seconds = RETRY_SECONDS if error.code == "shutting_down" else error.retry_after
+    if seconds is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(seconds)))
+    if error.code in _NEVER_RETRY or (seconds or 0) > MAX_RETRY_SECONDS:
         headers["x-should-retry"] = "false"
     return headers
