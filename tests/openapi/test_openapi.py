@@ -73,7 +73,9 @@ def test_operations_describe_their_refusals() -> None:
 
 
 def test_every_route_of_a_guarded_api_is_described() -> None:
-    assert [route.path for api, route in ROUTER if api.guarded and route.operation is None] == ["/api/hello"]
+    not_served = ["/v1/responses/input_tokens", "/v1/responses/compact"]
+    undescribed = [route.path for api, route in ROUTER if api.guarded and route.operation is None]
+    assert sorted(undescribed) == sorted(["/api/hello", *not_served])
     assert [route.path for _, route in ROUTER if route.operation is not None and not route.summary] == []
 
 

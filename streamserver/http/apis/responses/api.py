@@ -8,6 +8,9 @@ from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.responses import RESPONSES_WIRE
 
+_NOT_SERVED = ("/v1/responses/input_tokens", "/v1/responses/compact")
+"""Addresses of OpenAI's that would else be taken for a Response's."""
+
 RESPONSES = Api(
     name=RESPONSES_WIRE.name,
     prefixes=("/v1/responses",),
@@ -48,5 +51,6 @@ RESPONSES = Api(
             summary="Stop and forget a Response.",
             operation=operations.cancel,
         ),
+        *(Route(method="POST", path=path, handler=handlers.not_served, access=Access.KEY) for path in _NOT_SERVED),
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from streamserver.core.refusals import invalid
+from streamserver.core.refusals import Refusal, invalid
 from streamserver.core.streams import StartResult
 from streamserver.http.apis.responses.fields import ResponsesFields, echo_of, read_fields, read_request
 from streamserver.http.apis.responses.retained import (
@@ -82,6 +82,11 @@ async def delete(context: RequestContext) -> web.StreamResponse:
         await context.streams.stop(stream.id)
     await forget_response(context.streams, context.caller, stream)
     return _answer({"id": response_id(stream.id), "object": "response", "deleted": True})
+
+
+async def not_served(context: RequestContext) -> web.StreamResponse:
+    """Refuse an address of OpenAI's that this server does not have."""
+    raise Refusal("not_found", "This server does not have this address of OpenAI's.")
 
 
 async def _respond(context: RequestContext, fields: ResponsesFields, started: StartResult) -> web.StreamResponse:
