@@ -101,14 +101,16 @@ ANTHROPIC_ERRORS: Mapping[str, AnthropicForm] = {
 
 _NEVER_RETRY = frozenset({"quota_exceeded", "provider_auth", "too_large", "internal"})
 """Codes for which trying again does not help, although an SDK would by their status."""
+_SOON = frozenset({"rate_limited", "overloaded", "shutting_down", "store_unavailable"})
+"""Codes for which trying again soon may help: each has a ``Retry-After``, also where nothing has said how long."""
 
 
 def retry_headers(error: Failed | Refusal) -> dict[str, str]:
     """Return ``Retry-After`` and ``x-should-retry`` for an error, where an SDK needs them."""
-    headers = {}
-    seconds = RETRY_SECONDS if error.code == "shutting_down" else error.retry_after
-    if seconds is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(seconds)))
-    if error.code in _NEVER_RETRY or (seconds or 0) > MAX_RETRY_SECONDS:
+    wait = error.retry_after
+    if wait is None and error.code in _SOON:
+        wait = RETRY_SECONDS
+    headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
+    if error.code in _NEVER_RETRY or (wait or 0) > MAX_RETRY_SECONDS:
         headers["x-should-retry"] = "false"
     return headers

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -31,7 +30,7 @@ async def list_models(context: RequestContext) -> web.StreamResponse:
 
 async def get_model(context: RequestContext) -> web.StreamResponse:
     """``GET /v1/models/{id}``: one model, by any name that requests may use. The id may contain ``/``."""
-    name = unquote(context.http.match_info["model"])
+    name = context.http.match_info["model"]
     select_by_model_name(name, context.streams.catalog, context.caller.permissions)
     return _json(context, _model(name))
 
