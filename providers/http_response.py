@@ -12,7 +12,7 @@ from providers._aiohttp import TAKE_BYTES, Body
 from providers.connection_errors import translate
 from providers.errors import ProviderError, disconnected, malformed_response
 
-LINGER_SECONDS = 1.0
+BODY_END_SECONDS = 1.0
 """How long the end of a body may take after a complete answer, for its connection to be used again."""
 
 
@@ -60,7 +60,7 @@ class AiohttpResponse:
         # the packet that held the last event.
         self._forget()
         if not self._body.at_eof():
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._response.close)
+            asyncio.get_running_loop().call_later(BODY_END_SECONDS, self._response.close)
 
     def _end(self) -> bytes:
         """Return an empty string, or raise what the body failed with."""

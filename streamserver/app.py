@@ -159,16 +159,16 @@ def store_for(settings: Settings) -> Store:
     if resume.store == "memory":
         return MemoryStore()
     try:
-        from streamserver.redis.replicator import Lifetimes
+        from streamserver.redis.replicator import LogTTL
         from streamserver.redis.store import RedisStore
     except ImportError:
         raise Invalid("resume.store", "needs the package redis: pip install 'llm-streamserver[redis]'") from None
     running = settings.timeouts.total + resume.attach_seconds + resume.max_grace_seconds
-    lifetimes = Lifetimes(running=running, ended=resume.retention_seconds)
+    ttl = LogTTL(running=running, ended=resume.retention_seconds)
     try:
         return RedisStore(
             resume.store,
-            lifetimes=lifetimes,
+            ttl=ttl,
             max_readers=settings.limits.max_readers_per_stream,
             ending_wait_seconds=resume.ending_wait_seconds,
         )

@@ -27,7 +27,7 @@ from streamserver.http.services import Services
 from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.tracebacks import log_crash
 
-POLL_SECONDS = 0.5
+RELOAD_POLL_SECONDS = 0.5
 """How often the files are looked at."""
 SETTLED_POLLS = 2
 """A change is taken when so many looks in a row have found the same: a file is not read while it is being written."""
@@ -112,7 +112,7 @@ class Reloader:
         before, settled = self._seen, 0
         while True:
             try:
-                async with asyncio.timeout(POLL_SECONDS if watching else None):
+                async with asyncio.timeout(RELOAD_POLL_SECONDS if watching else None):
                     await self._asked.wait()
             except TimeoutError:
                 now = self._signature()

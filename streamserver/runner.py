@@ -28,8 +28,8 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 HANDLED = (*STOPS, signal.SIGHUP)
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
-GOODBYE_SECONDS = 0.3
-POLL_SECONDS = 0.05
+FINAL_FLUSH_SECONDS = 0.3
+RUNNER_POLL_SECONDS = 0.05
 """How often the write buffers of readers are polled during a drain."""
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 """Python's own, (700, 10, 10), cost 9 % of a short request, and more with each finished stream that is kept."""
@@ -100,7 +100,7 @@ class AppRunner(web.AppRunner):
         while (  # noqa: ASYNC110  # a buffer has no event for being empty
             _has_unflushed(_transports(self)) and loop.time() < deadline and not expedite.is_set()
         ):
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(RUNNER_POLL_SECONDS)
 
     async def cleanup(self) -> None:
         """Close everything. A reader that does not take the last of what it was sent is cut off: an event loop with
@@ -108,7 +108,7 @@ class AppRunner(web.AppRunner):
         transports = _transports(self)
         await super().cleanup()
         if _has_unflushed(transports):
-            await asyncio.sleep(GOODBYE_SECONDS)
+            await asyncio.sleep(FINAL_FLUSH_SECONDS)
             for transport in transports:
                 transport.abort()
 
@@ -181,7 +181,7 @@ async def serve(
             await runner.cleanup()
             # Connections under TLS, to providers and to Redis, say goodbye after they are closed, and nothing tells
             # when they are done; an event loop that is closed in the middle of it fails, and so does the exit.
-            await asyncio.sleep(GOODBYE_SECONDS)
+            await asyncio.sleep(FINAL_FLUSH_SECONDS)
 
 
 async def _drained(runner: AppRunner, supervisor: Supervisor, signals: _Signals, drain_seconds: float) -> None:

@@ -159,7 +159,7 @@ async def test_another_key_file_is_read_once_and_watched_from_then_on(
             while looks < enough:
                 await asyncio.sleep(0.001)
 
-    monkeypatch.setattr(reload, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(reload, "RELOAD_POLL_SECONDS", 0.001)
     monkeypatch.setattr(reload, "_stamp", look)
     monkeypatch.setattr(reload, "set_up_logs", lambda _: None)
     loaded = load_again()
@@ -376,7 +376,7 @@ async def test_file_that_is_being_written_is_not_put_in_force(tmp_path: Path, mo
             config.write_text(whole[: len(config.read_text()) + 1])
         return stamp(path)
 
-    monkeypatch.setattr(reload, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(reload, "RELOAD_POLL_SECONDS", 0.001)
     monkeypatch.setattr(reload, "set_up_logs", lambda _: None)
     loaded = load_again()
     app = create_app(loaded.settings, registry=registry, environ={})

@@ -153,12 +153,12 @@ class Streams:
 
     async def _find_claimed(self, claim: Claim) -> ReadableStream | None:
         """Return the stream that the claim's key stands for, None if the key is free."""
-        claimed = await self.store.recall(claim.key)
+        claimed = await self.store.find_claim(claim.key)
         if claimed is None:
             return None
         stream = await self.find(claimed.stream_id)
         if stream is None or can_regenerate(stream.log):
-            await self.store.release(claim.key, claimed)
+            await self.store.release_claim(claim.key, claimed)
             return None
         _check_fingerprint(claim, claimed)
         return stream

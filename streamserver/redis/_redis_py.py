@@ -32,7 +32,7 @@ Replies: TypeAlias = list[Any]
 
 BROKEN = (RedisError, OSError, TimeoutError)
 """What a connection raises that cannot be used any more."""
-GOODBYE_SECONDS = 0.5
+CLOSE_TIMEOUT_SECONDS = 0.5
 
 NOT_PRIMARY = frozenset({"READONLY", "MASTERDOWN", "LOADING", "UNBLOCKED"})
 """First words of answers that say that another server is the primary now, or that this one is starting."""
@@ -112,7 +112,7 @@ class RedisConnection:
         """Connect, and authenticate. Raises one of :data:`BROKEN`, also if Redis refuses."""
         await self._raw.connect()  # type: ignore[no-untyped-call]
 
-    async def exchange(self, commands: Sequence[Command]) -> Replies:
+    async def execute(self, commands: Sequence[Command]) -> Replies:
         """Send ``commands`` at once, and read all replies. Raises one of :data:`BROKEN`."""
         await self.send(commands)
         return [await self.read() for _ in commands]
@@ -147,5 +147,5 @@ class RedisConnection:
         meanwhile fails, and the exit of the process with it."""
         self.closed = True
         with suppress(*BROKEN):
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self._raw.disconnect(nowait=not isinstance(self._raw, SSLConnection))

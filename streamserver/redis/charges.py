@@ -13,7 +13,7 @@ from streamserver.redis.retrying_connection import RetryingConnection
 REMEMBERED_SECONDS = 3600
 """How long Redis remembers the number of a process's last write."""
 
-# KEYS: the writer's key, then keys of tokens. ARGV: the write's number, the lifetimes of the two kinds of key, amounts.
+# KEYS: the writer's key, then keys of tokens. ARGV: the write's number, the ttl of the two kinds of key, amounts.
 _CHARGE = """
 if tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
@@ -51,7 +51,7 @@ class Charges:
 
     def write(self) -> None:
         """Write what is not confirmed, unless a reply is awaited. To be called regularly, and on each connection."""
-        if self._reply is not None or not self._connection.up:
+        if self._reply is not None or not self._connection.is_connected:
             return
         if not self._written:
             self._written, self._pending = self._pending, {}
@@ -59,7 +59,7 @@ class Charges:
         if self._written:
             keys = [self._writer, *map(tokens_key, self._written)]
             arguments = [self._number, REMEMBERED_SECONDS, DAY_SECONDS, *self._written.values()]
-            self._reply = self._connection.send(("EVAL", _CHARGE, len(keys), *keys, *arguments))
+            self._reply = self._connection.submit(("EVAL", _CHARGE, len(keys), *keys, *arguments))
             self._reply.add_done_callback(self._on_reply)
 
     async def flush(self) -> None:

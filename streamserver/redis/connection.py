@@ -42,7 +42,7 @@ class Backoff:
 
 
 class ConnectionFactory:
-    """Opens connections to one address, and drops all of them when the server there is not the primary any more."""
+    """A factory of connections to one address. It closes all of them when the server is not the primary any more."""
 
     def __init__(self, url: str, readiness: Readiness | None = None) -> None:
         """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""
@@ -64,7 +64,7 @@ class ConnectionFactory:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.open()
                 opened = True
-                info, probe = await connection.exchange([("INFO", "server"), ("SET", PROBE_KEY, "1", "PX", 1000)])
+                info, probe = await connection.execute([("INFO", "server"), ("SET", PROBE_KEY, "1", "PX", 1000)])
         except BaseException as error:
             command = "AUTH" if isinstance(error, AuthenticationError) else "SET" if opened else "SELECT"
             if self._readiness is not None:
@@ -90,7 +90,7 @@ class ConnectionFactory:
     def _run_id(self, info: bytes | ResponseError) -> str:
         if not isinstance(info, ResponseError):
             return next((line for line in info.decode().splitlines() if line.startswith("run_id:")), "")
-        # Without a right to INFO nothing tells a restart: each connection counts as one.
+        # Without permission for INFO a restart cannot be detected: each connection counts as one.
         self._anonymous_runs += 1
         if self._anonymous_runs == 1:
             logger.bind(event="store", command="INFO", answer=first_word(info)).warning(
@@ -116,7 +116,7 @@ class SharedConnection:
         self._log = logger.bind(event=event)
         self._queue: list[tuple[Sequence[Command], asyncio.Future[Replies]]] = []
         self._work = asyncio.Event()
-        self._is_up = asyncio.Event()
+        self._connected = asyncio.Event()
         self._run_id = ""
         self._reported = False
         self.epoch = 0
@@ -125,17 +125,17 @@ class SharedConnection:
         factory.on_drop.append(self._work.set)
 
     @property
-    def up(self) -> bool:
-        return self._is_up.is_set()
+    def is_connected(self) -> bool:
+        return self._connected.is_set()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way, so that nothing would show that the connection is broken."""
+        """Whether no command awaits a reply; a broken connection would then go unnoticed."""
         return not self._queue
 
-    async def until_up(self) -> None:
-        """Wait for Redis."""
-        await self._is_up.wait()
+    async def wait_connected(self) -> None:
+        """Wait until the connection is open."""
+        await self._connected.wait()
 
     def submit(self, *commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
         """Send ``commands`` one after the other. The future may be dropped, or awaited for the replies.
@@ -144,7 +144,7 @@ class SharedConnection:
         """
         future: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_retrieve)
-        if not self.up or (epoch is not None and epoch != self.epoch):
+        if not self.is_connected or (epoch is not None and epoch != self.epoch):
             future.set_exception(StoreUnavailable())
         else:
             self._queue.append((commands, future))
@@ -152,7 +152,7 @@ class SharedConnection:
         return future
 
     async def run(self) -> None:
-        """Keep the connection open, for ever."""
+        """Keep the connection open until cancelled."""
         self.down_since = asyncio.get_running_loop().time()
         backoff = Backoff()
         while True:
@@ -179,7 +179,7 @@ class SharedConnection:
             jobs, self._queue = self._queue, []
             try:
                 async with asyncio.timeout(REPLY_SECONDS):
-                    replies = await connection.exchange([command for commands, _ in jobs for command in commands])
+                    replies = await connection.execute([command for commands, _ in jobs for command in commands])
             except BaseException:
                 self._queue = jobs + self._queue  # fail them with the rest
                 raise
@@ -193,14 +193,14 @@ class SharedConnection:
         self._run_id = run_id
         self.epoch += 1
         self.down_since = None
-        self._is_up.set()
+        self._connected.set()
         if self._reported:
             self._log.bind(restarted=restarted).info("the store is back")
         self._reported = False
         self._notify(restarted)
 
     def _on_disconnected(self) -> None:
-        self._is_up.clear()
+        self._connected.clear()
         self.down_since = asyncio.get_running_loop().time()
         queue, self._queue = self._queue, []
         for _, future in queue:

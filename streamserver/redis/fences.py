@@ -10,7 +10,7 @@ from streamserver.redis.connection import Command
 from streamserver.redis.keys import FENCE, log_key
 
 
-def fence(start: Start, terminal: Terminal, node: str, grace_seconds: float) -> Command:
+def fence_command(start: Start, terminal: Terminal, node: str, grace_seconds: float) -> Command:
     """Return the command that ends a log for good. Redis accepts one, and nothing after it.
 
     The entry repeats the start of the log, for a Redis that has lost what was before: the log can be read with it.
@@ -22,7 +22,7 @@ def fence(start: Start, terminal: Terminal, node: str, grace_seconds: float) -> 
 class Fences:
     """The fences that this process has seen, to write them again into a Redis that lost its data.
 
-    Otherwise the producer would write its whole log again and end it in its own way, after readers were told
+    Otherwise the producer would write its whole log again and end it in its own way, after readers got
     ``producer_lost``. A fence is remembered for ``lifetime_ms``, as long as Redis keeps a log that has ended.
     """
 
@@ -37,7 +37,7 @@ class Fences:
     def remember(self, start: Start, terminal: Terminal, node: str, grace_seconds: float) -> None:
         self._expire()
         expires = self._time() + self._lifetime_ms / 1000
-        self._seen.setdefault(start.stream_id, (fence(start, terminal, node, grace_seconds), expires))
+        self._seen.setdefault(start.stream_id, (fence_command(start, terminal, node, grace_seconds), expires))
 
     def __iter__(self) -> Iterator[tuple[str, list[Command]]]:
         """Yield the ids of the streams, with the commands that write each fence again."""

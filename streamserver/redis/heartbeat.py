@@ -23,13 +23,13 @@ from streamserver.redis.connection import (
     SharedConnection,
 )
 from streamserver.redis.failure_detector import FailureDetector
-from streamserver.redis.fences import fence
-from streamserver.redis.inbox import opened
+from streamserver.redis.fences import fence_command
+from streamserver.redis.inbox import create_inbox_command
 from streamserver.redis.keys import (
     BEAT_SECONDS,
     GAP_SECONDS,
-    LEASE_SECONDS,
-    PRESENCE_MS,
+    HEARTBEAT_LEASE_SECONDS,
+    NODE_TTL_MS,
     inbox_key,
     log_key,
     node_key,
@@ -37,15 +37,15 @@ from streamserver.redis.keys import (
 from streamserver.redis.readiness import Readiness
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import RemoteStream, Replicas
-from streamserver.redis.replicator import Lifetimes
+from streamserver.redis.replicator import LogTTL
 from streamserver.store.base import AWAY_SECONDS
 
 SYNC_BEATS = 3
-"""After so many beats the counts of readers are sent again, and the logs are read again, in case a message was lost."""
+"""After this many beats all reader counts are sent, and all logs are read again, in case a message was lost."""
 
 
 class Beat(NamedTuple):
-    """A heartbeat that was sent, with the questions that went with it."""
+    """A heartbeat that was sent, with the queries sent along with it."""
 
     sent: float
     nodes: Sequence[str]
@@ -56,8 +56,8 @@ class Beat(NamedTuple):
 class Heartbeat:
     """The heartbeat of this process, on a connection of its own.
 
-    Beats are sent on time: none waits for the reply to another, or for other commands. With each go the questions that
-    the failure detector needs.
+    Beats are sent on time: none waits for the reply to another, or for other commands. The
+    queries of the failure detector are sent along with each.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Heartbeat:
         *,
         replicas: Replicas,
         remote_readers: RemoteReaders,
-        lifetimes: Lifetimes,
+        ttl: LogTTL,
         on_data_lost: Callable[[], object],
         readiness: Readiness,
     ) -> None:
@@ -77,20 +77,20 @@ class Heartbeat:
         self._node = node
         self._replicas = replicas
         self._remote_readers = remote_readers
-        self._lifetimes = lifetimes
+        self._lifetimes = ttl
         self._on_data_lost = on_data_lost
         self._readiness = readiness
         self._loop = asyncio.get_running_loop()
         self._detector = FailureDetector()
         self._numbers = count(1)
-        self._heard_until = float("-inf")
-        """Until when other nodes could be heard."""
-        self._refused = False
+        self._last_reply_at = float("-inf")
+        """When the last reply to a heartbeat came."""
+        self._writes_rejected = False
         self.has_inbox = False
         """The inbox of this process was made, and stays unless Redis loses data."""
 
     async def run(self) -> None:
-        """Beat, for ever."""
+        """Send heartbeats until cancelled."""
         backoff = Backoff()
         while True:
             try:
@@ -100,7 +100,7 @@ class Heartbeat:
                 await backoff.wait()
                 continue
             backoff.reset()
-            self._replicas.excuse_absence()
+            self._replicas.reset_missing_since()
             pending: deque[Beat] = deque()
             sent = asyncio.Event()
             sender = self._loop.create_task(self._send(connection, pending, sent), name="store-beats")
@@ -114,17 +114,17 @@ class Heartbeat:
                 await self._factory.close(connection)
                 self._check_shared()
 
-    async def watch_absence(self) -> None:
-        """Send remote streams' readers away when the store stays away; for ever."""
+    async def watch_outage(self) -> None:
+        """Disconnect the readers of remote streams when the store stays away. Runs until cancelled."""
         while True:
             since = self._shared.down_since
             if since is not None and self._loop.time() - since > AWAY_SECONDS:
-                self._replicas.send_away()
+                self._replicas.disconnect_readers()
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _send(self, connection: RedisConnection, pending: deque[Beat], sent: asyncio.Event) -> None:
         due = self._loop.time()
-        make_inbox: list[Command] = [opened(self._node)]
+        make_inbox: list[Command] = [create_inbox_command(self._node)]
         try:
             while True:
                 beat = self._next_beat(make_inbox)
@@ -148,9 +148,9 @@ class Heartbeat:
         watched = self._replicas.watched()
         nodes = sorted({stream.node for stream in watched})
         commands: list[Command] = [
-            ("SET", node_key(self._node), next(self._numbers), "PX", PRESENCE_MS),
+            ("SET", node_key(self._node), next(self._numbers), "PX", NODE_TTL_MS),
             *first,
-            ("PEXPIRE", inbox_key(self._node), PRESENCE_MS),
+            ("PEXPIRE", inbox_key(self._node), NODE_TTL_MS),
             *(("GET", node_key(node)) for node in nodes),
             *(("EXISTS", log_key(stream.id)) for stream in watched),
         ]
@@ -167,45 +167,47 @@ class Heartbeat:
             pending.popleft()
             self._evaluate(beat, replies)
             if number % SYNC_BEATS == 0:
-                self._replicas.tell_all_readers()
+                self._replicas.report_all_readers()
                 self._replicas.wake_all()
 
     def _evaluate(self, beat: Beat, replies: Replies) -> None:
-        self._readiness.note("writing", "SET", replies[0])
+        self._readiness.record_reply("writing", "SET", replies[0])
         if isinstance(replies[0], ResponseError):
             self._suspend()
             return
-        self._refused = False
+        self._writes_rejected = False
         now = self._loop.time()
         self._expire_remote_readers(now)
         *_, inbox = replies[: len(replies) - len(beat.nodes) - len(beat.watched)]
         answers = replies[len(replies) - len(beat.nodes) - len(beat.watched) :]
         if self.has_inbox and inbox == 0:
-            self._shared.submit(opened(self._node), ("PEXPIRE", inbox_key(self._node), PRESENCE_MS))
+            self._shared.submit(create_inbox_command(self._node), ("PEXPIRE", inbox_key(self._node), NODE_TTL_MS))
             self._on_data_lost()
         self.has_inbox = True
         beats = dict(zip(beat.nodes, answers, strict=False))
-        dead = self._detector.look(beats, asked=beat.sent, now=now)
+        dead = self._detector.observe(beats, requested_at=beat.sent, now=now)
         for stream, exists in zip(beat.watched, answers[len(beat.nodes) :], strict=True):
             self._replicas.check_vanished(stream, exists != 0, now)
         if dead:
             self._fence_lost([stream for stream in beat.watched if stream.node in dead and not stream.ended])
 
     def _suspend(self) -> None:
-        """Judge nothing while Redis answers and accepts no write: no node can show that it lives, report its readers,
-        or write again what was lost. What was seen before counts no more either."""
+        """Suspend failure detection while Redis rejects writes, because no node can refresh its heartbeat.
+
+        Nodes can neither report their readers nor restore lost logs either. Earlier observations are discarded.
+        """
         self._detector = FailureDetector()
-        self._heard_until = float("-inf")
-        self._replicas.excuse_absence()
-        if not self._refused:
-            self._refused = True
+        self._last_reply_at = float("-inf")
+        self._replicas.reset_missing_since()
+        if not self._writes_rejected:
+            self._writes_rejected = True
             logger.bind(event="store").warning("the store accepts no writes")
 
     def _expire_remote_readers(self, now: float) -> None:
-        if now - self._heard_until > GAP_SECONDS or not self._shared.up:
-            self._remote_readers.excuse_silence(now)
-        self._heard_until = now
-        self._remote_readers.forget_silent(now - 2 * LEASE_SECONDS)
+        if now - self._last_reply_at > GAP_SECONDS or not self._shared.is_connected:
+            self._remote_readers.restart_leases(now)
+        self._last_reply_at = now
+        self._remote_readers.expire_silent(now - 2 * HEARTBEAT_LEASE_SECONDS)
 
     def _fence_lost(self, streams: Sequence[RemoteStream]) -> None:
         """End the streams of a dead producer. Redis accepts one such ending of each; all readers read that one."""
@@ -214,7 +216,7 @@ class Heartbeat:
         for stream in streams:
             start = stream.log.start
             last = failed("producer_lost", request_id=start.request_id)
-            commands.append(fence(start, last, stream.node, stream.grace_seconds))
+            commands.append(fence_command(start, last, stream.node, stream.grace_seconds))
             commands.append(("PEXPIRE", log_key(stream.id), self._lifetimes.ended_ms))
         self._shared.submit(*commands)
         self._replicas.wake([stream.id for stream in streams])

@@ -22,13 +22,13 @@ _MOST_KEPT = 10_000
 
 
 class Grown(msgspec.Struct, frozen=True, tag=True):
-    """To a node that reads these streams: they have new records."""
+    """A message to a node that reads these streams: they have new records."""
 
     streams: list[str]
 
 
 class Readers(msgspec.Struct, frozen=True, tag=True):
-    """To a producer: the number of readers that ``node`` has of each stream. ``all``: it has none of any other."""
+    """A message to a producer: the readers that ``node`` has of each stream. ``all``: it has none of any other."""
 
     node: str
     counts: dict[str, int]
@@ -36,7 +36,7 @@ class Readers(msgspec.Struct, frozen=True, tag=True):
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
-    """To a producer: end this generation."""
+    """A message to a producer: end this generation."""
 
     stream_id: str
 
@@ -48,18 +48,18 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 
 
-def posted(node: str, message: Message) -> Command:
-    """Return the command that sends ``message``. A node that is gone has no inbox, and gets none."""
+def message_command(node: str, message: Message) -> Command:
+    """Return the command that sends ``message``. It does not create an inbox for a dead node."""
     return ("XADD", inbox_key(node), "NOMKSTREAM", "MAXLEN", "~", _MOST_KEPT, "*", "m", _encode(message))
 
 
-def opened(node: str) -> Command:
+def create_inbox_command(node: str) -> Command:
     """Return the command that makes an inbox."""
     return ("XADD", inbox_key(node), "MAXLEN", "~", _MOST_KEPT, "*", "m", b"")
 
 
 class Inbox:
-    """Receives the messages for ``node``.
+    """A receiver of the messages for ``node``.
 
     Each read begins at the oldest message, and messages that were read are deleted. No position is kept: a Redis that
     comes back empty, with a clock that is behind, gives new messages lower ids.
@@ -71,7 +71,7 @@ class Inbox:
         self._receive = receive
 
     async def run(self) -> None:
-        """Receive, for ever."""
+        """Receive until cancelled."""
         backoff = Backoff()
         while True:
             try:
@@ -91,7 +91,7 @@ class Inbox:
         while True:
             delete: list[Command] = [("XDEL", self._key, *received)] if received else []
             async with asyncio.timeout(REPLY_SECONDS + BLOCK_MS / 1000):
-                replies = await connection.exchange([*delete, wait])
+                replies = await connection.execute([*delete, wait])
             for reply in replies:
                 if isinstance(reply, ResponseError):
                     raise reply

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 
 FENCE = b"18446744073709551615-18446744073709551615"
-"""The greatest id of an entry. Redis accepts it once, and nothing after it: an ending that is written here ends the log
-for its producer too."""
+"""The maximal id of a stream entry (https://redis.io/docs/latest/commands/xadd/). XADD with it succeeds once; later
+XADDs fail, which ends the log for its producer too."""
 
 BEAT_SECONDS = 0.25
 """The interval of a process's heartbeats."""
-LEASE_SECONDS = 2.25
-"""How long a process may be silent before others take it for dead. Longer than the longest reply that a connection
+HEARTBEAT_LEASE_SECONDS = 2.25
+"""How long a process may be silent before others declare it dead. Longer than the longest reply that a connection
 waits for, and two beats."""
 GAP_SECONDS = 1.0
-"""After a gap of this length between two looks at the heartbeats, silence in it proves nothing."""
-LINGER_SECONDS = 2.0
+"""No node is declared dead for silence during a gap between two observations of heartbeats that is longer than this."""
+LOG_LINGER_SECONDS = 2.0
 """How long Redis keeps a log at least after its producer has forgotten it, for readers that still fetch its end."""
-SETTLE_SECONDS = 2.0
-"""How long a Redis that lost data may still lack what the nodes are about to write again."""
-PRESENCE_MS = 30_000
-"""How long Redis remembers a process that is gone."""
+RECOVERY_SECONDS = 2.0
+"""How long a Redis that lost data may lack what the nodes are about to restore."""
+NODE_TTL_MS = 30_000
+"""How long Redis keeps the keys of a dead process."""
 PROBE_KEY = "streamserver:probe"
 """A key to find out whether Redis accepts writes."""
 PROBE_SET_KEY = "streamserver:probe:set"

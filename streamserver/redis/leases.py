@@ -58,17 +58,17 @@ class Leases:
         """Renew what is held, and remove what is not confirmed as removed. To be called well within each lease, and
         on each connection."""
         self._send_removals(self._next_removals())
-        if self._connection.up:
+        if self._connection.is_connected:
             for key, members in self._held.items():
-                reply = self._connection.send(("EVAL", _RENEW, 1, key, self._lease_ms, *members))
+                reply = self._connection.submit(("EVAL", _RENEW, 1, key, self._lease_ms, *members))
                 reply.add_done_callback(self._connection.accepted)
 
     def _next_removals(self) -> tuple[tuple[str, str], ...]:
         return tuple(islice(self._removed, MAX_REMOVALS))
 
     def _send_removals(self, members: tuple[tuple[str, str], ...]) -> None:
-        if members and self._connection.up:
-            reply = self._connection.send(*(("ZREM", key, member) for key, member in members))
+        if members and self._connection.is_connected:
+            reply = self._connection.submit(*(("ZREM", key, member) for key, member in members))
             reply.add_done_callback(lambda reply: self._on_removed(members, reply))
 
     def _on_removed(self, members: tuple[tuple[str, str], ...], reply: asyncio.Future[Replies]) -> None:

@@ -19,7 +19,7 @@ from streamserver.redis.retrying_connection import RetryingConnection
 from streamserver.store.base import StoreUnavailable
 from streamserver.telemetry.tracebacks import log_crash
 
-LEASE_SECONDS = 30.0
+SLOT_LEASE_SECONDS = 30.0
 """How long the slots of a node that died stay taken."""
 RENEW_SECONDS = 10.0
 FLUSH_SECONDS = 3.0
@@ -61,7 +61,9 @@ return {'', 0}
 class RedisLimiter:
     """Limits over all nodes. An admission is one script, and one round trip."""
 
-    def __init__(self, url: str, *, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, lease_seconds: float = SLOT_LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
+    ) -> None:
         """Raises :class:`ValueError` if ``url`` is no address of a Redis."""
         self._connection = RetryingConnection(url, self._write)
         self._lease_ms = int(lease_seconds * 1000)
@@ -109,8 +111,8 @@ class RedisLimiter:
         resources.callback(self._leases.release, slots, member)
 
     def refund_start(self, account: str) -> None:
-        if self._connection.up:
-            self._connection.send(("ZPOPMAX", starts_key(account)))
+        if self._connection.is_connected:
+            self._connection.submit(("ZPOPMAX", starts_key(account)))
 
     def charge(self, account: str, quota: Quota, tokens: int) -> None:
         if quota.tokens_per_day and tokens > 0:

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from streamserver.redis._redis_py import is_out_of_order
 from streamserver.redis.connection import Command, Replies, SharedConnection
 
-REFUSED_SECONDS = 1.0
+OUTBOX_RETRY_SECONDS = 1.0
 """How long to wait before the next try when Redis is full or read-only."""
 
 
@@ -56,4 +56,4 @@ class Outbox:
         if not any(isinstance(reply, ResponseError) and not is_out_of_order(reply) for reply in future.result()):
             del self._pending[subject]
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(REFUSED_SECONDS, self.send_again)
+            self._timer = asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self.send_again)

@@ -38,7 +38,7 @@ if left > 0 then redis.call('SET', KEYS[1], ARGV[1], 'PX', left) end
 return left
 """
 # A name may expire later than its stream.
-_LOOK_UP = """
+_LOOKUP = """
 local held = redis.call('GET', KEYS[1])
 if not held then return false end
 local stream = string.match(held, ' (.*)')
@@ -53,53 +53,53 @@ class Publication(msgspec.Struct):
     claim: Claim | None = None
     names: tuple[str, ...] = ()
     """As keys of Redis."""
-    bound: str = ""
-    """The value of the names."""
+    name_value: str = ""
+    """The value of the keys of ``names``."""
 
     @classmethod
     def of(cls, stream: LocalStream, claim: Claim | None, names: Sequence[str]) -> Publication:
-        return cls(claim, tuple(map(name_key, names)), _bound(stream.id))
+        return cls(claim, tuple(map(name_key, names)), _name_value(stream.id))
 
     def publish(self, stream: LocalStream, node: str, lifetime_ms: int) -> Command:
         """Return the command that publishes ``stream``. Its reply is None, or the holder of the idempotency key."""
         claims = [] if self.claim is None else [claim_key(self.claim.key)]
-        held = "" if self.claim is None else _held(stream.id, self.claim)
+        held = "" if self.claim is None else _claim_value(stream.id, self.claim)
         keys = [log_key(stream.id), *claims, *self.names]
         record = encode(stream.log.take(0, 1))
-        values = (lifetime_ms, record, node, str(stream.grace_seconds), self.bound, len(claims), held)
+        values = (lifetime_ms, record, node, str(stream.grace_seconds), self.name_value, len(claims), held)
         return ("EVAL", _PUBLISH, len(keys), *keys, *values)
 
-    def write_again(self, stream: LocalStream, lifetime_ms: int) -> list[Command]:
+    def restore(self, stream: LocalStream, lifetime_ms: int) -> list[Command]:
         """Return the commands that restore what a Redis that lost its data has forgotten."""
         commands: list[Command] = []
         if self.claim is not None:
-            value = _held(stream.id, self.claim)
+            value = _claim_value(stream.id, self.claim)
             commands.append(("SET", claim_key(self.claim.key), value, "NX", "PX", lifetime_ms))
-        commands += [("EVAL", _BIND_AGAIN, 1, name, self.bound, lifetime_ms) for name in self.names]
+        commands += [("EVAL", _BIND_AGAIN, 1, name, self.name_value, lifetime_ms) for name in self.names]
         return commands
 
 
-def bind(name: str, stream_id: str) -> Command:
-    """Return the command that lets ``name`` stand for a stream, if Redis still has it."""
-    return ("EVAL", _BIND, 2, name_key(name), log_key(stream_id), _bound(stream_id))
+def bind_command(name: str, stream_id: str) -> Command:
+    """Return the command that binds ``name`` to a stream, if Redis still has it."""
+    return ("EVAL", _BIND, 2, name_key(name), log_key(stream_id), _name_value(stream_id))
 
 
-def look_up(name: str) -> Command:
+def lookup_command(name: str) -> Command:
     """Return the command that looks up the id of the stream bound to ``name``."""
-    return ("EVAL", _LOOK_UP, 1, name_key(name), log_key(""))
+    return ("EVAL", _LOOKUP, 1, name_key(name), log_key(""))
 
 
-def claimed_from(value: bytes | None) -> ClaimHolder | None:
-    """Return what the value of a claim's key says."""
+def parse_claim(value: bytes | None) -> ClaimHolder | None:
+    """Return the holder in the value of a claim's key."""
     if value is None:
         return None
     stream_id, _, fingerprint = value.decode().partition(" ")
     return ClaimHolder(stream_id, fingerprint)
 
 
-def _held(stream_id: str, claim: Claim) -> str:
+def _claim_value(stream_id: str, claim: Claim) -> str:
     return f"{stream_id} {claim.fingerprint}"
 
 
-def _bound(stream_id: str) -> str:
+def _name_value(stream_id: str) -> str:
     return f"{time.time_ns() // 1000} {stream_id}"

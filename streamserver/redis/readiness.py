@@ -15,7 +15,7 @@ from streamserver.store.base import StoreUnavailable
 
 RECHECK_SECONDS = 1.0
 
-RIGHTS: tuple[Command, ...] = (
+PERMISSION_PROBES: tuple[Command, ...] = (
     ("XADD", PROBE_STREAM_KEY, "*", "r", ""),
     ("PEXPIRE", PROBE_STREAM_KEY, 1000),
     ("XRANGE", PROBE_STREAM_KEY, "-", "+", "COUNT", 1),
@@ -40,7 +40,7 @@ RIGHTS: tuple[Command, ...] = (
     ("TIME",),
     ("PING",),
 )
-"""Each command that the store and the limits use, as a question that changes nothing which is needed."""
+"""A harmless probe of each command that the store and the limits use."""
 
 
 class Readiness:
@@ -51,7 +51,7 @@ class Readiness:
     """
 
     def __init__(self) -> None:
-        self._unanswered: str | None = "the store has not answered yet"
+        self._no_reply_reason: str | None = "the store has not answered yet"
         self._refusals: dict[str, tuple[str, str]] = {}
         """Where a refusal was seen → the command and the first word of the answer."""
 
@@ -59,50 +59,50 @@ class Readiness:
     def reason(self) -> str | None:
         for command, word in self._refusals.values():
             return f"the store refuses {command}: {word}"
-        return self._unanswered
+        return self._no_reply_reason
 
     def connection_failed(self, command: str, error: BaseException) -> None:
         """Note that no connection could be opened; ``command`` was the last one."""
         word = first_word(error)
         if word is not None:
             self._refused("connecting", command, word)
-        elif self._unanswered is not None:
-            self._unanswered = f"the store has not answered yet ({type(error).__name__})"
+        elif self._no_reply_reason is not None:
+            self._no_reply_reason = f"the store has not answered yet ({type(error).__name__})"
 
     def connected(self, probe: Any) -> None:
         """Note that a connection was opened, and the reply to its first write."""
         self._refusals.pop("connecting", None)
-        self.note("writing", "SET", probe)
+        self.record_reply("writing", "SET", probe)
 
-    def note(self, place: str, command: str, reply: Any) -> None:
+    def record_reply(self, source: str, command: str, reply: Any) -> None:
         """Note the reply to a command which is regularly sent."""
         if isinstance(reply, ResponseError):
-            self._refused(place, command, first_word(reply) or "ERR")
+            self._refused(source, command, first_word(reply) or "ERR")
         else:
-            self._refusals.pop(place, None)
+            self._refusals.pop(source, None)
 
-    def note_all(self, place: str, commands: Sequence[Command], replies: Replies) -> None:
+    def record_replies(self, source: str, commands: Sequence[Command], replies: Replies) -> None:
         """Note the first refusal of several commands."""
         for command, reply in zip(commands, replies, strict=True):
-            self.note(place, str(command[0]), reply)
+            self.record_reply(source, str(command[0]), reply)
             if isinstance(reply, ResponseError):
                 return
 
-    async def check_rights(self, ask: Callable[[], Awaitable[Replies]], wanted: asyncio.Event) -> None:
-        """Ask for every right whenever ``wanted`` is set, and every now and then while one is missing; for ever."""
+    async def check_permissions(self, ask: Callable[[], Awaitable[Replies]], wanted: asyncio.Event) -> None:
+        """Probe every permission when ``wanted`` is set, and periodically while one is missing; until cancelled."""
         while True:
             await wanted.wait()
             wanted.clear()
             try:
-                self.note_all("rights", RIGHTS, await ask())
-                self._unanswered = None
+                self.record_replies("permissions", PERMISSION_PROBES, await ask())
+                self._no_reply_reason = None
             except StoreUnavailable:
-                continue  # it is asked again after the next connection
-            if "rights" in self._refusals:
+                continue  # the next connection sets `wanted` again
+            if "permissions" in self._refusals:
                 await asyncio.sleep(RECHECK_SECONDS)
                 wanted.set()
 
-    def _refused(self, place: str, command: str, word: str) -> None:
-        if self._refusals.get(place) != (command, word):
-            self._refusals[place] = (command, word)
+    def _refused(self, source: str, command: str, word: str) -> None:
+        if self._refusals.get(source) != (command, word):
+            self._refusals[source] = (command, word)
             logger.bind(event="store", command=command, answer=word).warning("the store refuses a command")

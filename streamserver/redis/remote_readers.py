@@ -17,8 +17,8 @@ class RemoteReaders:
         self._local = local
         self._counts: dict[str, dict[str, int]] = {}
         """Stream → node → readers."""
-        self._heard: dict[str, float] = {}
-        """Node → when its last report came."""
+        self._last_report: dict[str, float] = {}
+        """Node → the time of its last report."""
 
     def has(self, stream_id: str) -> bool:
         """Return whether the stream is read on another node."""
@@ -28,26 +28,26 @@ class RemoteReaders:
         """Return the nodes on which the stream is read."""
         return self._counts.get(stream_id, ())
 
-    def change(self, node: str, counts: Mapping[str, int], now: float) -> None:
+    def update(self, node: str, counts: Mapping[str, int], now: float) -> None:
         """Set how many readers ``node`` has of each of these streams."""
-        self._heard[node] = now
+        self._last_report[node] = now
         for stream_id, readers in counts.items():
             self._set(node, stream_id, readers)
 
     def replace(self, node: str, counts: Mapping[str, int], now: float) -> None:
         """Set how many readers ``node`` has of these streams; it has none of any other."""
         gone = [stream_id for stream_id, nodes in self._counts.items() if node in nodes and stream_id not in counts]
-        self.change(node, {**dict.fromkeys(gone, 0), **counts}, now)
+        self.update(node, {**dict.fromkeys(gone, 0), **counts}, now)
 
-    def forget_silent(self, before: float) -> None:
+    def expire_silent(self, before: float) -> None:
         """Drop the readers of nodes that have reported nothing since ``before``: they are dead."""
-        for node in [node for node, heard in self._heard.items() if heard < before]:
+        for node in [node for node, heard in self._last_report.items() if heard < before]:
             self.replace(node, {}, before)
-            del self._heard[node]
+            del self._last_report[node]
 
-    def excuse_silence(self, now: float) -> None:
+    def restart_leases(self, now: float) -> None:
         """Restart every node's lease: no report could arrive until ``now``."""
-        self._heard = dict.fromkeys(self._heard, now)
+        self._last_report = dict.fromkeys(self._last_report, now)
 
     def _set(self, node: str, stream_id: str, readers: int) -> None:
         stream = self._local.find(stream_id)

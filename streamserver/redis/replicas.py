@@ -25,9 +25,9 @@ from streamserver.store.base import StoreLost, StoreUnavailable
 PAGE_ENTRIES = 64
 FETCHED_AT_ONCE = 100
 """How many streams' new records are fetched at once."""
-FOUND_AT_ONCE = 4
-"""How many streams are fetched from their beginning at a time. When a node goes, all its readers come here: were all
-their logs fetched at once, every other command would wait behind them."""
+MAX_CONCURRENT_FINDS = 4
+"""How many streams are fetched from their beginning at a time. When a node dies, all its readers reconnect here. If all
+their logs were fetched at once, every other command would wait behind them."""
 STOP_SECONDS = 6.0
 """How long a stop waits. A producer ends a stream within this time, or is dead and detected."""
 STOP_AGAIN_SECONDS = 0.2
@@ -39,16 +39,16 @@ Post: TypeAlias = Callable[[str, Message], None]
 
 
 class ReplicaLog(MemoryLog):
-    """A copy of a log. Its readers can be sent away while nothing is known about its continuation."""
+    """A copy of a log. Its readers can be disconnected while nothing is known about how it goes on."""
 
-    __slots__ = ("fenced", "lost")
+    __slots__ = ("fenced", "is_disconnected")
 
     def __init__(self, start: Start) -> None:
         super().__init__(start)
         self.fenced = False
         """It ended with a fence."""
-        self.lost = False
-        """Its readers are sent away."""
+        self.is_disconnected = False
+        """Whether its readers are disconnected, because nothing is known about how the log goes on."""
 
     def extend(self, entries: Entries) -> None:
         """Add the records of entries of Redis, apart from those that are here already.
@@ -63,22 +63,22 @@ class ReplicaLog(MemoryLog):
                 continue
             first = int(entry_id.partition(b"-")[0]) - len(records)
             if first > len(self):
-                return  # an entry is missing; it is asked for again
+                return  # an entry is missing; it will be fetched again
             self._add(records[len(self) - first :])
 
     def subscribe(self, wake: Callable[[], object]) -> None:
-        """Also raises :class:`~streamserver.store.base.StoreLost`, after :meth:`send_away`."""
-        if self.lost and self.terminal is None:
+        """Also raises :class:`~streamserver.store.base.StoreLost`, after :meth:`disconnect_readers`."""
+        if self.is_disconnected and self.terminal is None:
             raise StoreLost
         super().subscribe(wake)
 
-    def send_away(self) -> None:
+    def disconnect_readers(self) -> None:
         """Wake every reader, and raise :class:`~streamserver.store.base.StoreLost` for it, until :meth:`resume`."""
-        self.lost = True
+        self.is_disconnected = True
         self._wake()
 
     def resume(self) -> None:
-        self.lost = False
+        self.is_disconnected = False
 
     def _add(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -99,7 +99,7 @@ class RemoteStream:
         self.grace_seconds = grace_seconds
         self.readers = 0
         self.stopping = 0
-        self.vanished_at: float | None = None
+        self.missing_since: float | None = None
         """Since when Redis has not had it."""
         self._replicas = replicas
 
@@ -118,12 +118,12 @@ class RemoteStream:
         if self.readers >= self._replicas.max_readers:
             raise too_many_readers(self._replicas.max_readers)
         self.readers += 1
-        self._replicas.tell_readers(self)
+        self._replicas.report_readers(self)
         try:
             yield
         finally:
             self.readers -= 1
-            self._replicas.tell_readers(self)
+            self._replicas.report_readers(self)
 
     async def stop(self) -> None:
         """Have the producer end the stream, or detect that the producer is dead."""
@@ -168,7 +168,7 @@ class Replicas:
         self._streams: WeakValueDictionary[str, RemoteStream] = WeakValueDictionary()
         self._grown: set[str] = set()
         self._work = asyncio.Event()
-        self._turns = asyncio.Semaphore(FOUND_AT_ONCE)
+        self._find_slots = asyncio.Semaphore(MAX_CONCURRENT_FINDS)
         self.post = post
         self.max_readers = max_readers
 
@@ -181,7 +181,7 @@ class Replicas:
 
     async def find(self, stream_id: str) -> RemoteStream | None:
         """Return the stream as far as Redis has it, None if it has none. Raises :class:`StoreUnavailable`."""
-        async with self._turns:
+        async with self._find_slots:
             return await self._find(stream_id)
 
     async def _find(self, stream_id: str) -> RemoteStream | None:
@@ -189,7 +189,7 @@ class Replicas:
         if known is not None:
             await self.refresh([known])
             return known
-        (entries,) = await self._connection.submit(_page(stream_id, 0))
+        (entries,) = await self._connection.submit(_page_command(stream_id, 0))
         if isinstance(entries, ResponseError):
             raise StoreUnavailable
         if not entries:
@@ -197,19 +197,19 @@ class Replicas:
         known = self._streams.get(stream_id)  # a concurrent request may have found it meanwhile
         if known is None:
             try:
-                known = self._streams[stream_id] = self._made_from(entries)
+                known = self._streams[stream_id] = self._stream_from_entries(entries)
             except Unreadable:
                 raise StoreUnavailable from None
             self._remember_fence(known)
         await self.refresh([known])
         return None if known.node == self._node and not known.ended else known
 
-    def tell_readers(self, stream: RemoteStream) -> None:
+    def report_readers(self, stream: RemoteStream) -> None:
         """Report to the producer how many readers the stream has here."""
         if not stream.ended:
             self.post(stream.node, Readers(self._node, {stream.id: stream.readers}))
 
-    def tell_all_readers(self) -> None:
+    def report_all_readers(self) -> None:
         """Report all counts to every producer again, in case a message was lost."""
         counts: dict[str, dict[str, int]] = {}
         for stream in self.watched():
@@ -226,16 +226,16 @@ class Replicas:
         """Fetch the new records of all watched streams."""
         self.wake([stream.id for stream in self.watched()])
 
-    def send_away(self) -> None:
-        """Send the readers of all streams away: the store stays away."""
+    def disconnect_readers(self) -> None:
+        """Disconnect the readers of all streams, because the store stays away."""
         for stream in self._streams.values():
-            stream.log.send_away()
+            stream.log.disconnect_readers()
 
     async def run(self) -> None:
-        """Fetch new records, for ever."""
+        """Fetch new records until cancelled."""
         while True:
             await self._work.wait()
-            await self._connection.until_up()
+            await self._connection.wait_connected()
             self._work.clear()
             grown, self._grown = self._grown, set()
             try:
@@ -254,11 +254,11 @@ class Replicas:
         streams = [stream for stream in streams if not stream.ended]
         if not streams:
             return []
-        pages = await self._connection.submit(*(_page(stream.id, len(stream.log)) for stream in streams))
+        pages = await self._connection.submit(*(_page_command(stream.id, len(stream.log)) for stream in streams))
         more = []
         for stream, entries in zip(streams, pages, strict=True):
             if isinstance(entries, ResponseError):
-                continue  # the heartbeat has it asked for again
+                continue  # the heartbeat triggers the next fetch
             before = len(stream.log)
             self._extend(stream, entries)
             if len(entries) == PAGE_ENTRIES and len(stream.log) > before:
@@ -266,13 +266,13 @@ class Replicas:
         return more
 
     def _extend(self, stream: RemoteStream, entries: Entries) -> None:
-        """Add entries to a stream. If they cannot be read, send its readers away: another node may be able to."""
+        """Add entries to a stream. If they cannot be decoded, disconnect its readers: another node may be able to."""
         try:
             stream.log.extend(entries)
         except Unreadable:
-            if not stream.log.lost:
+            if not stream.log.is_disconnected:
                 logger.bind(event="store", stream_id=stream.id[:6]).error("a log of another node cannot be read")
-            stream.log.send_away()
+            stream.log.disconnect_readers()
         else:
             stream.log.resume()
             self._remember_fence(stream)
@@ -287,17 +287,17 @@ class Replicas:
 
         The producer does not retain it any more.
         """
-        if exists or stream.vanished_at is None:
-            stream.vanished_at = None if exists else now
-        elif now - stream.vanished_at > VANISHED_SECONDS:
+        if exists or stream.missing_since is None:
+            stream.missing_since = None if exists else now
+        elif now - stream.missing_since > VANISHED_SECONDS:
             stream.log.close(failed("stream_expired", request_id=stream.log.start.request_id))
 
-    def excuse_absence(self) -> None:
-        """Begin anew to measure how long logs are missing: none could be written again until now."""
+    def reset_missing_since(self) -> None:
+        """Restart the measurement of how long logs are missing: none could be restored until now."""
         for stream in self._streams.values():
-            stream.vanished_at = None
+            stream.missing_since = None
 
-    def _made_from(self, entries: Entries) -> RemoteStream:
+    def _stream_from_entries(self, entries: Entries) -> RemoteStream:
         _, fields = entries[0]
         about = dict(zip(fields[::2], fields[1::2], strict=True))
         start = decode(about.get(b"r", b""))[0]
@@ -308,6 +308,6 @@ class Replicas:
         return RemoteStream(log, about[b"n"].decode(), float(about[b"g"]), self)
 
 
-def _page(stream_id: str, length: int) -> Command:
+def _page_command(stream_id: str, length: int) -> Command:
     """Return the command that reads what follows the first ``length`` records."""
     return ("XRANGE", log_key(stream_id), f"{length + 1}-0", "+", "COUNT", PAGE_ENTRIES)

@@ -16,7 +16,7 @@ ENTRY_RECORDS = 256
 class ReplicatedLog:
     """The state of one log's replication."""
 
-    __slots__ = ("accepted", "ending_timer", "epoch", "may_end_at", "publication", "stored", "stream", "wake")
+    __slots__ = ("accepted", "ending_not_before", "ending_timer", "epoch", "publication", "stored", "stream", "wake")
 
     def __init__(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         self.stream = stream
@@ -27,7 +27,7 @@ class ReplicatedLog:
         """The connection on which ``stored`` was last known to be true."""
         self.accepted = False
         """Redis has accepted the ending."""
-        self.may_end_at = 0.0
+        self.ending_not_before = 0.0
         """The loop's time before which no ending is sent: Redis has lost data, perhaps a fence, which the nodes that
         have seen it write again."""
         self.ending_timer: asyncio.TimerHandle | None = None
@@ -54,32 +54,32 @@ class ReplicatedLog:
             return records
         if log.terminal is None and len(records) < ENTRY_RECORDS:
             records = [*records, ending]
-        if records and records[-1] is ending and not self.accepted and now < self.may_end_at:
+        if records and records[-1] is ending and not self.accepted and now < self.ending_not_before:
             return records[:-1]
         return records
 
-    def is_whole_with(self, stored: int) -> bool:
-        """Whether the first ``stored`` records are all of an ended log."""
+    def is_complete_at(self, stored: int) -> bool:
+        """Return whether the first ``stored`` records are all of an ended log."""
         return self.stream.log.proposed is not None and stored == self.length
 
     def accept(self) -> None:
-        """Note that Redis has accepted the ending, and tell the readers."""
+        """Record that Redis has accepted the ending, and publish it to the readers."""
         self.accepted = True
-        self.tell_ending()
+        self.publish_ending()
 
-    def tell_ending(self) -> None:
+    def publish_ending(self) -> None:
         """End the log as its writer proposed, unless it has ended."""
-        self.stop_waiting()
+        self.cancel_ending_timer()
         log = self.stream.log
         if log.terminal is None and log.proposed is not None:
             log.accept(log.proposed)
 
-    def stop_waiting(self) -> None:
+    def cancel_ending_timer(self) -> None:
         if self.ending_timer is not None:
             self.ending_timer.cancel()
             self.ending_timer = None
 
-    def stop_watching(self) -> None:
+    def unsubscribe(self) -> None:
         if self.wake is not None:
             self.stream.log.unsubscribe(self.wake)
             self.wake = None

@@ -16,8 +16,8 @@ from streamserver.log.records import Done, Failed, Terminal
 from streamserver.redis._redis_py import is_out_of_order
 from streamserver.redis.connection import Command, SharedConnection
 from streamserver.redis.fences import Fences
-from streamserver.redis.inbox import Grown, posted
-from streamserver.redis.keys import FENCE, LINGER_SECONDS, log_key
+from streamserver.redis.inbox import Grown, message_command
+from streamserver.redis.keys import FENCE, LOG_LINGER_SECONDS, log_key
 from streamserver.redis.publication import Publication
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicated_log import ReplicatedLog
@@ -27,19 +27,19 @@ GATHER_SECONDS = 0.005
 """How long records wait for those of other streams, unless a reader on another node waits for them."""
 BATCH_BYTES = 1024 * 1024
 """How much is sent at once, of all streams, and one entry more: other commands must not wait long behind it."""
-BATCH_QUESTIONS = 1000
+BATCH_QUERIES = 1000
 TIMER_SLACK_SECONDS = 0.01
 """A timer may fire earlier by the resolution of the loop's clock."""
-REFUSED_SECONDS = 0.5
+REPLICATION_RETRY_SECONDS = 0.5
 """How long to wait before the next try when Redis is full or read-only."""
 
 
-class Lifetimes:
+class LogTTL:
     """How long Redis keeps a log, while it runs and after its end; in seconds."""
 
     def __init__(self, *, running: float, ended: float) -> None:
         self.running_ms = max(1, round((running + ended) * 1000))
-        self.ended_ms = round(max(LINGER_SECONDS, ended) * 1000)
+        self.ended_ms = round(max(LOG_LINGER_SECONDS, ended) * 1000)
 
 
 class Replicator:
@@ -60,7 +60,7 @@ class Replicator:
         remote_readers: RemoteReaders,
         node: str,
         *,
-        lifetimes: Lifetimes,
+        ttl: LogTTL,
         fences: Fences,
         ending_wait_seconds: float,
         on_data_lost: Callable[[], object],
@@ -69,7 +69,7 @@ class Replicator:
         self._connection = connection
         self._remote_readers = remote_readers
         self._node = node
-        self._lifetimes = lifetimes
+        self._lifetimes = ttl
         self._fences = fences
         self._ending_wait_seconds = ending_wait_seconds
         self._on_data_lost = on_data_lost
@@ -77,7 +77,7 @@ class Replicator:
         self._behind: dict[str, ReplicatedLog] = {}
         self._claims: dict[str, ReplicatedLog] = {}
         """By idempotency key."""
-        self._settled_at = 0.0
+        self._recovered_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._work = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -100,9 +100,9 @@ class Replicator:
         log = self._logs.get(stream_id)
         # `_behind` does not tell: a record may be noted there a turn of the loop later.
         if log is not None and log.is_behind:
-            self._loop.call_later(LINGER_SECONDS, self._drop, stream_id)
+            self._loop.call_later(LOG_LINGER_SECONDS, self._remove, stream_id)
         else:
-            self._drop(stream_id)
+            self._remove(stream_id)
 
     def claimed(self, key: str) -> ClaimHolder | None:
         """Return which of this process's streams claimed an idempotency key."""
@@ -115,17 +115,17 @@ class Replicator:
         if self.claimed(key) == claimed:
             self._claims.pop(key).publication.claim = None
 
-    def check_all(self, *, settled_at: float = 0.0) -> None:
-        """Compare every log with what Redis has. If Redis has lost data, endings wait until ``settled_at``."""
-        self._settled_at = max(self._settled_at, settled_at)
+    def check_all(self, *, recovered_at: float = 0.0) -> None:
+        """Compare every log with what Redis has. If Redis has lost data, endings wait until ``recovered_at``."""
+        self._recovered_at = max(self._recovered_at, recovered_at)
         for log in self._logs.values():
             log.epoch = 0
             self._behind[log.stream.id] = log
         if self._behind:
             self._done.clear()
             self._work.set()
-        if settled_at:
-            self._loop.call_at(settled_at + TIMER_SLACK_SECONDS, self.expedite)
+        if recovered_at:
+            self._loop.call_at(recovered_at + TIMER_SLACK_SECONDS, self.expedite)
 
     def expedite(self) -> None:
         """Send at once what has been gathered."""
@@ -142,7 +142,7 @@ class Replicator:
         """Replicate, for ever."""
         while True:
             await self._work.wait()
-            await self._connection.until_up()
+            await self._connection.wait_connected()
             self._work.clear()
             try:
                 await self._verify()
@@ -155,13 +155,13 @@ class Replicator:
     def close(self) -> None:
         """Tell local readers the endings that still wait for the store."""
         for log in list(self._logs.values()):
-            log.tell_ending()
+            log.publish_ending()
         if self._timer is not None:
             self._timer.cancel()
 
     def _on_proposed(self, log: ReplicatedLog) -> None:
-        log.ending_timer = self._loop.call_later(self._ending_wait_seconds, log.tell_ending)
-        self._mark(log)
+        log.ending_timer = self._loop.call_later(self._ending_wait_seconds, log.publish_ending)
+        self._mark_behind(log)
 
     def _on_grown(self, log: ReplicatedLog) -> None:
         log.wake = None
@@ -171,14 +171,14 @@ class Replicator:
     def _update(self, log: ReplicatedLog) -> None:
         """Note whether something is left to be sent, or wait for the next record."""
         if log.is_behind:
-            self._mark(log)
+            self._mark_behind(log)
             return
         self._behind.pop(log.stream.id, None)
         if log.stream.log.proposed is None and log.wake is None:
             log.wake = partial(self._on_grown, log)
             log.stream.log.subscribe(log.wake)
 
-    def _mark(self, log: ReplicatedLog) -> None:
+    def _mark_behind(self, log: ReplicatedLog) -> None:
         self._behind[log.stream.id] = log
         self._done.clear()
         if log.stream.log.proposed is not None or self._remote_readers.has(log.stream.id):
@@ -190,25 +190,26 @@ class Replicator:
         self._timer = None
         self._work.set()
 
-    def _drop(self, stream_id: str) -> None:
+    def _remove(self, stream_id: str) -> None:
         self._behind.pop(stream_id, None)
         log = self._logs.pop(stream_id, None)
         if log is None:
             return
-        log.stop_watching()
+        log.unsubscribe()
         claim = log.publication.claim
         if claim is not None and self._claims.get(claim.key) is log:
             del self._claims[claim.key]
-        log.tell_ending()
+        log.publish_ending()
 
     async def _verify(self) -> None:
-        """Ask what Redis has of the logs that were last written on another connection."""
+        """Query how much Redis has of the logs that were last written on another connection."""
         epoch = self._connection.epoch
         logs = [log for log in self._behind.values() if log.epoch != epoch]
         if not logs:
             return
-        self._continue_with(logs[BATCH_QUESTIONS:])
-        logs = logs[:BATCH_QUESTIONS]
+        if len(logs) > BATCH_QUERIES:
+            self._work.set()
+            logs = logs[:BATCH_QUERIES]
         # The last entry may be a fence, and the one before it the ending.
         commands: list[Command] = [("XREVRANGE", log_key(log.stream.id), "+", "-", "COUNT", 2) for log in logs]
         refused = False
@@ -217,13 +218,13 @@ class Replicator:
                 refused = True
             elif self._logs.get(log.stream.id) is log:
                 log.epoch = epoch
-                self._learn(log, reply)
+                self._reconcile(log, reply)
         if refused:
-            await self._pause()
+            await self._back_off()
 
-    def _learn(self, log: ReplicatedLog, last: list[tuple[bytes, list[bytes]]]) -> None:
+    def _reconcile(self, log: ReplicatedLog, last: list[tuple[bytes, list[bytes]]]) -> None:
         """Compare a log with the last entries that Redis has of it, the newest first."""
-        log.may_end_at = self._settled_at
+        log.ending_not_before = self._recovered_at
         if last and last[0][0] == FENCE:
             ending = decode(last[0][1][1])[-1]
             last = last[1:]
@@ -238,7 +239,7 @@ class Replicator:
         """End a log that other nodes have ended, in the same way."""
         stream = log.stream
         ending = stream.log
-        log.stop_waiting()
+        log.cancel_ending_timer()
         self._fences.remember(ending.start, fence, self._node, stream.grace_seconds)
         logger.bind(event="fenced", stream_id=stream.id[:6]).warning("another node ended this stream")
         if ending.proposed is not None:
@@ -246,7 +247,7 @@ class Replicator:
         else:
             ending.share(lambda: ending.accept(fence))
             stream.fence()
-        self._drop(stream.id)
+        self._remove(stream.id)
 
     async def _send(self) -> None:
         epoch, now = self._connection.epoch, self._loop.time()
@@ -263,7 +264,8 @@ class Replicator:
             entries.append(self._entry(log, log.stored + len(records), data))
             room -= len(data)
             if room <= 0:
-                self._continue_with(behind[number:])
+                if behind[number:]:
+                    self._work.set()
                 break
         if not sent:
             return
@@ -273,7 +275,7 @@ class Replicator:
             refused = self._on_reply(log, stored, replies[0]) or refused
             replies = replies[len(entry) :]
         if refused:
-            await self._pause()
+            await self._back_off()
 
     def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> bool:
         """Note the reply to an entry. Return True if Redis accepts nothing at the moment."""
@@ -289,24 +291,20 @@ class Replicator:
     def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
         if stored < log.stored:
             self._on_data_lost()
-            log.may_end_at = self._settled_at
+            log.ending_not_before = self._recovered_at
         log.stored = stored
-        if log.is_whole_with(stored):
+        if log.is_complete_at(stored):
             log.accept()
         if self._logs.get(log.stream.id) is log:
             self._update(log)
 
-    async def _pause(self) -> None:
+    async def _back_off(self) -> None:
         self._work.set()
-        await asyncio.sleep(REFUSED_SECONDS)
-
-    def _continue_with(self, logs: list[ReplicatedLog]) -> None:
-        if logs:
-            self._work.set()
+        await asyncio.sleep(REPLICATION_RETRY_SECONDS)
 
     def _entry(self, log: ReplicatedLog, stored: int, data: bytes) -> list[Command]:
         key, lifetime = log_key(log.stream.id), self._lifetimes.running_ms
-        is_last = log.is_whole_with(stored)
+        is_last = log.is_complete_at(stored)
         if is_last:
             lifetime = self._lifetimes.ended_ms
         expiry: Command = ("PEXPIRE", key, lifetime)
@@ -314,7 +312,7 @@ class Replicator:
             entry: Command = ("XADD", key, "NOMKSTREAM", f"{stored}-0", "r", data)
             return [entry, expiry] if is_last else [entry]
         origin = ("n", self._node, "g", str(log.stream.grace_seconds))
-        again = log.publication.write_again(log.stream, lifetime)
+        again = log.publication.restore(log.stream, lifetime)
         return [("XADD", key, f"{stored}-0", "r", data, *origin), expiry, *again]
 
     def _notifications(self, sent: list[tuple[ReplicatedLog, int]]) -> list[Command]:
@@ -323,4 +321,4 @@ class Replicator:
         for log, _ in sent:
             for node in self._remote_readers.nodes_of(log.stream.id):
                 grown.setdefault(node, []).append(log.stream.id)
-        return [posted(node, Grown(streams)) for node, streams in grown.items()]
+        return [message_command(node, Grown(streams)) for node, streams in grown.items()]

@@ -28,8 +28,8 @@ class RetryingConnection:
         """Keep the connection open, until cancelled."""
 
     @property
-    def up(self) -> bool:
-        return self._connection.up
+    def is_connected(self) -> bool:
+        return self._connection.is_connected
 
     async def wait_connected(self) -> None:
         """Wait for a connection that was just lost, or not yet opened. Raises
@@ -38,7 +38,7 @@ class RetryingConnection:
         since = self._connection.down_since
         try:
             async with asyncio.timeout_at((loop.time() if since is None else since) + RECONNECT_LIMIT_SECONDS):
-                await self._connection.until_up()
+                await self._connection.wait_connected()
         except TimeoutError:
             raise StoreUnavailable from None
 
@@ -60,7 +60,7 @@ class RetryingConnection:
             raise StoreUnavailable
         return reply.result()
 
-    def send(self, *commands: Command) -> asyncio.Future[Replies]:
+    def submit(self, *commands: Command) -> asyncio.Future[Replies]:
         """Send ``commands`` once, before everything that is sent later. The future can be ignored."""
         return self._connection.submit(*commands)
 

@@ -15,11 +15,11 @@ from streamserver.log.codec import encode
 from streamserver.redis.connection import Command, ConnectionFactory, Replies, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.heartbeat import Heartbeat
-from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, posted
+from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, message_command
 from streamserver.redis.keys import (
     FENCE,
-    LINGER_SECONDS,
-    SETTLE_SECONDS,
+    LOG_LINGER_SECONDS,
+    RECOVERY_SECONDS,
     claim_key,
     inbox_key,
     log_key,
@@ -27,11 +27,11 @@ from streamserver.redis.keys import (
     node_key,
 )
 from streamserver.redis.outbox import Outbox
-from streamserver.redis.publication import Publication, bind, claimed_from, look_up
-from streamserver.redis.readiness import RIGHTS, Readiness
+from streamserver.redis.publication import Publication, bind_command, lookup_command, parse_claim
+from streamserver.redis.readiness import PERMISSION_PROBES, Readiness
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import Replicas
-from streamserver.redis.replicator import Lifetimes, Replicator
+from streamserver.redis.replicator import LogTTL, Replicator
 from streamserver.store.base import Claim, ClaimHolder, LocalStream, LocalStreams, ReadableStream, StoreUnavailable
 from streamserver.telemetry.tracebacks import log_crash
 
@@ -40,7 +40,7 @@ START_SECONDS = 5.0
 FLUSH_SECONDS = 3.0
 """How long :meth:`RedisStore.aclose` waits for what is still to be written."""
 
-SETTLE_POLL_SECONDS = 0.1
+RECOVERY_POLL_SECONDS = 0.1
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -48,22 +48,22 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 class RedisStore:
     """See :class:`~streamserver.store.base.Store`."""
 
-    def __init__(self, url: str, *, lifetimes: Lifetimes, max_readers: int, ending_wait_seconds: float = 5.0) -> None:
+    def __init__(self, url: str, *, ttl: LogTTL, max_readers: int, ending_wait_seconds: float = 5.0) -> None:
         """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""
         self._readiness = Readiness()
         self._factory = ConnectionFactory(url, self._readiness)
         self._node = secrets.token_urlsafe(12)
-        self._lifetimes = lifetimes
+        self._lifetimes = ttl
         self._connection = SharedConnection(self._factory, self._on_connected)
         self._ending_wait_seconds = ending_wait_seconds
-        self._fences = Fences(lifetimes.ended_ms, lambda: asyncio.get_running_loop().time())
+        self._fences = Fences(ttl.ended_ms, lambda: asyncio.get_running_loop().time())
         self._replicas = Replicas(self._connection, self._node, self._post, self._fences, max_readers)
         self._inbox = Inbox(self._factory, self._node, self._receive)
-        self._settled_at = 0.0
+        self._recovered_at = 0.0
         """When Redis has again what it lost."""
         self._probe: Command = ("EXISTS", inbox_key(self._node))
         self._outbox = Outbox(self._connection)
-        self._check_rights = asyncio.Event()
+        self._permission_check = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, local: LocalStreams) -> None:
@@ -73,7 +73,7 @@ class RedisStore:
             self._connection,
             self._remote_readers,
             self._node,
-            lifetimes=self._lifetimes,
+            ttl=self._lifetimes,
             fences=self._fences,
             ending_wait_seconds=self._ending_wait_seconds,
             on_data_lost=self._on_data_lost,
@@ -84,14 +84,14 @@ class RedisStore:
             self._node,
             replicas=self._replicas,
             remote_readers=self._remote_readers,
-            lifetimes=self._lifetimes,
+            ttl=self._lifetimes,
             on_data_lost=self._on_data_lost,
             readiness=self._readiness,
         )
         self._keep("connection", self._connection.run)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._connection.until_up()
+                await self._connection.wait_connected()
         except TimeoutError:
             logger.bind(event="store").warning("started without the store: new streams are refused until it is there")
         for name, job in (
@@ -99,8 +99,8 @@ class RedisStore:
             ("replicator", self._replicator.run),
             ("replicas", self._replicas.run),
             ("heartbeat", self._heartbeat.run),
-            ("absence", self._heartbeat.watch_absence),
-            ("rights", self._check_all_rights),
+            ("outage", self._heartbeat.watch_outage),
+            ("permissions", self._check_permissions),
         ):
             self._keep(name, job)
 
@@ -108,60 +108,60 @@ class RedisStore:
         epoch = self._connection.epoch
         publication = Publication.of(stream, claim, names)
         try:
-            (holder,) = await self._ask(publication.publish(stream, self._node, self._lifetimes.running_ms))
+            (holder,) = await self._execute(publication.publish(stream, self._node, self._lifetimes.running_ms))
         except BaseException:
             self._abandon(stream)
             raise
         if holder is None:
             self._replicator.add(stream, publication, epoch)
-        return claimed_from(holder)
+        return parse_claim(holder)
 
     async def bind(self, name: str, stream_id: str) -> None:
-        await self._ask(bind(name, stream_id))
+        await self._execute(bind_command(name, stream_id))
 
     async def lookup(self, name: str) -> str | None:
         while True:
-            stream_id, inbox = await self._ask(look_up(name), self._probe)
-            if stream_id is not None or self._is_settled(inbox):
+            stream_id, inbox = await self._execute(lookup_command(name), self._probe)
+            if stream_id is not None or self._is_recovered(inbox):
                 return None if stream_id is None else str(stream_id, "ascii")
-            await asyncio.sleep(SETTLE_POLL_SECONDS)
+            await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
     async def unbind(self, name: str) -> None:
-        await self._ask(("DEL", name_key(name)))
+        await self._execute(("DEL", name_key(name)))
 
     async def find(self, stream_id: str) -> ReadableStream | None:
         while True:
             found = await self._replicas.find(stream_id)
             if found is not None:
                 return found
-            (inbox,) = await self._ask(self._probe)
-            if self._is_settled(inbox):
+            (inbox,) = await self._execute(self._probe)
+            if self._is_recovered(inbox):
                 return None
-            await asyncio.sleep(SETTLE_POLL_SECONDS)
+            await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
-    async def recall(self, key: str) -> ClaimHolder | None:
+    async def find_claim(self, key: str) -> ClaimHolder | None:
         while True:
-            value, inbox = await self._ask(("GET", claim_key(key)), self._probe)
-            if value is not None or self._is_settled(inbox):
-                return claimed_from(value)
+            value, inbox = await self._execute(("GET", claim_key(key)), self._probe)
+            if value is not None or self._is_recovered(inbox):
+                return parse_claim(value)
             if (own := self._replicator.claimed(key)) is not None:
                 return own  # Redis has lost it, and is about to get it again
-            await asyncio.sleep(SETTLE_POLL_SECONDS)
+            await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
-    async def release(self, key: str, claimed: ClaimHolder) -> None:
+    async def release_claim(self, key: str, claimed: ClaimHolder) -> None:
         value = f"{claimed.stream_id} {claimed.fingerprint}"
         self._replicator.release(key, claimed)
-        await self._ask(("EVAL", _RELEASE, 1, claim_key(key), value))
+        await self._execute(("EVAL", _RELEASE, 1, claim_key(key), value))
 
     def forget(self, stream_id: str) -> None:
         self._replicator.forget(stream_id)
-        self._outbox.send(stream_id, _expiry(log_key(stream_id)))
+        self._outbox.send(stream_id, _expire_command(log_key(stream_id)))
 
     def ready(self) -> str | None:
         return self._readiness.reason
 
-    async def back(self) -> None:
-        await self._connection.until_up()
+    async def wait_available(self) -> None:
+        await self._connection.wait_connected()
 
     async def aclose(self) -> None:
         if not self._tasks:
@@ -178,20 +178,22 @@ class RedisStore:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _ask(self, *commands: Command) -> Replies:
+    async def _execute(self, *commands: Command) -> Replies:
         """Return the replies to ``commands``. Raises :class:`StoreUnavailable`, also if Redis refuses one."""
         replies = await self._connection.submit(*commands)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                self._check_rights.set()
+                self._permission_check.set()
                 raise StoreUnavailable
         return replies
 
-    async def _check_all_rights(self) -> None:
-        await self._readiness.check_rights(lambda: self._connection.submit(*RIGHTS), self._check_rights)
+    async def _check_permissions(self) -> None:
+        await self._readiness.check_permissions(
+            lambda: self._connection.submit(*PERMISSION_PROBES), self._permission_check
+        )
 
     def _post(self, node: str, message: Message) -> None:
-        self._connection.submit(posted(node, message))
+        self._connection.submit(message_command(node, message))
 
     def _receive(self, message: Message) -> None:
         match message:
@@ -199,7 +201,7 @@ class RedisStore:
                 self._replicas.wake(streams)
             case Readers(node, counts, of_all):
                 now = asyncio.get_running_loop().time()
-                (self._remote_readers.replace if of_all else self._remote_readers.change)(node, counts, now)
+                (self._remote_readers.replace if of_all else self._remote_readers.update)(node, counts, now)
                 self._replicator.expedite()
                 # That node was not notified of what came between its last look and this message.
                 self._post(node, Grown(list(counts)))
@@ -211,7 +213,7 @@ class RedisStore:
     def _on_connected(self, restarted: bool) -> None:
         if restarted:
             self._on_data_lost()
-        self._check_rights.set()
+        self._permission_check.set()
         self._replicator.check_all()
         self._replicas.wake_all()
         self._outbox.send_again()
@@ -219,24 +221,24 @@ class RedisStore:
     def _on_data_lost(self) -> None:
         """Write again what Redis may have lost; fences come first, because they decide how logs end."""
         now = asyncio.get_running_loop().time()
-        if now < self._settled_at:
+        if now < self._recovered_at:
             return
-        self._settled_at = now + SETTLE_SECONDS
+        self._recovered_at = now + RECOVERY_SECONDS
         for stream_id, commands in self._fences:
             self._outbox.send(f"fence of {stream_id}", *commands)
-        self._replicator.check_all(settled_at=self._settled_at)
+        self._replicator.check_all(recovered_at=self._recovered_at)
 
-    def _is_settled(self, inbox: int) -> bool:
+    def _is_recovered(self, inbox: int) -> bool:
         """Return whether Redis lacks nothing that it had. It has this process's ``inbox``, unless it lost its data."""
         if not inbox and self._heartbeat.has_inbox:
             self._on_data_lost()
-        return asyncio.get_running_loop().time() >= self._settled_at
+        return asyncio.get_running_loop().time() >= self._recovered_at
 
     def _abandon(self, stream: LocalStream) -> None:
         """Fence a stream that will never be generated. It may have been published, and found by its key: its readers
-        are told to try again."""
+        get a retryable error."""
         key, last = log_key(stream.id), failed("producer_lost", request_id=stream.log.start.request_id)
-        self._outbox.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expiry(key))
+        self._outbox.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expire_command(key))
 
     def _keep(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._spawn(name, _for_ever(name, job))
@@ -257,6 +259,6 @@ async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> 
             await asyncio.sleep(1)
 
 
-def _expiry(key: str) -> Command:
+def _expire_command(key: str) -> Command:
     """Return the command that leaves a log to its last readers."""
-    return ("PEXPIRE", key, round(LINGER_SECONDS * 1000))
+    return ("PEXPIRE", key, round(LOG_LINGER_SECONDS * 1000))

@@ -129,12 +129,12 @@ class Store(Protocol):
         """Return a stream of another node, None if there is none. Raises :class:`StoreUnavailable`."""
         ...
 
-    async def recall(self, key: str) -> ClaimHolder | None:
-        """Return what ``key`` stands for, None if it is free. Raises :class:`StoreUnavailable`."""
+    async def find_claim(self, key: str) -> ClaimHolder | None:
+        """Return the holder of ``key``, None if it is free. Raises :class:`StoreUnavailable`."""
         ...
 
-    async def release(self, key: str, claimed: ClaimHolder) -> None:
-        """Free ``key``, if it still stands for ``claimed``. Raises :class:`StoreUnavailable`."""
+    async def release_claim(self, key: str, claimed: ClaimHolder) -> None:
+        """Free ``key``, if ``claimed`` still holds it. Raises :class:`StoreUnavailable`."""
         ...
 
     def forget(self, stream_id: str) -> None:
@@ -148,7 +148,7 @@ class Store(Protocol):
         """
         ...
 
-    async def back(self) -> None:
+    async def wait_available(self) -> None:
         """Wait until the store answers, for as long as it takes."""
         ...
 

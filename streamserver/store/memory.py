@@ -39,10 +39,10 @@ class MemoryStore:
     async def find(self, stream_id: str) -> ReadableStream | None:
         return None
 
-    async def recall(self, key: str) -> ClaimHolder | None:
+    async def find_claim(self, key: str) -> ClaimHolder | None:
         return self._claims.get(key)
 
-    async def release(self, key: str, claimed: ClaimHolder) -> None:
+    async def release_claim(self, key: str, claimed: ClaimHolder) -> None:
         if self._claims.get(key) == claimed:
             del self._claims[key]
             self._keys.pop(claimed.stream_id, None)
@@ -69,7 +69,7 @@ class MemoryStore:
     def ready(self) -> str | None:
         return None
 
-    async def back(self) -> None:
+    async def wait_available(self) -> None:
         pass
 
     async def aclose(self) -> None:

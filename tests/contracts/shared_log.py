@@ -157,11 +157,11 @@ class SharedLogContract:
         claimed = ClaimHolder(logs[winner].stream_id, claims[winner].fingerprint)
         assert [refusal for refusal in refusals if refusal is not None] == [claimed] * 11
         for node in (pair.near, pair.far):
-            assert await node.store.recall("key") == claimed
-        await pair.far.store.release("key", ClaimHolder("another", "print"))
-        assert await pair.near.store.recall("key") == claimed, "another stream's claim stays"
-        await pair.far.store.release("key", claimed)
-        assert await pair.near.store.recall("key") is None
+            assert await node.store.find_claim("key") == claimed
+        await pair.far.store.release_claim("key", ClaimHolder("another", "print"))
+        assert await pair.near.store.find_claim("key") == claimed, "another stream's claim stays"
+        await pair.far.store.release_claim("key", claimed)
+        assert await pair.near.store.find_claim("key") is None
 
     async def test_a_name_stands_for_the_stream_that_was_bound_last(self, pair: Pair) -> None:
         older = await pair.near.publish(names=["chat 7", "resp_1"])
@@ -199,7 +199,7 @@ class SharedLogContract:
 
     async def test_nothing_is_found_that_is_not_there(self, pair: Pair) -> None:
         assert await pair.far.find("never-was") is None
-        assert await pair.far.store.recall("never-was") is None
+        assert await pair.far.store.find_claim("never-was") is None
         log = await pair.near.publish()
         log.close(DONE)
         await pair.near.settled()

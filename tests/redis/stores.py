@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from streamserver.redis.replicator import Lifetimes
+from streamserver.redis.replicator import LogTTL
 from streamserver.redis.store import RedisStore
 from tests.support.nodes import Node
 
@@ -14,8 +14,8 @@ class RedisNode(Node):
     """A node over the Redis at ``url``."""
 
     def __init__(self, url: str, *, ending_wait_seconds: float = 60) -> None:
-        lifetimes = Lifetimes(running=60, ended=60)
-        self.redis_store = RedisStore(url, lifetimes=lifetimes, max_readers=20, ending_wait_seconds=ending_wait_seconds)
+        ttl = LogTTL(running=60, ended=60)
+        self.redis_store = RedisStore(url, ttl=ttl, max_readers=20, ending_wait_seconds=ending_wait_seconds)
         super().__init__(self.redis_store)
 
     async def settled(self) -> None:

@@ -12,7 +12,7 @@ from providers.base import Text
 from streamserver.core.error_codes import failed
 from streamserver.log.base import Log
 from streamserver.log.records import Failed, Terminal
-from streamserver.redis.fences import Fences, fence
+from streamserver.redis.fences import Fences, fence_command
 from streamserver.store.base import Claim, ClaimHolder
 from tests.contracts.shared_log import MANY, read_all, until, until_gone
 from tests.redis.stores import RedisNode, node_at
@@ -129,7 +129,7 @@ async def test_an_ending_that_redis_has_before_a_fence_counts(near: RedisNode, f
     cable.hold(answers_only=True)
     log.close(DONE)
     await until_ended(far, log)
-    await far.redis_store._connection.submit(fence(log.start, LOST, "node", 1.0))
+    await far.redis_store._connection.submit(fence_command(log.start, LOST, "node", 1.0))
     cable.cut()
     cable.flow()
     await until(lambda: link.epoch > epoch and log.terminal is not None)
@@ -200,12 +200,12 @@ async def test_the_key_of_an_ended_stream_survives_a_redis_that_lost_it(
     epoch = far.redis_store._connection.epoch
     if how == "flushed":
         await redis.flush()
-        assert await near.store.recall("key") == claimed, "its node knows it without Redis"
+        assert await near.store.find_claim("key") == claimed, "its node knows it without Redis"
     else:
         await redis.kill()
         await redis.start()
         await until(lambda: far.redis_store._connection.epoch > epoch)
-    assert await far.store.recall("key") == claimed
+    assert await far.store.find_claim("key") == claimed
     assert await far.store.lookup("name") == log.stream_id
     assert await read_all((await far.found(log.stream_id)).log) == await read_all(log)
 
@@ -216,12 +216,12 @@ async def test_a_released_key_is_not_claimed_again_when_redis_loses_its_data(
     log = await near.publish(Claim("key", "print"))
     log.close(DONE)
     await near.settled()
-    await near.store.release("key", ClaimHolder(log.stream_id, "print"))
+    await near.store.release_claim("key", ClaimHolder(log.stream_id, "print"))
     await redis.flush()
-    await until_gone(near.store.recall, "key")
-    await until(lambda: near.redis_store._settled_at > 0)
+    await until_gone(near.store.find_claim, "key")
+    await until(lambda: near.redis_store._recovered_at > 0)
     await near.settled()
-    assert await near.store.recall("key") is None
+    assert await near.store.find_claim("key") is None
 
 
 def test_a_fence_is_remembered_for_as_long_as_redis_keeps_it() -> None:

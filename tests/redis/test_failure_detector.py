@@ -8,7 +8,7 @@ import pytest
 
 from streamserver.redis.connection import REPLY_SECONDS
 from streamserver.redis.failure_detector import FailureDetector
-from streamserver.redis.keys import BEAT_SECONDS, GAP_SECONDS, LEASE_SECONDS
+from streamserver.redis.keys import BEAT_SECONDS, GAP_SECONDS, HEARTBEAT_LEASE_SECONDS
 
 
 def looks(detector: FailureDetector, begin: float, seconds: float, beat: bytes, late: float = 0.0) -> list[str]:
@@ -16,26 +16,30 @@ def looks(detector: FailureDetector, begin: float, seconds: float, beat: bytes, 
     dead: list[str] = []
     for number in range(round(seconds / BEAT_SECONDS) + 1):
         asked = begin + number * BEAT_SECONDS
-        dead += detector.look({"node": beat}, asked=asked, now=asked + late)
+        dead += detector.observe({"node": beat}, requested_at=asked, now=asked + late)
     return dead
 
 
 @pytest.mark.parametrize("late", [0.0, 1.2])
 def test_a_node_is_dead_when_its_silence_was_watched_for_a_lease(late: float) -> None:
     detector = FailureDetector()
-    watched = LEASE_SECONDS + late - BEAT_SECONDS
+    watched = HEARTBEAT_LEASE_SECONDS + late - BEAT_SECONDS
     assert looks(detector, 0, watched, b"1", late) == []
     assert looks(detector, watched + BEAT_SECONDS, 3 * BEAT_SECONDS, b"1", late) == ["node"], "and only once"
     later = watched + 5 * BEAT_SECONDS
-    assert detector.look({"node": b"2"}, asked=later, now=later) == [], "it beats again"
+    assert detector.observe({"node": b"2"}, requested_at=later, now=later) == [], "it beats again"
 
 
 def test_silence_that_was_not_watched_proves_nothing() -> None:
     detector = FailureDetector()
-    looks(detector, 0, LEASE_SECONDS / 2, b"1")
-    later = LEASE_SECONDS / 2 + GAP_SECONDS + LEASE_SECONDS
-    assert detector.look({"node": b"1"}, asked=later, now=later) == [], "Redis may have been restarted meanwhile"
-    assert looks(detector, later, LEASE_SECONDS + 2 * BEAT_SECONDS, b"1") == ["node"], "the lease has begun anew"
+    looks(detector, 0, HEARTBEAT_LEASE_SECONDS / 2, b"1")
+    later = HEARTBEAT_LEASE_SECONDS / 2 + GAP_SECONDS + HEARTBEAT_LEASE_SECONDS
+    assert detector.observe({"node": b"1"}, requested_at=later, now=later) == [], (
+        "Redis may have been restarted meanwhile"
+    )
+    assert looks(detector, later, HEARTBEAT_LEASE_SECONDS + 2 * BEAT_SECONDS, b"1") == ["node"], (
+        "the lease has begun anew"
+    )
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -53,8 +57,8 @@ def test_a_node_that_beats_over_a_slow_way_is_never_dead(seed: int) -> None:
         last = max((beat for beat, arrived in enumerate(arrivals) if arrived <= reached), default=-1)
         replies.append((asked, answered, max(last, replies[-1][2] if replies else -1)))
     for asked, now, last in replies:
-        assert detector.look({"node": str(last).encode()}, asked=asked, now=now) == []
+        assert detector.observe({"node": str(last).encode()}, requested_at=asked, now=now) == []
 
 
 def test_a_lease_is_longer_than_a_reply_may_take() -> None:
-    assert LEASE_SECONDS >= REPLY_SECONDS + 2 * BEAT_SECONDS
+    assert HEARTBEAT_LEASE_SECONDS >= REPLY_SECONDS + 2 * BEAT_SECONDS

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from providers.base import Text
 from streamserver.core.refusals import Refusal
 from streamserver.log.memory import MemoryLog
-from streamserver.redis.inbox import Message, Stop, opened, posted
+from streamserver.redis.inbox import Message, Stop, create_inbox_command, message_command
 from streamserver.redis.keys import inbox_key
 from streamserver.store.base import Claim, ClaimHolder, StoreUnavailable
 from tests.contracts.shared_log import read_all, until
@@ -58,7 +58,7 @@ async def not_yet(node: RedisNode, asking: Awaitable[T]) -> asyncio.Future[T]:
 async def test_a_lookup_waits_for_a_log_that_a_restarted_redis_lacks(
     redis: RedisProcess, stack: AsyncExitStack, far: RedisNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamserver.redis.store.SETTLE_SECONDS", 30)
+    monkeypatch.setattr("streamserver.redis.store.RECOVERY_SECONDS", 30)
     cable = await stack.enter_async_context(running_proxy(redis.port))
     cut_off = await node_at(stack, cable.port)
     log = await cut_off.publish(Claim("key", "print"))
@@ -71,7 +71,7 @@ async def test_a_lookup_waits_for_a_log_that_a_restarted_redis_lacks(
     await redis.start()
     await until(lambda: far.redis_store._connection.epoch > epoch)
     found = await not_yet(far, far.store.find(log.stream_id))
-    recalled = await not_yet(far, far.store.recall("key"))
+    recalled = await not_yet(far, far.store.find_claim("key"))
     cable.accept()
     async with asyncio.timeout(20):
         stream = await found
@@ -160,10 +160,10 @@ async def test_a_publication_whose_key_is_taken_leaves_no_log_behind(
 async def test_an_inbox_that_is_not_read_is_bounded(near: RedisNode, redis: RedisProcess) -> None:
     link = near.redis_store._connection
     async with Redis.from_url(redis.url) as client:
-        await link.submit(opened("dead"))
-        await link.submit(*(posted("dead", Stop("x")) for _ in range(MOST_MESSAGES + 2 * TRIMMED_BY)))
+        await link.submit(create_inbox_command("dead"))
+        await link.submit(*(message_command("dead", Stop("x")) for _ in range(MOST_MESSAGES + 2 * TRIMMED_BY)))
         assert MOST_MESSAGES <= await client.xlen(inbox_key("dead")) <= MOST_MESSAGES + TRIMMED_BY
         for _ in range(2 * TRIMMED_BY):
             await client.xadd(inbox_key("dead"), {"m": ""})
-        await link.submit(opened("dead"))
+        await link.submit(create_inbox_command("dead"))
         assert await client.xlen(inbox_key("dead")) <= MOST_MESSAGES + TRIMMED_BY

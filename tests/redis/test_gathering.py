@@ -105,6 +105,6 @@ async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: 
         return submit(*commands, epoch=epoch)
 
     monkeypatch.setattr(connection, "submit", count)
-    assert await near.store.recall("key") is None
+    assert await near.store.find_claim("key") is None
     assert await near.try_publish(MemoryLog(near.start()), Claim("key", "print"), ["chat", "resp_1"]) is None
     assert exchanges == [2, 1]

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from providers.base import Text
-from streamserver.redis.keys import BEAT_SECONDS, LEASE_SECONDS, inbox_key, node_key
+from streamserver.redis.keys import BEAT_SECONDS, HEARTBEAT_LEASE_SECONDS, inbox_key, node_key
 from tests.contracts.shared_log import read_all, until
 from tests.redis.stores import RedisNode, node_at
 from tests.support.proxy import running_proxy
@@ -32,7 +32,7 @@ async def test_a_slow_way_to_redis_gets_no_node_declared_dead(
     stream = await far.found(log.stream_id)
     loop = asyncio.get_running_loop()
     with stream.reading():
-        over = loop.time() + 3 * LEASE_SECONDS
+        over = loop.time() + 3 * HEARTBEAT_LEASE_SECONDS
         while loop.time() < over:
             for _ in range(10):
                 log.append(Text(PIECE))

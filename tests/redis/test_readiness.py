@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from streamserver.log.memory import MemoryLog
-from streamserver.redis.readiness import RIGHTS, Readiness
+from streamserver.redis.readiness import PERMISSION_PROBES, Readiness
 from streamserver.redis.retrying_connection import RetryingConnection
 from streamserver.store.base import Claim
 from tests.conftest import StartServer
@@ -65,7 +65,7 @@ async def test_a_store_that_has_not_answered_is_not_ready_and_one_that_went_away
         await redis.start()
         await until(lambda: node.store.ready() is None)
         await redis.kill()
-        await until(lambda: not node.redis_store._connection.up)
+        await until(lambda: not node.redis_store._connection.is_connected)
         assert node.store.ready() is None, "all nodes would be taken out of service at once"
 
 
@@ -128,9 +128,9 @@ async def test_the_documented_rights_suffice(start_redis: StartRedis, info: str)
             await until(lambda: near.readers(log.stream_id) == 1)
             log.close(DONE)
             assert await read_all(stream.log) == await read_all(log)
-        claimed = await far.store.recall("key")
+        claimed = await far.store.find_claim("key")
         assert claimed is not None
-        await far.store.release("key", claimed)
+        await far.store.release_claim("key", claimed)
         await far.store.bind("other", log.stream_id)
         assert await near.store.lookup("other") == log.stream_id
         await near.store.unbind("other")
@@ -139,7 +139,7 @@ async def test_the_documented_rights_suffice(start_redis: StartRedis, info: str)
         limits = RetryingConnection(url, lambda: None)
         running = asyncio.get_running_loop().create_task(limits.run())
         await limits.wait_connected()
-        await limits.execute(*RIGHTS)
+        await limits.execute(*PERMISSION_PROBES)
         running.cancel()
 
 
@@ -168,7 +168,7 @@ async def test_readyz_answers_503_and_names_what_redis_refuses(
 
 def test_the_documented_rights_are_those_that_are_checked() -> None:
     documented = {word[1:] for word in least_rights().split() if word.startswith("+")}
-    assert documented == {str(command[0]).lower() for command in RIGHTS} | {"select"}
+    assert documented == {str(command[0]).lower() for command in PERMISSION_PROBES} | {"select"}
 
 
 def test_no_address_is_in_a_reason() -> None:

@@ -24,11 +24,11 @@ class OneStream:
 def test_readers_of_a_silent_node_stop_counting_unless_no_node_could_be_heard(excused: bool) -> None:
     local = OneStream()
     remote_readers = RemoteReaders(local)
-    remote_readers.change("node", {local.stream.id: 2}, now=0)
-    remote_readers.change("other", {local.stream.id: 1}, now=100)
+    remote_readers.update("node", {local.stream.id: 2}, now=0)
+    remote_readers.update("other", {local.stream.id: 1}, now=100)
     if excused:
-        remote_readers.excuse_silence(100)
-    remote_readers.forget_silent(before=50)
+        remote_readers.restart_leases(100)
+    remote_readers.expire_silent(before=50)
     assert local.stream.remote_readers == (3 if excused else 1)
-    remote_readers.forget_silent(before=101)
+    remote_readers.expire_silent(before=101)
     assert local.stream.remote_readers == 0

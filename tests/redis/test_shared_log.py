@@ -18,7 +18,7 @@ from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed
 from streamserver.redis._redis_py import is_out_of_order
 from streamserver.redis.connection import Command, Replies
-from streamserver.redis.keys import FENCE, LEASE_SECONDS, log_key
+from streamserver.redis.keys import FENCE, HEARTBEAT_LEASE_SECONDS, log_key
 from streamserver.redis.replicas import ReplicaLog
 from streamserver.redis.store import RedisStore
 from streamserver.store import Claim, MemoryStore, StoreLost, StoreUnavailable
@@ -112,7 +112,7 @@ class TestTroubledRedis:
             for ask in (
                 lambda: pair.near.try_publish(MemoryLog(pair.near.start()), None),
                 lambda: pair.far.store.find(log.stream_id),
-                lambda: pair.far.store.recall("key"),
+                lambda: pair.far.store.find_claim("key"),
             ):
                 while True:  # until it has noticed
                     try:
@@ -121,7 +121,7 @@ class TestTroubledRedis:
                         break
         cable.accept()
         async with asyncio.timeout(10):
-            await pair.far.store.back()
+            await pair.far.store.wait_available()
             assert await pair.far.store.find(log.stream_id) is not None
 
     @pytest.mark.parametrize("setting", [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")])
@@ -137,7 +137,7 @@ class TestTroubledRedis:
                 readers.enter_context(stream.reading())
             await until(lambda: all(pair.near.readers(log.stream_id) for log in logs))
             await redis.configure(name, closed)
-            over = asyncio.get_running_loop().time() + 2 * LEASE_SECONDS + 1
+            over = asyncio.get_running_loop().time() + 2 * HEARTBEAT_LEASE_SECONDS + 1
             while asyncio.get_running_loop().time() < over:
                 logs[0].append(Text("meanwhile "))
                 assert all(pair.near.readers(log.stream_id) == 1 for log in logs), "they read it still"
@@ -191,7 +191,7 @@ class TestTroubledRedis:
         how: str,
     ) -> None:
         """Its ending never got there: a reader that finds the rest would wait for it for ever."""
-        monkeypatch.setattr("streamserver.redis.replicator.LINGER_SECONDS", 0.2)
+        monkeypatch.setattr("streamserver.redis.replicator.LOG_LINGER_SECONDS", 0.2)
         store = pair.near.store
         assert isinstance(store, RedisStore)
         node = await node_at(stack, redis.port)
@@ -229,7 +229,7 @@ class TestTroubledRedis:
 
         monkeypatch.setattr(link, "submit", unanswered)
         starting = loop.create_task(pair.near.try_publish(log, Claim("key", "print")))
-        while await pair.far.store.recall("key") is None:
+        while await pair.far.store.find_claim("key") is None:
             await asyncio.sleep(0)
         stream = await pair.far.found(log.stream_id)
         with stream.reading():
@@ -312,7 +312,7 @@ async def test_readers_are_sent_away_from_a_log_that_cannot_go_on_and_may_come_b
     log = ReplicaLog(START)
     woken = asyncio.Event()
     log.subscribe(woken.set)
-    log.send_away()
+    log.disconnect_readers()
     await asyncio.wait_for(woken.wait(), 30)
     with pytest.raises(StoreLost):
         log.subscribe(woken.set)

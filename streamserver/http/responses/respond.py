@@ -193,7 +193,7 @@ async def _find_in_time(context: RequestContext, opened: OpenResponse, stream_id
 async def _wait_for_store(context: RequestContext) -> None:
     try:
         async with asyncio.timeout(context.settings.server.keepalive_seconds):
-            await context.services.store.back()
+            await context.services.store.wait_available()
     except TimeoutError:
         pass  # a keepalive is due
 
