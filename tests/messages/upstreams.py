@@ -121,7 +121,7 @@ def messages_calls_tools() -> Script:
         events.append({"type": "content_block_stop", "index": index})
     events += [
         {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None},
-         "usage": {"output_tokens": 9}},
+         "usage": {**usage, "output_tokens": 9}},
         {"type": "message_stop"},
     ]  # fmt: skip
     return speaks(*map(named, events))
