@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any
 
 import pytest
 
 from tests.clients.ai_sdk.conftest import StartChat
+from tests.clients.ai_sdk.upstreams import responses_answer, thinking_then_text, two_calls_then_text
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.redis.conftest import StartNode
-from tests.support.upstream import DONE, Exchange, Tap, answer, chunk, usage_chunk
+from tests.support.upstream import DONE, Exchange, Tap, answer, chunk
 
 WEATHER = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
 }
-
-
-def sse(name: str, **fields: Any) -> str:
-    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n"
-
-
-def call_piece(index: int, arguments: str, **fields: Any) -> str:
-    function = {"arguments": arguments, **({"name": fields.pop("name")} if "name" in fields else {})}
-    delta = {"tool_calls": [{"index": index, **fields, "function": function}]}
-    return chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
-
-
-async def two_calls_then_text(exchange: Exchange) -> None:
-    """Answer a question with two tool calls, and their results with text."""
-    await exchange.start_stream()
-    if exchange.json()["messages"][-1]["role"] == "tool":
-        await exchange.send(chunk("Both are fine.") + chunk(finish="stop") + usage_chunk(9, 4) + DONE)
-        return
-    await exchange.send(chunk("Let me look. "))
-    await exchange.send(call_piece(0, '{"city":', id="c0", type="function", name="weather"))
-    await exchange.send(call_piece(1, '{"city":"Rome"}', id="c1", type="function", name="weather"))
-    await exchange.send(call_piece(0, '"Oslo"}'))
-    await exchange.send(chunk(finish="tool_calls") + usage_chunk(9, 4) + DONE)
 
 
 async def test_answer_is_one_text_with_its_usage(start_server: StartServer, start_chat: StartChat) -> None:
@@ -116,32 +92,7 @@ async def test_replay_of_a_continuation_shows_the_whole_message_and_runs_no_tool
 async def test_signed_thinking_goes_back_with_the_results_of_its_tools(
     start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat
 ) -> None:
-    async def script(exchange: Exchange) -> None:
-        await exchange.start_stream()
-        usage = {"input_tokens": 3, "output_tokens": 1}
-        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-1", "content": []}
-        await exchange.send(sse("message_start", message={**message, "usage": usage}))
-        blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
-            (
-                {"type": "thinking", "thinking": "", "signature": ""},
-                [{"type": "thinking_delta", "thinking": "Hm."}, {"type": "signature_delta", "signature": "c2ln"}],
-            ),
-            (
-                {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {}},
-                [{"type": "input_json_delta", "partial_json": '{"city":"Oslo"}'}],
-            ),
-        ]
-        reason = "tool_use"
-        if len(exchange.json()["messages"]) > 1:
-            blocks, reason = [({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Fine."}])], "end_turn"
-        for index, (block, deltas) in enumerate(blocks):
-            await exchange.send(sse("content_block_start", index=index, content_block=block))
-            for delta in deltas:
-                await exchange.send(sse("content_block_delta", index=index, delta=delta))
-            await exchange.send(sse("content_block_stop", index=index))
-        await exchange.send(sse("message_delta", delta={"stop_reason": reason}, usage=usage) + sse("message_stop"))
-
-    upstream = await start_upstream(script)
+    upstream = await start_upstream(thinking_then_text)
     table = {"kind": "anthropic", "model": "claude-1", "base_url": upstream.url}
     server = await start_server({"provider": {"default": "up"}, "providers": {"up": table}})
     chat = await start_chat(server.url, body={"tools": [WEATHER]}, automatic=True)
@@ -272,3 +223,48 @@ async def test_answer_that_ended_without_a_reader_is_replayed_once_on_another_no
         reloaded = await start_chat(second.url, messages=before.messages, **options)
         shown = await reloaded.perform("resume") and await reloaded.perform("wait")
         assert (shown.status, shown.text, shown.requests[0][1]) == ("ready", text, status)
+
+
+async def test_call_and_text_of_the_responses_api_arrive(
+    start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat
+) -> None:
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather"}
+    arguments = '{"city":"Oslo"}'
+    calling = responses_answer({**call, "arguments": arguments}, ("function_call_arguments", arguments))
+    content = [{"type": "output_text", "text": "Fine.", "annotations": []}]
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": content}
+    saying = responses_answer(item, ("output_text", "Fi"), ("output_text", "ne."))
+
+    async def script(exchange: Exchange) -> None:
+        await (calling if len(upstream.exchanges) == 1 else saying)(exchange)
+
+    upstream = await start_upstream(script)
+    server = await start_server(openai_at(upstream, api="responses"))
+    chat = await start_chat(server.url, body={"tools": [WEATHER]}, automatic=True)
+    shown = await chat.ask("Oslo?")
+    assert [(part["state"], part["input"]) for part in shown.parts("tool-weather")] == [
+        ("input-available", {"city": "Oslo"})
+    ]
+    await chat.perform("toolOutput", tool="weather", toolCallId="call_1", output={"degrees": 4})
+    done = await chat.until(lambda now: now.status == "ready" and now.text == "Fine.")
+    assert done.error is None
+    sent = upstream.exchanges[1].json()["input"]
+    assert [item.get("type", "message") for item in sent] == ["message", "function_call", "function_call_output"]
+    assert sent[-1]["output"] == '{"degrees":4}'
+
+
+async def test_this_server_is_the_upstream_of_this_server(
+    start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat
+) -> None:
+    inner = await start_server(openai_at(await start_upstream(two_calls_then_text)))
+    table = {"kind": "openai", "model": "up", "base_url": f"{inner.url}/v1"}
+    for options in ({}, {"api": "responses"}, {"kind": "anthropic", "base_url": inner.url}):
+        outer = await start_server({"provider": {"default": "up"}, "providers": {"up": {**table, **options}}})
+        chat = await start_chat(outer.url, body={"tools": [WEATHER]}, automatic=True)
+        shown = await chat.ask("Oslo and Rome?")
+        calls = {part["toolCallId"]: part["input"] for part in shown.parts("tool-weather")}
+        assert sorted(each["city"] for each in calls.values()) == ["Oslo", "Rome"], (options, shown)
+        for call_id in calls:
+            await chat.perform("toolOutput", tool="weather", toolCallId=call_id, output=1)
+        done = await chat.until(lambda now: now.status != "streaming" and now.text.endswith("Both are fine."))
+        assert done.error is None
