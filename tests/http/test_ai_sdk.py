@@ -263,6 +263,21 @@ async def test_server_that_stops_ends_the_chat_with_an_error(
     assert await server.wait() == 0
 
 
+async def test_large_image_is_refused_unless_the_limit_is_raised(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    upstream = await start_upstream(answer("A dot."))
+    part = {"type": "file", "mediaType": "image/png", "url": f"data:image/png;base64,{'A' * 5_000_000}"}
+    sent = json.dumps({"id": "c", "messages": [{"role": "user", "parts": [part]}]}).encode()
+    for limits, status in (({}, 413), ({"max_body_bytes": 8_000_000}, 200)):
+        server = await start_server({**openai_at(upstream), "limits": limits})
+        async with http.post(server.url + PATH, data=io.BytesIO(sent), headers=JSON) as response:
+            assert response.status == status
+            assert response.content_type == ("text/plain" if status == 413 else "text/event-stream")
+            await response.read()
+    assert len(upstream.exchanges) == 1
+
+
 async def test_page_of_another_site_may_use_the_api_where_its_origin_is_configured(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,7 +16,14 @@ from tests.redis.conftest import redis, start_node, start_redis
 __all__ = ["redis", "start_node", "start_redis"]
 
 StartChat = Callable[..., Awaitable[Chat]]
-NODE_MODULES = Path(__file__).parent / "node_modules"
+FOLDER = Path(__file__).parent
+NODE_MODULES = FOLDER / "node_modules"
+
+
+def version_of(package: str) -> str:
+    """Return the version of an npm package that the tests run."""
+    versions: dict[str, str] = json.loads((FOLDER / "package.json").read_text("utf-8"))["devDependencies"]
+    return versions[package]
 
 
 @pytest.fixture

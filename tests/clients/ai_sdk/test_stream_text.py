@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.clients.ai_sdk.conftest import version_of
 from tests.clients.ai_sdk.upstreams import two_calls_then_text
+from tests.clients.table import Client
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.upstream import Exchange, Tap, answer
 
+CLIENTS = (
+    Client(
+        "AI SDK, `@ai-sdk/openai-compatible`", version_of("@ai-sdk/openai-compatible"), "chat completions", "ai-sdk.md"
+    ),
+)
 PROGRAM = Path(__file__).parent / "programs" / "stream_text.js"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "clients" / "ai-sdk.md"
 RUN_SECONDS = 60.0
 
 
-async def stream_text(node: str, server: str, **options: Any) -> dict[str, Any]:
-    """Return what one call of ``streamText`` saw."""
-    arguments = {"baseURL": f"{server}/v1", "model": "up", "prompt": "Hi", **options}
-    process = await asyncio.create_subprocess_exec(
-        node, str(PROGRAM), json.dumps(arguments), stdout=asyncio.subprocess.PIPE
-    )
+async def run(*command: str) -> str:
+    """Run a program that must succeed, beside the packages. Return its standard output."""
+    process = await asyncio.create_subprocess_exec(*command, cwd=PROGRAM.parent, stdout=asyncio.subprocess.PIPE)
     try:
         out, _ = await asyncio.wait_for(process.communicate(), RUN_SECONDS)
     finally:
@@ -30,7 +36,13 @@ async def stream_text(node: str, server: str, **options: Any) -> dict[str, Any]:
             process.kill()
             await process.wait()
     assert process.returncode == 0
-    seen: dict[str, Any] = json.loads(out)
+    return out.decode()
+
+
+async def stream_text(node: str, server: str, **options: Any) -> dict[str, Any]:
+    """Return what one call of ``streamText`` saw."""
+    arguments = {"baseURL": f"{server}/v1", "model": "up", "prompt": "Hi", **options}
+    seen: dict[str, Any] = json.loads(await run(node, str(PROGRAM), json.dumps(arguments)))
     return seen
 
 
@@ -74,3 +86,11 @@ async def test_abort_closes_the_providers_connection(
     seen = await stream_text(node, server.url, stopAfter=4)
     assert (seen["text"], seen["finishReason"]) == ("one ", "abort")
     await (await upstream.exchange()).until_closed()
+
+
+async def test_example_of_the_documentation_prints_the_answer(start_server: StartServer, node: str) -> None:
+    examples = re.findall(r"^```js\n(.*?)^```", DOCUMENTATION.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (example,) = (each for each in examples if "streamText" in each)
+    server = await start_server()
+    program = example.replace("http://127.0.0.1:8080", server.url)
+    assert await run(node, "--input-type=module", "--eval", program) == "hello"

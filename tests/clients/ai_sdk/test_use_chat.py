@@ -6,12 +6,14 @@ import asyncio
 
 import pytest
 
-from tests.clients.ai_sdk.conftest import StartChat
+from tests.clients.ai_sdk.conftest import StartChat, version_of
 from tests.clients.ai_sdk.upstreams import responses_answer, thinking_then_text, two_calls_then_text
+from tests.clients.table import Client
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.redis.conftest import StartNode
 from tests.support.upstream import DONE, Exchange, Tap, answer, chunk
 
+CLIENTS = (Client("AI SDK, `useChat`", version_of("ai"), "AI SDK UI messages", "ai-sdk.md"),)
 WEATHER = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
