@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from streamserver.core.error_codes import FAILURES
 from tests.clients.ai_sdk.conftest import StartChat, version_of
 from tests.clients.ai_sdk.upstreams import responses_answer, thinking_then_text, two_calls_then_text
 from tests.clients.table import Client
@@ -270,3 +271,24 @@ async def test_this_server_is_the_upstream_of_this_server(
             await chat.perform("toolOutput", tool="weather", toolCallId=call_id, output=1)
         done = await chat.until(lambda now: now.status != "streaming" and now.text.endswith("Both are fine."))
         assert done.error is None
+
+
+async def test_node_that_is_killed_ends_the_chat_with_a_sentence_on_the_other(
+    start_node: StartNode, start_upstream: StartUpstream, start_chat: StartChat
+) -> None:
+    tap = Tap()
+    upstream = await start_upstream(tap.script)
+    first, second = [await start_node(openai_at(upstream)) for _ in range(2)]
+    options = {"headers": {"X-Stream-Grace": "30"}}
+    chat = await start_chat(first.url, **options)
+    await chat.perform("send", message={"text": "Hi"})
+    tap("one ")
+    before = await chat.until(lambda now: len(now.messages) == 2 and now.text == "one ")
+    elsewhere = await start_chat(second.url, messages=before.messages[:1], **options)
+    await elsewhere.perform("resume")
+    await elsewhere.until(lambda now: now.text == "one ")
+    first.process.kill()
+    shown = await elsewhere.perform("wait")
+    assert (shown.status, shown.text, shown.error) == ("error", "one ", FAILURES["producer_lost"].message)
+    again = await elsewhere.perform("resume") and await elsewhere.perform("wait")
+    assert again.requests[-1][:2] == ("GET", 204)
