@@ -94,6 +94,17 @@ async def test_errors_without_a_handler_have_the_form_of_the_wire(
             assert (await response.text()).endswith(".")
 
 
+async def test_description_says_that_errors_are_plain_text(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server()
+    async with http.get(f"{server.url}/openapi.json") as response:
+        paths = (await response.json())["paths"]
+    operations = [each for path, table in paths.items() if path.startswith("/api/ai/") for each in table.values()]
+    assert len(operations) == 3
+    assert all(list(each["responses"]["default"]["content"]) == ["text/plain"] for each in operations)
+
+
 async def test_fields_of_the_page_are_ignored_and_nulls_count_as_absent(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:

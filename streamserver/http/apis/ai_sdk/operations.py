@@ -7,7 +7,12 @@ from streamserver.http.routing import Components
 
 _CHAT_ID: Json = {"name": "chat_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _STREAM: Json = {"200": {"description": "UI message chunks.", **content("text/event-stream", {"type": "string"})}}
-_ERRORS: Json = {"default": {"description": "One sentence.", **content("text/plain", {"type": "string"})}}
+_ERRORS: Json = {
+    "default": {
+        "description": "A sentence for the person at the page. `X-Error-Code` has the code.",
+        **content("text/plain", {"type": "string"}),
+    }
+}
 
 
 def send(components: Components) -> Json:
@@ -26,5 +31,5 @@ def resume(components: Components) -> Json:
 
 
 def stop(components: Components) -> Json:
-    stopped = {"204": {"description": "Nothing runs any more."}}
+    stopped = {"204": {"description": "The chat has no running answer any more."}}
     return {"parameters": [_CHAT_ID], "responses": {**stopped, **_ERRORS}}
