@@ -55,14 +55,14 @@ def _tool(part: Mapping[str, Any], kind: str) -> Iterator[Chunk]:
     if kind == "dynamic-tool":
         names["dynamic"] = True
     metadata = _metadata(own_metadata(part, "callProviderMetadata", "resultProviderMetadata"))
-    match part.get("state"):
-        case "output-error":
+    match part:
+        case {"state": "output-error"}:
             error = str(part.get("errorText") or "Error")
             yield {"type": "tool-input-error", **names, "input": given, "errorText": error, **metadata}
             return
-        case "output-available":
+        case {"state": "output-available"}:
             end: Chunk = {"type": "tool-output-available", "toolCallId": call_id, "output": part.get("output")}
-        case "output-denied":
+        case {"state": "output-denied"} | {"state": "approval-responded", "approval": {"approved": False}}:
             end = {"type": "tool-output-denied", "toolCallId": call_id}
         case _:
             return

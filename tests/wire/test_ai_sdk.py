@@ -249,6 +249,13 @@ EARLIER: list[dict[str, Any]] = [
     {"type": "tool-look", "toolCallId": "c2", "state": "output-error", "input": "{", "errorText": "No."},
     {"type": "dynamic-tool", "toolName": "run", "toolCallId": "c3", "state": "output-denied", "input": "ls"},
     {"type": "tool-look", "toolCallId": "c4", "state": "input-streaming"},
+    {
+        "type": "tool-no",
+        "toolCallId": "c5",
+        "state": "approval-responded",
+        "input": {},
+        "approval": {"approved": False},
+    },
     {"type": "data-weather", "data": 1},
 ]
 
@@ -269,6 +276,8 @@ def test_continuation_keeps_the_id_of_its_message_and_repeats_its_parts_only_in_
         {"type": "tool-input-error", "toolCallId": "c2", "toolName": "look", "input": "{", "errorText": "No."},
         *begun("c3", "run", "ls", dynamic=True, inputEncoding="text"),
         {"type": "tool-output-denied", "toolCallId": "c3"},
+        *begun("c5", "no", "{}"),
+        {"type": "tool-output-denied", "toolCallId": "c5"},
         *rest,
     ]
 
