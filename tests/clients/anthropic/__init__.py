@@ -1,1 +1,1 @@
-"""Clients of Anthropic's Messages besides its Python SDK."""
+"""Clients of Anthropic's Messages."""

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
 from typing import Any
 
 import anthropic
 import pytest
 
+from tests.clients.table import Client
 from tests.conftest import StartServer, StartUpstream
 from tests.messages.upstreams import SCRIPTS, TABLES, TOOLS, provider_at
 from tests.support.upstream import Exchange, Upstream, chunk
 
+INSTALLED = importlib.util.find_spec("langchain_anthropic") is not None
+CLIENTS = (Client("LangChain, `langchain-anthropic`", version("langchain-anthropic") if INSTALLED else "", "Messages",
+                  "anthropic.md"),)  # fmt: skip
 ModelAt = Callable[..., Any]
 
 
 @pytest.fixture
 async def model_at(request: pytest.FixtureRequest) -> AsyncIterator[ModelAt]:
     """``model_at(server.url, model="up")``: a chat model of LangChain's."""
-    if importlib.util.find_spec("langchain_anthropic") is None:
+    if not INSTALLED:
         reason = "needs langchain-anthropic: pip install -e '.[clients]'"
         if request.config.getoption("--require-programs"):
             pytest.fail(reason)

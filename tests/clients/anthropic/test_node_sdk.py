@@ -5,31 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.client.project import run
+from tests.clients.anthropic.conftest import FOLDER
+from tests.clients.table import Client
 from tests.conftest import StartServer, StartUpstream
 from tests.messages.upstreams import SCRIPTS, TABLES, TOOLS, provider_at
 from tests.support.upstream import Exchange, Upstream, chunk
 
-FOLDER = Path(__file__).parent
+SDK = "@anthropic-ai/sdk"
+VERSION = json.loads((FOLDER / "package.json").read_text("utf-8"))["devDependencies"][SDK]
+CLIENTS = (Client(f"Anthropic, `{SDK}`", VERSION, "Messages", "anthropic.md"),)
 HELLO = [{"role": "user", "content": "hello"}]
 ASKED: dict[str, Any] = {"model": "up", "max_tokens": 100, "messages": HELLO}
 Perform = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
 
 @pytest.fixture
-def perform(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> Perform:
+def perform(node: str) -> Perform:
     """``await perform(url, body, streamed=True)``: what the SDK's caller saw."""
-    if not (FOLDER / "node_modules").is_dir():
-        reason = "needs npm ci --ignore-scripts --prefix tests/clients/anthropic"
-        if request.config.getoption("--require-programs"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    node = find_program("node")
 
     async def performed(url: str, body: dict[str, Any], **options: Any) -> dict[str, Any]:
         task = {"url": url, "body": body, "streamed": False, "maxRetries": 0, **options}

@@ -8,11 +8,13 @@ from typing import Any
 import anthropic
 import pytest
 
+from tests.clients.table import Client
 from tests.conftest import StartServer, StartUpstream
 from tests.messages.conftest import ClientOf
 from tests.messages.upstreams import ARGUMENTS, SCRIPTS, TABLES, TOOLS, provider_at
 from tests.support.upstream import Upstream
 
+CLIENTS = (Client("Anthropic, `anthropic`", anthropic.__version__, "Messages", "anthropic.md"),)
 HELLO: list[Any] = [{"role": "user", "content": "hello big world"}]
 
 
