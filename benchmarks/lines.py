@@ -39,6 +39,8 @@ class Bench:
 
     upstream: Process
     size: Size
+    api: str = "native"
+    """The wire that the server is asked on; the upstream has only its own."""
     failures: list[str] = field(default_factory=list)
 
 
@@ -56,12 +58,13 @@ class Line:
     ours_only: bool = False
     counted: bool = False
     """Byte code is counted."""
+    api: str = "native"
     patient: bool = False
     """The send timeout is so long that stalled readers are kept."""
 
 
 def _load(bench: Bench, server: Process, answer: BenchAnswer, **fields: Any) -> Load:
-    api = "openai" if server is bench.upstream else "native"
+    api = "openai" if server is bench.upstream else bench.api
     return Load(port=server.port, model=answer.model, tokens=answer.tokens, api=api, **fields)
 
 
@@ -293,6 +296,23 @@ LINES = (
     Line("open10000", "10,000 opened at once, of echo", opened(10_000), extra=True, ours_only=True),
     Line("proxied", "9,000 opened at once, of an upstream", proxied, extra=True),
     Line("code", "byte code, tokens that come alone", code, extra=True, ours_only=True, counted=True),
+    *(
+        Line(
+            f"chat-{name}",
+            f"chat completions, {name}",
+            measure,
+            extra=True,
+            ours_only=True,
+            counted=counted,
+            api="openai",
+        )
+        for name, measure, counted in (
+            ("flooded", flooded, False),
+            ("full", paced(500), False),
+            ("light", light, False),
+            ("code", code, True),
+        )
+    ),
     Line("growth", "a longer answer", growth, extra=True),
     Line("pile", "finished streams kept", pile, extra=True, ours_only=True),
     Line("stalled", "200 streams beside stalled readers", stalled, extra=True, patient=True),

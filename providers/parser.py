@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -44,6 +44,9 @@ class StreamParser(Protocol):
         ...
 
 
+_PIECES = (Text, Reasoning, ToolCall, BlockEnd)
+
+
 class FrameParser:
     """``parser``, which yields a :class:`~providers.base.Frame` for each frame instead of the pieces in it.
 
@@ -66,27 +69,30 @@ class FrameParser:
     def is_unreadable(self) -> bool:
         return False  # the frames carry it
 
-    def events(self, name: str, data: bytes) -> Iterator[Event]:
-        pieces: list[Text | Reasoning | ToolCall | BlockEnd] = []
-        others: list[Event] = []
-        for event in self._parser.events(name, data):
-            if isinstance(event, (Text, Reasoning, ToolCall, BlockEnd)):
-                pieces.append(event)
-            else:
-                others.append(event)
-        if data.lstrip().startswith(b"{"):
-            kind = "" if self._protocol == "chat" else _type_of(data) or name
-            if kind != "ping":
-                self._count(data, pieces)
-                yield Frame(self._protocol, kind, _on_one_line(data), tuple(pieces))
-        yield from others
+    def events(self, name: str, data: bytes) -> Sequence[Event]:
+        told = tuple(self._parser.events(name, data))
+        pieces: tuple[Text | Reasoning | ToolCall | BlockEnd, ...]
+        others: tuple[Event, ...] = ()
+        if len(told) == 1 and isinstance(told[0], _PIECES):  # a token
+            pieces = (told[0],)
+        else:
+            pieces = tuple(event for event in told if isinstance(event, _PIECES))
+            others = tuple(event for event in told if not isinstance(event, _PIECES))
+        if data[:1] != b"{" and not data.lstrip().startswith(b"{"):
+            return others
+        kind = "" if self._protocol == "chat" else _type_of(data) or name
+        if kind == "ping":
+            return others
+        if self._bytes_before_answer is not None:
+            self._count(data, pieces)
+        return (Frame(self._protocol, kind, _on_one_line(data), pieces), *others)
 
     def _count(self, data: bytes, pieces: Sequence[object]) -> None:
-        if pieces or self._bytes_before_answer is None:
-            self._bytes_before_answer = None
-            return
+        assert self._bytes_before_answer is not None
         self._bytes_before_answer += len(data)
-        if self._bytes_before_answer > MAX_EVENT_BYTES:
+        if pieces:
+            self._bytes_before_answer = None
+        elif self._bytes_before_answer > MAX_EVENT_BYTES:
             raise malformed_response("event_too_large")
 
     def rest(self) -> Iterable[Event]:

@@ -171,6 +171,8 @@ class Generation:
             match event:
                 case Text() | Reasoning() | ToolCall():
                     self._piece(event)
+                case Frame():
+                    self._frame(event)
                 case Usage():
                     self._no_response_yet = False
                     self._tokens.report(event)
@@ -181,8 +183,6 @@ class Generation:
                 case BlockEnd():
                     if self._keeps_blocks:
                         self._log.append(event)
-                case Frame():
-                    self._frame(event)
                 case Attempt():
                     self._attempt(event)
                 case AttemptFailed():
@@ -202,9 +202,11 @@ class Generation:
         if self._first_token is None and frame.pieces:
             self._first_token = self._clock.time()
         self._no_response_yet = False
-        if self._after_cr or any(isinstance(piece, Text) and "\r" in piece.text for piece in frame.pieces):
-            pieces = (self._continued(piece) if isinstance(piece, Text) else piece for piece in frame.pieces)
-            frame = msgspec.structs.replace(frame, pieces=tuple(pieces))
+        for piece in frame.pieces:
+            if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
+                pieces = (self._continued(each) if isinstance(each, Text) else each for each in frame.pieces)
+                frame = msgspec.structs.replace(frame, pieces=tuple(pieces))
+                break
         self._log.append(frame)
 
     def _continued(self, piece: Text) -> Text:

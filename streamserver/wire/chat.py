@@ -54,7 +54,10 @@ class ChatEncoder:
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         if len(records) == 1:
-            return self._record(records[0]), 1
+            record = records[0]
+            if isinstance(record, Frame):
+                return self._frame(record), 1
+            return self._record(record), 1
         parts: list[bytes] = []
         size = 0
         for record in records:

@@ -25,8 +25,38 @@ _TOKENS = frozenset({Text, ContinuedText, Reasoning})
 _NO_USAGE = b',"usage":null'
 # An unescaped quote ends a string, so that neither of these patterns is ever found inside one.
 _OBFUSCATION = re.compile(rb',\s*"obfuscation":\s*"[^"\\]*"')
-_SUSPICIOUS = (b'"role"', b'"usage"', b'"error"', b'"message"', b'"tool_calls"', b'"obfuscation"')
-"""Keys of chunks that have to be looked at. Most chunks have none of them."""
+
+_TEXT = re.compile(rb'(.*?"(?:content|reasoning_content|reasoning)": ?")[^"\\]+"')
+
+
+class TokenShape:
+    """All of a chunk but its text. The next token's chunk has the same, so that it need not be looked at: searching
+    it for what has to be mended takes several times as long."""
+
+    def __init__(self, before: bytes, after: bytes, clean_after: bytes) -> None:
+        self._before = before
+        self._after = after
+        self._size = len(before) + len(after)
+        self._head = b"data: " + before
+        self._tail = clean_after + b"\n\n"
+
+    @classmethod
+    def of(cls, data: bytes, clean: bytes) -> TokenShape | None:
+        """Return the shape of ``data``, a chunk with one token that is sent as ``clean``; None if it cannot be told."""
+        found = _TEXT.match(data)
+        if found is None:
+            return None
+        before, after = found[1], data[found.end() - 1 :]
+        return cls(before, after, clean[found.end() - 1 :]) if clean.startswith(before) else None
+
+    def event(self, data: bytes) -> bytes | None:
+        """Return the event of ``data``, None if it has another shape."""
+        if len(data) <= self._size or not data.startswith(self._before) or not data.endswith(self._after):
+            return None
+        text = data[len(self._before) : len(data) - len(self._after)]
+        if b'"' in text:
+            return None  # an escaped quote, or the end of the text and other keys behind it
+        return b"%b%b%b" % (self._head, text, self._tail)
 
 
 class ChunkReplay:
@@ -44,6 +74,7 @@ class ChunkReplay:
         self._envelope: dict[str, Any] = {}
         """The fields of the first chunk beside its choices."""
         self._usage_chunk: dict[str, Any] | None = None
+        self._shape: TokenShape | None = None
         self._began: set[int] = set()
         self._calling: set[int] = set()
         self._finished: set[int] = set()
@@ -55,12 +86,18 @@ class ChunkReplay:
 
     def encode(self, frame: Frame) -> bytes:
         """Return the events of ``frame``, which may be none."""
-        data = frame.data
-        if _NO_USAGE in data:
-            data = data.replace(_NO_USAGE, b"")
-        if b'"obfuscation"' in data:
-            data = _OBFUSCATION.sub(b"", data)
-        if self._began and self._is_plain(frame, data):
+        shape = self._shape
+        if shape is not None and len(frame.pieces) == 1:
+            event = shape.event(frame.data)
+            if event is not None:
+                return event
+        return self._encode_other(frame)
+
+    def _encode_other(self, frame: Frame) -> bytes:
+        """Return the events of a frame that is not shaped like the last token."""
+        data = _OBFUSCATION.sub(b"", frame.data.replace(_NO_USAGE, b""))
+        if self._began and _is_token(frame) and _is_plain(data):
+            self._shape = TokenShape.of(frame.data, data)
             return b"data: %b\n\n" % data
         chunk = read_chunk(data)
         before = to_json(chunk)
@@ -104,15 +141,6 @@ class ChunkReplay:
             self._mend_choice(choice, frame.pieces)
         return chunk
 
-    def _is_plain(self, frame: Frame, data: bytes) -> bool:
-        """Return whether ``frame`` holds a token of text or reasoning and nothing else."""
-        if len(frame.pieces) != 1 or frame.pieces[0].__class__ not in _TOKENS:
-            return False
-        for key in _SUSPICIOUS:
-            if key in data:
-                return False
-        return b'"finish_reason":null' in data or b'"finish_reason"' not in data or b'"finish_reason": null' in data
-
     def _mend_choice(self, choice: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else 0
         if isinstance(message := choice.pop("message", None), dict):
@@ -153,6 +181,22 @@ class ChunkReplay:
             choice["finish_reason"] = "tool_calls"
         if index == 0 and reason != "length" and (missing := self._calls.missing_arguments()):
             choice["delta"]["tool_calls"] = _joined(choice["delta"].get("tool_calls") or [], missing)
+
+
+def _is_token(frame: Frame) -> bool:
+    return len(frame.pieces) == 1 and frame.pieces[0].__class__ in _TOKENS
+
+
+def _is_plain(data: bytes) -> bool:
+    """Return whether a chunk with one token has no key that has to be looked at. Nearly all chunks have none."""
+    return not (
+        b'"role"' in data
+        or b'"usage"' in data
+        or b'"error"' in data
+        or b'"message"' in data
+        or b'"tool_calls"' in data
+        or b'"obfuscation"' in data
+    ) and (b'"finish_reason":null' in data or b'"finish_reason": null' in data or b'"finish_reason"' not in data)
 
 
 def read_chunk(data: bytes) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from providers import opaque
 from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
@@ -427,3 +429,33 @@ def test_frames_of_another_protocol_are_translated() -> None:
     frame = Frame("messages", "content_block_delta", b"{}", (Reasoning("r"), Text("a")))
     assert choices(log(frame)) == [ROLE, [{"reasoning_content": "r"}, None], [{"content": "a"}, None], *end()]
     assert message(log(frame))["content"] == "a"
+
+
+hard_pieces = st.sampled_from([*'"\\a\n/é', "\u2028", '","role":"x', "usage", '"}}],"usage":{'])
+texts = st.lists(hard_pieces, min_size=1, max_size=4).map("".join)
+
+
+@given(
+    told=st.lists(st.tuples(st.sampled_from(["content", "reasoning_content"]), texts), min_size=1, max_size=8),
+    compact=st.booleans(),
+    ascii_only=st.booleans(),
+    extra=st.sampled_from([{}, {"usage": None}, {"obfuscation": "x"}, {"usage": None, "obfuscation": "y"}]),
+)
+@example(told=[("content", "a"), ("content", "b\\"), ("content", 'c"')], compact=True, ascii_only=True, extra={})
+def test_every_token_is_replayed_whatever_its_text_and_those_before(
+    told: list[tuple[str, str]], compact: bool, ascii_only: bool, extra: dict[str, Any]
+) -> None:
+    first = chunk({"role": "assistant", "content": ""})
+    separators = (",", ":") if compact else (", ", ": ")
+    chunks = [
+        json.dumps(chunk({name: text}, **extra), separators=separators, ensure_ascii=ascii_only).encode()
+        for name, text in told
+    ]
+    assert choices(log(*frames(first, *chunks)))[1:-2] == [[{name: text}, None] for name, text in told]
+    assert not any("obfuscation" in each or "usage" in each for each in transcript(log(*frames(first, *chunks)))[:-1])
+
+
+def test_role_behind_a_text_is_left_out_when_the_chunk_before_had_none() -> None:
+    late = chunk({"content": "c", "role": "assistant"})
+    own = [chunk({"role": "assistant"}), chunk({"content": "a"}), chunk({"content": "b"}), late]
+    assert choices(log(*frames(*own)))[3] == [{"content": "c"}, None]
