@@ -187,11 +187,6 @@ class ChatCheck(WireCheck):
 
     _finished = False
 
-    def end(self) -> None:
-        if self.ending is None and self._finished:
-            self.ending = "done"
-        super().end()
-
     def _payload(self, payload: str) -> None:
         if payload == "[DONE]":
             if not self._finished:

@@ -84,11 +84,15 @@ def chunk(delta: str, finish: str = "null") -> str:
     ("body", "ending", "broken"),
     [
         (chunk('{"content":"a"}') + chunk("{}", '"stop"') + "data: [DONE]\n\n", "done", []),
-        (": ping\n" + chunk('{"content":"a"}') + chunk("{}", '"stop"'), "done", []),
+        (": ping\n" + chunk('{"content":"a"}') + chunk("{}", '"stop"'), None, ["truncated: no ending and no error"]),
         (chunk('{"content":"a"}'), None, ["truncated: no ending and no error"]),
         (chunk('{"content":"a"}') + "data: [DONE]\n\n", "done", ["[DONE] without a finish reason"]),
         (chunk('{"content":"a"}') + 'data: {"error":{"code":"timeout"}}\n\n', "timeout", []),
-        (chunk('{"content":"b"}') + chunk("{}", '"stop"'), "done", ["the text is not the one that was sent"]),
+        (
+            chunk('{"content":"b"}') + chunk("{}", '"stop"') + "data: [DONE]\n\n",
+            "done",
+            ["the text is not the one that was sent"],
+        ),
     ],
 )
 def test_check_of_openai_streams_reports_truncation_errors_and_wrong_texts(
