@@ -97,3 +97,12 @@ def _doubled(value: Any) -> Iterator[str]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def as_json_object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that ``text`` is, None if it is anything else, or nested too deeply."""
+    try:
+        value = loads(scalar(text).encode())
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from providers.base import ChatRequest, Message
 from providers.chat_form import function_calls, unsupported
+from providers.jsontext import as_json_object
 from providers.message_text import is_text, text_of
 from providers.opaque import readable_by
 
@@ -148,10 +148,7 @@ def _url_source(request: ChatRequest, url: str, field: str) -> dict[str, Any]:
 
 def _arguments(request: ChatRequest, arguments: str, field: str) -> dict[str, Any]:
     """Return a tool call's arguments, JSON text in chat completions, as the object that they stand for."""
-    try:
-        value = json.loads(arguments)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+    value = as_json_object(arguments)
+    if value is None:
         raise unsupported(request, f"{field}.tool_calls", "the arguments of a tool call are not a JSON object.")
     return value

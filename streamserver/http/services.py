@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 from aiohttp import web
 
@@ -28,6 +30,8 @@ class Services(msgspec.Struct):
     router: Router
     longest_seconds: float
     """The longest ``timeouts.total`` that was in force: no running stream has more."""
+    token_counts: Counter[str] = msgspec.field(default_factory=Counter)
+    """How many requests of each account are being counted, without a stream."""
 
     @property
     def catalog(self) -> Catalog:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from providers import opaque
 from providers.base import BlockEnd, Delta, Opaque, Reasoning, Text, ToolCall
+from providers.jsontext import as_json_object
 from streamserver.wire.events import named_event, to_json
 
 Part: TypeAlias = Delta | BlockEnd
@@ -162,10 +162,7 @@ class _Call:
     def is_complete(self) -> bool:
         """Return whether the arguments so far are a whole JSON object."""
         if self._complete is None:
-            try:
-                self._complete = isinstance(json.loads("".join(self._pieces)), dict)
-            except (ValueError, RecursionError):
-                self._complete = False
+            self._complete = as_json_object("".join(self._pieces)) is not None
         return self._complete
 
     def close(self) -> str:

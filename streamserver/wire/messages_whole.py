@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
+
+from providers.jsontext import as_json_object
 
 
 def whole_message(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -58,8 +59,5 @@ def _add_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
 
 def _input(text: str) -> dict[str, Any]:
     """Return a tool's input. It must be an object; text that is none is handed out under ``raw``."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {"raw": text}
+    value = as_json_object(text)
+    return {"raw": text} if value is None else value

@@ -19,7 +19,7 @@ from streamserver.config.settings import Settings
 from streamserver.core.refusals import Refusal
 from streamserver.http.context import CONTEXT, context_of
 
-EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After"
+EXPOSED_HEADERS = "X-Request-ID, X-Stream-ID, Location, Retry-After, X-Error-Code"
 ALLOWED_HEADERS = "Authorization, X-API-Key, Content-Type, Last-Event-ID, Idempotency-Key, X-Request-ID, X-Stream-Grace"
 _VENDOR_HEADER = re.compile(r"(?:anthropic|openai|x-stainless|x-vercel|user-agent)[a-z0-9-]{0,64}")
 """Headers that the vendors' SDKs send from a page; all of them are ignored, or forwarded to their vendor."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from aiohttp import web
 
 from providers.base import ChatRequest
@@ -9,6 +12,7 @@ from providers.catalog import ProviderEntry
 from providers.errors import ProviderError
 from providers.resilience import Deadline
 from streamserver.core.error_codes import failed_with
+from streamserver.core.refusals import Refusal, draining
 from streamserver.core.token_count import estimate_prompt_tokens
 from streamserver.http.apis.messages.fields import read_fields, read_max_tokens, read_request
 from streamserver.http.apis.wires import read_json_object, select_requested_model, start
@@ -41,12 +45,31 @@ async def count_tokens(context: RequestContext) -> web.StreamResponse:
     entry, model = select_requested_model(context, fields.model)
     request = read_request(context, body, fields, model, max_tokens=1)
     try:
-        with context.services.catalog.lease():
+        with context.services.catalog.lease(), _bounded(context):
             count = await _count(context, entry, request)
     except ProviderError as error:
         failure = failed_with(error, request_id=context.request_id, usage=None)
         return to_response(MESSAGES_WIRE.failure(failure))
     return to_response(HTTPAnswer(200, to_json({"input_tokens": count})))
+
+
+@contextmanager
+def _bounded(context: RequestContext) -> Iterator[None]:
+    """Bound how many requests a caller has counted at a time, as many as it may have streams: each may hold a
+    connection to the provider. A count takes no slot of a stream."""
+    caller, counts = context.caller, context.services.token_counts
+    most = caller.permissions.quota.max_streams
+    if context.services.supervisor.draining:
+        raise draining()
+    if counts[caller.account] >= most:
+        raise Refusal("rate_limited", f"You may count {most} requests at a time.", retry_after=1)
+    counts[caller.account] += 1
+    try:
+        yield
+    finally:
+        counts[caller.account] -= 1
+        if not counts[caller.account]:
+            del counts[caller.account]
 
 
 async def _count(context: RequestContext, entry: ProviderEntry, request: ChatRequest) -> int:
