@@ -14,12 +14,10 @@ import openai
 import pytest
 
 from tests.clients.responses.upstreams import CALL_ID, PROTOCOLS, SIGNATURE, answering, event, tables
-from tests.clients.table import Client, version_of
 from tests.conftest import StartServer, StartUpstream
 from tests.support.server import ServerProcess
 from tests.support.upstream import Exchange, Upstream, chunk
 
-CLIENTS = (Client("OpenAI's SDK for Python", version_of("openai"), "Responses", "responses.md"),)
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "clients" / "responses.md"
 TOOL = {"type": "function", "name": "get_time", "parameters": {"type": "object", "properties": {}}, "strict": False}
 QUICK = {"retry": {"attempts": 1}}
