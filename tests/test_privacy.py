@@ -109,6 +109,16 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
                 outcomes += 1
                 if TOKEN not in body:
                     assert all(mark not in body for mark in MARKS), "a provider's words reach nobody"
+    asked = {"messages": [{"role": "user", "content": PROMPT}], "stream": True}
+    for script in SCRIPTS:
+        upstream.script = script
+        async with http.post(
+            f"{server.url}/v1/chat/completions", json={"model": "up", **asked}, headers=headers
+        ) as response:
+            body = await response.text()
+            outcomes += 1
+            if TOKEN not in body:
+                assert all(mark not in body for mark in MARKS), "a provider's words reach no client"
     for code in FAIL_CODES:
         async with http.get(stream_url(server.url, f"{PROMPT} b", provider=f"e-{code}"), headers=headers) as response:
             assert f'"code":"{code}"' in await response.text()
