@@ -7,6 +7,7 @@ row for each client of a module whose tests have all passed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,14 @@ class Client(msgspec.Struct, frozen=True):
 
     def row(self, passed: int) -> str:
         return f"| [{self.name}]({self.page}) | {self.version} | {self.protocol} | {passed} |"
+
+
+def version_of(package: str) -> str:
+    """Return the version of a Python package, empty where it is missing: its tests are skipped then."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def rows_of(text: str) -> dict[str, str]:

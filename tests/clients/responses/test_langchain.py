@@ -9,6 +9,9 @@ import openai
 import pytest
 
 from tests.clients.responses.upstreams import CALL_ID
+from tests.clients.table import Client, version_of
+
+CLIENTS = (Client("LangChain, `langchain-openai`", version_of("langchain-openai"), "Responses", "responses.md"),)
 
 
 @pytest.fixture

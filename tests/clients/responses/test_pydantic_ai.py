@@ -8,6 +8,10 @@ from typing import Any
 import openai
 import pytest
 
+from tests.clients.table import Client, version_of
+
+CLIENTS = (Client("pydantic-ai", version_of("pydantic-ai-slim"), "Responses", "responses.md"),)
+
 
 @pytest.fixture
 async def agent(need: Callable[[str], None]) -> AsyncIterator[Any]:
