@@ -17,7 +17,7 @@ from typing import Any
 
 
 class Counting:
-    """Counts instructions by code object."""
+    """A counter of instructions by code object."""
 
     def __init__(self, report: Path) -> None:
         self._report = report

@@ -35,7 +35,7 @@ class Size:
 
 @dataclass
 class Bench:
-    """What a measurement uses."""
+    """The servers and sizes that a measurement uses."""
 
     upstream: Process
     size: Size
@@ -203,7 +203,7 @@ def _opening(server: Process, load: Load) -> Figures:
 
 
 def proxied(bench: Bench, server: Process) -> Figures:
-    """9,000 streams of an upstream: two descriptors each, of the 20,000 that a process may have here."""
+    """Measure 9,000 streams of an upstream: two descriptors each, of the 20,000 that a process may have here."""
     count = bench.size.of(9000)
     answer = BenchAnswer(60, 10_000_000)
     return _opening(server, _load(bench, server, answer, streams=count, concurrency=count, hold=True))

@@ -62,14 +62,14 @@ class Process:
         return Counts(sum(count for _, count, _ in functions), sum(calls for *_, calls in functions))
 
     def cpu_seconds(self) -> float:
-        """The CPU time of all its threads, to the nanosecond: the process's own CPU clock.
+        """Return the CPU time of all its threads, to the nanosecond: the process's own CPU clock.
 
         See clock_getcpuclockid(3); the number is how Linux names the clock of another process.
         """
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def memory_bytes(self) -> int:
-        """Its resident memory, pages shared with other processes counted by share (``Pss``)."""
+        """Return its resident memory, pages shared with other processes counted by share (``Pss``)."""
         rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
         assert found is not None
@@ -139,8 +139,10 @@ def running_server(
     config: Mapping[str, Any] | None = None,
     counted: bool = False,
 ) -> Iterator[Process]:
-    """``streamserver`` from the sources in ``tree``, by its default configuration but for the limits and ``config``.
-    ``counted``: its byte code can be counted."""
+    """Run ``streamserver`` from the sources in ``tree`` with its default configuration, the limits and ``config``.
+
+    ``counted``: its byte code can be counted.
+    """
     tables: dict[str, Any] = {
         "provider": {"default": "upstream"},
         "providers": {
@@ -221,7 +223,7 @@ def _result(client: subprocess.Popen[str], load: Load) -> Result:
 
 
 def busy_seconds() -> float:
-    """The CPU time that everything on this machine has taken since it started: proc(5), /proc/stat."""
+    """Return the CPU time that everything on this machine has taken since it started: proc(5), /proc/stat."""
     user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 

@@ -121,7 +121,7 @@ def _watched(*processes: Process) -> Iterator[list[float]]:
 
 
 def _medians(measured: Measured) -> dict[str, dict[str, Figures]]:
-    """The rounds' medians; what the upstream alone takes is told, and subtracted where it is added time."""
+    """Return the rounds' medians; what the upstream alone takes is told, and subtracted where it is added time."""
     return {
         line: _with_added({target: _median(rounds) for target, rounds in targets.items()})
         for line, targets in measured.items()

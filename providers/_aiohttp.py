@@ -95,13 +95,13 @@ class WatchedConnection(ResponseHandler):
             self._parser = _FirstByte(self)
 
     def begin_answer(self) -> Any:
-        """The first byte of the answer has arrived. Return its parser."""
+        """Return the parser of the answer; called when its first byte has arrived."""
         self._answered = True
         self._parser, self._next_parser = self._next_parser, None
         return self._parser
 
     def rest(self) -> None:
-        """The request is over. Unless the connection is to be closed, expect nothing until :meth:`listen`."""
+        """End the request. Unless the connection is to be closed, expect nothing until :meth:`listen`."""
         self._next_parser = None  # a request that was cancelled before it was sent has not used it
         if not self.should_close:
             self.used = True
@@ -109,11 +109,11 @@ class WatchedConnection(ResponseHandler):
             self._loop.call_soon(self._close_if_dirty)
 
     def is_usable(self) -> bool:
-        """Whether a kept connection may serve another request: nothing has arrived since the last answer."""
+        """Return whether a kept connection may serve another request: nothing has arrived since the last answer."""
         return not (self.should_close or self._has_remainder() or self._has_unread_bytes())
 
     def is_unprocessed(self) -> bool:
-        """Whether the server certainly has not worked on the request with which this connection broke."""
+        """Return whether the server certainly has not worked on the request with which this connection broke."""
         if not self.reused or self._answered:
             return False
         return self._sent_at is None or self._loop.time() - self._sent_at < RACE_SECONDS
@@ -123,7 +123,7 @@ class WatchedConnection(ResponseHandler):
             self.close()
 
     def _has_remainder(self) -> bool:
-        """Whether bytes came behind the end of the last answer, in its last packet."""
+        """Return whether bytes came behind the end of the last answer, in its last packet."""
         parser, self._last_parser = self._last_parser, None
         if parser is None:
             return False
@@ -134,7 +134,7 @@ class WatchedConnection(ResponseHandler):
         return [message.code for message, _ in messages] != [204]
 
     def _has_unread_bytes(self) -> bool:
-        """Whether the socket holds bytes, or an end, that the event loop has not read yet.
+        """Return whether the socket holds bytes, or an end, that the event loop has not read yet.
 
         On a new TLS connection they may be session tickets, which say nothing.
         """
@@ -161,7 +161,7 @@ class _Silence:
         return (), False, b""
 
     def feed_eof(self) -> None:
-        """An idle connection may end."""
+        """Do nothing: an idle connection may end."""
 
 
 class _FirstByte:
@@ -174,7 +174,7 @@ class _FirstByte:
         return self._connection.begin_answer().feed_data(data) if data else ((), False, b"")
 
     def feed_eof(self) -> None:
-        """The connection has ended without an answer."""
+        """Handle the end of the connection, which came without an answer."""
 
 
 def watch_connections(connector: aiohttp.TCPConnector) -> bool:
@@ -279,10 +279,10 @@ class Body(StreamReader):
             waiter.set_result(None)
 
     def begin_http_chunk_receiving(self) -> None:
-        """The boundaries of HTTP chunks mean nothing."""
+        """Do nothing: the boundaries of HTTP chunks mean nothing."""
 
     def end_http_chunk_receiving(self) -> None:
-        """The boundaries of HTTP chunks mean nothing."""
+        """Do nothing: the boundaries of HTTP chunks mean nothing."""
 
 
 def _has(owner: object, names: Iterable[str]) -> bool:

@@ -63,7 +63,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is asked, independent of a vendor's protocol.
+    """A request to a model, independent of a vendor's protocol.
 
     ``model`` is the model to ask, ``max_tokens`` the maximum length of its answer.
     ``tools``, ``tool_choice`` and ``response_format`` are in the form of chat completions; ``extra`` holds

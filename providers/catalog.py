@@ -33,7 +33,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     """What counts the tokens of a prompt; None for a provider that cannot."""
 
     def offers(self, model: str) -> bool:
-        """Whether a request may ask for ``model``."""
+        """Return whether a request may ask for ``model``."""
         return self.any_model or model == self.model or model in self.models
 
 

@@ -72,9 +72,9 @@ class LoopClock:
             self._alarm.cancel()
         self._alarm_at = when
         delay = max(0.0, when - self.time()) + TIMER_SECONDS
-        self._alarm = self._loop.call_later(delay, self._ring)
+        self._alarm = self._loop.call_later(delay, self._run_due)
 
-    def _ring(self) -> None:
+    def _run_due(self) -> None:
         """Make the calls that are due, and set the alarm for the next one."""
         self._alarm = None
         now = self.time()

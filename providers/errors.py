@@ -63,7 +63,7 @@ def clean_word(value: object) -> str | None:
 
 
 class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider answered, reduced to what may be logged.
+    """A provider's answer, reduced to what may be logged.
 
     ``reason`` is a word of ours for what was wrong, where the provider itself said nothing: ``refused``,
     ``dns``, ``tls``, ``certificate`` … (:mod:`providers.connection_errors`), ``not_json``, ``no_finish_reason`` …
@@ -80,7 +80,7 @@ class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
 
     def fields(self) -> dict[str, str | int]:
-        """The fields that are known, for a log record, with an ``upstream_`` prefix."""
+        """Return the fields that are known, for a log record, with an ``upstream_`` prefix."""
         known = msgspec.structs.asdict(self).items()
         return {f"upstream_{name}": value for name, value in known if value is not None}
 

@@ -19,19 +19,19 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def scalar(text: str) -> str:
-    """``text`` with every lone surrogate replaced by U+FFFD."""
+    """Return ``text`` with every lone surrogate replaced by U+FFFD."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def printable(text: str) -> str:
-    """``text`` on one line: every line end, and whatever else does not print, as an escape."""
+    """Return ``text`` on one line: every line end, and whatever else does not print, as an escape."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def scalars(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """``value``, as decoded from JSON, with :func:`scalar` applied to every string and key.
+    """Return ``value``, as decoded from JSON, with :func:`scalar` applied to every string and key.
 
     Raises :class:`ValueError` if it is deeper than ``depth``.
     """
@@ -82,7 +82,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _doubled(value: Any) -> Iterator[str]:
-    """The paths of all doubled keys in ``value``. They are put together only of what is found: keys may be long."""
+    """Return the paths of all doubled keys in ``value``.
+
+    They are put together only of what is found: keys may be long.
+    """
     if isinstance(value, _Pairs):
         seen: set[str] = set()
         for key, item in value:

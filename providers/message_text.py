@@ -42,7 +42,7 @@ def text_of(message: Message) -> str:
 
 
 def is_text(message: Message) -> bool:
-    """Whether a message has nothing but text as its content."""
+    """Return whether a message has nothing but text as its content."""
     return not isinstance(message.content, list) or all(part.get("type") == "text" for part in message.content)
 
 

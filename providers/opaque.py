@@ -46,7 +46,7 @@ def unseal(text: str) -> Opaque | None:
 
 
 def readable_by(part: Opaque | None, protocol: ApiProtocol, model: str) -> bool:
-    """Whether ``part`` may go back to ``model`` at a provider that speaks ``protocol``.
+    """Return whether ``part`` may go back to ``model`` at a provider that speaks ``protocol``.
 
     A snapshot of a model is that model. A part of an unknown model may go to any.
     """

@@ -51,7 +51,7 @@ class ApiOptions(Options, frozen=True, kw_only=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a provider is built with, besides its options.
+    """The dependencies of a provider, besides its options.
 
     ``api_key`` is the value of the option ``api_key_env``, None if there is no such option.
     ``missing`` says in one line what keeps the provider from working, None if nothing does.

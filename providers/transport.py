@@ -85,7 +85,7 @@ class HttpResponse(Protocol):
 
 
 class Transport(Protocol):
-    """What carries requests to providers."""
+    """A transport that carries requests to providers."""
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send ``request``, and wait for the status and headers of the response.

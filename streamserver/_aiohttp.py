@@ -197,8 +197,8 @@ def harden(server: web_server.Server) -> HttpServer | None:
     return server
 
 
-def notices_departures(protocol: object) -> bool:
-    """Whether a reader's leaving cancels its handler; True where that cannot be seen.
+def cancels_on_disconnect(protocol: object) -> bool:
+    """Return whether a client disconnect cancels the handler; True where that cannot be seen.
 
     aiohttp keeps the option ``handler_cancellation`` on the server alone
     (https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/web_server.py).

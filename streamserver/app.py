@@ -50,7 +50,7 @@ def create_app(
     on_end: Callable[[Outcome], None] = log_outcome,
     apis: Sequence[Api] = APIS,
 ) -> web.Application:
-    """The server as an aiohttp application, to run or to mount in another. ``settings`` are made by
+    """Return the server as an aiohttp application, to run or to mount in another. ``settings`` are made by
     :func:`streamserver.settings` or :func:`streamserver.load`.
 
     Every collaborator may be replaced: ``registry`` holds the kinds of providers, ``transport``
@@ -106,7 +106,7 @@ def create_app(
 def catalog_for(
     settings: Settings, registry: Registry, transport: Transport, clock: Clock, environ: Mapping[str, str]
 ) -> Catalog:
-    """The providers that ``settings`` name."""
+    """Return the providers that ``settings`` name."""
     policy = ResiliencePolicy(
         first_token=settings.timeouts.first_token,
         idle=settings.timeouts.idle,
@@ -139,7 +139,7 @@ def notify_all(*observers: Callable[[Outcome], None]) -> Callable[[Outcome], Non
 
 
 def stream_limits(settings: Settings) -> StreamLimits:
-    """The supervisor's bounds, from the settings."""
+    """Return the supervisor's bounds, from the settings."""
     return StreamLimits(
         total=settings.timeouts.total,
         max_log_bytes=settings.resume.max_log_bytes,
@@ -153,7 +153,7 @@ def stream_limits(settings: Settings) -> StreamLimits:
 
 
 def store_for(settings: Settings) -> Store:
-    """What ``resume.store`` names. Raises :class:`~providers.validation.Invalid`, without its value: it may hold
+    """Return what ``resume.store`` names. Raises :class:`~providers.validation.Invalid`, without its value: it may hold
     a password."""
     resume = settings.resume
     if resume.store == "memory":
@@ -177,7 +177,7 @@ def store_for(settings: Settings) -> Store:
 
 
 def limiter_for(settings: Settings, clock: Clock) -> Limiter:
-    """Limits of this process, or, with a shared store, of all nodes."""
+    """Return the limits of this process, or, with a shared store, of all nodes."""
     if settings.resume.store == "memory":
         return MemoryLimiter(clock)
     from streamserver.redis.limiter import RedisLimiter
@@ -186,7 +186,7 @@ def limiter_for(settings: Settings, clock: Clock) -> Limiter:
 
 
 def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
-    """The API keys in the variable that ``auth.keys_env`` names and in ``auth.keys_file``.
+    """Return the API keys in the variable that ``auth.keys_env`` names and in ``auth.keys_file``.
 
     Raises :class:`~streamserver.http.keys.KeysError`, which says where.
     """
@@ -221,7 +221,7 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
-    """What fails as it is closed is logged: it must keep nothing else open, nor what an application around this has."""
+    """Close a part, and log a failure: it must keep nothing else open, nor what an application around this has."""
     try:
         await close()
     except Exception as error:

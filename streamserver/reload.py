@@ -46,7 +46,7 @@ class _Stamp(NamedTuple):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What is made from settings, and replaced with them."""
+    """The parts that are made from settings, and replaced with them."""
 
     catalog: Catalog
     keys: Keys

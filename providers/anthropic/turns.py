@@ -51,7 +51,8 @@ def turns(request: ChatRequest) -> list[dict[str, Any]]:
 
 
 def has_signed_reasoning(request: ChatRequest) -> bool:
-    """Whether the last assistant turn has reasoning that its vendor signed: thinking in a tool round needs it."""
+    """Return whether the last assistant turn has reasoning that its vendor signed: thinking in a tool round needs
+    it."""
     last = next((message for message in reversed(request.messages) if message.role == "assistant"), None)
     return last is not None and any(readable_by(block.opaque, "messages", request.model) for block in last.reasoning)
 

@@ -16,7 +16,7 @@ from providers.base import Usage, UsageDetails
 
 
 class Delta(msgspec.Struct):
-    """What is new in an answer, or, as a ``message``, the whole of it."""
+    """The new part of an answer, or, as a ``message``, the whole of it."""
 
     content: Any = None
     reasoning_content: Any = None

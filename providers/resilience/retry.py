@@ -39,7 +39,7 @@ class StartedAnswer(msgspec.Struct, frozen=True):
 
 
 class Retry:
-    """Asks a provider up to ``attempts`` times.
+    """A retry policy: up to ``attempts`` requests to one provider.
 
     Between attempts it waits at random up to 0.5 s, 1 s, 2 s … (full jitter: streams that failed together do not come
     back together), at most ``max_wait`` seconds; or as long as the provider said. If that is longer than ``max_wait``,

@@ -28,7 +28,7 @@ class QuotaExhausted(Exception):
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What one account may use. ``requests_per_minute`` counts stream starts in a sliding window; ``tokens_per_day``
+    """The quota of one account. ``requests_per_minute`` counts stream starts in a sliding window; ``tokens_per_day``
     counts in a fixed window that begins with the first token, and 0 means no limit."""
 
     max_streams: int
@@ -47,7 +47,7 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 class Limiter(Protocol):
-    """Admits streams within their accounts' quotas.
+    """A limiter that admits streams within their accounts' quotas.
 
     A changed quota continues from what the account has already used.
     """

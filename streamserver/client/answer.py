@@ -289,8 +289,10 @@ class Answer:
         await asyncio.sleep(min(left, max(seconds, retry_after or 0.0)))
 
     def _may_pass(self, error: StreamError) -> bool:
-        """Whether to go on after a refusal: a gateway's error passes, and so does a full or restarting server for a
-        stream that runs."""
+        """Return whether to go on after a refusal.
+
+        A gateway's error passes, and so does a full or restarting server for a stream that runs.
+        """
         if error.status is None:
             return False
         if self.id is not None:

@@ -77,14 +77,14 @@ def misnamed(environ: Mapping[str, str], used: frozenset[str]) -> Iterator[str]:
 
 
 def _meant(rest: str, used: frozenset[str]) -> str | None:
-    """The variable that ``rest``, a name without the prefix, was meant to be; None if it is like none."""
+    """Return the variable that ``rest``, a name without the prefix, was meant to be; None if it is like none."""
     names = {**_NAMES, **{name.removeprefix(PREFIX).lower(): name for name in used if name.startswith(PREFIX)}}
     near = difflib.get_close_matches(rest.lower(), names, n=1, cutoff=0.85)
     return names[near[0]] if near else None
 
 
 def _table_named(table: dict[str, Any], path: list[str], name: str) -> str:
-    """The name of the table that is ``name`` without regard to case and hyphens, which variables do not have."""
+    """Return the name of the table that is ``name`` without regard to case and hyphens, which variables do not have."""
     found: Any = table
     for step in path:
         found = found.get(step) if isinstance(found, dict) else None
@@ -103,7 +103,7 @@ def _is_list(steps: list[str]) -> bool:
 
 
 def _value(text: str, *, is_list: bool) -> Any:
-    """``text`` as a TOML value, else as a list with commas, else as the string that it is."""
+    """Return ``text`` as a TOML value, else as a list with commas, else as the string that it is."""
     try:
         parsed = parse_toml(f"value = {text}")
         value = parsed["value"] if len(parsed) == 1 else text

@@ -85,7 +85,7 @@ def settings(tables: Mapping[str, Any], *, registry: Registry | None = None) -> 
 
 
 def _variables(settings: Settings) -> frozenset[str]:
-    """The variables without a double underscore that the server reads."""
+    """Return the variables without a double underscore that the server reads."""
     keys = (table.get("api_key_env") for table in settings.providers.values())
     return frozenset({CONFIG_VARIABLE, settings.auth.keys_env, *(key for key in keys if isinstance(key, str))})
 
@@ -119,7 +119,7 @@ def _describe(error: Invalid, source: str, origins: Mapping[str, str]) -> str:
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str | None:
-    """The variable or command line that set ``key``, its table, its list or a part of it; None for the file."""
+    """Return the variable or command line that set ``key``, its table, its list or a part of it; None for the file."""
     around = [set_ for set_ in origins if key == set_ or key.startswith((f"{set_}.", f"{set_}["))]
     inside = [set_ for set_ in origins if set_.startswith(f"{key}.")]
     found = max(around, key=len, default=None) or next(iter(inside), None)

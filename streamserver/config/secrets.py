@@ -55,7 +55,7 @@ def _is_number(value: object) -> bool:
 
 
 def _masked(value: Any) -> Any:
-    """``value`` with every text replaced; numbers, such as a count of tokens, stay."""
+    """Return ``value`` with every text replaced; numbers, such as a count of tokens, stay."""
     match value:
         case str():
             return "***"

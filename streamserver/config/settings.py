@@ -218,5 +218,5 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def _lowered(names: Names) -> Names:
-    """Browsers send hosts in lower case, however they were typed."""
+    """Return hosts in lower case, as browsers send them however they were typed."""
     return tuple(map(str.lower, names))

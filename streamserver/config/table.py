@@ -52,7 +52,7 @@ def rows(section: str, kind: type[Struct]) -> Iterator[Setting]:
 
 
 def _allowed(hint: Any) -> str:
-    """What a value may be, in words."""
+    """Return what a value may be, in words."""
     if typing.get_origin(hint) in (Union, UnionType):
         return _allowed(hint.__args__[0])
     if typing.get_origin(hint) is Annotated:

@@ -8,7 +8,7 @@ from streamserver.admission import Quota
 
 
 class Permissions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller may use. ``providers`` and ``models`` that are empty allow all of them."""
+    """The permissions of a caller. ``providers`` and ``models`` that are empty allow all of them."""
 
     quota: Quota
     max_tokens: int

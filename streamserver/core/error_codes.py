@@ -11,7 +11,7 @@ from streamserver.log.records import Failed, TokenUsage
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """``message`` is for the person at the screen."""
+    """``message`` is for the end user."""
 
     retryable: bool
     message: str
@@ -30,13 +30,13 @@ FAILURES: Mapping[str, Failure] = {
 
 
 def failed(code: str, *, request_id: str, usage: TokenUsage | None = None, message: str | None = None) -> Failed:
-    """The terminal record for ``code``."""
+    """Return the terminal record for ``code``."""
     failure = FAILURES[code]
     return Failed(code, message or failure.message, failure.retryable, None, request_id, usage)
 
 
 def failed_with(error: ProviderError, *, request_id: str, usage: TokenUsage | None) -> Failed:
-    """The terminal record for what a provider raised."""
+    """Return the terminal record for what a provider raised."""
     return Failed(
         error.code,
         error.message,

@@ -42,7 +42,7 @@ class AttemptResult(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a stream when it has ended: the source of its log record and its metrics."""
+    """The facts about an ended stream: the source of its log record and its metrics."""
 
     stream_id: str
     request_id: str

@@ -26,9 +26,9 @@ class LimitInfo(msgspec.Struct, frozen=True):
 
 
 class Refusal(Exception):
-    """Why a request starts or reads no stream. Each API renders it in its own form.
+    """A refusal to start or read a stream. Each API renders it in its own form.
 
-    ``code`` is one of :data:`REFUSAL_CODES`. ``detail`` is a sentence for the person that reads it and never quotes the
+    ``code`` is one of :data:`REFUSAL_CODES`. ``detail`` is a sentence for the end user and never quotes the
     request. ``field`` names the wrong field of an ``invalid_request``, as the caller named it; ``retry_after``
     (seconds) is when trying again may help; ``limit`` is the limit that was reached. ``headers`` are further response
     headers, which the edge alone sets.

@@ -11,7 +11,7 @@ from streamserver.log.base import Log
 
 
 class HasLog(Protocol):
-    """What is kept: something with a log."""
+    """A stream, with its id and its log."""
 
     @property
     def id(self) -> str: ...
@@ -24,8 +24,11 @@ T = TypeVar("T", bound=HasLog)
 
 
 class Retention(Generic[T]):
-    """What has ended, the oldest first. ``on_forget`` is told the id of each that is kept no more; ``on_size``
-    what the logs that are kept take in bytes, whenever that has changed."""
+    """The ended streams that are retained, the oldest first.
+
+    Calls ``on_forget`` with the id of each stream that leaves, and ``on_size`` with the total size of the retained logs
+    in bytes after each change.
+    """
 
     def __init__(self, clock: Clock, on_forget: Callable[[str], None], on_size: Callable[[int], None]) -> None:
         self._clock = clock
@@ -34,13 +37,13 @@ class Retention(Generic[T]):
         self._kept: OrderedDict[str, T] = OrderedDict()
         self._expiries: dict[str, Timer] = {}
         self.size_bytes = 0
-        """What the logs that are kept take."""
+        """The total size of the retained logs."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def keep(self, ended: T, *, seconds: float, max_bytes: int) -> None:
-        """Keep it for ``seconds``; while all together take more than ``max_bytes``, the oldest go."""
+        """Retain ``ended`` for ``seconds``; evict the oldest while all take more than ``max_bytes``."""
         self._kept[ended.id] = ended
         self.size_bytes += ended.log.size_bytes
         self._expiries[ended.id] = self._clock.call_at(self._clock.time() + seconds, lambda: self.forget(ended.id))
@@ -52,7 +55,7 @@ class Retention(Generic[T]):
         return self._kept.get(stream_id)
 
     def forget(self, stream_id: str) -> None:
-        """Keep it no more; nothing happens if it is not kept."""
+        """Remove a stream; do nothing if it is not retained."""
         ended = self._kept.pop(stream_id, None)
         if ended is not None:
             self.size_bytes -= ended.log.size_bytes
@@ -61,7 +64,7 @@ class Retention(Generic[T]):
             self._on_forget(stream_id)
 
     def close(self) -> None:
-        """Drop everything without telling the store: a shared one keeps its own."""
+        """Drop everything without calling ``on_forget``: a shared store keeps its own copies."""
         for timer in self._expiries.values():
             timer.cancel()
         self._expiries.clear()

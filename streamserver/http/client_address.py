@@ -20,7 +20,7 @@ _UNKNOWN = "unknown"
 
 
 def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
-    """The client's address: IPv4, or the /64 of an IPv6, which is what one customer has.
+    """Return the client's address: IPv4, or the /64 of an IPv6, which is what one customer has.
 
     It is the connection's, unless that is one of ``trusted_proxies`` (addresses or networks) or comes over a Unix
     socket: then it is the last one in ``Forwarded`` (RFC 7239) or ``X-Forwarded-For`` that is no trusted
@@ -68,12 +68,12 @@ def _forwarded(request: web.Request) -> list[str]:
 
 
 def _elements(request: web.Request, name: str) -> list[str]:
-    """The last elements of a list header, however many lines it came in."""
+    """Return the last elements of a list header, however many lines it came in."""
     return ",".join(request.headers.getall(name, ())).rsplit(",", MAX_HOPS) if name in request.headers else []
 
 
 def _parse(text: str) -> _Address | None:
-    """An address with or without a port, in brackets or not; None for anything else."""
+    """Return an address with or without a port, in brackets or not; None for anything else."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -8,7 +8,7 @@ from providers.clock import Clock, Timer
 
 
 class RequestDeadline:
-    """Ends the ``asyncio.timeout`` around a handler, by our own clock: its timers are cheap."""
+    """A deadline that ends the ``asyncio.timeout`` around a handler, by our own clock: its timers are cheap."""
 
     def __init__(self, timeout: asyncio.Timeout, clock: Clock) -> None:
         self._timeout = timeout

@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.web_log import AccessLogger
 from loguru import logger
 
-from streamserver._aiohttp import notices_departures
+from streamserver._aiohttp import cancels_on_disconnect
 
 _WARNED = web.AppKey("warned", list[bool])
 
@@ -27,7 +27,7 @@ def warn_if_misconfigured(request: web.Request) -> None:
     if warned:
         return
     warned.append(True)
-    if not notices_departures(request.protocol):
+    if not cancels_on_disconnect(request.protocol):
         logger.bind(event="misconfigured").error(
             "readers that leave go unnoticed: run the application with handler_cancellation=True"
         )

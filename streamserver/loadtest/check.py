@@ -30,7 +30,7 @@ class Check(Protocol):
         ...
 
     def end(self) -> None:
-        """The body has ended by itself."""
+        """Handle the end of the body."""
         ...
 
 
@@ -47,7 +47,7 @@ class _Blocks:
         return [_fields(block.decode("utf-8", "replace")) for block in blocks]
 
     def forget(self) -> None:
-        """A connection was cut; what it had not completed was never dispatched."""
+        """Drop what a cut connection had not completed: it was never dispatched."""
         self._rest = b""
 
 
@@ -85,7 +85,7 @@ class NativeCheck:
         self._text: list[str] = []
 
     def reconnect(self) -> None:
-        """What follows comes over another connection."""
+        """Continue with another connection."""
         self._blocks.forget()
 
     def feed(self, data: bytes) -> int:
@@ -122,7 +122,7 @@ class NativeCheck:
             self.ending = str(_json(text).get("code"))
 
     def _in_order(self, kind: str, event_id: str) -> bool:
-        """Whether the event is new; what is missing before it is lost."""
+        """Return whether the event is new; what is missing before it is lost."""
         stream_id, _, number = event_id.rpartition(":")
         if not self.stream_id:
             self.stream_id = stream_id

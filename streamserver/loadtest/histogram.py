@@ -37,13 +37,13 @@ class Histogram:
         return self.max
 
     def summary(self) -> dict[str, float | None]:
-        """The percentiles that a report gives."""
+        """Return the percentiles that a report gives."""
         figures = {name: self.percentile(percent) for name, percent in _PERCENTILES.items()}
         figures["max"] = self.max if self.count else None
         return {name: value if value is None else round(value, 3) for name, value in figures.items()}
 
     def bars(self, low: float, high: float, count: int) -> list[int]:
-        """How many durations fall into each of ``count`` bars, equally wide on a logarithmic scale."""
+        """Return how many durations fall into each of ``count`` bars, equally wide on a logarithmic scale."""
         bars = [0] * count
         scale = count / math.log(high / low)
         for index, number in self._buckets.items():

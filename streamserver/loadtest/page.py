@@ -57,7 +57,7 @@ _COLOURS = ("var(--green)", "var(--blue)", "var(--violet)", "var(--amber)", "var
 
 
 def page_of(result: Result) -> str:
-    """The whole page."""
+    """Return the whole page."""
     verdict = escape(result.verdict)
     return f"""<!doctype html>
 <html lang="en">
@@ -154,7 +154,7 @@ def _said(histogram: Histogram) -> str:
 
 
 def _distribution(histogram: Histogram, colour: str) -> str:
-    """Bars on a logarithmic scale around what was measured, with the percentiles marked."""
+    """Return bars on a logarithmic scale around what was measured, with the percentiles marked."""
     if not histogram.count:
         return bar_plot([], 1, 10, {}, colour)
     low = 0.1 if (histogram.percentile(1) or 0.0) < 1 else 1.0

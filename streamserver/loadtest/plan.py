@@ -19,7 +19,7 @@ MAX_CUTS = 3
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """What one reader does; counts are of tokens since the stream's start."""
+    """The behaviour of one reader; counts are of tokens since the stream's start."""
 
     leave_after: int | None = None
     """Close the connection, and not come back."""
@@ -60,11 +60,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return MAX_STREAMS if self.streams is None else self.streams
 
     def prompt(self) -> str:
-        """A prompt of ``prompt_tokens`` words, which echo answers with as many tokens."""
+        """Return a prompt of ``prompt_tokens`` words, which the echo provider answers with as many tokens."""
         return " ".join(f"w{number}" for number in range(self.prompt_tokens))
 
     def behaviour(self, number: int) -> Behaviour:
-        """What the reader of stream ``number`` does; the same in every run of the plan."""
+        """Return what the reader of stream ``number`` does; the same in every run of the plan."""
         dice = random.Random(number)
         slow = dice.random() < self.slow_readers
         fate = dice.random()
@@ -80,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of ``streamserver load``."""
+    """Add the flags of ``streamserver load``."""
     at_least_one, share = _number(int, 1), _number(float, 0, 1)
     add = parser.add_argument
     add("--url", help="the server, as http://host:port; default: one with the echo provider is started")
@@ -121,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
-    """The plan that the flags describe. Raises :class:`ValueError` where they contradict each other."""
+    """Return the plan that the flags describe. Raises :class:`ValueError` where they contradict each other."""
     given = vars(arguments)
     plan = Plan(**{name: given[name] for name in Plan.__struct_fields__ if given.get(name) is not None})
     if plan.cancel_rate + plan.resume_rate > 1:
@@ -142,7 +142,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 
 
 def _number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
-    """An argparse type: a number of that kind in those bounds."""
+    """Return an argparse type: a number of that kind in those bounds."""
 
     def parse(text: str) -> float:
         value = kind(text)

@@ -12,7 +12,7 @@ MAX_POINTS = 400
 
 
 def bar_plot(bars: Sequence[int], low: float, high: float, marks: Mapping[str, float], colour: str) -> str:
-    """Bars between ``low`` and ``high`` milliseconds on a logarithmic scale; ``marks`` are labelled values."""
+    """Return bars between ``low`` and ``high`` milliseconds on a logarithmic scale; ``marks`` are labelled values."""
     most = max(bars, default=0) or 1
     width = (WIDTH - RIGHT - LEFT) / max(len(bars), 1)
     scale = _log_scale(low, high)
@@ -38,7 +38,7 @@ def bar_plot(bars: Sequence[int], low: float, high: float, marks: Mapping[str, f
 
 
 def area_plot(xs: Sequence[float], ys: Sequence[float], colour: str) -> str:
-    """``ys`` over ``xs`` (seconds from 0) as a filled line."""
+    """Return ``ys`` over ``xs`` (seconds from 0) as a filled line."""
     xs, ys = _thin(xs), _thin(ys)
     top = _round_up(max(ys, default=0.0))
     end = max(xs, default=0.0) or 1.0
@@ -86,7 +86,7 @@ def _thin(values: Sequence[float]) -> Sequence[float]:
 
 
 def _round_up(value: float) -> float:
-    """The next number of one digit: a scale that people can read."""
+    """Return the next number of one digit: a scale that people can read."""
     if value <= 0:
         return 1.0
     power = 10 ** math.floor(math.log10(value))

@@ -41,7 +41,7 @@ class Sessions:
 
 @asynccontextmanager
 async def open_sessions() -> AsyncIterator[Sessions]:
-    """Clients without limits of their own, closed at the end."""
+    """Yield clients without limits of their own, and close them at the end."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=30)
     options: dict[str, Any] = {"timeout": timeout, "cookie_jar": aiohttp.DummyCookieJar(), "trust_env": False}
     small = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_small_socket)
@@ -60,7 +60,7 @@ def _small_socket(address: Any) -> socket.socket:
 
 
 class Target:
-    """What is asked for, and where."""
+    """The request of a load test, and its address."""
 
     def __init__(self, plan: Plan, url: str, api_key: str | None) -> None:
         self._wire = WIRES[plan.api]
@@ -71,7 +71,7 @@ class Target:
         self._plan = plan
 
     def body(self, behaviour: Behaviour) -> dict[str, Any]:
-        """The request of one stream."""
+        """Return the request of one stream."""
         plan = self._plan
         if plan.api != "native":
             return self._wire.body(plan.prompt(), plan.model or plan.provider or "default")

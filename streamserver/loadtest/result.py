@@ -39,7 +39,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server's processes took."""
+    """The CPU time and memory of the server's processes."""
 
     processes: int
     cpu_seconds: float
@@ -97,7 +97,7 @@ class Result:
         self.open += 1
 
     def end(self, outcome: str, check: Check) -> None:
-        """A stream is over. What its check found is counted."""
+        """Count the findings of a stream's check at the stream's end."""
         self.open -= 1
         self.ended += 1
         self.outcomes[outcome] += 1

@@ -102,7 +102,7 @@ def _closed_loop(plan: Plan, group: asyncio.TaskGroup, read: Callable[[int, floa
 
 
 def _numbers(plan: Plan) -> Iterator[int]:
-    """The streams' numbers, for as long as streams are to be started."""
+    """Yield the streams' numbers, for as long as streams are to be started."""
     end = time.perf_counter() + (plan.duration or float("inf"))
     return itertools.takewhile(lambda _: time.perf_counter() < end, range(plan.most_streams))
 

@@ -31,7 +31,7 @@ class ServerDied(Exception):
 
 @asynccontextmanager
 async def echo_server(plan: Plan) -> AsyncIterator[tuple[str, int]]:
-    """A server with the echo provider and open limits, in a process of its own: its URL and process id."""
+    """Run a server with the echo provider and open limits, in a process of its own: its URL and process id."""
     with tempfile.TemporaryDirectory(prefix="streamserver-load-") as folder:
         config = Path(folder) / "config.toml"
         config.write_text(tomli_w.dumps(_config(plan)), "utf-8")
@@ -141,7 +141,8 @@ def _resident_bytes(pid: int) -> int | None:
 
 
 def processes_behind(url: str) -> list[int]:
-    """The processes of this machine that listen on the port of ``url``; none if it is another machine, or hidden."""
+    """Return the processes of this machine that listen on the port of ``url``; none if it is another machine, or
+    hidden."""
     parts = urlsplit(url)
     if parts.hostname not in ("127.0.0.1", "::1", "localhost"):
         return []
@@ -151,7 +152,7 @@ def processes_behind(url: str) -> list[int]:
 
 
 def _listening(table: str, port: int) -> list[str]:
-    """The inodes of the sockets that listen on ``port``: proc(5), /proc/net/tcp."""
+    """Return the inodes of the sockets that listen on ``port``: proc(5), /proc/net/tcp."""
     try:
         lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
     except OSError:

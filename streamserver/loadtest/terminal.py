@@ -16,7 +16,7 @@ from streamserver.loadtest.result import Result
 
 @contextmanager
 def live(plan: Plan, console: Console) -> Iterator[Callable[[Result], None]]:
-    """A progress bar for as long as the block runs; it is moved by what is yielded."""
+    """Show a progress bar while the block runs; the yielded function moves it."""
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=1.0)
@@ -28,7 +28,7 @@ def live(plan: Plan, console: Console) -> Iterator[Callable[[Result], None]]:
 
 
 def _share(plan: Plan, result: Result) -> float:
-    """How much of the test is done: of its streams, or of its time, whichever is further."""
+    """Return how much of the test is done: of its streams, or of its time, whichever is further."""
     seconds = result.samples[-1].seconds
     by_time = seconds / plan.duration if plan.duration else 0.0
     by_count = result.ended / plan.streams if plan.streams else 0.0
@@ -52,7 +52,7 @@ def _figures(result: Result) -> str:
 
 
 def table_of(result: Result) -> Table:
-    """What the test amounts to."""
+    """Return what the test amounts to."""
     table = Table(show_header=False, title="streamserver load", title_justify="left", min_width=60)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -65,7 +65,7 @@ def table_of(result: Result) -> Table:
 
 
 def rows_of(result: Result) -> list[tuple[str, str]]:
-    """The table's rows: names and figures."""
+    """Return the table's rows: names and figures."""
     summary = result.summary()
     rows = [("streams started", f"{result.started:,}")]
     rows += [(f"  {outcome}", f"{count:,}") for outcome, count in result.outcomes.most_common()]
@@ -96,7 +96,7 @@ def percentiles(figures: dict[str, float | None]) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """A duration for people."""
+    """Return a duration for people."""
     if value is None:
         return "–"
     if value >= 1000:

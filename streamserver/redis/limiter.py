@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from typing import Any
 
 from loguru import logger
 
 from streamserver.admission.limiter import MINUTE_SECONDS, Quota
 from streamserver.redis.charges import Charges
+from streamserver.redis.jobs import run_forever
 from streamserver.redis.leases import Leases
 from streamserver.redis.limit_keys import NOW, slots_key, starts_key, tokens_key
 from streamserver.redis.retrying_connection import RetryingConnection
 from streamserver.store.base import StoreUnavailable
-from streamserver.telemetry.tracebacks import log_crash
 
 SLOT_LEASE_SECONDS = 30.0
 """How long the slots of a node that died stay taken."""
@@ -76,7 +74,11 @@ class RedisLimiter:
 
     async def start(self) -> None:
         for name, job in (("connection", self._connection.run), ("leases", self._renew)):
-            self._tasks.append(asyncio.get_running_loop().create_task(_run_forever(name, job), name=f"limits-{name}"))
+            self._tasks.append(
+                asyncio.get_running_loop().create_task(
+                    run_forever(name, job, "a job of the limits failed"), name=f"limits-{name}"
+                )
+            )
 
     async def aclose(self) -> None:
         if not self._tasks:
@@ -126,13 +128,3 @@ class RedisLimiter:
     def _write(self) -> None:
         self._leases.renew()
         self._charges.write()
-
-
-async def _run_forever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run ``job`` again after an exception: every stream start depends on it."""
-    while True:
-        try:
-            await job()
-        except Exception as error:
-            log_crash("a job of the limits failed", error, job=name)
-            await asyncio.sleep(1)

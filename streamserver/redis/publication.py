@@ -48,7 +48,7 @@ return stream
 
 
 class Publication(msgspec.Struct):
-    """How a stream is known beside its log: the idempotency key and the names that stand for it."""
+    """The idempotency key and the names of a stream, by which it can be found."""
 
     claim: Claim | None = None
     names: tuple[str, ...] = ()

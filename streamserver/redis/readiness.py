@@ -44,7 +44,7 @@ PERMISSION_PROBES: tuple[Command, ...] = (
 
 
 class Readiness:
-    """What Redis refuses at the moment: ``reason`` is None while it accepts new streams.
+    """The current rejections by Redis: ``reason`` is None while it accepts new streams.
 
     A store that went away after it had answered counts as ready: this node still serves readers and running streams,
     and all nodes would be taken out of service at once.

@@ -35,7 +35,7 @@ REPLICATION_RETRY_SECONDS = 0.5
 
 
 class LogTTL:
-    """How long Redis keeps a log, while it runs and after its end; in seconds."""
+    """The times in seconds for which Redis keeps a log, while it runs and after its end."""
 
     def __init__(self, *, running: float, ended: float) -> None:
         self.running_ms = max(1, round((running + ended) * 1000))
@@ -43,7 +43,7 @@ class LogTTL:
 
 
 class Replicator:
-    """Copies every log of this process to Redis; its writers never wait for it.
+    """A task that copies every log of this process to Redis; the writers never wait for it.
 
     The new records of all logs go out together: at once if a reader on another node waits for any of them, or a log
     has ended, else within :data:`GATHER_SECONDS`. Of each log one entry is under way at a time. Its id is the number of

@@ -16,6 +16,7 @@ from streamserver.redis.connection import Command, ConnectionFactory, Replies, S
 from streamserver.redis.fences import Fences
 from streamserver.redis.heartbeat import Heartbeat
 from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, message_command
+from streamserver.redis.jobs import run_forever
 from streamserver.redis.keys import (
     FENCE,
     LOG_LINGER_SECONDS,
@@ -33,7 +34,6 @@ from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import Replicas
 from streamserver.redis.replicator import LogTTL, Replicator
 from streamserver.store.base import Claim, ClaimHolder, LocalStream, LocalStreams, ReadableStream, StoreUnavailable
-from streamserver.telemetry.tracebacks import log_crash
 
 START_SECONDS = 5.0
 """How long a start waits for Redis before the server starts without it."""
@@ -241,22 +241,12 @@ class RedisStore:
         self._outbox.send(stream.id, ("XADD", key, "NOMKSTREAM", FENCE, "r", encode([last])), _expire_command(key))
 
     def _keep(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._spawn(name, _for_ever(name, job))
+        self._spawn(name, run_forever(name, job, "a job of the store failed"))
 
     def _spawn(self, name: str, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(job, name=f"store-{name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _for_ever(name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Log a bug in one of the store's jobs, and go on with the job: others depend on it."""
-    while True:
-        try:
-            await job()
-        except Exception as error:
-            log_crash("a job of the store failed", error, job=name)
-            await asyncio.sleep(1)
 
 
 def _expire_command(key: str) -> Command:

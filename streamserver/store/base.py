@@ -86,7 +86,7 @@ class LocalStreams(Protocol):
 
 
 class Store(Protocol):
-    """Makes streams known to other nodes, finds theirs, and remembers idempotency keys.
+    """A store that publishes streams to other nodes, finds theirs, and remembers idempotency keys.
 
     Guarantees:
 

@@ -68,7 +68,7 @@ def set_up_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 
 def logs_are_set_up() -> bool:
-    """Whether records go where :func:`set_up_logs` sends them, with their fields."""
+    """Return whether records go where :func:`set_up_logs` sends them, with their fields."""
     return any(isinstance(handler, _ToLoguru) for handler in logging.root.handlers)
 
 
@@ -201,7 +201,7 @@ def _as_text(record: Any) -> str:
 
 
 def _plain(value: object) -> object:
-    """``value`` if it is one that JSON has; of any other, which may quote what it holds, the type alone."""
+    """Return ``value`` if it is one that JSON has; of any other, which may quote what it holds, the type alone."""
     if isinstance(value, str):
         return scalar(value)
     if value is None or isinstance(value, (bool, int, float)):

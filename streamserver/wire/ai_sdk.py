@@ -31,7 +31,7 @@ _STATUS: Mapping[str, int] = {**STATUS, "model_not_found": 404}
 
 
 class AiSdkEncoder:
-    """Encodes the chunks of one UI message.
+    """An encoder of the chunks of one UI message.
 
     ``replays``: the client resumes, and its message begins empty: the chunks in the option ``earlier_chunks`` are
     repeated.
@@ -122,7 +122,7 @@ class AiSdkWire:
         raise NotImplementedError("a failure on this wire is a chunk")
 
     def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
-        """The hook shows the whole body to its user: it is one sentence."""
+        """Return one sentence, because the hook shows the whole body to its user."""
         is_named = refusal.field is None or refusal.detail.startswith(refusal.field)
         sentence = refusal.detail if is_named else f"{refusal.field}: {refusal.detail}"
         headers = {**refusal.headers, **retry_headers(refusal), "X-Error-Code": refusal.code}

@@ -27,7 +27,7 @@ class HTTPAnswer(msgspec.Struct, frozen=True):
 
 
 class Encoder(Protocol):
-    """Encodes one response: a fold over the records of one log, with a small state.
+    """An encoder of one response: a fold over the records of one log, with a small state.
 
     Guarantees:
 

@@ -27,7 +27,7 @@ DONE_MARKER = b"data: [DONE]\n\n"
 
 
 class ChatEncoder:
-    """Encodes the chunks of one completion.
+    """An encoder of the chunks of one completion.
 
     A provider's own frames are replayed as they came, everything else is translated.
     """

@@ -12,7 +12,7 @@ _KNOWN = frozenset({"index", "id", "type", "function", "custom"})
 
 
 class CallDeltas:
-    """Encodes the tool calls of one answer: with indices from 0 without gaps, in the order of their first pieces.
+    """An encoder of the tool calls of one answer: with indices from 0 without gaps, in the order of their first pieces.
 
     ``id``, ``type`` and the name come with the first piece only: clients join them.
     """

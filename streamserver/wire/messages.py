@@ -35,7 +35,7 @@ _PROMPT_TOO_LONG = "prompt is too long"
 
 
 class MessagesEncoder:
-    """Encodes the events of one message.
+    """An encoder of the events of one message.
 
     A provider's own frames are replayed as they came. Everything else is translated: blocks are numbered in the order
     in which they are opened, and one is open at a time.

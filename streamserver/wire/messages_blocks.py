@@ -19,7 +19,7 @@ def message_event(name: str, fields: Mapping[str, Any]) -> bytes:
 
 
 class ContentBlocks:
-    """Writes pieces of an answer as blocks, numbered in the order in which they are opened, one open at a time.
+    """A writer of an answer's pieces as blocks, numbered in the order in which they are opened, one open at a time.
 
     A provider may interleave a tool call with other pieces. They wait until the call is complete, since its arguments
     have no place behind the end of its block: langchain-anthropic adds them to the block that was opened last.

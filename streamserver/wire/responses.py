@@ -28,7 +28,7 @@ NAME = "responses"
 
 
 class ResponsesEncoder:
-    """Encodes the events of one Response, numbered from 0 by 1.
+    """An encoder of the events of one Response, numbered from 0 by 1.
 
     A provider's own frames are replayed, with our numbers and our id of the Response; everything else is translated.
     """

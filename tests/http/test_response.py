@@ -52,7 +52,7 @@ async def test_a_batch_of_any_size_is_one_whole_chunk(unused_tcp_port: int, size
         await response.prepare(request)
         response.flush_headers()
         response.write_now(b"x" * size)
-        await response.drained()
+        await response.wait_drained()
         return response
 
     app = web.Application()

@@ -39,13 +39,13 @@ class Response:
         self.writes.append(data)
         return not self.stalled
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         while self.stalled:
             await asyncio.sleep(0)
 
     async def send_batch(self, data: bytes) -> None:
         self.write_now(data)
-        await self.drained()
+        await self.wait_drained()
 
     @property
     def pings(self) -> int:

@@ -89,7 +89,7 @@ def _is_cross_site(request: web.Request) -> bool:
 
 
 def _origin(request: web.Request) -> str:
-    """The request's origin; ``null``, which any page can be, is none."""
+    """Return the Origin header, or an empty string for ``null``, which any page can send."""
     origin = request.headers.get("Origin", "")
     return "" if origin == "null" else origin
 
@@ -108,7 +108,7 @@ def _is_own_host(request: web.Request, settings: Settings) -> bool:
 
 
 def _name_in(host: str) -> str:
-    """``host`` without its port."""
+    """Return ``host`` without its port."""
     return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
 
 

@@ -22,7 +22,7 @@ from streamserver.store.base import AWAY_SECONDS, ReadableStream, StoreLost, Sto
 from streamserver.wire.base import Encoder, Wire
 
 HARD_END_SECONDS = 5.0
-"""How much longer than its generation may take a response lives at the most."""
+"""The extra time before a response that outlives its generation is ended."""
 STORE_RETRY_SECONDS = 0.2
 
 
@@ -34,11 +34,11 @@ async def respond(context: RequestContext, started: StartResult, wire: Wire) -> 
     stream = started.new
     if stream is None:
         return await read(context, started.stream, wire)
-    with ExitStack() as place:
+    with ExitStack() as reader_slot:
         try:
-            place.enter_context(stream.reading())
+            reader_slot.enter_context(stream.reading())
         except Refusal:
-            stream.launch()  # other requests found it by its key, took every place, and wait for it
+            stream.launch()  # other requests found it by its key, took every reader slot, and wait for it
             raise
         if wire.commit == "first_piece":
             stream.launch()
@@ -46,25 +46,25 @@ async def respond(context: RequestContext, started: StartResult, wire: Wire) -> 
         encoder = wire.encoder(stream.log.start)
         try:
             opened = await _open(context, stream, wire, encoder)
-            # The reader has the start before the provider is asked.
+            # Send the start before the request to the provider.
             data, offset = encoder.encode(0, stream.log.take(0, 1))
             await opened.response.send_batch(data)
         except BaseException:
             if started.has_key:
-                stream.launch()  # the reader has gone; with its key it may come back, within the grace
+                stream.launch()  # the client disconnected; with its key it may reconnect, within the grace
             raise
         stream.launch()
         return await _follow(context, opened, stream.log, offset)
 
 
 async def respond_whole(context: RequestContext, started: StartResult, wire: Wire) -> web.StreamResponse:
-    """Answer with the whole answer once it is complete. Launches a new stream. A client that leaves counts as a reader
-    that leaves.
+    """Answer with the whole answer once it is complete. Launches a new stream. A client that disconnects before counts
+    as a reader that disconnects.
 
     Raises :class:`~streamserver.core.refusals.Refusal` if the stream has as many readers as it may have.
     """
     stream = started.stream
-    _limit(context, stream.grace_seconds)
+    _set_deadline(context, stream.grace_seconds)
     try:
         with stream.reading():
             if started.new is not None:
@@ -104,23 +104,23 @@ async def wait_for_stream(
     )
     stream = await _find_in_time(context, opened, stream_id)
     if stream is None:
-        return await _expire(opened)
+        return await _send_expired(opened)
     if is_end(stream.log):
-        return opened.response  # too late for a 204: the client gets it when it comes back
-    _limit(context, stream.grace_seconds)
+        return opened.response  # the headers have been sent; the client gets a 204 when it reconnects
+    _set_deadline(context, stream.grace_seconds)
     encoder = wire.encoder(stream.log.start, resume_after)
     opened = context.open_response = OpenResponse(opened.response, encoder, stream.log.start.request_id)
     try:
         with stream.reading():
             return await _follow(context, opened, stream.log, encoder.offset)
     except Refusal:
-        raise StoreLost from None  # too late for a 429, too
+        raise StoreLost from None  # the headers have been sent, so no 429 is possible
 
 
-async def expired(context: RequestContext, stream_id: str, wire: Wire) -> web.StreamResponse:
+async def respond_expired(context: RequestContext, stream_id: str, wire: Wire) -> web.StreamResponse:
     """Answer a reader of a stream that is not retained any more in a way that ``EventSource`` can read."""
     encoder = wire.encoder(_unknown_start(context, stream_id))
-    return await _expire(await _begin(context, stream_id, wire, encoder, context.request_id))
+    return await _send_expired(await _begin(context, stream_id, wire, encoder, context.request_id))
 
 
 async def _hold_and_follow(
@@ -128,12 +128,12 @@ async def _hold_and_follow(
 ) -> web.StreamResponse:
     """Hold the response until the first piece. A failure before it is a true HTTP status."""
     log = stream.log
-    _limit(context, stream.grace_seconds)
+    _set_deadline(context, stream.grace_seconds)
     try:
-        await _wait_until(log, _FirstPiece(log).is_there)
+        await _wait_until(log, _FirstPiece(log).is_ready)
     except StoreLost:
         raise store_unavailable() from None
-    if isinstance(log.terminal, Failed) and not _FirstPiece(log).found():
+    if isinstance(log.terminal, Failed) and not _FirstPiece(log).has_piece():
         return to_response(wire.failure(log.terminal), {"X-Stream-ID": stream.id})
     encoder = wire.encoder(log.start, resume_after)
     opened = await _open(context, stream, wire, encoder)
@@ -141,17 +141,17 @@ async def _hold_and_follow(
 
 
 class _FirstPiece:
-    """Looks for the first piece of an answer in a log that grows."""
+    """A search for the first piece of an answer in a log that grows."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._offset = 1
 
-    def is_there(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether there is a piece, or the end."""
-        return self.found() or self._log.terminal is not None
+        return self.has_piece() or self._log.terminal is not None
 
-    def found(self) -> bool:
+    def has_piece(self) -> bool:
         while records := self._log.take(self._offset, 1):
             if has_piece(records[0]):
                 return True
@@ -160,7 +160,7 @@ class _FirstPiece:
 
 
 async def _wait_until(log: Log, condition: Callable[[], bool]) -> None:
-    """Wait until ``condition`` holds, which is asked again whenever ``log`` has grown."""
+    """Wait until ``condition`` holds; it is checked whenever ``log`` has grown."""
     loop = asyncio.get_running_loop()
     while not condition():
         grown: asyncio.Future[None] = loop.create_future()
@@ -199,13 +199,13 @@ async def _wait_for_store(context: RequestContext) -> None:
 
 
 async def _open(context: RequestContext, stream: ReadableStream, wire: Wire, encoder: Encoder) -> OpenResponse:
-    """Begin the response. From here on a failure is told by an event in it."""
+    """Begin the response. From here on a failure is reported by an event in it."""
     warn_if_misconfigured(context.http)
-    _limit(context, stream.grace_seconds)
+    _set_deadline(context, stream.grace_seconds)
     return await _begin(context, stream.id, wire, encoder, stream.log.start.request_id)
 
 
-def _limit(context: RequestContext, grace_seconds: float) -> None:
+def _set_deadline(context: RequestContext, grace_seconds: float) -> None:
     context.deadline.set(context.services.longest_seconds + grace_seconds + HARD_END_SECONDS)
 
 
@@ -228,7 +228,7 @@ async def _follow(context: RequestContext, opened: OpenResponse, log: Log, offse
     return opened.response
 
 
-async def _expire(opened: OpenResponse) -> web.StreamResponse:
+async def _send_expired(opened: OpenResponse) -> web.StreamResponse:
     opened.response.complete = True
     await opened.response.send_batch(
         opened.encoder.encode_failure(failed("stream_expired", request_id=opened.request_id))

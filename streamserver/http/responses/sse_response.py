@@ -14,18 +14,18 @@ BUFFER_BYTES = 64 * 1024
 
 _SMALL_BYTES = 512
 _CHUNK_HEADS = [b"%x\r\n" % size for size in range(_SMALL_BYTES)]
-"""Of the chunks of tokens that come alone: to look one up touches less code than to format it."""
+"""The precomputed heads of small chunks: a lookup is faster than formatting."""
 
 
 class ReaderStalled(ConnectionError):
-    """The reader took nothing for the send timeout. Its connection has been cut."""
+    """The client read nothing for the send timeout; its connection has been closed."""
 
 
 class SSEResponse(EventSourceResponse):
     """An ``EventSourceResponse`` that writes batches, each under the send timeout.
 
     aiohttp-sse sets the headers, and TCP_USER_TIMEOUT, with which the kernel gives up on a
-    reader that acknowledges nothing. Keepalives are the tail's business, in one loop with the data.
+    reader that acknowledges nothing. The tail (:mod:`.tail`) sends keepalives.
     """
 
     # The headers leave with the first event, in one packet; without one, when the tail begins to wait. Where aiohttp
@@ -39,11 +39,11 @@ class SSEResponse(EventSourceResponse):
         self.headers["Cache-Control"] = "no-cache, no-transform"
         self.headers.update(headers)
         self.complete = False
-        """A terminal event has been written: the stream has had its one ending."""
+        """Whether a terminal event has been written."""
         self._stall_seconds = send_timeout
         self._on_stall = on_stall
         self._transport: asyncio.WriteTransport | None = None
-        self._framed = False
+        self._is_chunked = False
         """The body is sent in chunks (HTTP/1.1)."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -53,7 +53,7 @@ class SSEResponse(EventSourceResponse):
             self.headers["Connection"] = "close"
         transport = request.transport
         if transport is None:
-            raise ConnectionResetError("the reader has gone")
+            raise ConnectionResetError("the client has disconnected")
         if not transport.is_reading():
             raise ConnectionResetError("too much was sent behind the request: a disconnect would not be seen")
         writer = await super().prepare(request)
@@ -62,12 +62,12 @@ class SSEResponse(EventSourceResponse):
         self._transport = transport
         # What each token needs is looked up once. aiohttp has the writer too, until the body ends.
         self._writer = writer
-        self._may_not_write, self._write, self._buffered = (
+        self._is_closing, self._write, self._buffer_size = (
             transport.is_closing,
             transport.write,
             transport.get_write_buffer_size,
         )
-        self._framed = bool(getattr(writer, "chunked", False))
+        self._is_chunked = bool(getattr(writer, "chunked", False))
         return writer
 
     def flush_headers(self) -> None:
@@ -76,32 +76,32 @@ class SSEResponse(EventSourceResponse):
 
     def write_now(self, data: bytes) -> bool:
         """Write ``data`` without waiting, after the headers have been sent. False if the reader is far behind:
-        then :meth:`drained` is to be awaited before the next write.
+        then :meth:`wait_drained` is to be awaited before the next write.
 
-        Raises :class:`ConnectionResetError` if the reader has gone.
+        Raises :class:`ConnectionResetError` if the client has disconnected.
         """
-        if self._may_not_write():
-            raise ConnectionResetError("the reader has gone")
+        if self._is_closing():
+            raise ConnectionResetError("the client has disconnected")
         # aiohttp's own write is a coroutine of four calls; this is what it does with a chunk.
-        if self._framed:
+        if self._is_chunked:
             size = len(data)
             data = _CHUNK_HEADS[size] + data + b"\r\n" if size < _SMALL_BYTES else b"%x\r\n%b\r\n" % (size, data)
         self._writer.output_size += len(data)
         self._write(data)
-        return self._buffered() <= BUFFER_BYTES
+        return self._buffer_size() <= BUFFER_BYTES
 
     async def send_batch(self, data: bytes) -> None:
         """Write ``data``, the headers before it if they are still here. Waits only for a reader that is far behind.
 
-        Raises :class:`ReaderStalled`, or :class:`ConnectionResetError` if the reader has gone.
+        Raises :class:`ReaderStalled`, or :class:`ConnectionResetError` if the client has disconnected.
         """
         transport = self._transport
         assert transport is not None
         await self._writer.write(data, drain=False)  # type: ignore[call-arg]  # not in the abstract class
         if transport.get_write_buffer_size() > BUFFER_BYTES:
-            await self.drained()
+            await self.wait_drained()
 
-    async def drained(self) -> None:
+    async def wait_drained(self) -> None:
         """Wait until the reader has taken most of what was written. However slowly it takes it: only when it has
         taken nothing for the send timeout, its connection is cut, and :class:`ReaderStalled` raised."""
         transport = self._transport
@@ -125,10 +125,10 @@ class SSEResponse(EventSourceResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body; a reader that does not take the last of it is cut off like any other."""
-        self._may_not_write = _nothing_follows
+        self._is_closing = _always_closing
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size():
-            await self.drained()  # returns at once unless the transport has paused writing
+            await self.wait_drained()  # returns at once unless the transport has paused writing
         await super().write_eof(data)
 
     def _restore_tcp_user_timeout(self) -> None:
@@ -143,6 +143,6 @@ class SSEResponse(EventSourceResponse):
         (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``SSEDecoder.decode``)."""
 
 
-def _nothing_follows() -> bool:
+def _always_closing() -> bool:
     """Return that the body has ended: what is written after it would be read as the next response's."""
     return True

@@ -28,16 +28,16 @@ async def follow(
         await tail.run()
 
 
-class _Event(enum.Enum):
-    """What the tail cannot deal with by itself: it takes a task that waits."""
+class _Wakeup(enum.Enum):
+    """A reason to wake the request's task."""
 
     ENDED = enum.auto()
-    BEHIND = enum.auto()
-    SILENT = enum.auto()
+    BUFFER_FULL = enum.auto()
+    KEEPALIVE_DUE = enum.auto()
 
 
 class _Tail:
-    """Where one reader is, and what wakes it.
+    """The position of one reader in a log, and its wake-ups.
 
     A record does not wake the request's task, a dozen coroutines deep, but a callback that encodes and writes.
     The task sleeps until the stream ends, the reader falls behind, or a keepalive is due. There is one timer, and
@@ -61,7 +61,7 @@ class _Tail:
         """The last batch held all that the log had."""
         self._subscribed = False
         """The log will call at the next record."""
-        self._event: asyncio.Future[_Event] | None = None
+        self._event: asyncio.Future[_Wakeup] | None = None
         """What the task sleeps on; None while it is awake, and while the reader is behind."""
 
     async def run(self) -> None:
@@ -72,30 +72,30 @@ class _Tail:
         else:
             response.flush_headers()
         while not response.complete:
-            match await self._next_event():
-                case _Event.ENDED:
+            match await self._next_wakeup():
+                case _Wakeup.ENDED:
                     return
-                case _Event.BEHIND:
-                    await response.drained()
-                case _Event.SILENT:
+                case _Wakeup.BUFFER_FULL:
+                    await response.wait_drained()
+                case _Wakeup.KEEPALIVE_DUE:
                     self._due = self._time() + self._keepalive
                     await response.send_batch(self._encoder.keepalive)
 
-    async def _next_event(self) -> _Event:
-        event: asyncio.Future[_Event] = self._loop.create_future()
+    async def _next_wakeup(self) -> _Wakeup:
+        event: asyncio.Future[_Wakeup] = self._loop.create_future()
         self._event = event
         if self._timer is None:
-            self._timer = self._clock.call_at(self._due, self._ring)
+            self._timer = self._clock.call_at(self._due, self._on_keepalive_timer)
         if not self._subscribed:
-            self._pump()
+            self._write_available()
         try:
             return await event
         finally:
             self._event = None
 
-    def _pump(self) -> None:
+    def _write_available(self) -> None:
         """Write what is there, and ask to be called again when the log has grown, or cannot be followed any more.
-        The task is woken for an :class:`_Event` alone."""
+        The task is woken for an :class:`_Wakeup` alone."""
         self._subscribed = False
         event = self._event
         if event is None or event.done():
@@ -108,20 +108,20 @@ class _Tail:
                     keeps_up = response.write_now(batch)
                     self._due = self._time() + self._keepalive
                 if response.complete:
-                    event.set_result(_Event.ENDED)
+                    event.set_result(_Wakeup.ENDED)
                     return
                 if not keeps_up:
-                    event.set_result(_Event.BEHIND)
+                    event.set_result(_Wakeup.BUFFER_FULL)
                     return
                 if self._caught_up:
-                    self._log.subscribe(self._pump)
+                    self._log.subscribe(self._write_available)
                     self._subscribed = True
                     return
         except Exception as error:
             event.set_exception(error)
 
     def _next_batch(self) -> bytes:
-        """The bytes of the next records, ``b""`` if there are none yet."""
+        """Return the bytes of the next records, ``b""`` if there are none yet."""
         log, offset = self._log, self._offset
         records = log.take(offset, BATCH_RECORDS)
         if not records:
@@ -141,15 +141,15 @@ class _Tail:
             self._response.complete = self._offset == len(log)
         return data
 
-    def _ring(self) -> None:
+    def _on_keepalive_timer(self) -> None:
         self._timer = None
         event = self._event
         if event is None or event.done():
             return  # the task sets the timer again when it sleeps
         if self._time() < self._due:
-            self._timer = self._clock.call_at(self._due, self._ring)
+            self._timer = self._clock.call_at(self._due, self._on_keepalive_timer)
         else:
-            event.set_result(_Event.SILENT)
+            event.set_result(_Wakeup.KEEPALIVE_DUE)
 
     def __enter__(self) -> _Tail:
         return self
@@ -158,4 +158,4 @@ class _Tail:
         if self._timer is not None:
             self._timer.cancel()
         if self._subscribed:
-            self._log.unsubscribe(self._pump)
+            self._log.unsubscribe(self._write_available)

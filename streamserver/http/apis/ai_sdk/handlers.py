@@ -25,7 +25,7 @@ _MAX_ID_CHARS = 256
 
 
 async def send(context: RequestContext) -> web.StreamResponse:
-    """``POST /api/ai/chat``: start the answer to a chat's newest message, and stream it."""
+    """Start the answer to a chat's newest message, and stream it (``POST /api/ai/chat``)."""
     body = await read_json_object(context)
     chat_id, messages = _chat_id(body.get("id")), body.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -49,7 +49,7 @@ async def send(context: RequestContext) -> web.StreamResponse:
 
 
 async def resume(context: RequestContext) -> web.StreamResponse:
-    """``GET /api/ai/chat/{chat_id}/stream``: replay the newest answer of a chat, 204 if there is nothing to resume."""
+    """Replay the newest answer of a chat, 204 if there is nothing to resume (``GET /api/ai/chat/{chat_id}/stream``)."""
     stream = await _find(context)
     if stream is None or (stream.ended and await _is_delivered(context, stream)):
         return web.Response(status=204)
@@ -59,7 +59,7 @@ async def resume(context: RequestContext) -> web.StreamResponse:
 
 
 async def stop(context: RequestContext) -> web.StreamResponse:
-    """``POST /api/ai/chat/{chat_id}/stop``: stop the chat's running answer, if there is one."""
+    """Stop the chat's running answer, if there is one (``POST /api/ai/chat/{chat_id}/stop``)."""
     stream = await _find(context)
     if stream is not None and not stream.ended:
         try:

@@ -12,7 +12,7 @@ from streamserver.wire.chat import CHAT_WIRE
 
 
 async def create(context: RequestContext) -> web.StreamResponse:
-    """``POST /v1/chat/completions``: answer whole, or stream with ``"stream": true``."""
+    """Answer whole, or stream with ``"stream": true`` (``POST /v1/chat/completions``)."""
     body = await read_json_object(context)
     fields = read_fields(body)
     entry, model = select_requested_model(context, fields.model)

@@ -18,7 +18,7 @@ _CREATED_AT = datetime.fromtimestamp(_CREATED, UTC).strftime("%Y-%m-%dT%H:%M:%SZ
 
 
 async def list_models(context: RequestContext) -> web.StreamResponse:
-    """``GET /v1/models``: every provider's name, then ``provider/model`` for each model that this key may use.
+    """Return every provider's name, then ``provider/model`` for each model that this key may use (``GET /v1/models``).
 
     ``has_more`` must be false, else anthropic-sdk-python asks for the next page for ever.
     """
@@ -29,7 +29,7 @@ async def list_models(context: RequestContext) -> web.StreamResponse:
 
 
 async def get_model(context: RequestContext) -> web.StreamResponse:
-    """``GET /v1/models/{id}``: one model, by any name that requests may use. The id may contain ``/``."""
+    """Return one model, by any name that requests may use (``GET /v1/models/{id}``). The id may contain ``/``."""
     name = context.http.match_info["model"]
     select_by_model_name(name, context.streams.catalog, context.caller.permissions)
     return _json(context, _model(name))

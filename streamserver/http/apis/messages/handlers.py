@@ -25,7 +25,7 @@ from streamserver.wire.messages import MESSAGES_WIRE
 
 
 async def create(context: RequestContext) -> web.StreamResponse:
-    """``POST /v1/messages``: answer whole, or stream with ``"stream": true``."""
+    """Answer whole, or stream with ``"stream": true`` (``POST /v1/messages``)."""
     body = await read_json_object(context)
     fields = read_fields(body)
     entry, model = select_requested_model(context, fields.model)
@@ -36,7 +36,7 @@ async def create(context: RequestContext) -> web.StreamResponse:
 
 
 async def count_tokens(context: RequestContext) -> web.StreamResponse:
-    """``POST /v1/messages/count_tokens``: the count of the prompt's tokens. Nothing is generated.
+    """Return the count of the prompt's tokens (``POST /v1/messages/count_tokens``). Nothing is generated.
 
     A provider with a counting API counts them. For any other the count is an estimate, by the length of the texts.
     """
@@ -81,5 +81,5 @@ async def _count(context: RequestContext, entry: ProviderEntry, request: ChatReq
 
 
 async def probe(context: RequestContext) -> web.StreamResponse:
-    """``HEAD /api/hello``: Claude Code asks whether the server is there, and takes a 405 for no."""
+    """Answer Claude Code, which takes a 405 for a server that is not there (``HEAD /api/hello``)."""
     return web.Response()

@@ -13,7 +13,7 @@ from streamserver.http.apis.wires import claim_of_request, grace_of_request, ide
 from streamserver.http.context import RequestContext
 from streamserver.http.query import read_query
 from streamserver.http.request_body import body_deadline, discard_body
-from streamserver.http.responses.respond import expired, read, respond, wait_for_stream
+from streamserver.http.responses.respond import read, respond, respond_expired, wait_for_stream
 from streamserver.store.base import StoreUnavailable
 from streamserver.wire.native_wire import NATIVE_WIRE
 
@@ -23,7 +23,7 @@ START_PARAMETERS = QUERY_FIELDS | _POSITION | {"idempotency_key"}
 
 
 async def get_stream(context: RequestContext) -> web.StreamResponse:
-    """``GET /api/chat/stream``: start a generation from the query and stream it; with a position, attach."""
+    """Start a generation from the query and stream it; with a position, attach (``GET /api/chat/stream``)."""
     query = read_query(context.http, START_PARAMETERS)
     await _discard_body(context)
     if position := position_of(context.http, query.get("last_event_id")):
@@ -34,7 +34,7 @@ async def get_stream(context: RequestContext) -> web.StreamResponse:
 
 
 async def post_stream(context: RequestContext) -> web.StreamResponse:
-    """``POST /api/chat/stream``: start a generation from the body and stream it; with a position, attach."""
+    """Start a generation from the body and stream it; with a position, attach (``POST /api/chat/stream``)."""
     query = read_query(context.http, _POSITION)
     if position := position_of(context.http, query.get("last_event_id")):
         await _discard_body(context)
@@ -43,7 +43,7 @@ async def post_stream(context: RequestContext) -> web.StreamResponse:
 
 
 async def create_stream(context: RequestContext) -> web.StreamResponse:
-    """``POST /api/chat/streams``: start a generation, to be read at the address that is returned."""
+    """Start a generation, to be read at the address that is returned (``POST /api/chat/streams``)."""
     read_query(context.http, frozenset())
     if position_of(context.http, None) is not None:
         raise Refusal("malformed", "A request with a Last-Event-ID starts nothing; read the stream at its own address.")
@@ -60,7 +60,7 @@ async def create_stream(context: RequestContext) -> web.StreamResponse:
 
 
 async def attach_stream(context: RequestContext) -> web.StreamResponse:
-    """``GET /api/chat/streams/{stream_id}``: read a stream, from its start or from a position."""
+    """Read a stream, from its start or from a position (``GET /api/chat/streams/{stream_id}``)."""
     query = read_query(context.http, _POSITION)
     stream_id = context.http.match_info["stream_id"]
     position = position_of(context.http, query.get("last_event_id"))
@@ -79,7 +79,7 @@ async def attach_stream(context: RequestContext) -> web.StreamResponse:
 
 
 async def delete_stream(context: RequestContext) -> web.StreamResponse:
-    """``DELETE /api/chat/streams/{stream_id}``: stop a generation."""
+    """Stop a generation (``DELETE /api/chat/streams/{stream_id}``)."""
     read_query(context.http, frozenset())
     await context.streams.stop(context.http.match_info["stream_id"])
     return web.Response(status=204)
@@ -106,7 +106,7 @@ async def _attach(context: RequestContext, position: Position) -> web.StreamResp
     except StoreUnavailable:
         return await wait_for_stream(context, position.stream_id, NATIVE_WIRE, position.number, position.is_end_of)
     if stream is None:
-        return await expired(context, position.stream_id, NATIVE_WIRE)
+        return await respond_expired(context, position.stream_id, NATIVE_WIRE)
     if position.is_end_of(stream.log):
         return web.Response(status=204)
     context.services.metrics.reader_resumed()

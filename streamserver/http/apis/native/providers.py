@@ -12,7 +12,7 @@ from streamserver.http.query import read_query
 
 
 async def list_providers(context: RequestContext) -> web.Response:
-    """``GET /api/providers``: the providers that this key may use, and what is missing. Never a key."""
+    """Return the providers that this key may use, and what is missing (``GET /api/providers``). Never a key."""
     read_query(context.http, frozenset())
     permissions = context.caller.permissions
     allowed = allowed_providers(context.streams.catalog, permissions)

@@ -29,7 +29,7 @@ from streamserver.wire.responses_object import response_id
 
 
 async def create(context: RequestContext) -> web.StreamResponse:
-    """``POST /v1/responses``: answer whole, or stream, or in the background."""
+    """Answer whole, or stream, or in the background (``POST /v1/responses``)."""
     body = await read_json_object(context)
     fields = read_fields(body)
     entry, model = select_requested_model(context, fields.model)
@@ -52,7 +52,7 @@ async def create(context: RequestContext) -> web.StreamResponse:
 
 
 async def retrieve(context: RequestContext) -> web.StreamResponse:
-    """``GET /v1/responses/{id}``: the Response as it is now, or its events with ``stream=true``."""
+    """Return the Response as it is now, or its events with ``stream=true`` (``GET /v1/responses/{id}``)."""
     stream = await _stream_of(context)
     query = context.http.query
     if query.get("stream", "false").lower() != "true":
@@ -68,7 +68,7 @@ async def retrieve(context: RequestContext) -> web.StreamResponse:
 
 
 async def cancel(context: RequestContext) -> web.StreamResponse:
-    """``POST /v1/responses/{id}/cancel``: stop the generation, if it still runs."""
+    """Stop the generation, if it still runs (``POST /v1/responses/{id}/cancel``)."""
     stream = await _stream_of(context)
     if not stream.ended:
         await context.streams.stop(stream.id)
@@ -76,7 +76,7 @@ async def cancel(context: RequestContext) -> web.StreamResponse:
 
 
 async def delete(context: RequestContext) -> web.StreamResponse:
-    """``DELETE /v1/responses/{id}``: stop the generation if it still runs, and forget the Response."""
+    """Stop the generation if it still runs, and forget the Response (``DELETE /v1/responses/{id}``)."""
     stream = await _stream_of(context)
     if not stream.ended:
         await context.streams.stop(stream.id)

@@ -52,12 +52,12 @@ def _file(name: str) -> web.StreamResponse:
 
 
 async def alive(context: RequestContext) -> web.Response:
-    """``GET /healthz``: the process answers."""
+    """Return 200 while the process answers (``GET /healthz``)."""
     return web.json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
 async def ready(context: RequestContext) -> web.Response:
-    """``GET /readyz``: new streams are welcome; 503 while draining, and while the store cannot take one."""
+    """Return 200 if new streams are welcome; 503 while draining, and while the store rejects one (``GET /readyz``)."""
     services = context.services
     reason = services.store.ready()
     status = "draining" if services.supervisor.draining else "ready" if reason is None else "unavailable"
@@ -69,13 +69,13 @@ async def ready(context: RequestContext) -> web.Response:
 
 
 async def metrics(context: RequestContext) -> web.Response:
-    """``GET /metrics``: for Prometheus."""
+    """Return the metrics for Prometheus (``GET /metrics``)."""
     text = context.services.metrics.render()
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
 
 
 async def openapi(context: RequestContext) -> web.Response:
-    """``GET /openapi.json``: the API's description."""
+    """Return the API's description (``GET /openapi.json``)."""
     services = context.services
     body = msgspec.json.encode(describe(context.settings, services.router, with_keys=bool(services.keys)))
     return web.Response(body=body, headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})
