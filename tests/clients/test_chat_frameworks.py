@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 import pytest
 
-from tests.clients.test_responses_frameworks import need
 from tests.conftest import StartServer, StartUpstream
 from tests.messages.upstreams import SCRIPTS, provider_at
 from tests.support.upstream import Upstream
@@ -22,6 +22,15 @@ async def over(
     upstream: Upstream = await start_upstream(SCRIPTS[request.param])
     server = await start_server(provider_at(request.param, upstream.url))
     yield f"{server.url}/v1", upstream
+
+
+def need(package: str, request: pytest.FixtureRequest) -> None:
+    """Skip the test, or fail it, where ``package`` is missing."""
+    if importlib.util.find_spec(package) is None:
+        reason = f"needs {package}: pip install -e '.[clients]'"
+        if request.config.getoption("--require-programs"):
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 async def test_langchain_streams_text_and_both_tool_calls(
