@@ -30,10 +30,10 @@ PIECE_OVERHEAD_BYTES = 64
 TAKE_BYTES = 32 * 1024
 """The most that one read takes: it bounds the work between two turns of the event loop."""
 
-WATCHED = ("_loop", "_parser", "_reading_paused")
+CONNECTION_ATTRIBUTES = ("_loop", "_parser", "_reading_paused")
 """What :class:`WatchedConnection` uses of its base, besides ``TCPConnector._factory``."""
 
-READ = (
+BODY_ATTRIBUTES = (
     "_buffer",
     "_eof",
     "_eof_callbacks",
@@ -68,7 +68,7 @@ class WatchedConnection(ResponseHandler):
         """A request has been served."""
         self.reused = False
         """A request had been served before the present one."""
-        self.spoke_unasked = False
+        self.got_unsolicited_data = False
         self._answered = False
         self._sent_at: float | None = None
         self._next_parser: Any = None
@@ -81,7 +81,7 @@ class WatchedConnection(ResponseHandler):
 
     def hold(self) -> None:
         """Close the connection if a byte arrives before :meth:`listen`."""
-        self._next_parser, self._parser = self._parser, _Silence(self)
+        self._next_parser, self._parser = self._parser, _IdleParser(self)
         self.reused = self.used
         self._answered, self._sent_at = False, None
 
@@ -92,7 +92,7 @@ class WatchedConnection(ResponseHandler):
             self.close()
         else:
             self._sent_at = self._loop.time()
-            self._parser = _FirstByte(self)
+            self._parser = _AwaitFirstByte(self)
 
     def begin_answer(self) -> Any:
         """Return the parser of the answer; called when its first byte has arrived."""
@@ -105,8 +105,8 @@ class WatchedConnection(ResponseHandler):
         self._next_parser = None  # a request that was cancelled before it was sent has not used it
         if not self.should_close:
             self.used = True
-            self._last_parser, self._parser = self._parser, _Silence(self)
-            self._loop.call_soon(self._close_if_dirty)
+            self._last_parser, self._parser = self._parser, _IdleParser(self)
+            self._loop.call_soon(self._close_if_unexpected_data)
 
     def is_usable(self) -> bool:
         """Return whether a kept connection may serve another request: nothing has arrived since the last answer."""
@@ -118,7 +118,7 @@ class WatchedConnection(ResponseHandler):
             return False
         return self._sent_at is None or self._loop.time() - self._sent_at < RACE_SECONDS
 
-    def _close_if_dirty(self) -> None:
+    def _close_if_unexpected_data(self) -> None:
         if self._has_remainder() or self.should_close:
             self.close()
 
@@ -148,7 +148,7 @@ class WatchedConnection(ResponseHandler):
         return bool(poll.poll(0))
 
 
-class _Silence:
+class _IdleParser:
     """In place of a parser, while nothing is expected."""
 
     def __init__(self, connection: WatchedConnection) -> None:
@@ -156,7 +156,7 @@ class _Silence:
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         if data:
-            self._connection.spoke_unasked = True
+            self._connection.got_unsolicited_data = True
             self._connection.close()
         return (), False, b""
 
@@ -164,7 +164,7 @@ class _Silence:
         """Do nothing: an idle connection may end."""
 
 
-class _FirstByte:
+class _AwaitFirstByte:
     """In place of a parser, until the first byte of an answer."""
 
     def __init__(self, connection: WatchedConnection) -> None:
@@ -180,7 +180,7 @@ class _FirstByte:
 def watch_connections(connector: aiohttp.TCPConnector) -> bool:
     """Have ``connector`` make each :class:`WatchedConnection` that it opens. Return False if this aiohttp cannot."""
     loop = asyncio.get_running_loop()
-    if not hasattr(connector, "_factory") or not _has(ResponseHandler(loop), WATCHED):
+    if not hasattr(connector, "_factory") or not _has(ResponseHandler(loop), CONNECTION_ATTRIBUTES):
         return False
     connector._factory = functools.partial(WatchedConnection, loop=loop)  # type: ignore[assignment]
     return True
@@ -207,7 +207,7 @@ class Body(StreamReader):
             loop = asyncio.get_running_loop()
             reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
             reader.feed_eof()
-        if type(reader) is not StreamReader or not _has(reader, READ):
+        if type(reader) is not StreamReader or not _has(reader, BODY_ATTRIBUTES):
             return None
         reader.__class__ = cls
         assert isinstance(reader, Body)

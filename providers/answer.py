@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from providers import finish_reasons
 from providers.base import Finish, ToolCall
-from providers.errors import UpstreamDetail, UpstreamError, clean_word, disconnected
+from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier
 from providers.tool_calls import ToolCalls
 
 NO_REASONS = frozenset({"", "null", "none"})
@@ -78,7 +78,7 @@ class AnswerState:
 
 def broken_off(word: str) -> UpstreamError:
     """Return the error for an answer that the provider reports as aborted."""
-    detail = UpstreamDetail(status=200, reason=BROKEN_OFF, code=clean_word(word))
+    detail = UpstreamDetail(status=200, reason=BROKEN_OFF, code=loggable_identifier(word))
     return UpstreamError("The model's provider broke off the answer.", detail=detail)
 
 

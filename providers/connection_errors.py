@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
-from providers.connection_pool import UnaskedAnswer
+from providers.connection_pool import UnsolicitedData
 from providers.errors import (
     ProviderError,
     UpstreamDetail,
@@ -48,7 +48,7 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNK
 def translate(error: BaseException, *, proxy: str | None = None) -> ProviderError:
     """Return the provider error for what happened; ``proxy`` is the address of the proxy that was asked."""
     match error:
-        case UnaskedAnswer():
+        case UnsolicitedData():
             return UpstreamError(
                 "The model's provider sent an answer before it was asked.",
                 detail=UpstreamDetail(reason="unasked_answer"),

@@ -21,7 +21,7 @@ DNS_SECONDS = 30
 """How long the addresses of a name are remembered."""
 
 
-class UnaskedAnswer(aiohttp.ClientError):
+class UnsolicitedData(aiohttp.ClientError):
     """The server spoke before it was asked."""
 
 
@@ -61,7 +61,7 @@ class Connector(aiohttp.TCPConnector):
                 break
             pooled.close()
         if connection.should_close:
-            error = UnaskedAnswer() if connection.is_connected() else aiohttp.ServerDisconnectedError()
+            error = UnsolicitedData() if connection.is_connected() else aiohttp.ServerDisconnectedError()
             pooled.close()
             raise error
         pooled.add_callback(connection.rest)
@@ -85,8 +85,8 @@ async def _send_again_if_unprocessed(
         connection = request.connection
         if connection is None:
             raise
-        if connection.spoke_unasked and not connection.reused:
-            raise UnaskedAnswer from None
+        if connection.got_unsolicited_data and not connection.reused:
+            raise UnsolicitedData from None
         if not connection.is_unprocessed():
             raise
     request.needs_new_connection = True

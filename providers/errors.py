@@ -50,7 +50,7 @@ PROVIDER_ERROR_CODES: Mapping[str, bool] = {
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
-def clean_word(value: object) -> str | None:
+def loggable_identifier(value: object) -> str | None:
     """Return ``value`` if it is an identifier of at most 64 characters that may be logged, else None.
 
     Providers give error codes as strings, ints or null; anything longer or with

@@ -23,7 +23,7 @@ from providers.errors import (
     RateLimited,
     UpstreamDetail,
     UpstreamError,
-    clean_word,
+    loggable_identifier,
 )
 from providers.jsontext import loads
 from providers.transport import HttpResponse
@@ -93,7 +93,7 @@ def annotate_errors(response: HttpResponse) -> Iterator[None]:
         yield
     except ProviderError as error:
         detail = error.detail
-        ids = (clean_word(response.headers.get(name)) for name in _REQUEST_ID_HEADERS)
+        ids = (loggable_identifier(response.headers.get(name)) for name in _REQUEST_ID_HEADERS)
         error.detail = msgspec.structs.replace(
             detail,
             status=detail.status or response.status,
@@ -146,10 +146,10 @@ def detail_of(status: int, error: Mapping[str, Any], request_id: str | None) -> 
     """Return the part of an error object that may be logged."""
     return UpstreamDetail(
         status=status,
-        type=clean_word(error.get("type")),
-        code=clean_word(error.get("code")),
-        param=clean_word(error.get("param")),
-        request_id=clean_word(request_id),
+        type=loggable_identifier(error.get("type")),
+        code=loggable_identifier(error.get("code")),
+        param=loggable_identifier(error.get("param")),
+        request_id=loggable_identifier(request_id),
     )
 
 

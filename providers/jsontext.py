@@ -48,7 +48,7 @@ def scalars(value: Any, depth: int = MAX_DEPTH) -> Any:
             return value
 
 
-class DoubledKey(ValueError):
+class DuplicateKey(ValueError):
     """A duplicate key in an object, which makes its value ambiguous. ``path`` is its location: ``messages[0].role``."""
 
     def __init__(self, path: str) -> None:
@@ -60,14 +60,14 @@ def loads(data: bytes, *, unique: bool = False) -> Any:
     """Strict JSON in UTF-8, lone surrogates as U+FFFD.
 
     Raises :class:`ValueError` (of which :class:`UnicodeDecodeError` is one) or
-    :class:`RecursionError` for anything else; with ``unique``, :class:`DoubledKey` for a doubled key.
+    :class:`RecursionError` for anything else; with ``unique``, :class:`DuplicateKey` for a doubled key.
     """
     text = data.decode()
     try:
         return scalars(json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique if unique else None))
-    except DoubledKey:
+    except DuplicateKey:
         path = next(_doubled(json.loads(text, object_pairs_hook=_Pairs)))
-        raise DoubledKey(path.removeprefix(".")) from None
+        raise DuplicateKey(path.removeprefix(".")) from None
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -77,7 +77,7 @@ class _Pairs(list[tuple[str, Any]]):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        raise DoubledKey("")
+        raise DuplicateKey("")
     return table
 
 

@@ -14,29 +14,40 @@ from providers.lenient import as_text, as_word
 from providers.text_so_far import TextSoFar
 
 Key: TypeAlias = int | str | None
-"""How a provider says which call a piece belongs to: an index, an identifier, or not at all."""
+"""How a provider identifies the call of a piece: an index, an identifier, or not at all."""
 
 
-class _Call:
-    """One call, and what has been told of it."""
+class _ToolCallState:
+    """The state of one call, and of what has been emitted of it."""
 
-    __slots__ = ("_id_is_told", "_indices", "_waiting", "custom", "extra", "id", "index", "name", "offered", "text")
+    __slots__ = (
+        "_id_is_emitted",
+        "_indices",
+        "_waiting",
+        "custom",
+        "extra",
+        "fallback_arguments",
+        "id",
+        "index",
+        "name",
+        "text",
+    )
 
     def __init__(self, indices: Iterator[int], custom: bool) -> None:
         self.custom = custom
         self.index: int | None = None
-        """Its place among the calls that have been told; None until it is."""
+        """Its index among the emitted calls; None until it is emitted."""
         self._indices = indices
         self.id: str | None = None
         self.name: str | None = None
         self.text = TextSoFar()
         """The arguments that have come in pieces."""
-        self.offered = ""
+        self.fallback_arguments = ""
         """Arguments that came whole where pieces may follow: they count if none do."""
         self.extra: dict[str, Any] = {}
         self._waiting = ""
         """Arguments that came before the name."""
-        self._id_is_told = False
+        self._id_is_emitted = False
 
     def is_complete(self) -> bool:
         """Return whether the arguments so far are a whole JSON object."""
@@ -45,7 +56,7 @@ class _Call:
         except (ValueError, RecursionError):
             return False
 
-    def tell(
+    def emit(
         self, text: str = "", extra: Mapping[str, Any] | None = None, *, final: bool = False
     ) -> Iterator[ToolCall]:
         """Yield the next piece, if there is anything new: ``text``, the id or name, or ``extra``."""
@@ -53,37 +64,38 @@ class _Call:
         news = {name: value for name, value in (extra or {}).items() if self.extra.get(name) != value}
         self.extra.update(news)
         if self.index is not None:
-            new_id = None if self._id_is_told else self.id
-            self._id_is_told = self.id is not None
+            new_id = None if self._id_is_emitted else self.id
+            self._id_is_emitted = self.id is not None
             if text or new_id or news:
                 yield ToolCall(self.index, new_id, None, text, news or None, self.custom)
             return
         self._waiting += text
         # The first piece waits for the name, and for the id until arguments come: servers send these apart.
         if final or (self.name is not None and (self.id is not None or self._waiting)):
-            self.index, self._id_is_told = next(self._indices), self.id is not None
+            self.index, self._id_is_emitted = next(self._indices), self.id is not None
             yield ToolCall(self.index, self.id, self.name, self._waiting, self.extra or None, self.custom)
 
     def complete(self, whole: str, *, final: bool) -> Iterator[ToolCall]:
-        """Yield what has not been told; ``whole`` are the arguments that came with their end, if any did."""
+        """Yield what is not emitted yet; ``whole`` are the arguments that came with their end, if any did."""
         if whole in ("", "{}"):
-            whole = self.offered or whole
+            whole = self.fallback_arguments or whole
         if not whole and not self.custom and not self.text:
             whole = "{}"  # a call without arguments: no text at all would be no JSON
-        yield from self.tell(self.text.rest_of(whole), final=final)
+        yield from self.emit(self.text.rest_of(whole), final=final)
 
 
 class ToolCalls:
-    """State per call, so that what is told of it is the same whatever the provider repeats or leaves out.
+    """The tool calls of an answer, emitted alike whatever the provider repeats or leaves out.
 
-    Each call has an index of its own, from 0 in the order of their first pieces. Its id and its name are told once and
-    are never empty. Its arguments are told once, whether they come in pieces, whole at the start, or only at the end.
+    Each call has an index of its own, from 0 in the order of their first pieces. Its id and its name are emitted once
+    and are never empty. Its arguments are emitted once, whether they come in pieces, whole at the start, or only at
+    the end.
     """
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
+        self._calls: list[_ToolCallState] = []
         self._indices = itertools.count()
-        self._by_key: dict[Key, _Call] = {}
+        self._by_key: dict[Key, _ToolCallState] = {}
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -109,20 +121,20 @@ class ToolCalls:
         if call is None:
             if not (call_id or call_name or text or extra):
                 return
-            call = _Call(self._indices, custom)
+            call = _ToolCallState(self._indices, custom)
             self._calls.append(call)
         for known_as in (key, call_id):
             if known_as is not None:
                 self._by_key[known_as] = call
         if whole == "{}":  # as some servers begin, before the pieces
-            call.offered, text = call.offered or whole, ""
+            call.fallback_arguments, text = call.fallback_arguments or whole, ""
         elif whole is not None:
             text = call.text.rest_of(whole)
         elif text and call_id is not None and text == call.text.joined() and call.is_complete():
             text = ""  # the whole call, sent twice
         call.id = call.id or call_id
         call.name = call.name or call_name
-        yield from call.tell(text, extra)
+        yield from call.emit(text, extra)
 
     def alias(self, key: Key, other: Key) -> None:
         """Let the call that is known under ``key`` be known under ``other`` too."""
@@ -134,7 +146,7 @@ class ToolCalls:
         """Take the whole arguments that came with the start of a call: they count if no pieces follow."""
         call = self._at(key)
         if call is not None:
-            call.offered = _as_json(arguments) or as_word(arguments) or ""
+            call.fallback_arguments = _as_json(arguments) or as_word(arguments) or ""
 
     def complete(
         self,
@@ -154,7 +166,7 @@ class ToolCalls:
             call.id = call.id or as_word(id)
             call.name = call.name or as_word(name)
             whole = _as_json(arguments) or as_word(arguments)
-            if whole is None and not call.text and not call.offered:
+            if whole is None and not call.text and not call.fallback_arguments:
                 whole = as_text(arguments)
             yield from call.complete(whole or "", final=final)
 
@@ -164,10 +176,10 @@ class ToolCalls:
             if not cut:
                 yield from call.complete("", final=True)
             elif call.index is None:
-                yield from call.tell(final=True)
+                yield from call.emit(final=True)
 
     def index_of(self, key: Key) -> int | None:
-        """Return the index of the call under ``key``, of the last one for None, once it has been told."""
+        """Return the index of the call under ``key``, of the last one for None, once it has been emitted."""
         call = self._at(key)
         return None if call is None else call.index
 
@@ -175,10 +187,10 @@ class ToolCalls:
         """Return whether a call is known under ``key``."""
         return self._at(key) is not None
 
-    def _at(self, key: Key) -> _Call | None:
+    def _at(self, key: Key) -> _ToolCallState | None:
         return self._by_key.get(key) if key is not None else self._calls[-1] if self._calls else None
 
-    def _find(self, key: Key, call_id: str | None, name: str | None, text: str) -> _Call | None:
+    def _find(self, key: Key, call_id: str | None, name: str | None, text: str) -> _ToolCallState | None:
         """Return the call that a piece belongs to, None for a new one."""
         if call_id is not None and call_id in self._by_key:
             return self._by_key[call_id]

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from providers.jsontext import DoubledKey, loads
+from providers.jsontext import DuplicateKey, loads
 from streamserver.core.refusals import Refusal, invalid
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def read_object(request: web.Request, max_bytes: int) -> dict[str, Any]:
         raise Refusal("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
     try:
         value = loads(data, unique=True)
-    except DoubledKey as error:
+    except DuplicateKey as error:
         raise invalid(quotable(error.path), "The field is given more than once.") from None
     except UnicodeDecodeError:
         raise Refusal("malformed", "The body is not UTF-8.") from None

@@ -24,8 +24,8 @@ CHUNKED = HEAD + "Transfer-Encoding: chunked\r\n\r\n"
 async def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AiohttpTransport]:
     """The transport, once as it is and once as if aiohttp had none of the private parts that it uses."""
     if request.param == "documented":
-        monkeypatch.setattr(_aiohttp, "READ", ("_gone",))
-        monkeypatch.setattr(_aiohttp, "WATCHED", ("_gone",))
+        monkeypatch.setattr(_aiohttp, "BODY_ATTRIBUTES", ("_gone",))
+        monkeypatch.setattr(_aiohttp, "CONNECTION_ATTRIBUTES", ("_gone",))
     transport = AiohttpTransport()
     yield transport
     await transport.aclose()

@@ -15,10 +15,10 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from providers import _aiohttp
 from providers._aiohttp import (
+    BODY_ATTRIBUTES,
+    CONNECTION_ATTRIBUTES,
     PIECE_OVERHEAD_BYTES,
-    READ,
     TAKE_BYTES,
-    WATCHED,
     Body,
     WatchedConnection,
     watch_connections,
@@ -130,16 +130,16 @@ async def test_response_without_a_body_gets_a_body_at_its_end() -> None:
 async def test_installed_aiohttp_has_what_a_body_uses() -> None:
     loop = asyncio.get_running_loop()
     reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
-    assert not [name for name in READ if not hasattr(reader, name)]
+    assert not [name for name in BODY_ATTRIBUTES if not hasattr(reader, name)]
     assert hasattr(BaseProtocol(loop), "_reading_paused")
-    assert _private_attributes(Body) - _own(Body) == {*READ, "_reading_paused"}
+    assert _private_attributes(Body) - _own(Body) == {*BODY_ATTRIBUTES, "_reading_paused"}
     assert Body.of(reader) is reader, "the two classes must have the same layout"
 
 
 async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
     handler = ResponseHandler(asyncio.get_running_loop())
-    assert not [name for name in WATCHED if not hasattr(handler, name)]
-    assert _private_attributes(WatchedConnection) - _own(WatchedConnection) == {*WATCHED}
+    assert not [name for name in CONNECTION_ATTRIBUTES if not hasattr(handler, name)]
+    assert _private_attributes(WatchedConnection) - _own(WatchedConnection) == {*CONNECTION_ATTRIBUTES}
     overridden = {name for name in _own(WatchedConnection) if hasattr(handler, name)}
     assert overridden == {"should_close"}, "a name has two meanings"
     connector = aiohttp.TCPConnector()
@@ -168,12 +168,12 @@ def test_override_takes_the_parameters_of_the_original(ours: type, theirs: type,
 async def test_reader_that_cannot_become_a_body_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
-    monkeypatch.setattr(_aiohttp, "READ", (*READ, "_gone"))
+    monkeypatch.setattr(_aiohttp, "BODY_ATTRIBUTES", (*BODY_ATTRIBUTES, "_gone"))
     assert Body.of(reader) is None and type(reader) is StreamReader
 
 
 async def test_connections_are_not_kept_when_they_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_aiohttp, "WATCHED", (*WATCHED, "_gone"))
+    monkeypatch.setattr(_aiohttp, "CONNECTION_ATTRIBUTES", (*CONNECTION_ATTRIBUTES, "_gone"))
     async with open_session() as session:
         assert session.connector is not None and session.connector.force_close
 
@@ -188,4 +188,5 @@ def _own(owner: type) -> set[str]:
     """Names that ``owner`` defines, in its body or on its instances."""
     nodes = ast.walk(ast.parse(inspect.getsource(owner)))
     stored = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
-    return {name for name in stored - {*READ, *WATCHED} | {*vars(owner)} if not name.startswith("__")}
+    known = {*BODY_ATTRIBUTES, *CONNECTION_ATTRIBUTES}
+    return {name for name in stored - known | {*vars(owner)} if not name.startswith("__")}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.jsontext import MAX_DEPTH, DoubledKey, loads, scalar, scalars
+from providers.jsontext import MAX_DEPTH, DuplicateKey, loads, scalar, scalars
 
 values = st.recursive(
     st.none()
@@ -61,7 +61,7 @@ def test_what_is_no_json_is_refused(text: bytes) -> None:
     ],
 )
 def test_a_doubled_key_is_named_by_its_path(text: bytes, path: str) -> None:
-    with pytest.raises(DoubledKey) as caught:
+    with pytest.raises(DuplicateKey) as caught:
         loads(text, unique=True)
     assert caught.value.path == path
     assert loads(text)
