@@ -49,7 +49,7 @@ async def test_starts_are_counted_over_a_sliding_minute_and_retry_after_is_exact
         assert (await refused(limiter, quota, resources)).retry_after == pytest.approx(9.9)
 
 
-async def test_take_back_uncounts_the_last_start() -> None:
+async def test_refund_start_uncounts_the_last_start() -> None:
     limiter = MemoryLimiter(FakeClock())
     quota = Quota(max_streams=99, requests_per_minute=2, tokens_per_day=0)
     limiter.refund_start("anna")

@@ -87,7 +87,7 @@ def test_keys_hold_digests_only() -> None:
         ({}, None),
     ],
 )
-def test_presented_key_reads_both_headers_and_never_the_query(headers: dict[str, str], key: str | None) -> None:
+def test_bearer_or_api_key_reads_both_headers_and_never_the_query(headers: dict[str, str], key: str | None) -> None:
     assert bearer_or_api_key(make_mocked_request("GET", "/?api_key=q&key=q", headers=headers)) == key
 
 
