@@ -62,6 +62,7 @@ async def test_a_position_gets_what_follows_it_at_every_path(
                 assert await response.read() == rest, "the suffix, byte for byte"
         posted = await post_events(http, server.url, {"prompt": "other words"}, headers={"Last-Event-ID": event.id})
         assert posted == events[cut + 1 :]
+    await server.record()
     assert len(server.records()) == 1, "nothing was generated again"
 
 

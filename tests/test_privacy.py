@@ -171,6 +171,7 @@ async def test_the_record_has_the_contracts_fields(
     }  # fmt: skip
     assert {name: record[name] for name in expected} == expected
     assert 0 <= record["ttft_ms"] <= record["duration_ms"]
+    await server.record()
     assert len(server.records()) == 1, "one record a stream"
     assert stream_id not in server.log, "who has the whole id may read the stream"
 

@@ -6,6 +6,8 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from providers.base import BlockEnd, Frame
 from streamserver.log.base import LogFull
 from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Piece, Record, Start, Terminal
@@ -33,7 +35,7 @@ class MemoryLog:
         self.start = start
         self.proposed: Terminal | None = None
         self.terminal: Terminal | None = None
-        self.size_bytes = RECORD_OVERHEAD_BYTES
+        self.size_bytes = RECORD_OVERHEAD_BYTES + _options_bytes(start)
         self._max_bytes = max_bytes
         self._records: list[Record] = [start]
         self._waiters: list[Callable[[], object]] = []
@@ -117,3 +119,11 @@ def _opaque_bytes(record: Frame | BlockEnd) -> int:
     if isinstance(record, Frame):
         return len(record.data)
     return 0 if record.opaque is None else sum(len(str(value)) for value in record.opaque.data.values())
+
+
+def _options_bytes(start: Start) -> int:
+    """Return what the options of a wire count for: their JSON, and an overhead for each value in it."""
+    if not start.options:
+        return 0
+    data = msgspec.json.encode(start.options)
+    return len(data) + RECORD_OVERHEAD_BYTES * sum(map(data.count, (b",", b"{", b"[")))

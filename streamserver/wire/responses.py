@@ -5,11 +5,13 @@ Source: OpenAI's API reference, "Responses" and "Streaming events", and the sour
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.refusals import Refusal
+from streamserver.log.base import Log
 from streamserver.log.records import Done, Failed, Record, Start, has_stable_offset
 from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
 from streamserver.wire.events import from_json, named_event, to_json
@@ -36,8 +38,10 @@ class ResponsesEncoder:
     keepalive = b":\n"
     offset = 0
 
-    def __init__(self, start: Start, resume_after: int | None = None) -> None:
+    def __init__(self, start: Start, resume_after: int | None = None, *, writes: bool = True) -> None:
+        """``writes``: else only the Response is wanted, and no event is written as JSON."""
         self._start = start
+        self._writes = writes
         self._resume_after = -1 if resume_after is None else resume_after
         self._next_number = 0
         self._background = bool(start.options.get("background"))
@@ -144,7 +148,7 @@ class ResponsesEncoder:
 
     def _event(self, name: str, fields: Mapping[str, Any]) -> bytes:
         number, self._next_number = self._next_number, self._next_number + 1
-        if self._is_at_client(number, name):
+        if not self._writes or self._is_at_client(number, name):
             return b""
         return named_event(name, to_json({**fields, "type": name, "sequence_number": number}))
 
@@ -182,6 +186,8 @@ class BackgroundResponsesWire(ResponsesWire):
     commit: Literal["at_once", "first_piece"] = "at_once"
 
 
+SLICE_RECORDS = 512
+"""How many records are read for a Response before the event loop has a turn: about two milliseconds' work."""
 RESPONSES_WIRE = ResponsesWire()
 BACKGROUND_RESPONSES_WIRE = BackgroundResponsesWire()
 
@@ -190,12 +196,26 @@ def response_of(records: Sequence[Record]) -> dict[str, Any]:
     """Return the Response of a log as far as ``records`` go."""
     start = records[0]
     assert isinstance(start, Start)
-    encoder = ResponsesEncoder(start)
-    offset = 0
-    while offset < len(records):
-        _, count = encoder.encode(offset, records[offset:])
-        offset += count
+    encoder = ResponsesEncoder(start, writes=False)
+    encoder.encode(0, records)
     return encoder.response()
 
 
-__all__ = ["BACKGROUND_RESPONSES_WIRE", "NAME", "RESPONSES_WIRE", "Event", "ResponsesEncoder", "response_of"]
+async def current_response(log: Log) -> dict[str, Any]:
+    """Return the Response of ``log`` so far. A long one is read in slices, between which other streams go on."""
+    encoder, offset = ResponsesEncoder(log.start, writes=False), 0
+    while records := log.take(offset, SLICE_RECORDS):
+        offset += encoder.encode(offset, records)[1]
+        await asyncio.sleep(0)
+    return encoder.response()
+
+
+__all__ = [
+    "BACKGROUND_RESPONSES_WIRE",
+    "NAME",
+    "RESPONSES_WIRE",
+    "Event",
+    "ResponsesEncoder",
+    "current_response",
+    "response_of",
+]

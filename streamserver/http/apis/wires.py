@@ -83,6 +83,12 @@ def grace_of_request(context: RequestContext, requested: float | None, *, has_ke
     return grace_of(in_header if requested is None else requested, context.settings, has_key=has_key)
 
 
+def refuse_prefetch(context: RequestContext) -> None:
+    """Raise a refusal for a browser's prefetch, which starts no generation."""
+    if "prefetch" in context.http.headers.get("Sec-Purpose", "").lower():
+        raise Refusal("forbidden", "A prefetch starts no generation.")
+
+
 async def start(
     context: RequestContext,
     body: Mapping[str, Any],
@@ -100,6 +106,7 @@ async def start(
     seconds; else the header ``X-Stream-Grace`` counts. ``task_fields`` are further fields of the
     :class:`~streamserver.core.task.ChatTask`. Raises a refusal.
     """
+    refuse_prefetch(context)
     key = idempotency_key(context)
     grace_seconds = grace_of_request(context, requested_grace, has_key=key is not None)
     fields = {"grace_seconds": grace_seconds, **task_fields}

@@ -9,7 +9,13 @@ from streamserver.core.refusals import Refusal, unknown_stream
 from streamserver.core.streams import StartResult
 from streamserver.http.apis.native.fields import QUERY_FIELDS, ChatFields, fields_of_body, fields_of_query, read_task
 from streamserver.http.apis.native.position import Position, position_of
-from streamserver.http.apis.wires import claim_of_request, grace_of_request, idempotency_key, read_json_object
+from streamserver.http.apis.wires import (
+    claim_of_request,
+    grace_of_request,
+    idempotency_key,
+    read_json_object,
+    refuse_prefetch,
+)
 from streamserver.http.context import RequestContext
 from streamserver.http.query import read_query
 from streamserver.http.request_body import body_deadline, discard_body
@@ -28,7 +34,7 @@ async def get_stream(context: RequestContext) -> web.StreamResponse:
     await _discard_body(context)
     if position := position_of(context.http, query.get("last_event_id")):
         return await _attach(context, position)
-    _refuse_prefetch(context)
+    refuse_prefetch(context)
     key = idempotency_key(context, query.get("idempotency_key"))
     return await respond(context, await _start(context, fields_of_query(query), key), NATIVE_WIRE)
 
@@ -114,7 +120,7 @@ async def _attach(context: RequestContext, position: Position) -> web.StreamResp
 
 
 async def _start_by_body(context: RequestContext) -> StartResult:
-    _refuse_prefetch(context)
+    refuse_prefetch(context)
     key = idempotency_key(context)
     return await _start(context, fields_of_body(await read_json_object(context)), key)
 
@@ -130,8 +136,3 @@ async def _start(context: RequestContext, fields: ChatFields, key: str | None) -
 async def _discard_body(context: RequestContext) -> None:
     with body_deadline(context):
         await discard_body(context.http, context.settings.limits.max_body_bytes)
-
-
-def _refuse_prefetch(context: RequestContext) -> None:
-    if "prefetch" in context.http.headers.get("Sec-Purpose", "").lower():
-        raise Refusal("forbidden", "A prefetch starts no generation.")

@@ -18,6 +18,7 @@ from streamserver.http.apis.responses.turns import read_turns
 from streamserver.http.apis.wires import Effort, as_refusal, max_tokens_of
 from streamserver.http.context import RequestContext
 from streamserver.http.conversation import check_conversation
+from streamserver.http.request_body import quotable
 from streamserver.wire.responses_object import ECHOED
 
 
@@ -25,6 +26,10 @@ class ReasoningFields(msgspec.Struct, frozen=True):
     """How much to reason. Its other fields reach a provider of the same protocol untouched."""
 
     effort: Effort | None = None
+
+
+_METADATA_ENTRIES, _METADATA_NAME_CHARS, _METADATA_VALUE_CHARS = 16, 64, 512
+"""OpenAI's bounds of ``metadata``."""
 
 
 class ResponsesFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +71,25 @@ def read_fields(body: dict[str, Any]) -> ResponsesFields:
     for name in ("conversation", "prompt"):
         if getattr(fields, name) is not None:
             raise Refusal("unsupported_parameter", f"{name} is not supported by this server.", field=name)
+    _check_metadata(fields.metadata)
     if not fields.input and not fields.instructions:
         raise invalid("input", "input is empty.")
     return fields
+
+
+def _check_metadata(metadata: dict[str, Any] | None) -> None:
+    """Refuse metadata beyond the API's own bounds: every event that repeats the Response repeats it."""
+    if metadata is None:
+        return
+    if len(metadata) > _METADATA_ENTRIES:
+        raise invalid("metadata", f"metadata has at most {_METADATA_ENTRIES} entries.")
+    for name, value in metadata.items():
+        if len(name) > _METADATA_NAME_CHARS or not isinstance(value, str) or len(value) > _METADATA_VALUE_CHARS:
+            raise invalid(
+                f"metadata.{quotable(name)}",
+                f"Expected a name of at most {_METADATA_NAME_CHARS} characters, and a string of at most "
+                f"{_METADATA_VALUE_CHARS}.",
+            )
 
 
 def read_request(context: RequestContext, body: dict[str, Any], fields: ResponsesFields, model: str) -> ChatRequest:

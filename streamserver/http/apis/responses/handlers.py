@@ -24,8 +24,11 @@ from streamserver.http.responses.respond import read, respond, respond_whole
 from streamserver.store.base import ReadableStream
 from streamserver.wire.base import HTTPAnswer
 from streamserver.wire.events import to_json
-from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE, response_of
+from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE, current_response
 from streamserver.wire.responses_object import response_id
+
+_BYTES_PER_CHAR = 4
+"""The most that a character takes in UTF-8."""
 
 
 async def create(context: RequestContext) -> web.StreamResponse:
@@ -57,7 +60,7 @@ async def retrieve(context: RequestContext) -> web.StreamResponse:
     query = context.http.query
     if query.get("stream", "false").lower() != "true":
         await bind_items(context.streams, context.caller, stream.log)
-        return _response_now(stream)
+        return await _response_now(stream)
     after = query.get("starting_after")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 18):
         raise invalid("starting_after", "Expected a sequence number.")
@@ -72,7 +75,7 @@ async def cancel(context: RequestContext) -> web.StreamResponse:
     stream = await _stream_of(context)
     if not stream.ended:
         await context.streams.stop(stream.id)
-    return _response_now(stream)
+    return await _response_now(stream)
 
 
 async def delete(context: RequestContext) -> web.StreamResponse:
@@ -96,22 +99,23 @@ async def _respond(context: RequestContext, fields: ResponsesFields, started: St
         started.new.launch()  # it goes on whether its client stays or not
     if fields.stream:
         return await respond(context, started, BACKGROUND_RESPONSES_WIRE)
-    return _response_now(started.stream)
+    return await _response_now(started.stream)
 
 
 async def _with_items(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
     items = body.get("input")
     if not isinstance(items, list):
         return body
-    return {**body, "input": await resolve_references(context.streams, context.caller, items)}
+    max_bytes = _BYTES_PER_CHAR * context.settings.limits.max_conversation_chars
+    return {**body, "input": await resolve_references(context.streams, context.caller, items, max_bytes)}
 
 
 async def _stream_of(context: RequestContext) -> ReadableStream:
     return await find_response(context.streams, context.caller, context.http.match_info["response_id"])
 
 
-def _response_now(stream: ReadableStream) -> web.Response:
-    return _answer(response_of(stream.log.take(0, len(stream.log))), {"X-Stream-ID": stream.id})
+async def _response_now(stream: ReadableStream) -> web.Response:
+    return _answer(await current_response(stream.log), {"X-Stream-ID": stream.id})
 
 
 def _answer(body: dict[str, Any], headers: Mapping[str, str] = {}) -> web.Response:

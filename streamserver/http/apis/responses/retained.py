@@ -10,12 +10,13 @@ from loguru import logger
 
 from providers.base import Frame
 from streamserver.core.caller import Caller
-from streamserver.core.refusals import Refusal, store_unavailable
+from streamserver.core.refusals import Refusal, invalid, store_unavailable
 from streamserver.core.streams import Streams
 from streamserver.log.base import Log
 from streamserver.store.base import ReadableStream, StoreUnavailable
+from streamserver.wire.events import to_json
 from streamserver.wire.ids import HASH_LENGTH
-from streamserver.wire.responses import response_of
+from streamserver.wire.responses import current_response
 from streamserver.wire.responses_object import response_id
 
 _OWN_ITEM_PREFIXES = ("msg_", "rs_", "fc_", "ctc_")
@@ -38,7 +39,7 @@ async def find_response(streams: Streams, caller: Caller, public_id: str) -> Rea
 
 async def forget_response(streams: Streams, caller: Caller, stream: ReadableStream) -> None:
     """Let neither the Response of a stream nor its items be found again. Raises a refusal."""
-    items = (_item_name(caller, item_id) for item_id in _foreign_items(stream.log))
+    items = [_item_name(caller, item_id) for item_id in await _foreign_items(stream.log)]
     try:
         for name in (response_name(response_id(stream.id)), *items):
             await streams.store.unbind(name)
@@ -53,24 +54,29 @@ async def bind_items(streams: Streams, caller: Caller, log: Log) -> None:
     whole all the same.
     """
     try:
-        for item_id in _foreign_items(log):
+        for item_id in await _foreign_items(log):
             await streams.store.bind(_item_name(caller, item_id), log.stream_id)
     except StoreUnavailable:
         logger.bind(event="items", stream_id=log.stream_id[:6]).warning("the items of a Response were not bound")
 
 
-async def resolve_references(streams: Streams, caller: Caller, items: Iterable[Any]) -> list[Any]:
+async def resolve_references(streams: Streams, caller: Caller, items: Iterable[Any], max_bytes: int) -> list[Any]:
     """Return ``items`` with each ``item_reference`` replaced by the item of a retained Response.
 
-    openai's provider of the AI SDK sends one for each earlier text by default. Raises a refusal for an unknown one.
+    openai's provider of the AI SDK sends one for each earlier text by default. Raises a refusal for an unknown one, and
+    if the items are larger than ``max_bytes`` together: one item may be referred to many times.
     """
     known: dict[str, Any] = {}
     resolved = []
+    size = 0
     for item in items:
         if isinstance(item, dict) and item.get("type") == "item_reference":
             item_id = str(item.get("id"))
             if item_id not in known:
                 known.update(await _items_beside(streams, caller, item_id))
+            size += len(to_json(known[item_id]))
+            if size > max_bytes:
+                raise invalid("input", f"The referenced items are larger than {max_bytes} bytes together.")
             resolved.append(known[item_id])
         else:
             resolved.append(item)
@@ -85,7 +91,7 @@ async def _items_beside(streams: Streams, caller: Caller, item_id: str) -> dict[
         await asyncio.sleep(wait)
         for name in names:
             stream = await _find(streams, caller, name)
-            items = {} if stream is None else _items(stream.log)
+            items = {} if stream is None else await _items(stream.log)
             if item_id in items:
                 return items
     raise Refusal(
@@ -109,18 +115,18 @@ def _may_read(caller: Caller, log: Log) -> bool:
     return log.start.user == caller.key_name and log.start.options.get("store") is not False
 
 
-def _items(log: Log) -> dict[str, Any]:
-    output = response_of(log.take(0, len(log)))["output"]
+async def _items(log: Log) -> dict[str, Any]:
+    output = (await current_response(log))["output"]
     return {item["id"]: item for item in output if isinstance(item.get("id"), str)}
 
 
-def _foreign_items(log: Log) -> list[str]:
+async def _foreign_items(log: Log) -> list[str]:
     """Return the ids of items that are the provider's own, of a Response that can be read again."""
     has_frames = any(isinstance(record, Frame) for record in log.take(0, len(log)))
     if not has_frames or log.start.options.get("store") is False:
         return []
     own = response_id(log.stream_id)
-    return [item_id for item_id in _items(log) if _response_of_item(item_id) != own]
+    return [item_id for item_id in await _items(log) if _response_of_item(item_id) != own]
 
 
 def _item_name(caller: Caller, item_id: str) -> str:
