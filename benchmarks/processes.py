@@ -22,7 +22,7 @@ import tomli_w
 from benchmarks.client import Load, Result
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 60.0
+BENCH_START_SECONDS = 60.0
 COUNTING_SECONDS = 0.2
 """For a signal to arrive, and for what follows an answer: its record."""
 MAX_STREAMS = 20_000
@@ -53,7 +53,7 @@ class Process:
         work()
         time.sleep(COUNTING_SECONDS)
         self.process.send_signal(signal.SIGUSR2)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + BENCH_START_SECONDS
         while not self._report.exists():
             if time.monotonic() > deadline:
                 raise RuntimeError("the server does not tell what it counted")
@@ -96,7 +96,7 @@ def _running(
             env={**environ, "PYTHONPATH": str(tree)},
         )
     assert process.stdout is not None
-    impatience = threading.Timer(START_SECONDS, process.kill)
+    impatience = threading.Timer(BENCH_START_SECONDS, process.kill)
     impatience.start()
     try:
         started = Process(process, report)

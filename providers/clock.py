@@ -42,7 +42,7 @@ class LoopClock:
     time = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, _Call]] = []
+        self._heap: list[tuple[float, int, _ScheduledCall]] = []
         self._numbers = itertools.count()
         self._cancelled = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -53,7 +53,7 @@ class LoopClock:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._move_to(loop)
-        due = _Call(callback, self)
+        due = _ScheduledCall(callback, self)
         heapq.heappush(self._heap, (when, next(self._numbers), due))
         if self._alarm is None or when < self._alarm_at:
             self._arm(when)
@@ -100,7 +100,7 @@ class LoopClock:
             self._cancelled = 0
 
 
-class _Call:
+class _ScheduledCall:
     """A call in the heap. A cancelled one stays there without its callback, which may hold much."""
 
     __slots__ = ("_clock", "callback")

@@ -21,7 +21,7 @@ from providers.connection_pool import open_session
 from providers.errors import UpstreamUnavailable
 from providers.http_response import AiohttpResponse, BodyResponse
 
-CONNECT_SECONDS = 10.0
+PROVIDER_CONNECT_SECONDS = 10.0
 """The longest time for TCP and TLS together. A shorter first-token deadline ends it sooner."""
 
 LARGE_BODY_BYTES = 512 * 1024
@@ -114,7 +114,7 @@ class AiohttpTransport:
             raise UpstreamUnavailable("The server is shutting down.", sent=False)
         if self._session is None:
             self._session = open_session(
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=PROVIDER_CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # A compressed event stream is held back until the compressor flushes.
                 headers={"Accept-Encoding": "identity"},

@@ -45,7 +45,7 @@ class _Stamp(NamedTuple):
     size: int
 
 
-class Parts(msgspec.Struct, frozen=True):
+class ReloadedParts(msgspec.Struct, frozen=True):
     """The parts that are made from settings, and replaced with them."""
 
     catalog: Catalog
@@ -60,7 +60,12 @@ class Reloader:
     """
 
     def __init__(
-        self, services: Services, loaded: Loaded, *, load: Callable[[], Loaded], build: Callable[[Settings], Parts]
+        self,
+        services: Services,
+        loaded: Loaded,
+        *,
+        load: Callable[[], Loaded],
+        build: Callable[[Settings], ReloadedParts],
     ) -> None:
         self._services = services
         self._path = loaded.path
@@ -102,7 +107,7 @@ class Reloader:
         self._put_in_force(settings, parts)
         return True
 
-    def _make(self) -> tuple[Settings, Parts]:
+    def _make(self) -> tuple[Settings, ReloadedParts]:
         if _is_empty(self._path) and not self._may_be_empty:
             raise ConfigError(f"{self._path}: is empty")  # an editor may have only begun to write it
         settings = self._load().settings
@@ -130,7 +135,7 @@ class Reloader:
         if self._services.keys and not keys and not settings.auth.allow_anonymous:
             raise KeysError("there are no API keys any more; to serve anyone, set auth.allow_anonymous = true")
 
-    def _put_in_force(self, settings: Settings, parts: Parts) -> None:
+    def _put_in_force(self, settings: Settings, parts: ReloadedParts) -> None:
         services = self._services
         waiting = _changed(_AT_START, services.settings, settings)
         halfway = (

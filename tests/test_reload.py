@@ -26,7 +26,7 @@ from streamserver.cli import main
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.keys import new_key
 from streamserver.http.services import SERVICES, Services
-from streamserver.reload import Parts, Reloader
+from streamserver.reload import ReloadedParts, Reloader
 from streamserver.store import MemoryStore
 from tests.conftest import StartServer, StartUpstream
 from tests.support.application import running_app
@@ -148,9 +148,9 @@ async def test_another_key_file_is_read_once_and_watched_from_then_on(
         looks += 1
         return stamp(path)
 
-    def build(settings: Settings) -> Parts:
+    def build(settings: Settings) -> ReloadedParts:
         catalog = catalog_for(settings, registry, AiohttpTransport(), LoopClock(), {})
-        return Parts(catalog, keys_for(settings, {}), stream_limits(settings))
+        return ReloadedParts(catalog, keys_for(settings, {}), stream_limits(settings))
 
     async def until_looked() -> None:
         """Long enough to see a change, and that it has settled."""
@@ -204,9 +204,9 @@ async def reload_with(core: Services, tables: dict[str, Any]) -> None:
     """Put ``tables`` in force in the test's own process."""
     loaded = Loaded(settings(tables), "config.toml", {})
 
-    def build(settings: Settings) -> Parts:
+    def build(settings: Settings) -> ReloadedParts:
         catalog = catalog_for(settings, load_registry(), AiohttpTransport(), core.clock, {})
-        return Parts(catalog, keys_for(settings, {}), stream_limits(settings))
+        return ReloadedParts(catalog, keys_for(settings, {}), stream_limits(settings))
 
     assert await Reloader(core, loaded, load=lambda: loaded, build=build).reload()
 
@@ -360,9 +360,9 @@ async def test_file_that_is_being_written_is_not_put_in_force(tmp_path: Path, mo
         read.append(config.read_text())
         return load(str(config), registry=registry, environ={})
 
-    def build(settings: Settings) -> Parts:
+    def build(settings: Settings) -> ReloadedParts:
         catalog = catalog_for(settings, registry, AiohttpTransport(), LoopClock(), {})
-        return Parts(catalog, keys_for(settings, {}), stream_limits(settings))
+        return ReloadedParts(catalog, keys_for(settings, {}), stream_limits(settings))
 
     looks = 0
     whole = config.read_text() + "[limits]\nmax_tokens = 7\n"

@@ -39,7 +39,7 @@ class _Message(msgspec.Struct):
     content: Any = None
 
 
-class _Event(msgspec.Struct):
+class _MessagesEvent(msgspec.Struct):
     """Any event of the stream, as much of it as is read; ``type`` says which."""
 
     type: str | None = None
@@ -50,7 +50,7 @@ class _Event(msgspec.Struct):
     usage: MessageUsage | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Event)
+_DECODER = msgspec.json.Decoder(_MessagesEvent)
 
 
 class _Block(msgspec.Struct):

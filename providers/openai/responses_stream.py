@@ -37,7 +37,7 @@ class _Response(msgspec.Struct):
     output: Any = None
 
 
-class _Event(msgspec.Struct):
+class _ResponsesEvent(msgspec.Struct):
     """Any event of the stream, as much of it as is read; ``type`` says which."""
 
     type: str | None = None
@@ -61,7 +61,7 @@ class _Event(msgspec.Struct):
         return tuple(key for key in keys if key is not None)
 
 
-_DECODER = msgspec.json.Decoder(_Event)
+_DECODER = msgspec.json.Decoder(_ResponsesEvent)
 
 
 class ResponsesParser(AnswerState):
@@ -127,7 +127,7 @@ class ResponsesParser(AnswerState):
             case _:  # the progress of OpenAI's own tools, and whatever the API adds
                 raise_error_in(name, data)
 
-    def _text(self, kind: type[Text | Reasoning], event: _Event, text: str) -> Iterator[Event]:
+    def _text(self, kind: type[Text | Reasoning], event: _ResponsesEvent, text: str) -> Iterator[Event]:
         if not text:
             return
         self.has_text = True
@@ -137,7 +137,7 @@ class ResponsesParser(AnswerState):
             self._open = kind
         yield kind(text)
 
-    def _rest(self, kind: type[Text | Reasoning], event: _Event, whole: object) -> Iterator[Event]:
+    def _rest(self, kind: type[Text | Reasoning], event: _ResponsesEvent, whole: object) -> Iterator[Event]:
         """Yield what the whole text of a part has beyond its deltas."""
         if isinstance(whole, str):
             yield from self._text(kind, event, self._texts[kind].rest_of(whole))
@@ -146,12 +146,12 @@ class ResponsesParser(AnswerState):
         for text in self._texts.values():
             text.clear()
 
-    def _summary_part(self, event: _Event) -> Iterator[Event]:
+    def _summary_part(self, event: _ResponsesEvent) -> Iterator[Event]:
         self._begin()
         if event.summary_index:
             yield Reasoning("\n\n")
 
-    def _part_end(self, event: _Event, part: Mapping[str, Any]) -> Iterator[Event]:
+    def _part_end(self, event: _ResponsesEvent, part: Mapping[str, Any]) -> Iterator[Event]:
         kind, field = _TEXTS.get(as_word(part.get("type")) or "", (Text, "text"))
         yield from self._rest(kind, event, part.get(field))
         yield from self._text_end()
@@ -161,7 +161,7 @@ class ResponsesParser(AnswerState):
             yield BlockEnd("refusal" if self._open is RefusalText else "text")
         self._open = None
 
-    def _item(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+    def _item(self, event: _ResponsesEvent, item: Mapping[str, Any]) -> Iterator[Event]:
         yield from self._text_end()
         self._begin()
         kind = as_word(item.get("type"))
@@ -170,7 +170,7 @@ class ResponsesParser(AnswerState):
         elif kind not in ("message", "reasoning"):
             self.has_unreadable = True
 
-    def _call(self, event: _Event, item: Mapping[str, Any]) -> Iterator[ToolCall]:
+    def _call(self, event: _ResponsesEvent, item: Mapping[str, Any]) -> Iterator[ToolCall]:
         """Yield the start of a call. Its arguments count if none follow."""
         key = self._call_key(event)
         custom = item.get("type") == "custom_tool_call"
@@ -179,12 +179,12 @@ class ResponsesParser(AnswerState):
             self.calls.alias(key, place)
         self.calls.offer(key, item.get(_CALLS[str(item["type"])]))
 
-    def _call_key(self, event: _Event) -> Key:
+    def _call_key(self, event: _ResponsesEvent) -> Key:
         """Return what the call is known under, else what it is to be known under."""
         place = event.place
         return next((key for key in place if self.calls.knows(key)), place[0] if place else None)
 
-    def _item_end(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+    def _item_end(self, event: _ResponsesEvent, item: Mapping[str, Any]) -> Iterator[Event]:
         kind = as_word(item.get("type"))
         if kind in _CALLS:
             key = self._call_key(event)
@@ -198,7 +198,7 @@ class ResponsesParser(AnswerState):
         elif kind == "message":
             yield from self._message_end(event, item)
 
-    def _reasoning_end(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+    def _reasoning_end(self, event: _ResponsesEvent, item: Mapping[str, Any]) -> Iterator[Event]:
         if self._told.isdisjoint(event.place):
             parts = [
                 as_word(part.get("text")) for part in (*objects(item.get("summary")), *objects(item.get("content")))
@@ -208,7 +208,7 @@ class ResponsesParser(AnswerState):
         data = {"id": item.get("id"), "encrypted_content": encrypted}
         yield BlockEnd("reasoning", opaque=Opaque("responses", self._asked_model, data) if encrypted else None)
 
-    def _message_end(self, event: _Event, item: Mapping[str, Any]) -> Iterator[Event]:
+    def _message_end(self, event: _ResponsesEvent, item: Mapping[str, Any]) -> Iterator[Event]:
         """Yield the text of a message of which no deltas have come."""
         if self._told.isdisjoint(event.place):
             for part in objects(item.get("content")):
@@ -241,4 +241,4 @@ class ResponsesParser(AnswerState):
     def _output(self, output: object) -> Iterator[Event]:
         """Yield the items of a Response that came as a whole."""
         for index, item in enumerate(objects(output)):
-            yield from self._item_end(_Event(item=item, output_index=index), item)
+            yield from self._item_end(_ResponsesEvent(item=item, output_index=index), item)

@@ -29,7 +29,7 @@ from streamserver.http.keys import Keys
 from streamserver.http.services import SERVICES
 from streamserver.listening import ListenError, listening, name_of
 from streamserver.loop import EventLoop
-from streamserver.reload import Parts, Reloader
+from streamserver.reload import ReloadedParts, Reloader
 from streamserver.runner import STOPS, hold_signals, raise_descriptor_limit, serve
 from streamserver.start import check_start, warnings_of
 from streamserver.telemetry._prometheus_client import share_between_processes
@@ -128,10 +128,10 @@ def _serve_on(
     return workers.run(announce)
 
 
-def _parts(settings: Settings, registry: Registry, clock: Clock) -> Parts:
+def _parts(settings: Settings, registry: Registry, clock: Clock) -> ReloadedParts:
     keys = keys_for(settings, os.environ)
     transport = AiohttpTransport()
-    return Parts(catalog_for(settings, registry, transport, clock, os.environ), keys, stream_limits(settings))
+    return ReloadedParts(catalog_for(settings, registry, transport, clock, os.environ), keys, stream_limits(settings))
 
 
 def _announce(app: web.Application, sock: socket.socket, loaded: Loaded, warnings: Sequence[str]) -> None:

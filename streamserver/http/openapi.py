@@ -24,7 +24,7 @@ _PATTERN = re.compile(r"\{(\w+):[^}]*\}")
 """A path parameter of aiohttp's with a pattern, which OpenAPI has no form for."""
 _DESCRIPTION = (
     "Streams tokens from language models as Server-Sent Events. The native events' `data` is text (`message`), or "
-    "JSON: `start` is StartEvent, `reasoning` Reasoning, `tool_call` ToolCall, `done` DoneEvent, `error` ErrorEvent. "
+    "JSON: `start` is StartData, `reasoning` Reasoning, `tool_call` ToolCall, `done` DoneData, `error` ErrorData. "
     "A request with a position (`Last-Event-ID: {stream_id}:{n}`, or `last_event_id` in the query) attaches where it "
     "was sent and starts nothing."
 )

@@ -142,5 +142,6 @@ async def _expect(request: web.Request) -> None:
     """
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # It is no part of the answer: aiohttp must not take it for one that has begun.
+        # It is no part of the answer: aiohttp takes a writer with output for a response that has begun, and cuts the
+        # connection: https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/web_protocol.py (handle_error)
         request.writer.output_size = 0

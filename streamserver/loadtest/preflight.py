@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-CONNECT_SECONDS = 5.0
+PREFLIGHT_CONNECT_SECONDS = 5.0
 
 
 def unreachable(url: str | None) -> str | None:
@@ -18,7 +18,7 @@ def unreachable(url: str | None) -> str | None:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         if not parts.hostname:
             return f"--url {url}: there is no host in it"
-        socket.create_connection((parts.hostname, port), timeout=CONNECT_SECONDS).close()
+        socket.create_connection((parts.hostname, port), timeout=PREFLIGHT_CONNECT_SECONDS).close()
     except (ValueError, socket.gaierror):
         return f"--url {url}: there is no such host or port"
     except OSError as error:

@@ -18,7 +18,7 @@ import tomli_w
 from streamserver.loadtest.plan import Plan
 from streamserver.loadtest.result import ProcessUsage
 
-START_SECONDS = 60.0
+SERVER_START_SECONDS = 60.0
 SERVER_STOP_SECONDS = 10.0
 MANY = 1_000_000_000
 MAX_STREAMS = 20_000
@@ -68,7 +68,7 @@ async def _announced(process: asyncio.subprocess.Process, log: Path) -> str:
     assert process.stdout is not None
     said = ""
     with suppress(TimeoutError):
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(SERVER_START_SECONDS):
             while line := await process.stdout.readline():
                 said += line.decode()
                 if found := re.search(r"try .*'(http://[^/]+)/", said):

@@ -25,6 +25,10 @@ class TokenUsage(msgspec.Struct, frozen=True):
     estimated: bool
 
 
+UNKNOWN_USAGE = TokenUsage(0, 0, 0, estimated=True)
+"""The usage that wires show where nothing was counted: their clients demand numbers."""
+
+
 class Start(msgspec.Struct, frozen=True):
     """Record 0 of every log: what each replay of the stream, at any node, must repeat identically.
 

@@ -21,7 +21,7 @@ __all__ = ["BROKEN", "Backoff", "Command", "ConnectionFactory", "RedisConnection
 _DATABASE = re.compile("(/[0-9]*)?")
 REPLY_SECONDS = 1.75
 """How long a reply may take before the connection counts as broken. Shorter than the lease of a heartbeat."""
-CONNECT_SECONDS = 5.0
+REDIS_CONNECT_SECONDS = 5.0
 """How long opening a connection may take: several round trips, over a way that may be slow."""
 RECONNECT_SECONDS = 0.1
 MAX_RECONNECT_SECONDS = 0.5
@@ -61,7 +61,7 @@ class ConnectionFactory:
         connection = RedisConnection(self._pool, self.drop_all)
         opened = False
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(REDIS_CONNECT_SECONDS):
                 await connection.open()
                 opened = True
                 info, probe = await connection.execute([("INFO", "server"), ("SET", PROBE_KEY, "1", "PX", 1000)])

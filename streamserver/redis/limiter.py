@@ -20,7 +20,7 @@ from streamserver.store.base import StoreUnavailable
 SLOT_LEASE_SECONDS = 30.0
 """How long the slots of a node that died stay taken."""
 RENEW_SECONDS = 10.0
-FLUSH_SECONDS = 3.0
+LIMITS_FLUSH_SECONDS = 3.0
 """How long :meth:`RedisLimiter.aclose` waits for pending writes."""
 
 # Checks everything before it changes anything: a refused start does not count. A start that is repeated because the
@@ -85,7 +85,7 @@ class RedisLimiter:
             return
         self._write()
         try:
-            async with asyncio.timeout(FLUSH_SECONDS):
+            async with asyncio.timeout(LIMITS_FLUSH_SECONDS):
                 await self._charges.flush()
                 await self._connection.execute(("PING",))  # everything that was sent before has arrived
         except (TimeoutError, StoreUnavailable):

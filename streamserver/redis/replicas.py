@@ -28,7 +28,7 @@ FETCHED_AT_ONCE = 100
 MAX_CONCURRENT_FINDS = 4
 """How many streams are fetched from their beginning at a time. When a node dies, all its readers reconnect here. If all
 their logs were fetched at once, every other command would wait behind them."""
-STOP_SECONDS = 6.0
+REMOTE_STOP_SECONDS = 6.0
 """How long a stop waits. A producer ends a stream within this time, or is dead and detected."""
 STOP_AGAIN_SECONDS = 0.2
 VANISHED_SECONDS = 5.0
@@ -129,7 +129,7 @@ class RemoteStream:
         """Have the producer end the stream, or detect that the producer is dead."""
         self.stopping += 1
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(REMOTE_STOP_SECONDS):
                 while not self.ended:
                     self._replicas.post(self.node, Stop(self.id))
                     await self._replicas.refresh([self])

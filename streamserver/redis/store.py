@@ -35,9 +35,9 @@ from streamserver.redis.replicas import Replicas
 from streamserver.redis.replicator import LogTTL, Replicator
 from streamserver.store.base import Claim, ClaimHolder, LocalStream, LocalStreams, ReadableStream, StoreUnavailable
 
-START_SECONDS = 5.0
+STORE_START_SECONDS = 5.0
 """How long a start waits for Redis before the server starts without it."""
-FLUSH_SECONDS = 3.0
+LOG_FLUSH_SECONDS = 3.0
 """How long :meth:`RedisStore.aclose` waits for what is still to be written."""
 
 RECOVERY_POLL_SECONDS = 0.1
@@ -90,7 +90,7 @@ class RedisStore:
         )
         self._keep("connection", self._connection.run)
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(STORE_START_SECONDS):
                 await self._connection.wait_connected()
         except TimeoutError:
             logger.bind(event="store").warning("started without the store: new streams are refused until it is there")
@@ -167,7 +167,7 @@ class RedisStore:
         if not self._tasks:
             return
         try:
-            async with asyncio.timeout(FLUSH_SECONDS):
+            async with asyncio.timeout(LOG_FLUSH_SECONDS):
                 await self._replicator.wait_done()
                 await self._connection.submit(("DEL", node_key(self._node), inbox_key(self._node)))
         except (TimeoutError, StoreUnavailable):

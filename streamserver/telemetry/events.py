@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True):
+class LogEvent(msgspec.Struct, frozen=True):
     """A row of the table. ``fields`` are those that it may have beside ``time``, ``level`` and ``message``."""
 
     name: str
@@ -16,61 +16,61 @@ class Event(msgspec.Struct, frozen=True):
 
 
 EVENTS = (
-    Event(
+    LogEvent(
         "request",
         ("request_id", "method", "route", "http_status", "bytes", "duration_ms", "count", "seconds"),
         "a request was answered: at DEBUG; the first refusal of a route and status in 10 seconds at INFO, then their "
         "`count`; the route's template, never its URL",
     ),
-    Event(
+    LogEvent(
         "refused",
         ("error_type", "count", "seconds"),
         "a request that is not HTTP, or is too long, was refused; counted like `request`",
     ),
-    Event(
+    LogEvent(
         "reader",
         ("stream_id", "readers"),
         "a reader has left a stream; `readers` are left; at DEBUG",
     ),
-    Event(
+    LogEvent(
         "crash",
         ("request_id", "provider", "route", "job", "traceback"),
         "a bug here, or in a plug-in: the request id leads from the client's error to this",
     ),
-    Event(
+    LogEvent(
         "stuck",
         ("request_id", "provider"),
         "a provider did not let go of its stream in a second; its readers had their ending all the same",
     ),
-    Event("plugin", ("plugin", "reason"), "a plug-in could not be loaded, and why"),
-    Event(
+    LogEvent("plugin", ("plugin", "reason"), "a plug-in could not be loaded, and why"),
+    LogEvent(
         "start",
         ("url",),
         "the server serves, and could not print its address to standard output",
     ),
-    Event(
+    LogEvent(
         "reload",
         ("default",),
         "another configuration is in force, or why it is not; which changes wait for a restart",
     ),
-    Event("drain", ("streams", "seconds"), "the server is shutting down; its `streams` have `seconds` to end"),
-    Event("worker", ("exit_status",), "one of several workers died"),
-    Event(
+    LogEvent("drain", ("streams", "seconds"), "the server is shutting down; its `streams` have `seconds` to end"),
+    LogEvent("worker", ("exit_status",), "one of several workers died"),
+    LogEvent(
         "store",
         ("restarted", "error_type", "stream_id"),
         "Redis cannot be reached, is back, or refused a command; what did not reach it before the end",
     ),
-    Event("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
-    Event("producer_lost", ("streams",), "another node is dead; `streams` of it were ended by this one"),
-    Event("fenced", ("stream_id",), "another node took this one for dead, and ended its stream"),
-    Event(
+    LogEvent("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
+    LogEvent("producer_lost", ("streams",), "another node is dead; `streams` of it were ended by this one"),
+    LogEvent("fenced", ("stream_id",), "another node took this one for dead, and ended its stream"),
+    LogEvent(
         "log_output",
         ("dropped",),
         "log records were dropped, because the output took none or failed; it takes records again",
     ),
-    Event("misconfigured", (), "the application is run in a way that breaks its promises"),
-    Event("warning", ("place",), "a library warns; its category and place, not its words"),
-    Event(
+    LogEvent("misconfigured", (), "the application is run in a way that breaks its promises"),
+    LogEvent("warning", ("place",), "a library warns; its category and place, not its words"),
+    LogEvent(
         "log",
         ("logger", "traceback"),
         "a library's own record, from Python's logging, its exceptions without their messages",

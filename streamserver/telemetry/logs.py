@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _TALKATIVE = ("openai", "anthropic", "httpx2", "httpcore2", "httpx", "httpcore", "aiohttp", "asyncio")
 
 
-EXIT_SECONDS = 1.0
+LOG_EXIT_SECONDS = 1.0
 """How long an exit waits for records to be written."""
 
 _outputs: dict[int, LogOutput] = {}
@@ -73,10 +73,10 @@ def logs_are_set_up() -> bool:
 
 
 def flush_logs() -> None:
-    """Wait until all records are written, at most :data:`EXIT_SECONDS`. An exit calls it by itself; ``os._exit``
+    """Wait until all records are written, at most :data:`LOG_EXIT_SECONDS`. An exit calls it by itself; ``os._exit``
     does not."""
     for output in _outputs.values():
-        output.flush(EXIT_SECONDS)
+        output.flush(LOG_EXIT_SECONDS)
 
 
 def count_dropped_records(count: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ PROVIDER_KEY = "streamserver"
 """The key of our entry in ``providerMetadata``, which the hook keeps and sends back with the part."""
 
 
-class _Call:
+class _ToolPart:
     """A tool call with an input that is still being streamed."""
 
     def __init__(self, piece: ToolCall, call_id: str) -> None:
@@ -65,7 +65,7 @@ class Parts:
         self._open: tuple[str, str] | None = None
         """The kind and the id of the open part."""
         self._count = 0
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _ToolPart] = {}
 
     @property
     def has_calls(self) -> bool:
@@ -116,7 +116,7 @@ class Parts:
         call = self._calls.get(piece.index)
         if call is None:
             yield from self._close_before_next()
-            call = self._calls[piece.index] = _Call(piece, self._new_id(piece))
+            call = self._calls[piece.index] = _ToolPart(piece, self._new_id(piece))
             yield call.start()
         yield from call.add(piece)
 

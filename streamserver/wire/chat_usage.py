@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import UsageDetails
-from streamserver.log.records import Done, TokenUsage
-
-_NOTHING = TokenUsage(0, 0, 0, estimated=True)
+from streamserver.log.records import UNKNOWN_USAGE, Done
 
 
 def usage_fields(done: Done) -> dict[str, Any]:
     """Return the usage of an answer. Counts that we estimated look like others: the wire has no mark for them."""
-    usage, details = done.usage or _NOTHING, done.usage_details or UsageDetails()
+    usage, details = done.usage or UNKNOWN_USAGE, done.usage_details or UsageDetails()
     fields: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

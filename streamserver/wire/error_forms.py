@@ -1,7 +1,8 @@
 """Errors on the vendors' wires: one table from our codes to their statuses and words.
 
 Both vendors' SDKs retry 408, 409, 429 and every status from 500 on, unless ``x-should-retry`` says otherwise:
-``openai/_base_client.py``, ``_should_retry``; Anthropic's is the same code.
+https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py (``_should_retry``).
+Anthropic's is the same code.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from streamserver.core.refusals import RETRY_SECONDS, Refusal
 from streamserver.log.records import Failed
 
 MAX_RETRY_SECONDS = 60
-"""A longer wait is not one that an SDK should make by itself: openai-node ignores it and asks again at once."""
+"""A longer wait is not one that an SDK should make by itself: openai-node ignores it and asks again at once:
+https://github.com/openai/openai-node/blob/master/src/client.ts (``retryRequest``)."""
 
 
 class OpenAIForm(msgspec.Struct, frozen=True):

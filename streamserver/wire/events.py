@@ -30,8 +30,11 @@ def from_json(data: bytes) -> dict[str, Any]:
 
 
 def data_event(data: bytes) -> bytes:
-    """Return an unnamed event. These wires have no ``id:``: openai-python turns each blank line behind one into an
-    empty event and fails (``openai/_streaming.py``, ``SSEDecoder.decode``)."""
+    """Return an unnamed event.
+
+    These wires have no ``id:``: openai-python turns each blank line behind one into an empty event and fails
+    (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``SSEDecoder.decode``).
+    """
     return b"data: %b\n\n" % data
 
 

@@ -30,7 +30,7 @@ class ContentBlocks:
         self._next_index = 0
         self._open: str | int | None = None
         """The kind of the open block, or the index of its tool call."""
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _ToolBlock] = {}
         self._waiting: list[Part] = []
 
     def add(self, part: Part) -> bytes:
@@ -89,7 +89,7 @@ class ContentBlocks:
     def _tool_call(self, piece: ToolCall) -> bytes:
         call = self._calls.get(piece.index)
         if call is None:
-            call = self._calls[piece.index] = _Call(piece.custom)
+            call = self._calls[piece.index] = _ToolBlock(piece.custom)
         if call.closed:
             return b""
         head = b""
@@ -139,7 +139,7 @@ class ContentBlocks:
         return rest + message_event("content_block_stop", {"index": index})
 
 
-class _Call:
+class _ToolBlock:
     """A tool call that is being written. A custom tool's free text becomes the input ``{"input": …}``."""
 
     def __init__(self, custom: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import UsageDetails
-from streamserver.log.records import Done, TokenUsage
+from streamserver.log.records import UNKNOWN_USAGE, Done
 
 NO_USAGE: Mapping[str, int] = {
     "input_tokens": 0,
@@ -16,13 +16,11 @@ NO_USAGE: Mapping[str, int] = {
 }
 """The usage of a message that has just begun: its clients demand numbers."""
 
-_NOTHING = TokenUsage(0, 0, 0, estimated=True)
-
 
 def usage_fields(done: Done) -> dict[str, Any]:
     """Return the usage of an answer. Unlike ours, ``input_tokens`` is what was neither read from a cache nor written
     to one."""
-    usage, details = done.usage or _NOTHING, done.usage_details or UsageDetails()
+    usage, details = done.usage or UNKNOWN_USAGE, done.usage_details or UsageDetails()
     cached, written = details.cached_tokens or 0, details.cache_write_tokens or 0
     fields: dict[str, Any] = {
         "input_tokens": max(0, usage.prompt_tokens - cached - written),

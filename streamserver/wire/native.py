@@ -25,7 +25,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _to_json = msgspec.json.Encoder().encode
 
 
-class StartEvent(msgspec.Struct, frozen=True):
+class StartData(msgspec.Struct, frozen=True):
     """The data of ``start``."""
 
     stream_id: str
@@ -35,7 +35,7 @@ class StartEvent(msgspec.Struct, frozen=True):
     keepalive_seconds: float
 
 
-class DoneEvent(msgspec.Struct, frozen=True):
+class DoneData(msgspec.Struct, frozen=True):
     """The data of ``done``: the answer is complete. Times in milliseconds; ``ttft_ms`` is None without a token."""
 
     finish_reason: str
@@ -46,7 +46,7 @@ class DoneEvent(msgspec.Struct, frozen=True):
     duration_ms: float
 
 
-class ErrorEvent(msgspec.Struct, frozen=True):
+class ErrorData(msgspec.Struct, frozen=True):
     """The data of ``error``. ``retry_after`` is in seconds; ``usage`` is None if nothing was sent to a provider."""
 
     code: str
@@ -161,19 +161,19 @@ def _other_block(event_id: str, record: Record) -> str:
         case ToolCall():
             return _json_block("tool_call", event_id, record)
         case Start():
-            fields = StartEvent(
+            fields = StartData(
                 record.stream_id, record.request_id, record.provider, record.model, record.keepalive_seconds
             )
             return f"retry: {RETRY_MS}\n{_json_block('start', event_id, fields)}"
         case Done():
-            done = DoneEvent(
+            done = DoneData(
                 record.finish_reason, record.provider, record.model, record.usage, record.ttft_ms, record.duration_ms
             )
             return _json_block("done", event_id, done)
         case Failed():
             if not has_stable_offset(record):
                 event_id = f"{event_id.rpartition(':')[0]}:end"
-            failed = ErrorEvent(
+            failed = ErrorData(
                 record.code, record.message, record.retryable, record.retry_after, record.request_id, record.usage
             )
             return _json_block("error", event_id, failed)

@@ -17,7 +17,7 @@ from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
 from streamserver.wire.events import from_json, named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import failure_answer, refusal_answer
-from streamserver.wire.responses_items import Event, Items, Piece
+from streamserver.wire.responses_items import ItemEvent, Items, Piece
 from streamserver.wire.responses_object import (
     error_event_fields,
     failed_fields,
@@ -143,7 +143,7 @@ class ResponsesEncoder:
     def _end_items(self, status: str) -> bytes:
         return self._events(self._items.end(status) if self._replay is None else self._replay.end(status))
 
-    def _events(self, events: Iterable[Event]) -> bytes:
+    def _events(self, events: Iterable[ItemEvent]) -> bytes:
         return b"".join(self._event(*event) for event in events)
 
     def _event(self, name: str, fields: Mapping[str, Any]) -> bytes:
@@ -214,7 +214,7 @@ __all__ = [
     "BACKGROUND_RESPONSES_WIRE",
     "NAME",
     "RESPONSES_WIRE",
-    "Event",
+    "ItemEvent",
     "ResponsesEncoder",
     "current_response",
     "response_of",

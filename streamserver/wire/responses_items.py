@@ -9,7 +9,7 @@ from providers import opaque
 from providers.base import BlockEnd, Opaque, Reasoning, RefusalText, Text, ToolCall
 from providers.jsontext import loads
 
-Event: TypeAlias = tuple[str, Mapping[str, Any]]
+ItemEvent: TypeAlias = tuple[str, Mapping[str, Any]]
 """The type of an event and its fields, without the sequence number."""
 Piece: TypeAlias = Text | Reasoning | ToolCall | BlockEnd
 
@@ -24,14 +24,14 @@ class Items:
     def __init__(self, public: str) -> None:
         self._hash = public
         self._items: list[_Item] = []
-        self._open: _Message | _Reasoning | None = None
-        self._calls: dict[int, _Call] = {}
+        self._open: _MessageItem | _ReasoningItem | None = None
+        self._calls: dict[int, _CallItem] = {}
 
     def done_items(self) -> list[dict[str, Any]]:
         """Return the items that are done."""
         return [item.whole for item in self._items if item.is_done]
 
-    def add(self, piece: Piece) -> Iterator[Event]:
+    def add(self, piece: Piece) -> Iterator[ItemEvent]:
         match piece:
             case ToolCall():
                 yield from self._tool_call(piece)
@@ -41,35 +41,35 @@ class Items:
                 return
             case Reasoning():
                 yield from self._reasoning()
-                assert isinstance(self._open, _Reasoning)
+                assert isinstance(self._open, _ReasoningItem)
                 yield from self._open.add(piece.text)
             case Text():
                 yield from self._message()
-                assert isinstance(self._open, _Message)
+                assert isinstance(self._open, _MessageItem)
                 yield from self._open.add(piece.text, "refusal" if isinstance(piece, RefusalText) else "output_text")
 
-    def end(self, status: str) -> Iterator[Event]:
+    def end(self, status: str) -> Iterator[ItemEvent]:
         """Close every item that is open. ``status`` is ``completed`` or ``incomplete``."""
         for item in self._items:
             if not item.is_done:
                 yield from item.end(status)
         self._open = None
 
-    def _message(self) -> Iterator[Event]:
-        if not isinstance(self._open, _Message):
+    def _message(self) -> Iterator[ItemEvent]:
+        if not isinstance(self._open, _MessageItem):
             yield from self._close_open()
             yield from self._close_complete_calls()
-            self._open = _Message(f"msg_{self._hash}_{len(self._items)}", len(self._items))
+            self._open = _MessageItem(f"msg_{self._hash}_{len(self._items)}", len(self._items))
             yield from self._added(self._open)
 
-    def _reasoning(self) -> Iterator[Event]:
-        if not isinstance(self._open, _Reasoning):
+    def _reasoning(self) -> Iterator[ItemEvent]:
+        if not isinstance(self._open, _ReasoningItem):
             yield from self._close_open()
             yield from self._close_complete_calls()
-            self._open = _Reasoning(f"rs_{self._hash}_{len(self._items)}", len(self._items))
+            self._open = _ReasoningItem(f"rs_{self._hash}_{len(self._items)}", len(self._items))
             yield from self._added(self._open)
 
-    def _tool_call(self, piece: ToolCall) -> Iterator[Event]:
+    def _tool_call(self, piece: ToolCall) -> Iterator[ItemEvent]:
         call = self._calls.get(piece.index)
         if call is None:
             yield from self._close_open()
@@ -78,37 +78,37 @@ class Items:
             call_id = piece.id or ""
             if not call_id or any(other.call_id == call_id for other in self._calls.values()):
                 call_id = f"call_{self._hash}_{index}"  # openai-python refuses two calls of one id
-            call = self._calls[piece.index] = _Call(
+            call = self._calls[piece.index] = _CallItem(
                 f"{'ctc' if piece.custom else 'fc'}_{self._hash}_{index}", index, call_id, piece
             )
             yield from self._added(call)
         if not call.is_done:
             yield from call.add(piece.arguments)
 
-    def _block_end(self, end: BlockEnd) -> Iterator[Event]:
+    def _block_end(self, end: BlockEnd) -> Iterator[ItemEvent]:
         if end.kind == "reasoning":
             if end.opaque is not None:
                 yield from self._reasoning()
-                assert isinstance(self._open, _Reasoning)
+                assert isinstance(self._open, _ReasoningItem)
                 self._open.opaque = end.opaque
             yield from self._close_open()
         elif end.kind == "tool_call" and end.index in self._calls:
             call = self._calls[end.index]
             if not call.is_done:
                 yield from call.end("completed")
-        elif isinstance(self._open, _Message):
+        elif isinstance(self._open, _MessageItem):
             yield from self._close_open()
 
-    def _added(self, item: _Item) -> Iterator[Event]:
+    def _added(self, item: _Item) -> Iterator[ItemEvent]:
         self._items.append(item)
         yield "response.output_item.added", {"output_index": item.index, "item": item.begun()}
 
-    def _close_open(self) -> Iterator[Event]:
+    def _close_open(self) -> Iterator[ItemEvent]:
         item, self._open = self._open, None
         if item is not None:
             yield from item.end("completed")
 
-    def _close_complete_calls(self) -> Iterator[Event]:
+    def _close_complete_calls(self) -> Iterator[ItemEvent]:
         for call in self._calls.values():
             if not call.is_done and call.is_complete():
                 yield from call.end("completed")
@@ -131,11 +131,11 @@ class _Item:
         """Return the item as it is in the end."""
         raise NotImplementedError
 
-    def last_events(self) -> Iterator[Event]:
+    def last_events(self) -> Iterator[ItemEvent]:
         """Yield what closes the parts of the item."""
         raise NotImplementedError
 
-    def end(self, status: str) -> Iterator[Event]:
+    def end(self, status: str) -> Iterator[ItemEvent]:
         yield from self.last_events()
         self.is_done = True
         self.whole = self.finished(status)
@@ -146,7 +146,7 @@ class _Item:
         return {"item_id": self.id, "output_index": self.index, **fields}
 
 
-class _Message(_Item):
+class _MessageItem(_Item):
     def __init__(self, item_id: str, index: int) -> None:
         super().__init__(item_id, index)
         self._parts: list[tuple[str, list[str]]] = []
@@ -157,7 +157,7 @@ class _Message(_Item):
     def finished(self, status: str) -> dict[str, Any]:
         return self._item(status, [_part(kind, "".join(texts)) for kind, texts in self._parts])
 
-    def add(self, text: str, kind: str) -> Iterator[Event]:
+    def add(self, text: str, kind: str) -> Iterator[ItemEvent]:
         if not self._parts or self._parts[-1][0] != kind:
             yield from self.last_events()
             self._parts.append((kind, []))
@@ -167,7 +167,7 @@ class _Message(_Item):
         name = "response.output_text.delta" if kind == "output_text" else "response.refusal.delta"
         yield name, self.at(content_index=len(self._parts) - 1, delta=text, **more)
 
-    def last_events(self) -> Iterator[Event]:
+    def last_events(self) -> Iterator[ItemEvent]:
         if not self._parts:
             return
         kind, texts = self._parts[-1]
@@ -182,7 +182,7 @@ class _Message(_Item):
         return {"id": self.id, "type": "message", "role": "assistant", "status": status, "content": content}
 
 
-class _Reasoning(_Item):
+class _ReasoningItem(_Item):
     def __init__(self, item_id: str, index: int) -> None:
         super().__init__(item_id, index)
         self.opaque: Opaque | None = None
@@ -196,14 +196,14 @@ class _Reasoning(_Item):
         encrypted = None if self.opaque is None else opaque.seal(self.opaque)
         return {**self.begun(), "status": status, "summary": summary, "content": [], "encrypted_content": encrypted}
 
-    def add(self, text: str) -> Iterator[Event]:
+    def add(self, text: str) -> Iterator[ItemEvent]:
         if not self._texts:
             part = {"type": "summary_text", "text": ""}
             yield "response.reasoning_summary_part.added", self.at(summary_index=0, part=part)
         self._texts.append(text)
         yield "response.reasoning_summary_text.delta", self.at(summary_index=0, delta=text)
 
-    def last_events(self) -> Iterator[Event]:
+    def last_events(self) -> Iterator[ItemEvent]:
         if self._texts:
             text = "".join(self._texts)
             part = {"type": "summary_text", "text": text}
@@ -211,7 +211,7 @@ class _Reasoning(_Item):
             yield "response.reasoning_summary_part.done", self.at(summary_index=0, part=part)
 
 
-class _Call(_Item):
+class _CallItem(_Item):
     def __init__(self, item_id: str, index: int, call_id: str, first: ToolCall) -> None:
         super().__init__(item_id, index)
         self.call_id = call_id
@@ -234,18 +234,18 @@ class _Call(_Item):
         except (ValueError, RecursionError):
             return False
 
-    def add(self, arguments: str) -> Iterator[Event]:
+    def add(self, arguments: str) -> Iterator[ItemEvent]:
         self._arguments.append(arguments)
         if arguments:
             name = "custom_tool_call_input" if self._custom else "function_call_arguments"
             yield f"response.{name}.delta", self.at(delta=arguments)
 
-    def end(self, status: str) -> Iterator[Event]:
+    def end(self, status: str) -> Iterator[ItemEvent]:
         if status == "completed" and not self._custom and not any(self._arguments):
             yield from self.add("{}")  # no text at all would be no JSON
         yield from super().end(status)
 
-    def last_events(self) -> Iterator[Event]:
+    def last_events(self) -> Iterator[ItemEvent]:
         arguments = "".join(self._arguments)
         if self._custom:
             yield "response.custom_tool_call_input.done", self.at(input=arguments)

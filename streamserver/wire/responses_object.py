@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from providers.base import UsageDetails
-from streamserver.log.records import Done, Failed, Start, TokenUsage
+from streamserver.log.records import UNKNOWN_USAGE, Done, Failed, Start, TokenUsage
 from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import error_fields
 
@@ -65,8 +65,6 @@ _ERROR_CODES: Mapping[str, str] = {
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Ends that cut an answer, as ``incomplete_details.reason``."""
-
-_NOTHING = TokenUsage(0, 0, 0, estimated=True)
 
 
 def response_id(stream_id: str) -> str:
@@ -140,7 +138,7 @@ def _error_message(failed: Failed) -> str:
 
 def usage_fields(usage: TokenUsage | None, details: UsageDetails | None) -> dict[str, Any]:
     """Return a usage object. Its details are required as numbers: Codex fails on an object without them."""
-    usage, details = usage or _NOTHING, details or UsageDetails()
+    usage, details = usage or UNKNOWN_USAGE, details or UsageDetails()
     return {
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {

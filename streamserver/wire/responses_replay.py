@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streamserver.log.records import Start
-from streamserver.wire.responses_items import Event
+from streamserver.wire.responses_items import ItemEvent
 from streamserver.wire.responses_object import response_id
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -43,7 +43,7 @@ class Replay:
         self._open: dict[int, _OpenItem] = {}
         self._done: dict[int, dict[str, Any]] = {}
 
-    def add(self, name: str, data: dict[str, Any]) -> Event | None:
+    def add(self, name: str, data: dict[str, Any]) -> ItemEvent | None:
         """Return the event to write for a frame, None if there is none. ``name`` is that of its SSE event."""
         kind = data.get("type")
         name = kind if isinstance(kind, str) else name
@@ -61,7 +61,7 @@ class Replay:
             return None
         return name, data
 
-    def end(self, status: str) -> Iterator[Event]:
+    def end(self, status: str) -> Iterator[ItemEvent]:
         """Close every item that is open, for a Response that the provider did not end."""
         for index, item in sorted(self._open.items()):
             self._done[index] = item.ended(status)

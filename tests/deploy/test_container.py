@@ -18,7 +18,7 @@ from streamserver.container import defaults, serves
 from tests.support.redis import free_port
 from tests.support.server import clean_environ
 
-START_SECONDS = 60
+CONTAINER_START_SECONDS = 60
 HEALTH_CHECK = Path(__file__).parents[2] / "deploy/docker/healthcheck.py"
 COMMAND = (sys.executable, "-m", "streamserver.container")
 
@@ -59,7 +59,7 @@ def refused(environ: Mapping[str, str], *arguments: str) -> str:
         env={**clean_environ(), **environ},
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=CONTAINER_START_SECONDS,
     )
     assert done.returncode == 2, done
     return done.stderr
@@ -170,7 +170,9 @@ def test_only_serve_starts_the_server(arguments: list[str], expected: bool) -> N
 
 def test_version_is_printed_without_a_key() -> None:
     environ = {**clean_environ(), "STREAMSERVER_PROVIDER__DEFAULT": "openai"}
-    done = subprocess.run([*COMMAND, "--version"], env=environ, capture_output=True, text=True, timeout=START_SECONDS)
+    done = subprocess.run(
+        [*COMMAND, "--version"], env=environ, capture_output=True, text=True, timeout=CONTAINER_START_SECONDS
+    )
     assert done.stdout.startswith("streamserver "), done
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
-START_SECONDS = 20.0
+REDIS_START_SECONDS = 20.0
 
 
 def free_port() -> int:
@@ -46,7 +46,7 @@ class RedisProcess:
                 stdout=log,
                 stderr=log,
             )
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(REDIS_START_SECONDS):
             while not await self._answers(ping or self.url):
                 await asyncio.sleep(0.02)
 

@@ -23,11 +23,11 @@ from streamserver.http.openapi import (
     refused,
 )
 from streamserver.http.routing import Components
-from streamserver.wire.native import DoneEvent, ErrorEvent, StartEvent
+from streamserver.wire.native import DoneData, ErrorData, StartData
 
 _MAX_QUERY_CHARS = 5000
 """The longest text in a query: percent-encoded, two of them fit into the longest URL that is accepted."""
-SCHEMAS = (ChatFields, StartEvent, DoneEvent, ErrorEvent, Reasoning, ToolCall)
+SCHEMAS = (ChatFields, StartData, DoneData, ErrorData, Reasoning, ToolCall)
 
 
 def bind_schemas(components: dict[str, Json], settings: Settings, with_keys: bool) -> None:
