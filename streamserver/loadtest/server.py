@@ -56,6 +56,7 @@ def _config(plan: Plan) -> dict[str, object]:
         "providers": {"echo": {"kind": "echo", "delay_ms": ECHO_DELAY_MS}},
         "limits": {
             "max_prompt_chars": max(5000, len(plan.prompt())),
+            "max_conversation_chars": max(200_000, len(plan.prompt())),
             "max_tokens": max(4096, plan.prompt_tokens),
             "max_streams": MAX_STREAMS,
             "max_streams_per_user": MAX_STREAMS,

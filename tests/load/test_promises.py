@@ -26,6 +26,7 @@ CONFIG = {
         "max_streams_per_user": STREAMS + STALLED,
         "requests_per_minute": 1_000_000,
         "max_prompt_chars": 1_000_000,
+        "max_conversation_chars": 1_000_000,
     },
     "server": {"send_timeout_seconds": 5},
     "resume": {"retention_seconds": 60},

@@ -22,7 +22,7 @@ async def test_connection_of_a_stalled_reader_is_cut_wherever_its_answer_waits(
     server = await start_server(
         {
             "server": {"send_timeout_seconds": 1},
-            "limits": {"max_prompt_chars": 1_000_000},
+            "limits": {"max_prompt_chars": 1_000_000, "max_conversation_chars": 1_000_000},
             "providers": {"flood": {"kind": "echo", "delay_ms": 0, "burst": 100}},
         }
     )

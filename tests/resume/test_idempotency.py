@@ -286,3 +286,29 @@ async def test_who_starts_a_stream_and_finds_its_place_taken_is_refused_and_the_
             assert (status, json.loads(refusal)["code"]) == (429, "rate_limited")
             events = parse(await second.read())
     assert text_of(events) == "a b" and events[-1].type == "done"
+
+
+async def test_retry_finds_its_stream_running_when_a_keyed_request_was_cut(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    """A keyed request has a grace by itself: ``resume.keyed_grace_seconds``."""
+    server = await start_server({"providers": {"echo": {"kind": "echo", "delay_ms": 50}}})
+    body = {"prompt": "a b c d e f g h"}
+    async with http.post(f"{server.url}/api/chat/stream", json=body, headers=KEY) as response:
+        await response.content.readuntil(b"data: a\n\n")
+    events = await post_events(http, server.url, body, headers=KEY)
+    assert text_of(events) == body["prompt"] and events[-1].type == "done"
+    await server.record()
+    assert len(server.records()) == 1, "one generation"
+
+
+async def test_retry_generates_anew_when_the_reader_left_without_a_grace(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server({"providers": {"echo": {"kind": "echo", "delay_ms": 50}}})
+    body = {"prompt": "a b c d e f g h", "grace": 0}
+    async with http.post(f"{server.url}/api/chat/stream", json=body, headers=KEY) as response:
+        await response.content.readuntil(b"data: a\n\n")
+    assert (await server.record())["status"] == "cancelled"
+    events = await post_events(http, server.url, body, headers=KEY)
+    assert text_of(events) == body["prompt"] and events[-1].type == "done"
