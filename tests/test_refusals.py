@@ -314,6 +314,7 @@ async def test_an_internal_failure_is_a_problem_before_the_stream_and_an_event_i
     assert [event.type for event in events] == ["start", "message", "message", "error"]
     error = events[-1].json()
     assert (error["code"], error["retryable"], error["request_id"]) == ("internal", False, "find-me")
+    await server.record()  # written after the crash
     (crash,) = server.records("crash")
     assert crash["request_id"] == "find-me"
     assert "echo.py" in crash["traceback"]

@@ -57,7 +57,7 @@ EVENTS = (
     LogEvent("worker", ("exit_status",), "one of several workers died"),
     LogEvent(
         "store",
-        ("restarted", "error_type", "stream_id"),
+        ("restarted", "error_type", "stream_id", "command", "answer"),
         "Redis cannot be reached, is back, or refused a command; what did not reach it before the end",
     ),
     LogEvent("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
@@ -67,6 +67,9 @@ EVENTS = (
         "log_output",
         ("dropped",),
         "log records were dropped, because the output took none or failed; it takes records again",
+    ),
+    LogEvent(
+        "items", ("stream_id",), "the items of a Response could not be bound: a reference to them will not be found"
     ),
     LogEvent("misconfigured", (), "the application is run in a way that breaks its promises"),
     LogEvent("warning", ("place",), "a library warns; its category and place, not its words"),

@@ -66,7 +66,7 @@ def test_no_logged_value_forges_a_line_or_a_field(text: str, other: str, crash: 
         out = io.StringIO()
         set_up_logs(LogSettings(format=form, level="DEBUG"), out)
         ended = outcome(
-            failed("internal", request_id="r"), model=text, user=other, request_id=text, crash=ValueError(crash)
+            failed("internal", request_id="r"), model=text, key_name=other, request_id=text, crash=ValueError(crash)
         )
         try:
             log_outcome(ended)
