@@ -105,4 +105,4 @@ async def test_a_node_waits_for_a_primary_while_the_address_leads_to_a_replica(
     assert node.store.ready() == "the store refuses SET: READONLY"
     await promote(replica, redis)
     await publish(node, Claim("key", "print"))
-    assert node.store.ready() is None
+    await until(lambda: node.store.ready() is None)

@@ -355,8 +355,11 @@ def test_levels_that_nobody_knows_are_written(set_up: SetUp) -> None:
     assert json.loads(stream.getvalue())["message"] == "between"
 
 
-def test_record_of_a_stream_has_its_facts_in_its_text_when_logs_are_not_set_up() -> None:
+def test_record_of_a_stream_has_its_facts_in_its_text_when_logs_are_not_set_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As an application sees it that embeds the server and has loguru's default sink."""
+    monkeypatch.setattr(logging.root, "handlers", [])  # another test in this process may have set them up
     out = io.StringIO()
     sink = logger.add(out, format="{message}", level="INFO")
     try:
