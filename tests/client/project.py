@@ -52,8 +52,10 @@ class Project:
         for path in node_modules.iterdir() if node_modules is not None else ():
             (self.folder / "node_modules" / path.name).symlink_to(path)
         with tarfile.open(self.folder / name.strip()) as archive:
-            # Python 3.11.0 to 3.11.3 have no filters; those that have them warn without one.
-            archive.extractall(self.folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            if hasattr(tarfile, "data_filter"):  # Python 3.11.0 to 3.11.3 have no filters
+                archive.extractall(self.folder, filter="data")
+            else:
+                archive.extractall(self.folder)
         (self.folder / "package").rename(self.package)
         (self.folder / "package.json").write_text('{"type": "module", "private": true}')
 
