@@ -98,7 +98,7 @@ async def test_after_a_failover_every_connection_goes_to_the_new_primary(
 async def test_a_node_waits_for_a_primary_while_the_address_leads_to_a_replica(
     replica: RedisProcess, redis: RedisProcess, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamserver.redis.store.START_SECONDS", 0.5)
+    monkeypatch.setattr("streamserver.redis.store.STORE_START_SECONDS", 0.5)
     node = await node_at(stack, replica.port)
     with pytest.raises(StoreUnavailable):
         await node.try_publish(MemoryLog(node.start()), None)

@@ -31,7 +31,7 @@ ALL = "~streamserver:* +@all"
 
 @pytest.fixture(autouse=True)
 def short_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamserver.redis.store.START_SECONDS", 0.5)
+    monkeypatch.setattr("streamserver.redis.store.STORE_START_SECONDS", 0.5)
 
 
 @asynccontextmanager
