@@ -13,7 +13,7 @@ from providers.base import BlockEnd, Frame, Reasoning, Text, ToolCall
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.ai_sdk_parts import Chunk, Parts
-from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
+from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.error_forms import retry_headers
 from streamserver.wire.events import data_event, to_json
 from streamserver.wire.ids import public_hash
@@ -48,21 +48,14 @@ class AiSdkEncoder:
         self._parts = Parts(public_hash(start.stream_id), taken)
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
-        parts: list[bytes] = []
-        size = count = 0
-        for record in records:
-            part = b"".join(map(_event, self._chunks(record)))
-            if isinstance(record, (Done, Failed)):
-                part += _DONE_MARKER
-            parts.append(part)
-            count += 1
-            size += len(part)
-            if size >= MAX_BATCH_BYTES:
-                break
-        return b"".join(parts), count
+        return join_batch(map(self._record, records))
 
     def encode_failure(self, failed: Failed) -> bytes:
         return b"".join(map(_event, self._failure(failed))) + _DONE_MARKER
+
+    def _record(self, record: Record) -> bytes:
+        chunks = b"".join(map(_event, self._chunks(record)))
+        return chunks + _DONE_MARKER if isinstance(record, (Done, Failed)) else chunks
 
     def _chunks(self, record: Record) -> Iterator[Chunk]:
         match record:

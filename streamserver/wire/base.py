@@ -5,7 +5,7 @@ Everything here is pure: records and refusals in, bytes out. :mod:`streamserver.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -85,3 +85,18 @@ class Wire(Protocol):
     def refusal(self, refusal: Refusal, request_id: str) -> HTTPAnswer:
         """Return the answer for a request that starts no stream."""
         ...
+
+
+def join_batch(parts: Iterable[bytes]) -> tuple[bytes, int]:
+    """Return the first of ``parts``, joined, and how many they are: no more after :data:`MAX_BATCH_BYTES`.
+
+    ``parts`` are the bytes of one record each, and are made as they are taken: no record is encoded that is not sent.
+    """
+    taken: list[bytes] = []
+    size = 0
+    for part in parts:
+        taken.append(part)
+        size += len(part)
+        if size >= MAX_BATCH_BYTES:
+            break
+    return b"".join(taken), len(taken)

@@ -12,7 +12,7 @@ from providers import opaque
 from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
-from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
+from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.chat_calls import DETAILS, CallDeltas
 from streamserver.wire.chat_ends import chat_finish_reason
 from streamserver.wire.chat_frames import CHUNK_OBJECT, ChunkReplay
@@ -54,19 +54,8 @@ class ChatEncoder:
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         if len(records) == 1:
-            record = records[0]
-            if isinstance(record, Frame):
-                return self._frame(record), 1
-            return self._record(record), 1
-        parts: list[bytes] = []
-        size = 0
-        for record in records:
-            part = self._record(record)
-            parts.append(part)
-            size += len(part)
-            if size >= MAX_BATCH_BYTES:
-                break
-        return b"".join(parts), len(parts)
+            return self._record(records[0]), 1
+        return join_batch(map(self._record, records))
 
     def encode_failure(self, failed: Failed) -> bytes:
         return data_event(to_json({"error": error_fields(failed, messages_field="messages", with_param=False)}))

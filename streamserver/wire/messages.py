@@ -12,7 +12,7 @@ from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCa
 from providers.lenient import json_object
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
-from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
+from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.error_forms import ANTHROPIC_ERRORS, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
@@ -54,16 +54,7 @@ class MessagesEncoder:
         self._blocks = ContentBlocks(public_hash(start.stream_id))
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
-        parts: list[bytes] = []
-        size = count = 0
-        for record in records:
-            part = self._record(record)
-            parts.append(part)
-            count += 1
-            size += len(part)
-            if size >= MAX_BATCH_BYTES:
-                break
-        return b"".join(parts), count
+        return join_batch(map(self._record, records))
 
     def encode_failure(self, failed: Failed) -> bytes:
         return message_event("error", {"error": error_fields(failed), "request_id": failed.request_id})

@@ -15,7 +15,7 @@ from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCa
 from providers.jsontext import scalar, scalars
 from streamserver.log.base import Log
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, TokenUsage, has_stable_offset
-from streamserver.wire.base import MAX_BATCH_BYTES
+from streamserver.wire.base import join_batch
 
 NAME = "native"
 RETRY_MS = 1000
@@ -73,15 +73,8 @@ class NativeEncoder:
         stream_id = self._stream_id
         if len(records) == 1:
             return _block(f"{stream_id}:{offset}", records[0]), 1
-        parts: list[bytes] = []
-        size = 0
-        for number, record in enumerate(records, start=offset):
-            block = _block(f"{stream_id}:{number}", record)
-            parts.append(block)
-            size += len(block)
-            if size >= MAX_BATCH_BYTES:
-                break
-        return b"".join(parts), len(parts)
+        numbered = enumerate(records, start=offset)
+        return join_batch(_block(f"{stream_id}:{number}", record) for number, record in numbered)
 
     def encode_failure(self, failed: Failed) -> bytes:
         return _block(f"{self._stream_id}:end", failed)
@@ -102,22 +95,19 @@ class NativeFoldEncoder:
         self._first_number = 0 if resume_after is None else resume_after + 1
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
-        parts: list[bytes] = []
-        size = 0
-        count = 0
-        for count, record in enumerate(records, start=1):  # noqa: B007 — returned
-            for event in visible(record):
-                number, self._next_number = self._next_number, self._next_number + 1
-                # A client past the end of a log that has ended gets the terminal event all the same.
-                if number >= self._first_number or isinstance(event, (Done, Failed)):
-                    parts.append(_block(f"{self._stream_id}:{number}", event))
-                    size += len(parts[-1])
-            if size >= MAX_BATCH_BYTES:
-                break
-        return b"".join(parts), count
+        return join_batch(map(self._record, records))
 
     def encode_failure(self, failed: Failed) -> bytes:
         return _block(f"{self._stream_id}:end", failed)
+
+    def _record(self, record: Record) -> bytes:
+        parts: list[bytes] = []
+        for event in visible(record):
+            number, self._next_number = self._next_number, self._next_number + 1
+            # A client past the end of a log that has ended gets the terminal event all the same.
+            if number >= self._first_number or isinstance(event, (Done, Failed)):
+                parts.append(_block(f"{self._stream_id}:{number}", event))
+        return b"".join(parts)
 
 
 def visible(record: Record) -> Sequence[Record]:

@@ -13,7 +13,7 @@ from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCa
 from streamserver.core.refusals import Refusal
 from streamserver.log.base import Log
 from streamserver.log.records import Done, Failed, Record, Start, has_stable_offset
-from streamserver.wire.base import MAX_BATCH_BYTES, Encoder, HTTPAnswer
+from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.events import from_json, named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import failure_answer, refusal_answer
@@ -54,16 +54,7 @@ class ResponsesEncoder:
         self._ending: dict[str, Any] = {"status": "queued" if self._background else "in_progress"}
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
-        parts: list[bytes] = []
-        size = count = 0
-        for record in records:
-            part = self._record(record)
-            parts.append(part)
-            count += 1
-            size += len(part)
-            if size >= MAX_BATCH_BYTES:
-                break
-        return b"".join(parts), count
+        return join_batch(map(self._record, records))
 
     def encode_failure(self, failed: Failed) -> bytes:
         return self._failed(failed, is_stable=False)
