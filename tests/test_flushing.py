@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.conftest import StartServer, StartUpstream, openai_at
-from tests.support.client import RawStream, until_listening
+from tests.support.client import RawStream
+from tests.support.programs import running_program
 from tests.support.upstream import Exchange, chunk
 
 TOKENS = [f"token-{number} " for number in range(10)]
@@ -107,11 +108,5 @@ async def running_nginx(nginx: str, folder: Path, port: int, backend: int) -> As
           server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{backend}; }} }}
         }}"""
     )
-    process = await asyncio.create_subprocess_exec(nginx, "-c", str(config), "-p", str(folder))
-    try:
-        await until_listening(port)
+    async with running_program(nginx, ["-c", str(config), "-p", str(folder)], folder, port):
         yield
-    finally:
-        process.terminate()
-        await process.wait()
-        process._transport.close()  # type: ignore[attr-defined]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Literal
+
+from tests.support.relay import Relay, running_relay
 
 FaultKind = Literal["refuse", "cut_request", "cut", "close", "freeze", "swallow"]
 STARTED = b"event: start\n"
@@ -25,14 +27,13 @@ class Fault:
     after: int = 0
 
 
-class FaultRelay:
+class FaultRelay(Relay):
     """Relays connections to ``targets``, in turn. Each connection takes the next fault; without one it is sound."""
 
     def __init__(self, targets: Iterable[int], faults: Iterable[Fault] = ()) -> None:
+        super().__init__()
         self.targets = list(targets)
         self.faults = list(faults)
-        self.port = 0
-        self.accepted = 0
         self.received = 0
         """How many bytes have come from the servers."""
         self.deletes_to_lose = 0
@@ -42,16 +43,6 @@ class FaultRelay:
         self._online = True
         self._started = False
         """The client has had a `start` event: it knows when silence is death."""
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def open(self) -> int:
-        """How many connections are open."""
-        return len(self._tasks)
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -70,22 +61,10 @@ class FaultRelay:
     def go_online(self) -> None:
         self._online = True
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.accepted += 1
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fault = self.faults.pop(0) if self.faults else None
-        try:
-            if self._online and (fault is None or fault.kind != "refuse"):
-                await self._relay(reader, writer, fault)
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None) -> None:
+        if not self._online or (fault is not None and fault.kind == "refuse"):
+            return
         port = self.targets[self.accepted % len(self.targets)]
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         loop = asyncio.get_running_loop()
@@ -141,12 +120,6 @@ class FaultRelay:
                 pass
             await asyncio.get_running_loop().create_future()  # until the client closes it
 
-    async def aclose(self) -> None:
-        for _ in range(5):
-            await asyncio.sleep(0)  # a connection that was just accepted has to begin, to be closed
-            self.go_offline()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     """Send what is there, and close."""
@@ -155,14 +128,6 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-@asynccontextmanager
-async def running_fault_relay(*targets: int, faults: Iterable[Fault] = ()) -> AsyncIterator[FaultRelay]:
+def running_fault_relay(*targets: int, faults: Iterable[Fault] = ()) -> AbstractAsyncContextManager[FaultRelay]:
     """Run a relay on a free port of the loopback."""
-    relay = FaultRelay(targets, faults)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.port = server.sockets[0].getsockname()[1]
-    try:
-        yield relay
-    finally:
-        server.close()
-        await relay.aclose()
+    return running_relay(FaultRelay(targets, faults))

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tomllib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ import aiohttp
 import pytest
 
 from tests.conftest import StartServer, StartUpstream, openai_at
-from tests.support.client import RawStream, until_listening
+from tests.support.client import RawStream
+from tests.support.programs import running_program
 from tests.support.redis import free_port
-from tests.support.server import clean_environ
 from tests.support.upstream import one_and_later_two
 
 DOCS = Path(__file__).parents[2] / "docs" / "proxies.md"
@@ -63,23 +62,6 @@ def haproxy(folder: Path, port: int, backend: int) -> list[str]:
 PROXIES: dict[str, Callable[[Path, int, int], list[str]]] = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 
 
-@asynccontextmanager
-async def running_proxy(program: str, arguments: list[str], folder: Path, port: int) -> AsyncIterator[None]:
-    """The proxy; what it prints goes to ``printed.log``."""
-    environ = {**clean_environ(), "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    with (folder / "printed.log").open("wb") as printed:
-        process = await asyncio.create_subprocess_exec(
-            program, *arguments, stdout=printed, stderr=printed, env=environ, cwd=folder
-        )
-    try:
-        await until_listening(port)
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
-        process._transport.close()  # type: ignore[attr-defined]
-
-
 async def ask(port: int, target: str, address: str = "", **headers: str) -> RawStream:
     """The answer to a client that claims to be ``address``."""
     claimed = {"X-Forwarded-For": address, "Forwarded": f"for={address}"} if address else {}
@@ -105,7 +87,7 @@ async def test_documented_proxy_holds_nothing_back_tells_users_apart_and_logs_no
     server = await start_server({**openai_at(upstream), "server": documented, "limits": {"requests_per_minute": 1}})
     port = free_port()
     arguments = PROXIES[name](tmp_path, port, server.port)
-    async with running_proxy(find_program(name), arguments, tmp_path, port):
+    async with running_program(find_program(name), arguments, tmp_path, port):
         stream = await ask(port, TARGET, "203.0.113.9")
         assert stream.status == 200
         assert [event.type for event in await stream.events(2)] == ["start", "message"], "nothing is held back"
@@ -142,7 +124,7 @@ async def test_documented_proxy_and_settings_serve_with_a_documented_key_file(
     )
     port = free_port()
     arguments = PROXIES[name](tmp_path, port, server.port)
-    async with running_proxy(find_program(name), arguments, tmp_path, port):
+    async with running_program(find_program(name), arguments, tmp_path, port):
         for path, headers, status in (
             ("/", {}, 200),
             ("/healthz", {}, 200),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import pytest
+
+from tests.support.client import until_listening
+from tests.support.server import clean_environ
 
 INSTALL = {
     "caddy": "apt-get install caddy",
@@ -52,3 +58,21 @@ def _bundled(name: str) -> list[Path]:
     except PackageNotFoundError:
         return []
     return [Path(str(file.locate())) for file in bundled if file.name == name]
+
+
+@asynccontextmanager
+async def running_program(path: str, arguments: Sequence[str], folder: Path, port: int) -> AsyncIterator[None]:
+    """Run a server that keeps all it has in ``folder``, once it listens at ``port``. What it prints goes to
+    ``printed.log``."""
+    environ = {**clean_environ(), "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with (folder / "printed.log").open("wb") as printed:
+        process = await asyncio.create_subprocess_exec(
+            path, *arguments, stdout=printed, stderr=printed, env=environ, cwd=folder
+        )
+    try:
+        await until_listening(port)
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]

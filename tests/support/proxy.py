@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+
+from tests.support.relay import Relay, running_relay
 
 
-class Proxy:
+class Proxy(Relay):
     """Relays connections to ``targets`` in turn, and to the next one if a target refuses.
 
     ``cut`` aborts every connection, ``refuse`` new ones too; ``hold`` pauses them without closing any.
@@ -15,9 +17,8 @@ class Proxy:
     """
 
     def __init__(self, *targets: int) -> None:
+        super().__init__()
         self.targets = list(targets)
-        self.port = 0
-        self.accepted = 0
         self.refusing = False
         self.delay_seconds = 0.0
         self._asking = asyncio.Event()
@@ -25,15 +26,6 @@ class Proxy:
         self.flow()
         self._turn = 0
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def open(self) -> int:
-        return len(self._tasks)
 
     def cut(self) -> None:
         """Abort every connection."""
@@ -58,21 +50,9 @@ class Proxy:
         self._asking.set()
         self._answering.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.accepted += 1
-        try:
-            if not self.refusing:
-                await self._relay(reader, writer)
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            return
         far_reader, far_writer = await self._connect()
         pair = {writer, far_writer}
         self._writers |= pair
@@ -112,27 +92,10 @@ class Proxy:
                     writer.write(data)
                     await writer.drain()
 
-    async def aclose(self) -> None:
-        for _ in range(5):
-            await asyncio.sleep(
-                0
-            )  # the task of a connection that was just accepted must begin before it can be cancelled
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
-
-@asynccontextmanager
-async def running_proxy(*targets: int) -> AsyncIterator[Proxy]:
+def running_proxy(*targets: int) -> AbstractAsyncContextManager[Proxy]:
     """Run a proxy on a free port of the loopback."""
-    proxy = Proxy(*targets)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
-        yield proxy
-    finally:
-        server.close()
-        await proxy.aclose()
+    return running_relay(Proxy(*targets))
 
 
 async def every(seconds: float, act: Callable[[], None]) -> None:
