@@ -108,6 +108,8 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "upstream_code": str,
     "upstream_param": str,
     "upstream_request_id": str,
+    "command": str,
+    "answer": str,
     "upstream_url": str,
     "method": str,
     "route": str,
