@@ -16,7 +16,7 @@ import msgspec
 import tenacity
 
 from providers.answer import BROKEN_OFF
-from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Provider, is_token
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Provider, Usage, is_token
 from providers.clock import Clock
 from providers.errors import (
     Overloaded,
@@ -64,19 +64,24 @@ class Retry:
 
     async def ask(
         self, provider: Provider, name: str, request: ChatRequest, *, deadline: float
-    ) -> AsyncGenerator[Attempt | AttemptFailed | StartedAnswer, None]:
+    ) -> AsyncGenerator[Attempt | AttemptFailed | Usage | StartedAnswer, None]:
         """Ask ``provider``, known as ``name``; yield each attempt, what it failed with if another follows, the answer.
 
         ``deadline`` is the clock's time by which a first token has to be there. The :class:`StartedAnswer` comes last.
-        Raises what the last attempt failed with.
+        An attempt that fails is billed as well: the usage that its provider told is yielded first. Raises what the
+        last attempt failed with.
         """
         state = None
         while True:
             yield Attempt(name, request.model)
+            head: list[Event] = []
             try:
-                yield await _ask(provider, request)
+                yield await _ask(provider, request, head)
                 return
             except ProviderError as error:
+                for event in head:
+                    if isinstance(event, Usage):
+                        yield event
                 state = state or tenacity.RetryCallState(self._strategies, fn=None, args=(), kwargs={})
                 wait = self._wait_after(error, state, deadline)
                 if wait is None:
@@ -98,10 +103,9 @@ class Retry:
         return wait
 
 
-async def _ask(provider: Provider, request: ChatRequest) -> StartedAnswer:
-    """Ask once, up to the first token. A failed answer is closed."""
+async def _ask(provider: Provider, request: ChatRequest, head: list[Event]) -> StartedAnswer:
+    """Ask once, and add what comes to ``head``, up to the first token. A failed answer is closed."""
     events = provider.stream(request)
-    head: list[Event] = []
     try:
         async for event in events:
             head.append(event)

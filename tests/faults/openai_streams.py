@@ -113,7 +113,7 @@ STREAMS = [
     Case("an error in a choice", streams(HEL, chunk(choices=[{"index": 0, "delta": {"content": ""}, "finish_reason": "error",
          "error": {"code": 502, "message": "Provider disconnected"}}]), DONE), TOLD, "Hel", log=log(None, None, "502"), source="OpenRouter"),
     Case("an answer of images", streams(deltas({"images": [{"type": "image_url", "image_url": {"url": "data:,"}}]}), STOP,
-         usage_chunk(7, 1120), DONE), "upstream_error", says="images or audio", log=log("unreadable_output")),
+         usage_chunk(7, 1120), DONE), "upstream_error", says="images or audio", usage=(7, 1120), log=log("unreadable_output")),
     Case("a list with an error", streams(HEL, 'data: [{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED"}}]\n\n', then=hold),
          "rate_limited", "Hel", source="Gemini"),
     Case("an error that is no event", streams(HEL, '{"error":{"code":429,"message":"x"}}'), "rate_limited", "Hel"),
