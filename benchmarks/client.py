@@ -19,21 +19,21 @@ from typing import cast
 
 import msgspec
 
-from benchmarks.spec import MARK
+from benchmarks.wires import WIRES, echo_request
 
 _END = b"\r\n0\r\n\r\n"
 
 
 class Load(msgspec.Struct, kw_only=True):
     """``streams`` requests for ``model``, at most ``concurrency`` at a time, the first of them spread over ``ramp``
-    seconds. ``api``: ``native`` or ``openai``."""
+    seconds, on the wire of the name ``wire``: one of :data:`~benchmarks.wires.WIRES`."""
 
     port: int
     model: str
     streams: int
     concurrency: int
     tokens: int
-    api: str = "native"
+    wire: str = "native"
     echo: bool = False
     """Ask the echo provider, which sends the mark of a token back."""
     ramp: float = 0.0
@@ -67,6 +67,7 @@ class _Run:
 
     def __init__(self, load: Load) -> None:
         self.load = load
+        self.wire = WIRES[load.wire]
         self.started = 0
         self.ended = 0
         self.complete = 0
@@ -85,19 +86,9 @@ class _Run:
             return None
         number = self.load.first_number + self.started
         self.started += 1
-        prompt = f"#{number} Say something."
         if self.load.echo:
-            target, fields = "/api/chat/stream", f'"provider":"echo","prompt":"{MARK.decode()}"'
-        elif self.load.api == "native":
-            target, fields = "/api/chat/stream", f'"prompt":"{prompt}"'
-        else:
-            target, fields = (
-                "/v1/chat/completions",
-                f'"stream":true,"messages":[{{"role":"user","content":"{prompt}"}}]',
-            )
-        body = f'{{"model":"{self.load.model}",{fields}}}'.encode()
-        head = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            return echo_request(self.load.model)
+        return self.wire.request(self.wire.body(self.load.model, f"#{number} Say something."))
 
     def end(self) -> None:
         self.ended += 1
@@ -110,6 +101,7 @@ class _Connection(asyncio.Protocol):
         self._run = run
         self._busy = False
         self._tail = b""
+        self._cut = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
@@ -123,7 +115,7 @@ class _Connection(asyncio.Protocol):
             return
         self._busy = True
         self._tokens = 0
-        self._tail = b""
+        self._tail = self._cut = b""
         self._ok = False
         self._asked = self._last = time.perf_counter()
         self._transport.write(request)
@@ -141,7 +133,10 @@ class _Connection(asyncio.Protocol):
             if self._run.load.stall:
                 self._stall()
                 return
-        count = data.count(MARK)
+        mark = self._run.wire.mark
+        seen = self._cut + data  # the kernel may cut a mark
+        self._cut = seen[max(0, len(seen) - len(mark) + 1) :]
+        count = seen.count(mark)
         if count:
             self._count(count, now)
         self._tail = self._tail[-len(_END) :] + data if len(data) < len(_END) else data

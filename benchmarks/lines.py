@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,8 +39,8 @@ class Bench:
 
     upstream: Process
     size: Size
-    api: str = "native"
-    """The wire that the server is asked on; the upstream has only its own."""
+    wire: str = "native"
+    """The wire that the server is asked on; the upstream has only that of chat completions."""
     failures: list[str] = field(default_factory=list)
 
 
@@ -58,14 +58,14 @@ class Line:
     ours_only: bool = False
     counted: bool = False
     """Byte code is counted."""
-    api: str = "native"
+    wire: str = "native"
     patient: bool = False
     """The send timeout is so long that stalled readers are kept."""
 
 
 def _load(bench: Bench, server: Process, answer: BenchAnswer, **fields: Any) -> Load:
-    api = "openai" if server is bench.upstream else bench.api
-    return Load(port=server.port, model=answer.model, tokens=answer.tokens, api=api, **fields)
+    wire = "chat" if server is bench.upstream else bench.wire
+    return Load(port=server.port, model=answer.model, tokens=answer.tokens, wire=wire, **fields)
 
 
 def warm_up(bench: Bench, server: Process) -> None:
@@ -282,6 +282,21 @@ STALLING = BenchAnswer(300, token_bytes=1024)
 """More than the kernel and the server buffer for a reader."""
 FELT = ("µs/token", "TTFT p99 ms", "gap p99 ms")
 
+
+def _lines_of_wire(wire: str) -> Iterator[Line]:
+    """Yield the lines of a wire that are measured for the native one too. The provider is OpenAI's on all."""
+    for name, measure in (("flooded", flooded), ("full", paced(500)), ("light", light), ("code", code)):
+        yield Line(
+            f"{wire}-{name}",
+            f"the {wire} wire, {name}",
+            measure,
+            extra=True,
+            ours_only=True,
+            counted=name == "code",
+            wire=wire,
+        )
+
+
 LINES = (
     Line("flooded", "flooded, 100 streams", flooded),
     Line("full", "full, 500 streams at 50 tokens/s", paced(500), direct=True),
@@ -296,23 +311,7 @@ LINES = (
     Line("open10000", "10,000 opened at once, of echo", opened(10_000), extra=True, ours_only=True),
     Line("proxied", "9,000 opened at once, of an upstream", proxied, extra=True),
     Line("code", "byte code, tokens that come alone", code, extra=True, ours_only=True, counted=True),
-    *(
-        Line(
-            f"chat-{name}",
-            f"chat completions, {name}",
-            measure,
-            extra=True,
-            ours_only=True,
-            counted=counted,
-            api="openai",
-        )
-        for name, measure, counted in (
-            ("flooded", flooded, False),
-            ("full", paced(500), False),
-            ("light", light, False),
-            ("code", code, True),
-        )
-    ),
+    *itertools.chain.from_iterable(map(_lines_of_wire, ("chat", "messages", "responses", "ui"))),
     Line("growth", "a longer answer", growth, extra=True),
     Line("pile", "finished streams kept", pile, extra=True, ours_only=True),
     Line("stalled", "200 streams beside stalled readers", stalled, extra=True, patient=True),

@@ -84,7 +84,7 @@ def _measure(
                     if line.ours_only and target == NAIVE:
                         continue
                     print(f"{line.name} {round_ + 1}/{rounds} {target}", file=sys.stderr, flush=True)
-                    bench = Bench(upstream, size, line.api)
+                    bench = Bench(upstream, size, line.wire)
                     with _server(target, upstream, trees, line, size, folder) as server:
                         warm_up(bench, server)
                         with _watched(upstream, server) as others:

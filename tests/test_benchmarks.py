@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent.parent
     [
         pytest.param(("flooded", "half", "memory"), id="beside the yardstick"),
         pytest.param(("--no-naive", "gone", "open1000", "code", "growth", "pile", "stalled"), id="alone"),
+        pytest.param(
+            ("--no-naive", "chat-flooded", "messages-flooded", "responses-flooded", "ui-flooded"), id="wire by wire"
+        ),
     ],
 )
 async def test_a_moment_of_each_benchmark_gives_figures(lines: tuple[str, ...]) -> None:
