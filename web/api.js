@@ -1,6 +1,7 @@
 /** The calls to the server, with the API key of this tab. Knows nothing of the page. */
 
 import { StreamError, stream } from "./client.js";
+import { Exchange, exchanges } from "./exchange.js";
 
 // Relative to this file, so that it works under any path that the server is mounted at.
 const ROOT = new URL(".", import.meta.url);
@@ -22,8 +23,12 @@ export function useKey(value) {
 /** Whether a key is sent. */
 export const hasKey = () => key !== "";
 
-/** Start a generation; the answer, to be read. */
-export const ask = (body, onStatus) => stream(ROOT, { ...body, key, onStatus, giveUpAfter: GIVE_UP_SECONDS });
+/** Start a generation, as a new current {@link Exchange}: `{exchange, open(onStatus)}`, where `open` gives the answer. */
+export function ask(body, clickedAt) {
+  const exchange = exchanges.begin(new Exchange(ROOT.href, body, clickedAt));
+  const options = { key, giveUpAfter: GIVE_UP_SECONDS, fetch: exchange.fetch };
+  return { exchange, open: (onStatus) => stream(ROOT, { ...body, ...options, onStatus }) };
+}
 
 /** `{default, providers: [{name, kind, model, ready, reason}]}`; throws a `StreamError`. */
 export async function fetchProviders() {

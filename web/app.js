@@ -3,6 +3,7 @@
 import { ask, fetchProviders, hasKey, useKey } from "./api.js";
 import { Chooser } from "./chooser.js";
 import { StreamError } from "./client.js";
+import { openDialog, togglePanel } from "./panels.js";
 import { clearRefusals, setOptions, showBeside, showRefusal } from "./refusals.js";
 import { Follower } from "./scroll.js";
 import { Reading } from "./stream.js";
@@ -39,7 +40,7 @@ async function send(question) {
   }
   const clickedAt = performance.now();
   try {
-    const reading = new Reading((onStatus) => ask(bodyFor(question), onStatus));
+    const reading = new Reading(ask(bodyFor(question), clickedAt));
     setRunning(reading);
     say("Sending.");
     read(reading, await reading.begun(), question, clickedAt);
@@ -172,6 +173,10 @@ document.addEventListener("keydown", (event) => {
   }
 });
 addEventListener("pagehide", () => running?.abandon());
+
+togglePanel(find("hood-toggle"), find("hood"));
+openDialog(find("lab-open"), find("lab"));
+openDialog(find("snippets-open"), find("snippets"));
 
 find("keys").textContent = `${APPLE ? "⌘" : "Ctrl"} + Enter sends · Esc stops`;
 loadProviders();
