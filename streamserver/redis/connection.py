@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from urllib.parse import urlsplit
 
 from loguru import logger
@@ -179,12 +180,12 @@ class SharedConnection:
             jobs, self._queue = self._queue, []
             try:
                 async with asyncio.timeout(REPLY_SECONDS):
-                    replies = await connection.execute([command for commands, _ in jobs for command in commands])
+                    replies = iter(await connection.execute([command for commands, _ in jobs for command in commands]))
             except BaseException:
                 self._queue = jobs + self._queue  # fail them with the rest
                 raise
             for commands, future in jobs:
-                own, replies = replies[: len(commands)], replies[len(commands) :]
+                own = list(islice(replies, len(commands)))
                 if not future.done():
                     future.set_result(own)
 

@@ -19,6 +19,11 @@ def fence_command(start: Start, terminal: Terminal, node: str, grace_seconds: fl
     return ("XADD", log_key(start.stream_id), FENCE, "r", data, "n", node, "g", str(grace_seconds))
 
 
+def with_expiry(fence: Command, stream_id: str, lifetime_ms: int) -> list[Command]:
+    """Return the commands that write ``fence``, and have Redis forget the log ``lifetime_ms`` later."""
+    return [fence, ("PEXPIRE", log_key(stream_id), lifetime_ms)]
+
+
 class Fences:
     """The fences that this process has seen, to write them again into a Redis that lost its data.
 
@@ -43,7 +48,7 @@ class Fences:
         """Yield the ids of the streams, with the commands that write each fence again."""
         self._expire()
         for stream_id, (command, _) in self._seen.items():
-            yield stream_id, [command, ("PEXPIRE", log_key(stream_id), self._lifetime_ms)]
+            yield stream_id, with_expiry(command, stream_id, self._lifetime_ms)
 
     def _expire(self) -> None:
         now = self._time()

@@ -23,7 +23,7 @@ from streamserver.redis.connection import (
     SharedConnection,
 )
 from streamserver.redis.failure_detector import FailureDetector
-from streamserver.redis.fences import fence_command
+from streamserver.redis.fences import fence_command, with_expiry
 from streamserver.redis.inbox import create_inbox_command
 from streamserver.redis.keys import (
     BEAT_SECONDS,
@@ -216,7 +216,7 @@ class Heartbeat:
         for stream in streams:
             start = stream.log.start
             last = failed("producer_lost", request_id=start.request_id)
-            commands.append(fence_command(start, last, stream.node, stream.grace_seconds))
-            commands.append(("PEXPIRE", log_key(stream.id), self._lifetimes.ended_ms))
+            fence = fence_command(start, last, stream.node, stream.grace_seconds)
+            commands += with_expiry(fence, stream.id, self._lifetimes.ended_ms)
         self._shared.submit(*commands)
         self._replicas.wake([stream.id for stream in streams])

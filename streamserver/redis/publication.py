@@ -63,7 +63,7 @@ class Publication(msgspec.Struct):
     def publish(self, stream: LocalStream, node: str, lifetime_ms: int) -> Command:
         """Return the command that publishes ``stream``. Its reply is None, or the holder of the idempotency key."""
         claims = [] if self.claim is None else [claim_key(self.claim.key)]
-        held = "" if self.claim is None else _claim_value(stream.id, self.claim)
+        held = "" if self.claim is None else claim_value(stream.id, self.claim.fingerprint)
         keys = [log_key(stream.id), *claims, *self.names]
         record = encode(stream.log.take(0, 1))
         values = (lifetime_ms, record, node, str(stream.grace_seconds), self.name_value, len(claims), held)
@@ -73,7 +73,7 @@ class Publication(msgspec.Struct):
         """Return the commands that restore what a Redis that lost its data has forgotten."""
         commands: list[Command] = []
         if self.claim is not None:
-            value = _claim_value(stream.id, self.claim)
+            value = claim_value(stream.id, self.claim.fingerprint)
             commands.append(("SET", claim_key(self.claim.key), value, "NX", "PX", lifetime_ms))
         commands += [("EVAL", _BIND_AGAIN, 1, name, self.name_value, lifetime_ms) for name in self.names]
         return commands
@@ -89,16 +89,17 @@ def lookup_command(name: str) -> Command:
     return ("EVAL", _LOOKUP, 1, name_key(name), log_key(""))
 
 
+def claim_value(stream_id: str, fingerprint: str) -> str:
+    """Return the value of a claim's key."""
+    return f"{stream_id} {fingerprint}"
+
+
 def parse_claim(value: bytes | None) -> ClaimHolder | None:
     """Return the holder in the value of a claim's key."""
     if value is None:
         return None
     stream_id, _, fingerprint = value.decode().partition(" ")
     return ClaimHolder(stream_id, fingerprint)
-
-
-def _claim_value(stream_id: str, claim: Claim) -> str:
-    return f"{stream_id} {claim.fingerprint}"
 
 
 def _name_value(stream_id: str) -> str:

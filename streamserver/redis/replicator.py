@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from loguru import logger
@@ -269,11 +269,12 @@ class Replicator:
                 break
         if not sent:
             return
-        replies = await self._connection.submit(*chain(*entries), *self._notifications(sent), epoch=epoch)
+        commands = chain(*entries, self._notifications(sent))
+        replies = iter(await self._connection.submit(*commands, epoch=epoch))
         refused = False
         for (log, stored), entry in zip(sent, entries, strict=True):
-            refused = self._on_reply(log, stored, replies[0]) or refused
-            replies = replies[len(entry) :]
+            first, *_ = islice(replies, len(entry))
+            refused = self._on_reply(log, stored, first) or refused
         if refused:
             await self._back_off()
 

@@ -28,7 +28,7 @@ from streamserver.redis.keys import (
     node_key,
 )
 from streamserver.redis.outbox import Outbox
-from streamserver.redis.publication import Publication, bind_command, lookup_command, parse_claim
+from streamserver.redis.publication import Publication, bind_command, claim_value, lookup_command, parse_claim
 from streamserver.redis.readiness import PERMISSION_PROBES, Readiness
 from streamserver.redis.remote_readers import RemoteReaders
 from streamserver.redis.replicas import Replicas
@@ -149,7 +149,7 @@ class RedisStore:
             await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
     async def release_claim(self, key: str, claimed: ClaimHolder) -> None:
-        value = f"{claimed.stream_id} {claimed.fingerprint}"
+        value = claim_value(claimed.stream_id, claimed.fingerprint)
         self._replicator.release(key, claimed)
         await self._execute(("EVAL", _RELEASE, 1, claim_key(key), value))
 
