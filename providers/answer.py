@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from providers import finish_reasons
 from providers.base import Finish, ToolCall
 from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier
+from providers.lenient import is_end_marker
 from providers.tool_calls import ToolCalls
+from providers.upstream_errors import raise_error_in
 
 NO_REASONS = frozenset({"", "null", "none"})
 """What some servers send as the finish reason of every chunk, instead of null."""
@@ -40,6 +42,15 @@ class AnswerState:
     def was_cut(self) -> bool:
         """Whether a limit ended the answer."""
         return self._reason() == "length"
+
+    def read_no_object(self, name: str, data: bytes) -> None:
+        """Read an event that is no JSON object: the end marker, a keepalive, or an error in a form of its own.
+
+        Raises a :class:`~providers.errors.ProviderError` for an error.
+        """
+        self.complete = name != "error" and is_end_marker(data)
+        if not self.complete:
+            raise_error_in(name, data)
 
     def end(self, word: str, stop_sequence: str | None = None) -> None:
         """Take the provider's word for why the model stopped. The first that says more than ``stop`` stays.

@@ -88,6 +88,10 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Any] = {}
     source: Source | None = None
 
+    def source_of(self, protocol: ApiProtocol) -> Source | None:
+        """Return the source if its caller speaks ``protocol``, else None."""
+        return self.source if self.source is not None and self.source.protocol == protocol else None
+
 
 class Text(msgspec.Struct, frozen=True, gc=False):
     """The next piece of the answer."""

@@ -8,16 +8,15 @@ from typing import Any
 
 import msgspec
 
-from providers.api_keys import ApiKey, read_api_key
 from providers.base import ChatRequest, Event, Provider, TokenCounter
 from providers.catalog import Catalog, ProviderEntry
 from providers.clock import Clock, LoopClock
 from providers.errors import ProviderAuth
-from providers.options import ApiOptions, Context, Options
+from providers.options import Context, Options
 from providers.registry import Kind, Registry
 from providers.resilience import Breaker, Candidate, Fallback, Resilient, Retry
 from providers.routes import ProviderProxy, ProxyRoutes, RoutedTransport
-from providers.tables import read_options
+from providers.tables import api_key_of, read_options
 from providers.transport import Transport
 from providers.validation import Invalid
 
@@ -140,8 +139,7 @@ def _with_fallback(default: ProviderEntry, others: Iterable[ProviderEntry]) -> P
 def _context(
     name: str, options: Options, environ: Mapping[str, str], transport: Transport, route: ProviderProxy
 ) -> Context:
-    variable = options.api_key_env if isinstance(options, ApiOptions) else None
-    key = ApiKey() if variable is None else read_api_key(variable, environ)
+    key = api_key_of(options, environ)
     if not route.is_direct:
         transport = RoutedTransport(transport, route, key.value)
     return Context(name, transport, api_key=key.value, missing=key.problem)

@@ -9,6 +9,7 @@ import msgspec
 
 from providers.base import ChatRequest, Message
 from providers.errors import InvalidRequest, UpstreamDetail
+from providers.lenient import as_word
 
 _CALLERS_NAMES: Mapping[str, Mapping[str, str]] = {
     "responses": {
@@ -64,8 +65,8 @@ def unsupported(request: ChatRequest, field: str, message: str) -> InvalidReques
 
 def chat_parameters(request: ChatRequest) -> Mapping[str, Any]:
     """Return the parameters of chat completions that a :class:`~providers.base.ChatRequest` has no field for."""
-    source = request.source
-    return source.body if source is not None and source.protocol == "chat" else request.extra
+    source = request.source_of("chat")
+    return request.extra if source is None else source.body
 
 
 def check_expressible(request: ChatRequest) -> None:
@@ -117,12 +118,12 @@ def function_calls(request: ChatRequest, message: Message, field: str) -> Iterat
     for number, call in enumerate(message.tool_calls or ()):
         match call:
             case {"type": "custom", "custom": {"name": str(name), "input": str(text)}}:
-                yield FunctionCall(_string(call.get("id")), name, text, custom=True)
+                yield FunctionCall(as_word(call.get("id")) or "", name, text, custom=True)
             case {"function": {"name": str(name), **function}}:
                 arguments = function.get("arguments")
                 if not isinstance(arguments, str):
                     arguments = msgspec.json.encode(arguments or {}).decode()
-                yield FunctionCall(_string(call.get("id")), name, arguments or "{}")
+                yield FunctionCall(as_word(call.get("id")) or "", name, arguments or "{}")
             case _:
                 raise unsupported(
                     request, f"{field}.tool_calls[{number}]", "expected a function with a name and its arguments."
@@ -136,7 +137,3 @@ def allowed_tools(choice: object) -> tuple[str, list[Any]] | None:
             return mode, tools
         case _:
             return None
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""

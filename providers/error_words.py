@@ -126,7 +126,7 @@ _MESSAGES: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (_pattern(r"invalid url|unknown request url|resource not found", r"^\W*not found\W*$"), InvalidRequest),
     (_pattern(r"model\b.{0,200}\b(not found|does not exist|is not (available|supported))"), ModelNotFound),
 )
-_MAX_MESSAGE = 2000
+MAX_MESSAGE = 2000
 """As much of a message as is searched: some quote the prompt."""
 
 
@@ -146,5 +146,5 @@ def by_message(message: object) -> Kind | None:
     """Return what a sentence says that the error is about."""
     if not isinstance(message, str):
         return None
-    text = message[:_MAX_MESSAGE]
+    text = message[:MAX_MESSAGE]
     return next((kind for pattern, kind in _MESSAGES if pattern.search(text)), None)

@@ -69,7 +69,7 @@ def as_json(data: bytes) -> object:
         return None
 
 
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
 """OpenAI's, Anthropic's, that of Azure's gateway."""
 
 
@@ -93,7 +93,7 @@ def annotate_errors(response: HttpResponse) -> Iterator[None]:
         yield
     except ProviderError as error:
         detail = error.detail
-        ids = (loggable_identifier(response.headers.get(name)) for name in _REQUEST_ID_HEADERS)
+        ids = (loggable_identifier(response.headers.get(name)) for name in REQUEST_ID_HEADERS)
         error.detail = msgspec.structs.replace(
             detail,
             status=detail.status or response.status,

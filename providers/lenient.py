@@ -91,11 +91,9 @@ def read(value: Mapping[str, Any], kind: type[T]) -> T:
 def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Any], ...]:
     """Return name, key and type of every field; of an optional one the type without None."""
     hints = get_type_hints(kind)
-    return tuple((field.name, field.encode_name, _without_none(hints[field.name])) for field in _info(kind))
-
-
-def _info(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(kind)
+    return tuple(
+        (field.name, field.encode_name, _without_none(hints[field.name])) for field in msgspec.structs.fields(kind)
+    )
 
 
 def _without_none(expected: Any) -> Any:
@@ -119,8 +117,7 @@ def _read_field(value: Any, expected: Any) -> Any:
 
 def _read_items(value: Any, expected: Any) -> Iterator[Any]:
     """Yield the items of a list that can be read. An object in the place of a list of objects is its only item."""
-    items = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
-    for item in items:
+    for item in _items(value):
         found = _read_field(item, expected)
         if found is not _ABSENT:
             yield found
@@ -161,7 +158,8 @@ def as_object(value: object) -> dict[str, Any]:
 
 def objects(value: object) -> Iterator[dict[str, Any]]:
     """Yield the objects in a list; an object in the place of the list is its only item."""
-    items = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
-    for item in items:
-        if isinstance(item, dict):
-            yield item
+    yield from (item for item in _items(value) if isinstance(item, dict))
+
+
+def _items(value: object) -> list[Any]:
+    return [value] if isinstance(value, dict) else value if isinstance(value, list) else []

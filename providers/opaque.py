@@ -22,7 +22,7 @@ _SNAPSHOT = re.compile(r"(?:[-@]\d{4}-?\d{2}-?\d{2}|-latest)$")
 
 class _Sealed(msgspec.Struct, frozen=True):
     v: Literal[1]
-    k: Literal["chat", "responses", "messages"]
+    k: ApiProtocol
     m: str
     d: dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from providers.base import ApiProtocol, BlockEnd, Event, Finish, Frame, Reasoning, Text, ToolCall
+from providers.base import DELTAS, ApiProtocol, BlockEnd, Delta, Event, Finish, Frame
 from providers.errors import malformed_response
 from providers.sse import MAX_EVENT_BYTES
 
@@ -44,7 +44,7 @@ class StreamParser(Protocol):
         ...
 
 
-_PIECES = (Text, Reasoning, ToolCall, BlockEnd)
+_PIECES = (*DELTAS, BlockEnd)
 
 
 class FrameParser:
@@ -71,7 +71,7 @@ class FrameParser:
 
     def events(self, name: str, data: bytes) -> Sequence[Event]:
         told = tuple(self._parser.events(name, data))
-        pieces: tuple[Text | Reasoning | ToolCall | BlockEnd, ...]
+        pieces: tuple[Delta | BlockEnd, ...]
         others: tuple[Event, ...] = ()
         if len(told) == 1 and isinstance(told[0], _PIECES):  # a token
             pieces = (told[0],)

@@ -82,13 +82,11 @@ class SSEProvider(ABC):
         if response.status != 200:
             raise upstream_errors.from_answer(response.status, response.headers, await read_body(response))
         if not is_stream(response):
-            body = await read_body(response)
-            raise not_a_stream() if upstream_errors.error_in(body) is None else upstream_errors.from_stream(body)
+            raise upstream_errors.told_error(await read_body(response)) or not_a_stream()
 
     def _parser_for(self, request: ChatRequest) -> StreamParser:
-        source, protocol = request.source, self._protocol()
-        parser = self._parser(request)
-        return parser if source is None or source.protocol != protocol else FrameParser(parser, protocol)
+        parser, protocol = self._parser(request), self._protocol()
+        return parser if request.source_of(protocol) is None else FrameParser(parser, protocol)
 
     @abstractmethod
     def _protocol(self) -> ApiProtocol:
@@ -105,6 +103,6 @@ class SSEProvider(ABC):
 
 def _raise_error_left(rest: bytes) -> None:
     """Raise the error that a server wrote at the end of its stream, or instead of it, as bare JSON."""
-    error = as_json(rest)
-    if upstream_errors.error_in(error) is not None:
-        raise upstream_errors.from_stream(error)
+    error = upstream_errors.told_error(as_json(rest))
+    if error is not None:
+        raise error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from providers.api_keys import read_api_key
+from providers.api_keys import ApiKey, read_api_key
 from providers.options import ApiOptions, Options
 from providers.registry import Registry, UnknownKind
 from providers.routes import ProxyRoutes, check_route
@@ -30,6 +30,12 @@ def read_options(name: str, table: Mapping[str, Any], registry: Registry) -> Opt
     return converted
 
 
+def api_key_of(options: Options, environ: Mapping[str, str]) -> ApiKey:
+    """Return the key in the variable that ``options`` name, an empty one if they name none."""
+    variable = options.api_key_env if isinstance(options, ApiOptions) else None
+    return ApiKey() if variable is None else read_api_key(variable, environ)
+
+
 def not_ready(
     tables: Mapping[str, Mapping[str, Any]], registry: Registry, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
@@ -41,8 +47,7 @@ def not_ready(
     for name, table in tables.items():
         options = read_options(name, table, registry)
         problem = routes.for_provider(name, options).problem(options)
-        if isinstance(options, ApiOptions) and options.api_key_env is not None:
-            key = read_api_key(options.api_key_env, environ)
-            problem = (key.problem if key.is_set else None) or problem
+        key = api_key_of(options, environ)
+        problem = (key.problem if key.is_set else None) or problem
         if problem is not None:
             yield name, problem

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from providers.base import ToolCall
-from providers.jsontext import loads
+from providers.jsontext import as_json_object
 from providers.lenient import as_text, as_word
 from providers.text_so_far import TextSoFar
 
@@ -23,7 +23,6 @@ class _ToolCallState:
     __slots__ = (
         "_id_is_emitted",
         "_indices",
-        "_waiting",
         "custom",
         "extra",
         "fallback_arguments",
@@ -45,16 +44,11 @@ class _ToolCallState:
         self.fallback_arguments = ""
         """Arguments that came whole where pieces may follow: they count if none do."""
         self.extra: dict[str, Any] = {}
-        self._waiting = ""
-        """Arguments that came before the name."""
         self._id_is_emitted = False
 
     def is_complete(self) -> bool:
         """Return whether the arguments so far are a whole JSON object."""
-        try:
-            return isinstance(loads(self.text.joined().encode()), dict)
-        except (ValueError, RecursionError):
-            return False
+        return as_json_object(self.text.joined()) is not None
 
     def emit(
         self, text: str = "", extra: Mapping[str, Any] | None = None, *, final: bool = False
@@ -69,11 +63,10 @@ class _ToolCallState:
             if text or new_id or news:
                 yield ToolCall(self.index, new_id, None, text, news or None, self.custom)
             return
-        self._waiting += text
         # The first piece waits for the name, and for the id until arguments come: servers send these apart.
-        if final or (self.name is not None and (self.id is not None or self._waiting)):
+        if final or (self.name is not None and (self.id is not None or self.text)):
             self.index, self._id_is_emitted = next(self._indices), self.id is not None
-            yield ToolCall(self.index, self.id, self.name, self._waiting, self.extra or None, self.custom)
+            yield ToolCall(self.index, self.id, self.name, self.text.joined(), self.extra or None, self.custom)
 
     def complete(self, whole: str, *, final: bool) -> Iterator[ToolCall]:
         """Yield what is not emitted yet; ``whole`` are the arguments that came with their end, if any did."""

@@ -27,7 +27,7 @@ from providers.errors import (
     RateLimited,
     UpstreamError,
 )
-from providers.http_errors import by_status, detail_of, retry_after
+from providers.http_errors import REQUEST_ID_HEADERS, by_status, detail_of, retry_after
 from providers.lenient import as_count, as_object, json_value, objects
 from providers.upstream_waits import wait_in
 
@@ -53,8 +53,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> Provid
         if kind is ModelNotFound and isinstance(body, str) and by_message(error.get("message")) is None:
             kind = InvalidRequest
     wait = retry_after(headers)
-    # Azure's gateway answers under the last name.
-    ids = (headers.get(name) for name in ("x-request-id", "request-id", "apim-request-id"))
+    ids = (headers.get(name) for name in REQUEST_ID_HEADERS)
     request_id = next(filter(None, ids), None) or error.get("request_id")
     return _make(kind, error, wait, status, request_id)
 
@@ -65,6 +64,11 @@ def from_stream(body: object) -> ProviderError:
     return _make(_kind(error, None), error, None, 200, error.get("request_id"))
 
 
+def told_error(body: object) -> ProviderError | None:
+    """Return the error that a JSON value in a stream, or in place of one, tells of; None if it tells of none."""
+    return None if error_in(body) is None else from_stream(body)
+
+
 def raise_error_in(name: str, data: bytes) -> None:
     """Raise the error that a frame tells of, if it does. An event named ``error`` does, whatever its data is."""
     try:
@@ -73,8 +77,9 @@ def raise_error_in(name: str, data: bytes) -> None:
         if name != "error":
             raise
         value = None
-    if name == "error" or error_in(value) is not None:
-        raise from_stream(value)
+    error = from_stream(value) if name == "error" else told_error(value)
+    if error is not None:
+        raise error
 
 
 def error_in(body: object) -> Mapping[str, Any] | None:

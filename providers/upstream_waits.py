@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from providers.error_words import MAX_MESSAGE
 from providers.lenient import as_object, objects
 
-_MAX_MESSAGE = 2000
 _UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _AMOUNT = r"\d+(?:\.\d+)?\s*(?:milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d)(?![a-z])"
 _WAIT = re.compile(rf"(?:try again|retry|retrying|wait)\s+(?:in|after|for)\s+((?:{_AMOUNT}[\s,]*)+)", re.IGNORECASE)
@@ -27,7 +27,7 @@ def wait_in(error: Mapping[str, Any]) -> float | None:
             if seconds is not None:
                 return seconds
     message = error.get("message")
-    said = _WAIT.search(message[:_MAX_MESSAGE]) if isinstance(message, str) else None
+    said = _WAIT.search(message[:MAX_MESSAGE]) if isinstance(message, str) else None
     return None if said is None else _sum(said[1])
 
 

@@ -88,7 +88,7 @@ def _headers(request: ChatRequest, body: Mapping[str, Any]) -> dict[str, str]:
     headers = {}
     if any(body.get(name) is not None for name in _SAMPLING):
         headers["anthropic-version"] = SAMPLING_VERSION
-    source = request.source
-    if source is not None and source.protocol == "messages" and "anthropic-beta" in source.headers:
+    source = request.source_of("messages")
+    if source is not None and "anthropic-beta" in source.headers:
         headers["anthropic-beta"] = source.headers["anthropic-beta"]
     return headers

@@ -12,6 +12,7 @@ from providers.anthropic.turns import has_signed_reasoning, system_text, turns
 from providers.base import ChatRequest
 from providers.chat_form import allowed_tools, check_expressible, check_source, unsupported
 from providers.foreign_reasoning import own_messages
+from providers.lenient import as_object
 
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 _COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
@@ -26,9 +27,8 @@ def payload(request: ChatRequest, extra: Mapping[str, Any]) -> dict[str, Any]:
     length of the answer: a configured budget for thinking comes on top.
     Raises :class:`~providers.errors.InvalidRequest` for what the API cannot express.
     """
-    source = request.source
     fixed = {"model": request.model, "max_tokens": request.max_tokens, "stream": True}
-    if source is not None and source.protocol == "messages":
+    if (source := request.source_of("messages")) is not None:
         return {**extra, **own_messages(source.body, request.model), **fixed}
     check_expressible(request)
     check_source(request)
@@ -46,8 +46,7 @@ def counted(request: ChatRequest) -> dict[str, Any]:
 
     Raises as :func:`payload`.
     """
-    source = request.source
-    if source is not None and source.protocol == "messages":
+    if (source := request.source_of("messages")) is not None:
         return {**own_messages(source.body, request.model), "model": request.model}
     body = payload(request, {})
     return {name: body[name] for name in _COUNTED if name in body}
@@ -62,8 +61,8 @@ def _add_parameters(body: dict[str, Any], request: ChatRequest) -> None:
     if request.stop:
         body["stop_sequences"] = list(request.stop)
     if request.user is not None:
-        body["metadata"] = {**_table(body.get("metadata")), "user_id": request.user}
-    output = {**_table(body.get("output_config")), **_output_config(request)}
+        body["metadata"] = {**as_object(body.get("metadata")), "user_id": request.user}
+    output = {**as_object(body.get("output_config")), **_output_config(request)}
     if output:
         body["output_config"] = output
     if request.reasoning_effort == "none":
@@ -140,7 +139,7 @@ def _settle_thinking(body: dict[str, Any], request: ChatRequest) -> None:
         return
     budget = thinking.get("budget_tokens")
     is_tool_round = request.messages[-1].role == "tool"
-    is_forced = _table(body.get("tool_choice")).get("type") in ("any", "tool")
+    is_forced = as_object(body.get("tool_choice")).get("type") in ("any", "tool")
     if (budget is not None and is_tool_round and not has_signed_reasoning(request)) or is_forced:
         del body["thinking"]
         return
@@ -156,7 +155,3 @@ def _name(tool: Any) -> object:
             return name
         case _:
             return None
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

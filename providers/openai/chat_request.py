@@ -40,8 +40,7 @@ def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
     A body of this protocol goes out as it came, but for the model, the limit and streaming. Configured ``extra``
     parameters give way to the request's.
     """
-    source = request.source
-    if source is not None and source.protocol == "chat":
+    if (source := request.source_of("chat")) is not None:
         body = {**options.extra, **own_chat(source.body)}
     else:
         body = {**options.extra, **_translated(request)}

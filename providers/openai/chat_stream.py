@@ -17,13 +17,12 @@ from providers.lenient import (
     as_text,
     as_word,
     decode_leniently,
-    is_end_marker,
     objects,
 )
 from providers.openai.chunks import CHUNK, Choice, Delta
 from providers.openai.reasoning_details import ReasoningDetails
 from providers.text_so_far import TextSoFar
-from providers.upstream_errors import error_in, from_stream, raise_error_in
+from providers.upstream_errors import raise_error_in, told_error
 
 _KNOWN_IN_A_CALL = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
 _LEGACY_CALL = "function_call"
@@ -46,7 +45,8 @@ class ChatParser(AnswerState):
         except (ValueError, RecursionError):
             lenient = None if name == "error" else decode_leniently(data, CHUNK)
             if lenient is None:
-                return self._read_no_chunk(name, data)
+                self.read_no_object(name, data)
+                return ()
             chunk = lenient
         choices = chunk.choices
         if not choices or chunk.error or name == "error":
@@ -85,13 +85,6 @@ class ChatParser(AnswerState):
         if chunk.usage is not None:
             events.append(chunk.usage.as_usage())
         return events
-
-    def _read_no_chunk(self, name: str, data: bytes) -> Sequence[Event]:
-        """Read what is no JSON object: the end marker, a keepalive, or an error in a form of its own."""
-        self.complete = name != "error" and is_end_marker(data)
-        if not self.complete:
-            raise_error_in(name, data)
-        return ()
 
     def _add_delta(self, delta: Delta, events: list[Event]) -> None:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
@@ -157,8 +150,7 @@ class ChatParser(AnswerState):
         if self.has_text and not self._message:
             message.content = message.refusal = message.reasoning = message.reasoning_content = None
         elif isinstance(message.content, str):
-            new = self._message.rest_of(message.content)
-            message.content = new if message.content.startswith(self._message.joined()) else message.content
+            message.content = message.content.removeprefix(self._message.joined())
             self._message.add(message.content)
         if self.calls:
             message.tool_calls = message.function_call = None
@@ -167,8 +159,7 @@ class ChatParser(AnswerState):
 
 
 def _choice_error(choice: Choice) -> ProviderError:
-    told = from_stream({"error": choice.error})
-    return broken_off(choice.finish_reason or "error") if error_in({"error": choice.error}) is None else told
+    return told_error({"error": choice.error}) or broken_off(choice.finish_reason or "error")
 
 
 def _parts_of(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,7 @@ def payload(request: ChatRequest, extra: Mapping[str, Any]) -> dict[str, Any]:
     ``extra`` parameters are in this API's form too, and give way to the request's.
     Raises :class:`~providers.errors.InvalidRequest` for what the API cannot express.
     """
-    source = request.source
-    if source is not None and source.protocol == "responses":
+    if (source := request.source_of("responses")) is not None:
         body = {**extra, **own_input(source.body, request.model, stored=bool(extra.get("store")))}
         body.pop("background", None)
     else:

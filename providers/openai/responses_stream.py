@@ -12,7 +12,7 @@ import msgspec
 
 from providers.answer import AnswerState, broken_off
 from providers.base import BlockEnd, Event, Opaque, Reasoning, RefusalText, Text, ToolCall
-from providers.lenient import as_object, as_text, as_word, decode, is_end_marker, json_object, objects
+from providers.lenient import as_object, as_text, as_word, decode, json_object, objects
 from providers.openai.response_usage import ResponseUsage
 from providers.text_so_far import TextSoFar
 from providers.tool_calls import Key
@@ -84,9 +84,7 @@ class ResponsesParser(AnswerState):
         """Yield the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for a failure."""
         event = None if name == "error" else decode(data, _DECODER)
         if event is None:
-            self.complete = name != "error" and is_end_marker(data)
-            if not self.complete:
-                raise_error_in(name, data)
+            self.read_no_object(name, data)
             return
         kind = event.type if event.type is not None and event.type.startswith("response.") else name or event.type
         match kind:
