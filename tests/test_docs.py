@@ -16,7 +16,7 @@ from providers.base import Provider
 from providers.options import Context, Options
 from providers.registry import GROUP, Kind, load_registry
 from providers.validation import Invalid, convert
-from streamserver.cli import _parser
+from streamserver.arguments import build_parser
 from streamserver.config import Settings
 from streamserver.config.load import _check
 from streamserver.core.error_codes import FAILURES
@@ -112,7 +112,7 @@ def wrong_flags(text: str) -> Iterator[str]:
 
 def full_help() -> str:
     """The help of the program and of each of its commands."""
-    parser = _parser()
+    parser = build_parser()
     commands = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
     return parser.format_help() + "".join(sub.format_help() for each in commands for sub in each.values())
 

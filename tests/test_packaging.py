@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import importlib.util
 import io
 import re
 import subprocess
@@ -15,6 +16,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
+from types import ModuleType
 
 import aiohttp
 import pytest
@@ -172,6 +174,52 @@ def test_metadata_says_what_the_package_is_for(tmp_path: Path) -> None:
     assert [each for each in classifiers if each not in trove_classifiers.classifiers] == []
     minor = int(metadata["Requires-Python"].removeprefix(">=3."))
     assert f"Programming Language :: Python :: 3.{minor}" in classifiers
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("package_metadata", ROOT / "scripts/package_metadata.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("remote", "page"),
+    [
+        ("https://example.com/owner/name.git", "https://example.com/owner/name"),
+        ("https://user:secret@example.com/owner/name", "https://example.com/owner/name"),
+        ("git@example.com:owner/name.git", "https://example.com/owner/name"),
+        ("ssh://git@example.com/owner/name.git", "https://example.com/owner/name"),
+        ("/srv/git/name", None),
+        ("file:///srv/git/name", None),
+        ("http://localhost/name", None),
+        ("", None),
+    ],
+)
+def test_page_of_a_remote_has_no_credentials(script: ModuleType, remote: str, page: str | None) -> None:
+    assert script.page_of(remote) == page
+
+
+def test_links_lead_to_the_repository_from_a_clone_and_from_its_source_distribution(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "clone").mkdir()
+    for command in (("init", "-q"), ("remote", "add", "origin", "git@example.com:owner/name.git")):
+        subprocess.run(["git", *command], cwd=tmp_path / "clone", check=True, timeout=30)
+    repository = script.repository_of(tmp_path / "clone")
+    found = script.urls(repository)
+    assert found["Changelog"] == "https://example.com/owner/name/blob/main/CHANGELOG.md"
+    lines = "".join(f"Project-URL: {name}, {url}\n" for name, url in found.items())
+    (tmp_path / "PKG-INFO").write_text(f"Metadata-Version: 2.4\n{lines}\n# Text\n")
+    assert script.repository_of(tmp_path) == repository
+    assert script.urls(script.repository_of(tmp_path / "nowhere")) == {}
+    text = "![A picture](docs/a.png)\n\nSee [the docs](docs/index.md#x), [this](#there) and [it](https://x.example/)."
+    assert script.with_links(text, repository).startswith(
+        f"See [the docs]({repository}/blob/main/docs/index.md#x), [this]("
+    )
+    assert script.with_links(text, None) == "See the docs, [this](#there) and [it](https://x.example/)."
 
 
 def test_both_commands_start_the_program(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ GIT = ("git", "-c", "user.name=Tests", "-c", "user.email=tests@example.com", "-c
 READY = {
     "streamserver/version.py": '__version__ = "1.2.3"\n',
     "CHANGELOG.md": "# Changelog\n\n## 1.2.3 (2030-01-01)\n\n- Something.\n",
-    "pyproject.toml": '[project.urls]\nSource = "https://example.com/"\n',
     # The checks of a change are the last gate before anything is built.
     ".ci/run": "#!/bin/sh\necho the checks ran >&2\nexit 3\n",
 }
@@ -26,7 +25,8 @@ def repository(folder: Path, files: dict[str, str]) -> Path:
     (folder / ".ci/run").chmod(0o755)
     (folder / "scripts").mkdir()
     shutil.copy(SCRIPT, folder / "scripts/release")
-    for command in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "Start")):
+    origin = ("remote", "add", "origin", "https://example.com/owner/name.git")
+    for command in (("init", "-q"), origin, ("add", "-A"), ("commit", "-q", "-m", "Start")):
         subprocess.run([*GIT, *command], cwd=folder, check=True, timeout=30)
     return folder
 
@@ -46,13 +46,18 @@ def test_release_wants_a_version(tmp_path: Path, version: str) -> None:
     [
         ({"streamserver/version.py": '__version__ = "1.2.2"\n'}, "version.py has another version"),
         ({"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n- Something.\n"}, "no section '## 1.2.3 (DATE)'"),
-        ({"pyproject.toml": "[project]\n"}, "needs [project.urls] with Source"),
     ],
 )
 def test_release_refuses_when_a_file_is_not_ready(tmp_path: Path, changed: dict[str, str], message: str) -> None:
     done = release(repository(tmp_path, {**READY, **changed}), "1.2.3")
     assert done.returncode == 1 and message in done.stderr
     assert "the checks ran" not in done.stderr
+
+
+def test_release_refuses_when_the_remote_is_no_address(tmp_path: Path) -> None:
+    folder = repository(tmp_path, READY)
+    subprocess.run([*GIT, "remote", "set-url", "origin", "/a/path"], cwd=folder, check=True, timeout=30)
+    assert "no remote origin with an address" in release(folder, "1.2.3").stderr
 
 
 def test_release_refuses_when_there_are_uncommitted_changes(tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from streamserver.commands.schema import print_schema
 
             return print_schema(load_registry())
+        case "completion":
+            from streamserver.commands.completion import print_completion
+
+            return print_completion(arguments.shell)
         case command:
             return _run_configured(command, arguments)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from streamserver.commands.base import complete_files
+
 ALIASES = {"openai": "chat", "anthropic": "messages"}
 
 DEFAULT_STREAMS = 1000
@@ -117,7 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--api-key-env", metavar="NAME", help="the environment variable that holds the API key to send")
     add("--echoes", action="store_true", help="the answer is the prompt: check the text too; default: without --url")
     add("--json", action="store_true", help="print the result as JSON")
-    add("--report", metavar="FILE", help="write the result as a page with plots")
+    complete_files(add("--report", metavar="FILE", help="write the result as a page with plots"))
 
 
 def plan_of(arguments: argparse.Namespace) -> Plan:

@@ -18,7 +18,8 @@ import pytest
 
 from providers.registry import load_registry
 from streamserver import __version__
-from streamserver.cli import _parser, main
+from streamserver.arguments import build_parser
+from streamserver.cli import main
 from streamserver.commands.providers import show_providers
 from streamserver.config import load
 from streamserver.config.settings import Settings
@@ -46,7 +47,7 @@ def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, 
 def test_help_mentions_every_flag_and_command(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run("--help", capsys=capsys)
     assert status == 0
-    for action in _parser()._actions:
+    for action in build_parser()._actions:
         assert all(option in out for option in action.option_strings)
         assert action.help or action.choices
         for name in action.choices or ():

