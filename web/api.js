@@ -1,12 +1,14 @@
 /** The calls to the server, with the API key of this tab. Knows nothing of the page. */
 
-import { StreamError, stream } from "./client.js";
+import { StreamError, resume, stream } from "./client.js";
 import { Exchange, exchanges } from "./exchange.js";
+import { patient } from "./patience.js";
 
 // Relative to this file, so that it works under any path that the server is mounted at.
 const ROOT = new URL(".", import.meta.url);
 const KEY = "streamserver-key";
-const GIVE_UP_SECONDS = 30;
+/** The page decides itself when to give up, by what goes wrong: see patience.js. */
+const NEVER_SECONDS = 1_000_000;
 
 let key = remembered();
 
@@ -23,14 +25,19 @@ export function useKey(value) {
 /** Whether a key is sent. */
 export const hasKey = () => key !== "";
 
-/** Start a generation, as a new current {@link Exchange}: `{exchange, open(onStatus)}`, where `open` gives the answer. */
+/** Start a generation, as a new current {@link Exchange}: `{exchange, open(options)}`, where `open` gives the answer. */
 export function ask(body, clickedAt) {
   const exchange = exchanges.begin(new Exchange(ROOT.href, body, clickedAt));
-  const options = { key, giveUpAfter: GIVE_UP_SECONDS, fetch: exchange.fetch };
-  return { exchange, open: (onStatus) => stream(ROOT, { ...body, ...options, onStatus }) };
+  return { exchange, open: (options) => stream(ROOT, { ...body, ...optionsOf(exchange), ...options }) };
 }
 
-/** `{default, providers: [{name, kind, model, ready, reason}]}`; throws a `StreamError`. */
+/** Read a stream by its id from its start, as a new current exchange. */
+export function readAgain(streamId) {
+  const exchange = exchanges.begin(new Exchange(ROOT.href, null));
+  return { exchange, open: (options) => resume(ROOT, streamId, { ...optionsOf(exchange), ...options }) };
+}
+
+/** `{default, providers: [{name, kind, model, models, ready, reason, breaker}]}`; throws a `StreamError`. */
 export async function fetchProviders() {
   const headers = new Headers(key ? { Authorization: `Bearer ${key}` } : {});
   let response;
@@ -42,6 +49,8 @@ export async function fetchProviders() {
   if (!response.ok) throw await refusalOf(response);
   return response.json();
 }
+
+const optionsOf = (exchange) => ({ key, giveUpAfter: NEVER_SECONDS, fetch: patient(exchange.fetch) });
 
 async function refusalOf(response) {
   const { status } = response;

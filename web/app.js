@@ -1,119 +1,153 @@
-/** The page: a question goes out, an answer is read, and one can be stopped. */
+/** The page: conversations, one of which is shown, and the message that goes out next. */
 
-import { ask, fetchProviders, hasKey, useKey } from "./api.js";
+import { fetchProviders, hasKey, useKey } from "./api.js";
+import { Announcer } from "./announcer.js";
+import { Chat } from "./chat.js";
 import { Chooser } from "./chooser.js";
 import { StreamError } from "./client.js";
+import { Composer } from "./composer.js";
+import { newConversation } from "./conversation.js";
+import { requestFields } from "./options.js";
 import { openDialog, togglePanel } from "./panels.js";
 import { clearRefusals, setOptions, showBeside, showRefusal } from "./refusals.js";
+import { idInAddress, setAddress } from "./routes.js";
 import { Follower } from "./scroll.js";
-import { Reading } from "./stream.js";
-import { Turn } from "./turn.js";
-
-const APPLE = /Mac|iP(hone|ad|od)/.test(navigator.platform);
+import { Sidebar } from "./sidebar.js";
+import { Store } from "./store.js";
+import { Tabs } from "./tabs.js";
+import { Waiting } from "./waiting.js";
 
 const find = (id) => document.getElementById(id);
-const prompt = find("prompt");
 const chooser = new Chooser();
 const follower = new Follower(find("scroller"), find("to-latest"));
+const announcer = new Announcer(find("status"), find("spoken"));
+const store = new Store();
+const sidebar = new Sidebar(store, { removed });
+const composer = new Composer({ send, stop: () => current.stop() });
+const tabs = new Tabs(() => running.size > 0);
+const waiting = new Waiting(find("waiting"), tabs);
 
-/** The exchanges on the page, the oldest first. */
-let turns = [];
-/** What is under way: null, or how to stop it and how to leave it. */
-let running = null;
+/** The conversations in which an answer is being read, shown or not. */
+const running = new Set();
+let current = newChat();
+/** The conversation that was asked for last, while it is fetched. */
+let opening = null;
+
+function newChat(conversation = newConversation()) {
+  return new Chat(conversation, {
+    change: (chat) => chat === current && follower.grew(),
+    voice: (chat) => voiceOf(() => chat === current),
+    running: runningChanged,
+    save: (chat) => store.put(chat.conversation),
+    edit: (turn) => composer.edit(turn, current.countAfter(turn)),
+    retry: (turn) => attempt(() => current.retry(turn), turn.record.question),
+    options: () => ({ ...chooser.fields, ...requestFields() }),
+    waiting: (exchange, begun) => waiting.watch(exchange, begun),
+  });
+}
+
+/** What is read out is the conversation that is shown. */
+function voiceOf(isShown) {
+  const when = (method) => (text) => isShown() && announcer[method](text);
+  return { say: when("say"), begin: when("begin"), hear: when("hear"), end: when("end") };
+}
+
+async function send(question, edited) {
+  clearRefusals();
+  if (!question.trim()) return showBeside("prompt", "Write a question first.");
+  await attempt(() => current.ask(question, edited, { dropLater: edited !== null }), question);
+}
+
+/** Do `request`, which asks `question`; what the server says against it is shown where it belongs. */
+async function attempt(request, question) {
+  const chat = current;
+  clearRefusals();
+  announcer.say("Sending.");
+  try {
+    await request();
+    composer.accepted(question);
+    if (chat === current) arrived();
+  } catch (error) {
+    composer.restore(question);
+    if (error.code === "cancelled" || error.name === "AbortError") announcer.say("Stopped.");
+    else refused(error, () => attempt(request, question));
+  }
+}
+
+/** A question is on the page. */
+function arrived() {
+  setAddress(current.conversation.id, { replace: true });
+  showHead();
+  follower.follow();
+}
+
+function showHead() {
+  const title = current.conversation.title || "New chat";
+  find("title").textContent = title;
+  document.title = current.isEmpty ? "streamserver" : `${title} – streamserver`;
+  find("welcome").hidden = !current.isEmpty;
+}
+
+async function open(id) {
+  sidebar.close();
+  if (id === current.conversation.id) return;
+  const kept = [...running].find(({ conversation }) => conversation.id === id);
+  opening = id;
+  const conversation = id && !kept ? await store.get(id) : undefined;
+  if (opening !== id) return;
+  if (id && !kept && !conversation) setAddress(null, { replace: true });
+  show(kept ?? newChat(conversation));
+  await current.resume();
+}
+
+function show(chat) {
+  composer.cancelEditing();
+  clearRefusals();
+  current = chat;
+  find("turns").replaceChildren(chat.element);
+  showHead();
+  composer.running = chat.isRunning;
+  if (chat.isEmpty) follower.rest();
+  else follower.follow();
+  sidebar.mark(chat.conversation.id);
+}
+
+function startAfresh() {
+  setAddress(null);
+  show(newChat());
+  composer.focus();
+}
+
+function removed(id) {
+  const chat = [...running, current].find(({ conversation }) => conversation.id === id);
+  chat?.discard();
+  if (chat === current) startAfresh();
+}
+
+function runningChanged(chat) {
+  if (chat.isRunning) running.add(chat);
+  else running.delete(chat);
+  if (chat === current) composer.running = chat.isRunning;
+}
+
 
 async function loadProviders() {
   clearRefusals();
   try {
     chooser.offer(await fetchProviders());
     find("key-form").hidden = true;
+    return true;
   } catch (refusal) {
     refused(refusal, loadProviders);
+    return false;
   }
-}
-
-async function send(question) {
-  if (running) return;
-  clearRefusals();
-  if (!question.trim()) {
-    showBeside("prompt", "Write a question first.");
-    return;
-  }
-  const clickedAt = performance.now();
-  try {
-    const reading = new Reading(ask(bodyFor(question), clickedAt));
-    setRunning(reading);
-    say("Sending.");
-    read(reading, await reading.begun(), question, clickedAt);
-  } catch (error) {
-    setRunning(null);
-    prompt.value ||= question;
-    if (error.code !== "cancelled") refused(error, () => send(prompt.value));
-  }
-}
-
-function read(reading, first, question, clickedAt) {
-  const turn = new Turn(question, chooser.name ?? "", clickedAt, { change: () => follower.grew(), say, end, again, edit });
-  turns.push(turn);
-  find("turns").append(turn.element);
-  find("welcome").hidden = true;
-  find("new-chat").hidden = false;
-  if (prompt.value === question) prompt.value = "";
-  follower.follow();
-  const stop = () => {
-    turn.stopping();
-    reading.stop();
-  };
-  setRunning({ stop, abandon: () => reading.abandon() });
-  reading.read(first, turn);
-}
-
-function end() {
-  setRunning(null);
-}
-
-function again(turn) {
-  if (running) return;
-  drop(turn);
-  send(turn.prompt);
-}
-
-function edit(turn) {
-  drop(turn);
-  prompt.value = turn.prompt;
-  prompt.focus();
-}
-
-function drop(turn) {
-  turns = turns.filter((each) => each !== turn);
-  turn.remove();
-}
-
-function bodyFor(question) {
-  const earlier = turns.filter((turn) => turn.answer).flatMap((turn) => [
-    { role: "user", content: turn.prompt },
-    { role: "assistant", content: turn.answer },
-  ]);
-  return {
-    ...(earlier.length ? { messages: [...earlier, { role: "user", content: question }] } : { prompt: question }),
-    provider: chooser.name ?? undefined,
-    system: find("system").value || undefined,
-    max_tokens: number("max_tokens"),
-    temperature: number("temperature"),
-  };
-}
-
-/** A field's number, or nothing; what is no number goes out as it is, to be refused by name. */
-function number(id) {
-  const field = find(id);
-  if (field.validity.badInput) return "";
-  return field.value === "" ? undefined : field.valueAsNumber;
 }
 
 function refused(refusal, tryAgain) {
   if (!(refusal instanceof StreamError)) throw refusal;
   if (refusal.code === "unauthorized") askForKey();
   else showRefusal(refusal, tryAgain);
-  say(refusal.message);
+  announcer.say(refusal.message);
 }
 
 function askForKey() {
@@ -123,60 +157,32 @@ function askForKey() {
   find("key").focus();
 }
 
-function setRunning(next) {
-  const hadFocus = document.activeElement === find("stop");
-  running = next;
-  find("send").hidden = running !== null;
-  find("stop").hidden = running === null;
-  if (hadFocus && !running) prompt.focus();
-}
-
-function say(text) {
-  find("status").textContent = text;
-}
-
-function startAfresh() {
-  running?.abandon();
-  setRunning(null);
-  turns.forEach((turn) => turn.remove());
-  turns = [];
-  clearRefusals();
-  find("welcome").hidden = false;
-  find("new-chat").hidden = true;
-  prompt.focus();
-}
-
-find("composer").addEventListener("submit", (event) => {
-  event.preventDefault();
-  send(prompt.value);
-});
-find("key-form").addEventListener("submit", (event) => {
+find("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   useKey(find("key").value);
   find("key").value = "";
-  loadProviders();
+  if (await loadProviders()) find("prompt").focus();
 });
-find("stop").addEventListener("click", () => running?.stop());
 find("new-chat").addEventListener("click", startAfresh);
 find("options-toggle").addEventListener("click", () => setOptions(find("options").hidden));
 find("ideas").addEventListener("click", ({ target }) => {
   if (target.localName !== "button") return;
-  prompt.value = target.textContent;
-  prompt.focus();
+  send(target.textContent, null);
+  composer.focus();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.isComposing) return;
-  if (event.key === "Escape") running?.stop();
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && find("composer").contains(event.target)) {
-    event.preventDefault();
-    find("composer").requestSubmit();
-  }
+  if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
+  if (current.isRunning) current.stop();
+  else composer.cancelEditing();
 });
-addEventListener("pagehide", () => running?.abandon());
+addEventListener("popstate", () => open(idInAddress()));
+addEventListener("pagehide", () => {
+  for (const chat of running) chat.keep();
+});
 
 togglePanel(find("hood-toggle"), find("hood"));
 openDialog(find("lab-open"), find("lab"));
 openDialog(find("snippets-open"), find("snippets"));
-
-find("keys").textContent = `${APPLE ? "⌘" : "Ctrl"} + Enter sends · Esc stops`;
+show(current);
 loadProviders();
+if (idInAddress()) open(idInAddress());

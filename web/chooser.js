@@ -1,41 +1,44 @@
-/** Which provider to ask, and what is wrong with it if something is. */
+/** Which provider and model to ask, and what is wrong with the provider if something is. */
 
 import { sentence } from "./words.js";
 
+const find = (id) => document.getElementById(id);
+
 export class Chooser {
-  #select = document.getElementById("provider");
-  #dot = document.getElementById("provider-dot");
-  #notReady = document.getElementById("not-ready");
-  #reason = document.getElementById("provider-reason");
-  #useReady = document.getElementById("use-ready");
+  #provider = find("provider");
+  #model = find("model");
+  #useReady = find("use-ready");
   #providers = [];
 
   constructor() {
-    this.#select.addEventListener("change", () => this.#show());
+    this.#provider.addEventListener("change", () => this.#show());
     this.#useReady.addEventListener("click", () => {
-      this.#select.value = this.#ready.name;
+      this.#provider.value = this.#ready.name;
       this.#show();
-      this.#select.focus();
+      this.#provider.focus();
     });
   }
 
   /** Offer what `GET /api/providers` lists, its default chosen, or what was chosen before. */
   offer({ default: preferred, providers }) {
-    const before = this.#providers.length ? this.#select.value : preferred;
+    const before = this.#providers.length ? this.#provider.value : preferred;
     this.#providers = providers;
-    this.#select.replaceChildren(...providers.map(option));
-    this.#select.value = providers.some(({ name }) => name === before) ? before : preferred;
-    this.#select.disabled = false;
+    this.#provider.replaceChildren(...providers.map(option));
+    this.#provider.value = providers.some(({ name }) => name === before) ? before : preferred;
+    this.#provider.disabled = this.#model.disabled = false;
     this.#show();
   }
 
-  /** The chosen provider's name, null while none are known. */
-  get name() {
-    return this.#chosen?.name ?? null;
+  /** The request's fields; none while no provider is known, so that the server chooses. */
+  get fields() {
+    const chosen = this.#chosen;
+    if (!chosen) return {};
+    const model = this.#model.value;
+    return { provider: chosen.name, ...(model === chosen.model ? {} : { model }) };
   }
 
   get #chosen() {
-    return this.#providers.find(({ name }) => name === this.#select.value);
+    return this.#providers.find(({ name }) => name === this.#provider.value);
   }
 
   /** One that works; one that needs nothing at all if there is one. */
@@ -45,16 +48,28 @@ export class Chooser {
   }
 
   #show() {
-    const { name, ready, reason } = this.#chosen;
-    this.#dot.classList.toggle("ready", ready);
-    this.#notReady.hidden = ready;
-    this.#reason.textContent = ready ? "" : sentence(`${name} is not ready: ${reason}`);
+    const { name, model, models } = this.#chosen;
+    const offered = new Set([model, ...(models ?? [])]);
+    const before = this.#model.value;
+    this.#model.replaceChildren(...[...offered].map((each) => new Option(each, each)));
+    if (offered.has(before)) this.#model.value = before;
+    const problem = problemOf(this.#chosen);
+    find("provider-dot").classList.toggle("ready", !problem);
+    find("not-ready").hidden = !problem;
+    find("provider-reason").textContent = problem ? sentence(`${name} is not ready: ${problem}`) : "";
     this.#useReady.hidden = !this.#ready;
     if (this.#ready) this.#useReady.textContent = `Use ${this.#ready.name} instead`;
   }
 }
 
-function option({ name, model, ready, reason }) {
-  const label = name === model ? name : `${name} · ${model}`;
-  return new Option(ready ? label : `${label} (${reason})`, name);
+function option(provider) {
+  const problem = problemOf(provider);
+  return new Option(problem ? `${provider.name} (not ready: ${problem})` : provider.name, provider.name);
+}
+
+/** Why a provider cannot be asked, or null. */
+function problemOf({ ready, reason, breaker }) {
+  if (!ready) return reason;
+  if (breaker?.state !== "open") return null;
+  return `its last ${breaker.failures} requests failed, and it is asked again in ${Math.ceil(breaker.retry_in ?? 0)} s`;
 }

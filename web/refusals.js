@@ -3,7 +3,7 @@
 import { countDown } from "./failure.js";
 import { smallPrint } from "./words.js";
 
-const FIELDS = ["prompt", "provider", "system", "max_tokens", "temperature"];
+const FIELDS = ["prompt", "provider", "model", "system", "max_tokens", "temperature"];
 const find = (id) => document.getElementById(id);
 
 /** Show `refusal` beside its field, else above the composer; `again()` is what trying again means. */
@@ -45,7 +45,7 @@ function showTrouble(refusal, again) {
   find("trouble-print").textContent = smallPrint(refusal.code, refusal.requestId);
   const button = find("trouble-action");
   button.onclick = again;
-  stopClock = countDown(button, refusal.retryAfter);
+  stopClock = countDown(button, refusal.retryAfter, "Try again");
   button.hidden = false;
   find("trouble").hidden = false;
 }

@@ -5,7 +5,8 @@ const NEAR_PX = 8;
 export class Follower {
   #scroller;
   #button;
-  #following = true;
+  #following = false;
+  #resting = true;
   #top = 0;
 
   /** `button` takes one back to the end. */
@@ -17,8 +18,17 @@ export class Follower {
     new ResizeObserver(() => this.grew()).observe(scroller);
   }
 
+  /** There is nothing to follow yet: go to the beginning. */
+  rest() {
+    this.#resting = true;
+    this.#following = false;
+    this.#scroller.scrollTop = 0;
+    this.grew();
+  }
+
   /** Go to the end and stay there. */
   follow() {
+    this.#resting = false;
     this.#following = true;
     this.grew();
   }
@@ -29,11 +39,12 @@ export class Follower {
       this.#scroller.scrollTop = this.#scroller.scrollHeight;
       this.#top = this.#scroller.scrollTop;
     }
-    this.#button.hidden = this.#following || this.#atEnd();
+    this.#button.hidden = this.#resting || this.#following || this.#atEnd();
   }
 
   #scrolled() {
     // Only a move upwards is a wish to stay: growing content puts the end further away by itself.
+    if (this.#resting) return;
     if (this.#atEnd()) this.#following = true;
     else if (this.#scroller.scrollTop < this.#top) this.#following = false;
     this.#top = this.#scroller.scrollTop;

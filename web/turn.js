@@ -1,67 +1,92 @@
 /** One question and its answer on the page. What a model wrote becomes text nodes, never HTML. */
 
+import { Calls } from "./calls.js";
 import { copyOnClick } from "./copy.js";
-import { showFailure } from "./failure.js";
+import { countDown, showFailure } from "./failure.js";
+import { Figures } from "./figures.js";
 import { GrowingText } from "./text.js";
-import { duration, remarkOn, speed, titleOf, usage } from "./words.js";
+import { duration, remarkOn, titleOf, tokensPerSecond } from "./words.js";
 
 const TICK_MS = 100;
 const SILENCE_MS = 20_000;
 
 /**
- * The view of one exchange, and the listener of its {@link Reading}.
+ * The view of one turn of a conversation (see `newTurn`), and the listener of its {@link Reading}.
  *
- * `on` has `change()` (it grew), `say(text)` (worth reading out), `end(turn)`, `again(turn)` and `edit(turn)`.
- * Times begin at `clickedAt`, in `performance.now()`'s terms.
+ * `on` has `change()` (it grew), `begun(turn)` (its stream's id is known), `ended(turn)`, `retry(turn)`, `edit(turn)`, and
+ * `voice`, an {@link Announcer}.
  */
 export class Turn {
-  prompt;
-  requestId = null;
+  record;
   #answer;
   #reasoning;
-  #calls = new Map();
+  #calls;
+  #figures;
   #on;
-  #clickedAt;
+  #clickedAt = null;
   #firstAt = null;
-  #heardAt;
+  #heardAt = 0;
   #pieces = 0;
   #ticking;
   #stopClock = () => {};
-  #state = "";
+  #shown = { state: "", text: "" };
   #stopping = false;
 
-  constructor(prompt, provider, clickedAt, on) {
-    this.prompt = prompt;
+  constructor(record, on) {
+    this.record = record;
     this.#on = on;
-    this.#clickedAt = this.#heardAt = clickedAt;
     this.element = document.getElementById("turn").content.firstElementChild.cloneNode(true);
     this.#answer = new GrowingText(this.#find(".answer"), on.change);
     this.#reasoning = new GrowingText(this.#find(".reasoning .aside-text"), on.change);
-    this.#find(".asked").textContent = prompt;
-    this.#find(".who").textContent = provider;
+    this.#calls = new Calls(this.#find(".calls"), on.change);
+    this.#figures = new Figures(this.#find(".figures"));
+    this.#find(".asked").textContent = record.question;
+    copyOnClick(this.#find(".copy-answer"), () => this.#answer.value, this.#find(".answer"));
+    copyOnClick(this.#find(".copy-request"), () => this.record.request_id, this.#find(".request-id"));
+    this.#find(".retry").addEventListener("click", () => on.retry(this));
+    this.#find(".edit").addEventListener("click", () => on.edit(this));
+  }
+
+  /** Show an answer that is being read; its times begin at `clickedAt`, null if that was before a reload. */
+  begin(clickedAt) {
+    this.#clickedAt = clickedAt;
+    this.#figures.ttft = this.record.figures.ttft_ms;
+    this.#heardAt = performance.now();
     this.element.ariaBusy = "true";
     this.#show("waiting", "Connecting…");
     this.#ticking = setInterval(() => this.#tick(), TICK_MS);
-    copyOnClick(this.#find(".copy-answer"), () => this.answer, this.#find(".answer"));
-    copyOnClick(this.#find(".copy-request"), () => this.requestId, this.#find(".request-id"));
+    this.#on.voice.begin();
   }
 
-  /** The text that has come so far. */
-  get answer() {
-    return this.#answer.value;
+  /** Show an answer as it was kept. */
+  restore() {
+    const { answer, reasoning, calls, provider, model, usage, figures, finish_reason: reason, failure } = this.record;
+    this.#answer.append(answer);
+    this.#reasoning.append(reasoning);
+    this.#find(".reasoning").hidden = !reasoning;
+    for (const call of calls) this.#calls.append(call);
+    if (provider) this.#name(provider, model);
+    this.#figures.request = this.record.request_id;
+    this.#figures.ttft = figures.ttft_ms;
+    this.#figures.elapsed = figures.elapsed_ms;
+    this.#figures.setSpeed(figures.tokens_per_second);
+    this.#figures.usage = usage;
+    this.#figures.ending = reason ?? failure?.code;
+    this.#conclude(failure);
   }
 
-  start({ request_id: requestId, provider, model }) {
-    this.requestId = requestId;
+  start({ stream_id: streamId, request_id: requestId, provider, model }) {
+    Object.assign(this.record, { stream_id: streamId, request_id: requestId, provider, model });
     this.#name(provider, model);
-    this.#find(".request-id").textContent = requestId;
-    this.#find(".request").hidden = false;
+    this.#figures.request = requestId;
     this.#heard("waiting", "Waiting for the first token…");
+    this.#on.begun(this);
   }
 
   text(piece) {
     this.#count();
     this.#answer.append(piece);
+    this.#on.voice.hear(piece);
     this.#heard("streaming", "Answering");
   }
 
@@ -72,36 +97,28 @@ export class Turn {
     this.#heard("streaming", "Thinking");
   }
 
-  toolCall({ index, name, arguments: piece }) {
+  toolCall(piece) {
     this.#count();
-    let call = this.#calls.get(index);
-    if (!call) {
-      const element = document.getElementById("call").content.firstElementChild.cloneNode(true);
-      call = { name: element.querySelector(".call-name"), text: new GrowingText(element.querySelector("pre"), this.#on.change) };
-      this.#calls.set(index, call);
-      this.#find(".calls").append(element);
-    }
-    if (name) call.name.textContent = name;
-    call.text.append(piece ?? "");
+    this.#calls.append(piece);
     this.#heard("streaming", "Calling a tool");
   }
 
   quiet() {
     if (this.#stopping) return;
     this.#heard("waiting", "The model is quiet…");
-    this.#on.say("The model is quiet.");
+    this.#on.voice.say("The model is quiet.");
   }
 
   connected() {
-    if (this.#state !== "reconnecting") return;
+    if (this.#shown.state !== "reconnecting") return;
     this.#heard("waiting", "Connected again");
-    this.#on.say("Connected again.");
+    this.#on.voice.say("Connected again.");
   }
 
   reconnecting() {
-    if (this.#stopping || this.#state === "reconnecting") return;
+    if (this.#stopping || this.#shown.state === "reconnecting") return;
     this.#show("reconnecting", "Connection lost, reconnecting…");
-    this.#on.say("The connection is lost. Reconnecting.");
+    this.#on.voice.say("The connection is lost. Reconnecting.");
   }
 
   /** The person has asked to stop. */
@@ -110,35 +127,34 @@ export class Turn {
     this.#show("waiting", "Stopping…");
   }
 
-  done(facts) {
-    this.#name(facts.provider, facts.model);
-    this.#setUsage(facts.usage);
-    this.#set("finish", facts.finish_reason);
-    this.#setFinalSpeed(facts);
-    const remark = remarkOn(facts.finish_reason);
-    if (remark) this.#remark(remark);
-    this.#finish("done", "Done", `The answer is complete. ${remark ?? ""}`);
+  done({ provider, model, usage, finish_reason: reason, ttft_ms: first, duration_ms: total }) {
+    Object.assign(this.record, { state: "done", provider, model, usage, finish_reason: reason });
+    this.#name(provider, model);
+    this.#figures.usage = usage;
+    this.#figures.ending = reason;
+    this.#setSpeed(first === null || !usage ? null : tokensPerSecond(usage.completion_tokens, total - first));
+    this.#finish(null, `The answer is complete. ${remarkOn(reason) ?? ""}`);
   }
 
   failed(failure) {
-    if (failure.usage) this.#setUsage(failure.usage);
-    this.#set("finish", failure.code);
-    if (failure.code === "cancelled") {
-      this.#remark(this.answer ? "Stopped. What had come until then is kept." : "Stopped before anything had come.");
-      this.#finish("stopped", "Stopped", "Stopped.");
-      return;
-    }
-    this.#stopClock = showFailure(this.#find(".failure"), failure, {
-      again: () => this.#on.again(this),
-      edit: () => this.#on.edit(this),
-    });
-    this.#finish("failed", "Failed", `${titleOf(failure)}. ${failure.message}`);
+    const { code, usage } = failure;
+    const stopped = code === "cancelled";
+    Object.assign(this.record, { state: stopped ? "stopped" : "failed", usage: usage ?? this.record.usage, failure });
+    this.#figures.usage = this.record.usage;
+    this.#figures.ending = code;
+    this.#finish(failure, stopped ? "Stopped." : `${titleOf(failure)}. ${failure.message}`);
   }
 
-  /** Take it off the page. */
+  /** Bring what has come so far into the record. */
+  keep() {
+    Object.assign(this.record, { answer: this.#answer.value, reasoning: this.#reasoning.value, calls: this.#calls.value });
+  }
+
+  /** Forget its timers: it leaves the page. */
   remove() {
     clearInterval(this.#ticking);
     this.#stopClock();
+    this.#figures.remove();
     this.element.remove();
   }
 
@@ -146,79 +162,87 @@ export class Turn {
     return this.element.querySelector(selector);
   }
 
-  #set(name, text) {
-    this.#find(`dd.${name}`).textContent = text;
-  }
-
   #name(provider, model) {
     this.#find(".who").textContent = provider === model ? provider : `${provider} · ${model}`;
   }
 
   #show(state, text) {
-    this.#state = this.element.dataset.state = state;
+    this.#shown = { state, text };
+    this.element.dataset.state = state;
     this.#find(".state").textContent = text;
   }
 
   #heard(state, text) {
     this.#heardAt = performance.now();
-    if (this.#state !== state || this.#find(".state").textContent !== text) this.#show(state, text);
+    if (this.#shown.state !== state || this.#shown.text !== text) this.#show(state, text);
   }
 
   #count() {
     this.#pieces += 1;
     if (this.#firstAt !== null) return;
     this.#firstAt = performance.now();
-    this.#set("ttft", duration(this.#firstAt - this.#clickedAt));
-    this.#on.say("The answer begins.");
+    this.#find(".copy-answer").hidden = false;
+    if (this.#clickedAt === null) return;
+    this.#figures.ttft = this.record.figures.ttft_ms = this.#firstAt - this.#clickedAt;
+    this.#on.voice.say("The answer begins.");
   }
 
   #tick() {
     const now = performance.now();
-    this.#set("elapsed", duration(now - this.#clickedAt));
-    if (this.#state === "streaming") {
+    if (this.#clickedAt !== null) this.#figures.elapsed = now - this.#clickedAt;
+    if (this.#shown.state === "streaming" && this.#clickedAt !== null) {
       // A piece is about a token; the count that is right comes at the end.
-      const about = speed(this.#pieces, this.#heardAt - this.#firstAt);
-      if (about) this.#set("speed", `≈ ${about}`);
+      this.#figures.setSpeed(tokensPerSecond(this.#pieces, this.#heardAt - this.#firstAt), true);
     }
     const silence = now - this.#heardAt;
-    if (silence > SILENCE_MS && this.#state !== "reconnecting") {
+    if (silence > SILENCE_MS && this.#shown.state !== "reconnecting") {
       this.#show("waiting", `Nothing heard from the server for ${duration(silence)}`);
     }
   }
 
-  #setUsage(counts) {
-    if (!counts) return;
-    const cell = this.#find("dd.usage");
-    cell.textContent = usage(counts);
-    if (counts.estimated) {
-      const mark = document.createElement("small");
-      mark.textContent = " estimated";
-      cell.append(mark);
-    }
+  #setSpeed(perSecond) {
+    this.record.figures.tokens_per_second = perSecond;
+    this.#figures.setSpeed(perSecond);
   }
 
-  #setFinalSpeed({ usage: counts, ttft_ms: first, duration_ms: total }) {
-    const rate = first === null || !counts ? null : speed(counts.completion_tokens, total - first);
-    this.#set("speed", rate ?? "");
+  #finish(failure, said) {
+    clearInterval(this.#ticking);
+    if (this.#clickedAt !== null) {
+      this.#figures.elapsed = this.record.figures.elapsed_ms = performance.now() - this.#clickedAt;
+    }
+    this.keep();
+    this.element.ariaBusy = "false";
+    this.#conclude(failure);
+    this.#on.voice.end(said);
+    this.#on.ended(this);
+  }
+
+  /** Show how it ended. */
+  #conclude(failure) {
+    const { state, answer, finish_reason: reason } = this.record;
+    this.#reasoning.flush();
+    this.#answer.flush();
+    this.#calls.finish();
+    this.#find(".copy-answer").hidden = !answer;
+    if (state === "done") {
+      this.#show("done", "Done");
+      this.#remark(remarkOn(reason));
+    } else if (state === "failed") {
+      this.#show("failed", "Failed");
+      showFailure(this.#find(".failure"), failure);
+      if (failure.retryable) this.#stopClock = countDown(this.#find(".retry"), failure.retry_after, "Retry");
+    } else if (state === "running") {
+      this.#show("waiting", "Reading on…");
+    } else {
+      this.#show("stopped", "Stopped");
+      this.#remark(answer ? "Stopped. What had come until then is kept." : "Stopped before anything had come.");
+    }
+    this.#on.change();
   }
 
   #remark(text) {
     const notice = this.#find(".notice");
-    notice.textContent = text;
-    notice.hidden = false;
-  }
-
-  #finish(state, text, said) {
-    clearInterval(this.#ticking);
-    this.#set("elapsed", duration(performance.now() - this.#clickedAt));
-    this.#reasoning.flush();
-    this.#answer.flush();
-    for (const call of this.#calls.values()) call.text.flush();
-    this.#find(".copy-answer").hidden = !this.answer;
-    this.element.ariaBusy = "false";
-    this.#show(state, text);
-    this.#on.change();
-    this.#on.say(said);
-    this.#on.end(this);
+    notice.textContent = text ?? "";
+    notice.hidden = !text;
   }
 }

@@ -23,17 +23,17 @@ const TITLES = {
 };
 
 const ADVICE = {
-  quota_exceeded: "Whoever runs this server has to top up the account. Another provider may work.",
-  provider_auth: "Whoever runs this server has to set the provider’s key. Another provider may work.",
+  quota_exceeded: "The operator of this server has to top up the account. Another provider may work.",
+  provider_auth: "The operator of this server has to set the provider’s key. Another provider may work.",
   model_not_found: "Another provider may work.",
   context_length: "Shorten the prompt, or start a new chat.",
   content_filter: "Another wording may pass.",
 };
 
 const ENDINGS = {
-  length: "The answer reached its token limit and stops here. Max tokens, under Options, may allow a longer one.",
-  content_filter: "The provider’s filter cut this answer short.",
-  tool_calls: "The model asks for a tool to be called. This page has none, so the answer ends here.",
+  length: "it reached its token limit. Max tokens, under Options, may allow a longer one.",
+  content_filter: "the provider’s filter cut it short. Another wording may pass.",
+  tool_calls: "the model asks for a tool to be called, and this page has none to call.",
 };
 
 /** A failure's heading. */
@@ -48,8 +48,13 @@ export function adviceFor(failure) {
   return ADVICE[failure.code] ?? "Trying again as it is will not help.";
 }
 
-/** What is unusual about how an answer ended, null if nothing is. */
-export const remarkOn = (finishReason) => ENDINGS[finishReason] ?? null;
+/** What is unusual about how an answer ended, in a sentence that names the finish reason; null if nothing is. */
+export function remarkOn(finishReason) {
+  if (finishReason === "stop") return null;
+  const known = ENDINGS[finishReason];
+  if (known) return `The answer ended with “${finishReason}”: ${known}`;
+  return `The answer ended with “${finishReason}”, the provider’s own word for why it stopped. It may not be complete.`;
+}
 
 /** A code and a request id, for those who will look into it. */
 export const smallPrint = (code, requestId) => (requestId ? `${code} · request ${requestId}` : code);
@@ -63,11 +68,11 @@ export function duration(ms) {
 }
 
 /** Tokens per second. `tokens` took `ms`, from the first to the last; null where that says nothing. */
-export function speed(tokens, ms) {
-  if (tokens < 2 || ms <= 0) return null;
-  const perSecond = ((tokens - 1) * 1000) / ms;
-  return `${perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString("en")} tokens/s`;
-}
+export const tokensPerSecond = (tokens, ms) => (tokens < 2 || ms <= 0 ? null : ((tokens - 1) * 1000) / ms);
+
+/** A speed: `45 tokens/s`. */
+export const speed = (perSecond) =>
+  `${perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString("en")} tokens/s`;
 
 /** Token counts. */
 export function usage({ prompt_tokens: read, completion_tokens: written, estimated }) {

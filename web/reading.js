@@ -2,8 +2,11 @@
 
 import { StreamError } from "./client.js";
 
+/** So long a burst of events may keep the page from drawing and from answering to clicks. */
+const BURST_MS = 8;
+
 /**
- * An answer that is being read, until `done` or `failed` has been told, or it is abandoned.
+ * An answer that is being read, until `done` or `failed` has been told, or it is left.
  *
  * `listener` has a method for each thing that happens: `start(facts)`, `text(piece)`, `reasoning(piece)`,
  * `toolCall(piece)`, `quiet()`, `connected()`, `reconnecting()`, `done(facts)`, `failed(facts)`.
@@ -12,13 +15,19 @@ export class Reading {
   #answer;
   #events;
   #exchange;
+  #leaving = new AbortController();
   #listener = null;
+  #burstAt = 0;
 
-  /** `open(onStatus)` starts the answer, `exchange` is told of it. */
+  /** `open(options)` starts the answer, `exchange` is told of it. */
   constructor({ exchange, open }) {
     this.#exchange = exchange;
-    this.#answer = open((status) => this.#tellStatus(status));
+    this.#answer = open({ onStatus: (status) => this.#tellStatus(status), signal: this.#leaving.signal });
     this.#events = this.#answer[Symbol.asyncIterator]();
+  }
+
+  get exchange() {
+    return this.#exchange;
   }
 
   /** Wait until the answer begins; returns its first event. Throws a `StreamError` if it never does. */
@@ -36,12 +45,15 @@ export class Reading {
     this.#listener = listener;
     try {
       this.#tell(first);
-      for await (const event of this.#events) this.#tell(event);
+      for await (const event of this.#events) {
+        this.#tell(event);
+        if (performance.now() - this.#burstAt > BURST_MS) await this.#breathe();
+      }
     } catch (error) {
-      if (!(error instanceof StreamError)) throw error;
       const failure = failureOf(error);
       this.#exchange.tell("end", { failure });
-      this.#listener?.failed(failure);
+      if (error instanceof StreamError) this.#listener?.failed(failure);
+      else if (!this.#leaving.signal.aborted) throw error;
     }
   }
 
@@ -50,10 +62,16 @@ export class Reading {
     return this.#answer.stop();
   }
 
-  /** Stop the generation, and tell no more. */
-  abandon() {
+  /** Read no more, and tell no more. The generation goes on while others read it, or until the server's grace is over. */
+  leave() {
     this.#listener = null;
-    this.stop();
+    this.#leaving.abort();
+  }
+
+  /** Let the browser draw: what waits is read in bursts, and microtasks alone would let nothing else happen. */
+  async #breathe() {
+    await (globalThis.scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve)));
+    this.#burstAt = performance.now();
   }
 
   #tell(event) {
@@ -77,6 +95,6 @@ export class Reading {
   }
 }
 
-function failureOf({ code, message, retryable, retryAfter, requestId, usage }) {
+function failureOf({ code, message, retryable = false, retryAfter = null, requestId = null, usage = null }) {
   return { code, message, retryable, retry_after: retryAfter, request_id: requestId, usage };
 }
