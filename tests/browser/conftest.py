@@ -42,12 +42,22 @@ class Watched:
         await self.page.goto(url)
         await self.page.locator("#provider:enabled").wait_for()
 
+    @property
+    def message(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def turn(self, number: int) -> Turn:
+        return Turn(self.page.locator(".turn").nth(number))
+
     async def ask(self, prompt: str) -> Turn:
         """Ask as a person does; the exchange that comes of it."""
         number = await self.page.locator(".turn").count()
-        await self.page.fill("#prompt", prompt)
-        await self.page.keyboard.press("Control+Enter")
-        turn = Turn(self.page.locator(".turn").nth(number))
+        await self.message.fill(prompt)
+        await self.message.press("Enter")
+        turn = self.turn(number)
         await turn.element.wait_for()
         return turn
 
@@ -60,6 +70,9 @@ class Turn:
 
     def find(self, selector: str) -> Locator:
         return self.element.locator(selector)
+
+    def button(self, name: str) -> Locator:
+        return self.element.get_by_role("button", name=name)
 
     async def until(self, state: str) -> None:
         """Wait until it is in ``state``."""

@@ -94,7 +94,7 @@ async def test_what_a_model_writes_is_never_html(
     await turn.until("done")
     for selector in (".asked", ".answer", ".reasoning .aside-text", ".call .aside-text", ".call .call-name"):
         assert await turn.text(selector) == hostile
-    assert await turn.element.locator("img, script, svg").count() == 0
+    assert await turn.find(":is(.asked, .answer, .reasoning, .calls) :is(img, script, svg)").count() == 0
     assert await watched.page.evaluate("() => window.hacked") is None
     assert watched.complaints == []
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
 from tests.browser.conftest import Watched
 from tests.browser.scripts import endless
@@ -22,11 +20,6 @@ window.fetch = (url, options = {}) => {
 """
 
 
-async def ask_for_an_hour_of_grace(route: Route) -> None:
-    body = json.loads(route.request.post_data or "")
-    await route.continue_(post_data=json.dumps({**body, "grace": 3600}))
-
-
 async def test_stop_lets_go_of_the_provider_and_keeps_what_had_come(
     start_server: StartServer, start_upstream: StartUpstream, watched: Watched
 ) -> None:
@@ -35,13 +28,13 @@ async def test_stop_lets_go_of_the_provider_and_keeps_what_had_come(
     await watched.open(server.url)
     turn = await watched.ask("Go on")
     await turn.shows("word")
-    await watched.page.click("#stop")
+    await watched.button("Stop").click()
     await upstream.exchanges[0].until_closed()
     await turn.until("stopped")
     assert await turn.text() == "word"
     assert "estimated" in await turn.text("dd.usage")
     assert (await server.record())["status"] == "cancelled"
-    await expect(watched.page.locator("#send")).to_be_visible()
+    await expect(watched.button("Send")).to_be_visible()
 
 
 async def test_escape_stops(start_server: StartServer, start_upstream: StartUpstream, watched: Watched) -> None:
@@ -64,21 +57,20 @@ async def test_the_connection_is_closed_before_the_delete(
     await watched.open(server.url)
     turn = await watched.ask("Go on")
     await turn.shows("word")
-    await watched.page.click("#stop")
+    await watched.button("Stop").click()
     await turn.until("stopped")
     calls = await watched.page.evaluate("() => window.calls")
     assert calls == ["GET", "POST", "close", "DELETE", "GET"], "six connections to a host are all that a browser has"
 
 
-async def test_leaving_the_page_lets_go_of_the_provider_before_the_grace_is_over(
+async def test_closing_the_page_lets_go_of_the_provider_when_the_grace_is_over(
     start_server: StartServer, start_upstream: StartUpstream, watched: Watched
 ) -> None:
     upstream = await start_upstream(endless)
-    server = await start_server(openai_at(upstream) | {"resume": {"max_grace_seconds": 3600}})
-    await watched.page.route("**/api/chat/stream", ask_for_an_hour_of_grace)
+    server = await start_server(openai_at(upstream) | {"resume": {"keyed_grace_seconds": 0.1}})
     await watched.open(server.url)
     await (await watched.ask("Go on")).shows("word")
-    await watched.page.goto("about:blank")
+    await watched.page.close()
     await upstream.exchanges[0].until_closed()
     assert (await server.record())["status"] == "cancelled"
 

@@ -70,7 +70,6 @@ async def test_a_provider_that_is_not_ready_says_why_and_offers_another(
         "This server has no usable key for the provider: OPENAI_API_KEY is not set."
     )
     assert "provider_auth" in await failed.text(".failure .small-print")
-    await expect(failed.find(".failure .again")).to_have_text("Edit the question")
     await watched.page.click("#use-ready")
     await expect(reason).to_be_hidden()
     turn = await watched.ask("Hello")
@@ -92,14 +91,14 @@ async def test_a_rate_limit_is_a_sentence_with_a_countdown(
     turn = await watched.ask("Hello")
     await turn.until("failed")
     assert "limiting requests" in await turn.text(".failure .message")
-    again = turn.find(".failure .again")
-    await expect(again).to_be_disabled()
-    await expect(again).to_have_text(re.compile(r"Try again in \d+ s"))
+    retry = turn.button("Retry")
+    await expect(retry).to_be_disabled()
+    await expect(retry).to_have_text(re.compile(r"Retry in \d+ s"))
     small_print = await turn.text(".failure .small-print")
     assert small_print == f"rate_limited · request {(await server.record())['request_id']}"
 
 
-async def test_trying_again_takes_the_place_of_what_failed(
+async def test_retry_takes_the_place_of_what_failed(
     start_server: StartServer, start_upstream: StartUpstream, watched: Watched
 ) -> None:
     async def cut(exchange: Exchange) -> None:
@@ -113,7 +112,7 @@ async def test_trying_again_takes_the_place_of_what_failed(
     await turn.until("failed")
     assert await turn.text() == "Hel"
     upstream.script = answer("Hello", "!")
-    await turn.find(".failure .again").click()
+    await turn.button("Retry").click()
     await turn.until("done")
     assert await turn.text() == "Hello!"
     assert await watched.page.locator(".turn").count() == 1
@@ -134,6 +133,7 @@ async def test_a_key_is_asked_for_only_where_one_is_needed_and_kept_in_the_tab(
     await page.keyboard.press("Enter")
     await page.locator("#provider:enabled").wait_for()
     await expect(page.locator("#key-form")).to_be_hidden()
+    await expect(watched.message).to_be_focused()
     turn = await watched.ask("Hello")
     await turn.until("done")
     assert (await server.record())["user"] == "ann"
