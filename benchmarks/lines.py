@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from benchmarks.client import Load, Result, percentile
 from benchmarks.processes import Counts, Process, open_streams, run_load, upstream_report
@@ -33,12 +35,19 @@ class Size:
         return full / 10 if self.quick else full
 
 
+StartServer = Callable[[Mapping[str, Any]], AbstractContextManager[Process]]
+
+
 @dataclass
 class Bench:
     """The servers and sizes that a measurement uses."""
 
     upstream: Process
     size: Size
+    folder: Path
+    """For what they write."""
+    start: StartServer
+    """Start another server of the sources that are measured, with these tables of its configuration."""
     wire: str = "native"
     """The wire that the server is asked on; the upstream has only that of chat completions."""
     failures: list[str] = field(default_factory=list)
@@ -63,17 +72,37 @@ class Line:
     """The send timeout is so long that stalled readers are kept."""
 
 
-def _load(bench: Bench, server: Process, answer: BenchAnswer, **fields: Any) -> Load:
+def make_load(bench: Bench, server: Process, answer: BenchAnswer, **fields: Any) -> Load:
     wire = "chat" if server is bench.upstream else bench.wire
     return Load(port=server.port, model=answer.model, tokens=answer.tokens, wire=wire, **fields)
 
 
+class Pace(NamedTuple):
+    """How many streams there are at a time, of how many tokens, with how long a gap between two."""
+
+    streams: int
+    tokens: int
+    gap_us: int
+
+    def answer(self, size: Size) -> BenchAnswer:
+        return BenchAnswer(size.of(self.tokens, self.tokens // 10), self.gap_us)
+
+    def load(self, bench: Bench, server: Process) -> Load:
+        count, ramp = bench.size.of(self.streams), bench.size.seconds(2)
+        return make_load(bench, server, self.answer(bench.size), streams=count, concurrency=count, ramp=ramp)
+
+
+LIGHT = Pace(60, 100, 50_000)
+HALF = Pace(200, 200, 20_000)
+FULL = Pace(500, 200, 20_000)
+
+
 def warm_up(bench: Bench, server: Process) -> None:
     """Run the first requests, which pay for things that are not measured."""
-    _run(bench, server, _load(bench, server, BenchAnswer(5), streams=100, concurrency=10))
+    measure_load(bench, server, make_load(bench, server, BenchAnswer(5), streams=100, concurrency=10))
 
 
-def _run(bench: Bench, server: Process, load: Load) -> tuple[Result, float]:
+def measure_load(bench: Bench, server: Process, load: Load) -> tuple[Result, float]:
     """Run ``load``. Return its result, and the CPU seconds that the server spent."""
     before = server.cpu_seconds()
     result = run_load(load)
@@ -83,7 +112,7 @@ def _run(bench: Bench, server: Process, load: Load) -> tuple[Result, float]:
 
 
 def _per_token(bench: Bench, server: Process, load: Load) -> Figures:
-    result, cpu = _run(bench, server, load)
+    result, cpu = measure_load(bench, server, load)
     ttft = sorted(result.ttft)
     return {
         "µs/token": cpu / result.tokens * 1e6 if result.tokens else math.nan,
@@ -97,38 +126,28 @@ def _per_token(bench: Bench, server: Process, load: Load) -> Figures:
 
 def flooded(bench: Bench, server: Process) -> Figures:
     size = bench.size
-    load = _load(bench, server, BenchAnswer(200), streams=size.of(500), concurrency=size.of(100))
+    load = make_load(bench, server, BenchAnswer(200), streams=size.of(500), concurrency=size.of(100))
     return _per_token(bench, server, load)
 
 
-def paced(concurrency: int) -> Callable[[Bench, Process], Figures]:
+def paced(pace: Pace) -> Callable[[Bench, Process], Figures]:
     def measure(bench: Bench, server: Process) -> Figures:
-        count, tokens = bench.size.of(concurrency), bench.size.of(200, 20)
-        ramp = bench.size.seconds(2)
-        load = _load(bench, server, BenchAnswer(tokens, 20_000), streams=count, concurrency=count, ramp=ramp)
-        return _per_token(bench, server, load)
+        return _per_token(bench, server, pace.load(bench, server))
 
     return measure
 
 
-def light(bench: Bench, server: Process) -> Figures:
-    count, tokens = bench.size.of(60), bench.size.of(100, 10)
-    ramp = bench.size.seconds(2)
-    load = _load(bench, server, BenchAnswer(tokens, 50_000), streams=count, concurrency=count, ramp=ramp)
-    return _per_token(bench, server, load)
-
-
 def short(bench: Bench, server: Process) -> Figures:
     count = bench.size.of(2000)
-    load = _load(bench, server, BenchAnswer(5), streams=count, concurrency=bench.size.of(50))
-    result, cpu = _run(bench, server, load)
+    load = make_load(bench, server, BenchAnswer(5), streams=count, concurrency=bench.size.of(50))
+    result, cpu = measure_load(bench, server, load)
     return {"ms/request": cpu / count * 1000, "requests/s": count / result.seconds}
 
 
 def alone(bench: Bench, server: Process) -> Figures:
     """Measure one stream at a time."""
-    load = _load(bench, server, BenchAnswer(5), streams=bench.size.of(500), concurrency=1)
-    result, _ = _run(bench, server, load)
+    load = make_load(bench, server, BenchAnswer(5), streams=bench.size.of(500), concurrency=1)
+    result, _ = measure_load(bench, server, load)
     ttft = sorted(result.ttft)
     return {"TTFT p50 ms": percentile(ttft, 50), "TTFT p99 ms": percentile(ttft, 99)}
 
@@ -139,7 +158,7 @@ def gone(bench: Bench, server: Process) -> Figures:
     count = bench.size.of(100)
     for gap_ms in (20, 100, 2000):
         answer = BenchAnswer(100, gap_ms * 1000, head=20)
-        load = _load(
+        load = make_load(
             bench,
             server,
             answer,
@@ -149,7 +168,7 @@ def gone(bench: Bench, server: Process) -> Figures:
             ramp=bench.size.seconds(2),
             first_number=next(_numbers) * 1000,
         )
-        result, _ = _run(bench, server, load)
+        result, _ = measure_load(bench, server, load)
         closes = _closes(bench, result.left.keys(), 4 * gap_ms / 1000 + 0.5)
         delays = sorted((closes[number] - left) * 1000 for number, left in result.left.items() if number in closes)
         missing = count - len(delays)
@@ -174,7 +193,7 @@ def memory(bench: Bench, server: Process) -> Figures:
     before, descriptors = server.memory_bytes(), server.descriptors()
     answer = BenchAnswer(60, 1_000_000)
     ramp = bench.size.seconds(4)
-    with open_streams(_load(bench, server, answer, streams=count, concurrency=count, ramp=ramp, hold=True)):
+    with open_streams(make_load(bench, server, answer, streams=count, concurrency=count, ramp=ramp, hold=True)):
         taken = server.memory_bytes() - before
         opened = server.descriptors() - descriptors
     return {"KiB/stream": taken / count / 1024, "descriptors/stream": opened / count}
@@ -186,7 +205,7 @@ def opened(full: int) -> Callable[[Bench, Process], Figures]:
     def measure(bench: Bench, server: Process) -> Figures:
         count = bench.size.of(full)
         return _opening(
-            server, _load(bench, server, BenchAnswer(1000), streams=count, concurrency=count, echo=True, hold=True)
+            server, make_load(bench, server, BenchAnswer(1000), streams=count, concurrency=count, echo=True, hold=True)
         )
 
     return measure
@@ -206,15 +225,15 @@ def proxied(bench: Bench, server: Process) -> Figures:
     """Measure 9,000 streams of an upstream: two descriptors each, of the 20,000 that a process may have here."""
     count = bench.size.of(9000)
     answer = BenchAnswer(60, 10_000_000)
-    return _opening(server, _load(bench, server, answer, streams=count, concurrency=count, hold=True))
+    return _opening(server, make_load(bench, server, answer, streams=count, concurrency=count, hold=True))
 
 
 def growth(bench: Bench, server: Process) -> Figures:
     """Measure the cost of one more token in answers of 10 to 100,000 tokens, without that of the request."""
 
     def seconds(tokens: int, streams: int) -> float:
-        load = _load(bench, server, BenchAnswer(tokens), streams=streams, concurrency=min(streams, 10))
-        return _run(bench, server, load)[1] / streams
+        load = make_load(bench, server, BenchAnswer(tokens), streams=streams, concurrency=min(streams, 10))
+        return measure_load(bench, server, load)[1] / streams
 
     request = seconds(1, bench.size.of(2000))
     figures: Figures = {}
@@ -229,8 +248,8 @@ def code(bench: Bench, server: Process) -> Figures:
     count = bench.size.of(20)
 
     def counts(tokens: int) -> Counts:
-        load = _load(bench, server, BenchAnswer(tokens, 20_000), streams=count, concurrency=1)
-        return server.counts(lambda: _run(bench, server, load))
+        load = make_load(bench, server, BenchAnswer(tokens, 20_000), streams=count, concurrency=1)
+        return server.counts(lambda: measure_load(bench, server, load))
 
     few, many = (counts(tokens) for tokens in ALONE)
     added = ALONE[1] - ALONE[0]
@@ -250,20 +269,20 @@ def pile(bench: Bench, server: Process) -> Figures:
     memory = server.memory_bytes()
     count = bench.size.of(2000)
     for batch in range(5):
-        load = _load(bench, server, BenchAnswer(5), streams=count, concurrency=bench.size.of(50))
-        figures[f"ms/request after {2000 * batch:,}"] = _run(bench, server, load)[1] / count * 1000
+        load = make_load(bench, server, BenchAnswer(5), streams=count, concurrency=bench.size.of(50))
+        figures[f"ms/request after {2000 * batch:,}"] = measure_load(bench, server, load)[1] / count * 1000
     figures["KiB/finished stream"] = (server.memory_bytes() - memory) / (5 * count) / 1024
     return figures
 
 
 def stalled(bench: Bench, server: Process) -> Figures:
     """Measure 200 streams beside 1,000 stalled readers."""
-    figures = {f"{name}, none stalled": value for name, value in paced(200)(bench, server).items() if name in FELT}
+    figures = {f"{name}, none stalled": value for name, value in paced(HALF)(bench, server).items() if name in FELT}
     count = bench.size.of(1000)
-    load = _load(bench, server, STALLING, streams=count, concurrency=count, stall=True)
+    load = make_load(bench, server, STALLING, streams=count, concurrency=count, stall=True)
     with open_streams(load):
         _until_idle(server)
-        after = paced(200)(bench, server)
+        after = paced(HALF)(bench, server)
     return figures | {f"{name}, 1,000 stalled": value for name, value in after.items() if name in FELT}
 
 
@@ -285,7 +304,7 @@ FELT = ("µs/token", "TTFT p99 ms", "gap p99 ms")
 
 def _lines_of_wire(wire: str) -> Iterator[Line]:
     """Yield the lines of a wire that are measured for the native one too. The provider is OpenAI's on all."""
-    for name, measure in (("flooded", flooded), ("full", paced(500)), ("light", light), ("code", code)):
+    for name, measure in (("flooded", flooded), ("full", paced(FULL)), ("light", paced(LIGHT)), ("code", code)):
         yield Line(
             f"{wire}-{name}",
             f"the {wire} wire, {name}",
@@ -299,11 +318,11 @@ def _lines_of_wire(wire: str) -> Iterator[Line]:
 
 LINES = (
     Line("flooded", "flooded, 100 streams", flooded),
-    Line("full", "full, 500 streams at 50 tokens/s", paced(500), direct=True),
-    Line("light", "light, 60 streams at 20 tokens/s", light),
+    Line("full", "full, 500 streams at 50 tokens/s", paced(FULL), direct=True),
+    Line("light", "light, 60 streams at 20 tokens/s", paced(LIGHT)),
     Line("short", "short requests (5 tokens)", short),
     Line("alone", "one stream at a time", alone, direct=True),
-    Line("half", "half a core, 200 streams at 50 tokens/s", paced(200), direct=True),
+    Line("half", "half a core, 200 streams at 50 tokens/s", paced(HALF), direct=True),
     Line("gone", "client gone to upstream closed", gone),
     Line("memory", "memory per open stream, 1,000 open", memory),
     Line("open1000", "1,000 opened at once, of echo", opened(1000), extra=True, ours_only=True),
@@ -329,8 +348,8 @@ def models(size: Size) -> list[str]:
         *(BenchAnswer(tokens, 20_000) for tokens in ALONE),
         BenchAnswer(60, 1_000_000),
         BenchAnswer(60, 10_000_000),
-        BenchAnswer(size.of(200, 20), 20_000),
-        BenchAnswer(size.of(100, 10), 50_000),
+        *(pace.answer(size) for pace in (LIGHT, HALF, FULL)),
+        *(BenchAnswer(tokens, LIGHT.gap_us) for tokens in ALONE),
         *(BenchAnswer(100, gap_ms * 1000, head=20) for gap_ms in (20, 100, 2000)),
     ]
     return sorted({answer.model for answer in answers})

@@ -14,13 +14,15 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import tomli_w
 
 from benchmarks.client import Load, Result
+from benchmarks.follower import FollowerLoad, FollowerResult
 
+T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 BENCH_START_SECONDS = 60.0
 COUNTING_SECONDS = 0.2
@@ -62,21 +64,31 @@ class Process:
         return Counts(sum(count for _, count, _ in functions), sum(calls for *_, calls in functions))
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time of all its threads, to the nanosecond: the process's own CPU clock.
+        """Return the CPU time of all its threads, and those of its workers, to the nanosecond: the CPU clocks.
 
         See clock_getcpuclockid(3); the number is how Linux names the clock of another process.
         """
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return sum(time.clock_gettime((~pid << 3) | 2) for pid in self._pids())
 
     def memory_bytes(self) -> int:
-        """Return its resident memory, pages shared with other processes counted by share (``Pss``)."""
-        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
-        found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-        assert found is not None
-        return int(found[1]) * 1024
+        """Return its resident memory and that of its workers, pages shared with other processes counted by share
+        (``Pss``)."""
+        return sum(_memory_kilobytes(pid) for pid in self._pids()) * 1024
+
+    def _pids(self) -> list[int]:
+        """Return the ids of this process and of its workers: proc(5), ``children``."""
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+def _memory_kilobytes(pid: int) -> int:
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 @contextmanager
@@ -158,6 +170,7 @@ def running_server(
         "limits": {
             "max_streams": MAX_STREAMS,
             "max_streams_per_user": MAX_STREAMS,
+            "max_readers_per_stream": MAX_STREAMS,
             "requests_per_minute": 1_000_000_000,
             "max_tokens": 1_000_000,
         },
@@ -175,14 +188,20 @@ def running_server(
 
 def run_load(load: Load) -> Result:
     """Run ``load`` to its end, in a process of its own."""
-    with _client(load) as client:
-        return _result(client, load)
+    with _client("client", load) as client:
+        return _result(client, Result)
+
+
+def run_followers(load: FollowerLoad) -> FollowerResult:
+    """Run ``load`` to its end, in a process of its own."""
+    with _client("follower", load) as client:
+        return _result(client, FollowerResult)
 
 
 @contextmanager
 def open_streams(load: Load) -> Iterator[None]:
     """Keep the streams of ``load`` open while the block runs."""
-    with _client(load) as client:
+    with _client("client", load) as client:
         assert client.stdout is not None
         if client.stdout.readline().strip() != "open":
             raise RuntimeError(f"the streams did not open: {client.stdout.read()[:2000]}")
@@ -190,9 +209,9 @@ def open_streams(load: Load) -> Iterator[None]:
 
 
 @contextmanager
-def _client(load: Load) -> Iterator[subprocess.Popen[str]]:
+def _client(module: str, load: Load | FollowerLoad) -> Iterator[subprocess.Popen[str]]:
     client = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.client"],
+        [sys.executable, "-m", f"benchmarks.{module}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -214,12 +233,12 @@ def _client(load: Load) -> Iterator[subprocess.Popen[str]]:
         client.stdout.close()
 
 
-def _result(client: subprocess.Popen[str], load: Load) -> Result:
+def _result(client: subprocess.Popen[str], kind: type[T]) -> T:
     assert client.stdout is not None
     line = client.stdout.readline()
     if not line:
-        raise RuntimeError(f"the client of {load} died")
-    return msgspec.json.decode(line, type=Result)
+        raise RuntimeError("the client of a load died")
+    return msgspec.json.decode(line, type=kind)
 
 
 def busy_seconds() -> float:

@@ -9,11 +9,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
-from benchmarks.lines import LINES, Bench, Figures, Line, Size, models, warm_up
+from benchmarks.interpreter import describe_interpreter
+from benchmarks.lines import LINES as LOCAL_LINES
+from benchmarks.lines import Bench, Figures, Line, Size, StartServer, models, warm_up
 from benchmarks.processes import (
     ROOT,
     Process,
@@ -23,6 +26,9 @@ from benchmarks.processes import (
     running_server,
     running_upstream,
 )
+from benchmarks.redis_lines import REDIS_LINES
+
+LINES = (*LOCAL_LINES, *REDIS_LINES)
 
 DIRECT = "direct"
 NAIVE = "naive"
@@ -44,10 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         measured, failures = _measure(lines, targets, trees, Size(arguments.quick), arguments.rounds, Path(folder))
     if arguments.json:
-        print(json.dumps({"medians": _medians(measured), "rounds": measured, "failures": failures}, indent=2))
+        print(
+            json.dumps(
+                {
+                    "interpreter": describe_interpreter(),
+                    "medians": _medians(measured),
+                    "rounds": measured,
+                    "failures": failures,
+                },
+                indent=2,
+            )
+        )
     else:
         print(_table(lines, targets, _medians(measured)))
         print(_disturbance(measured))
+        print(describe_interpreter())
     for failure in dict.fromkeys(failures):
         print(f"failed: {failure} ({failures.count(failure)} times)", file=sys.stderr)
     return 1 if any(not failure.startswith(NAIVE) for failure in failures) else 0
@@ -84,8 +101,9 @@ def _measure(
                     if line.ours_only and target == NAIVE:
                         continue
                     print(f"{line.name} {round_ + 1}/{rounds} {target}", file=sys.stderr, flush=True)
-                    bench = Bench(upstream, size, line.wire)
-                    with _server(target, upstream, trees, line, size, folder) as server:
+                    start = _starter(target, upstream, trees, line, size, folder)
+                    bench = Bench(upstream, size, folder, start, line.wire)
+                    with nullcontext(upstream) if target == DIRECT else start({}) as server:
                         warm_up(bench, server)
                         with _watched(upstream, server) as others:
                             figures = line.measure(bench, server)
@@ -95,15 +113,19 @@ def _measure(
     return measured, failures
 
 
-def _server(
+def _starter(
     target: str, upstream: Process, trees: dict[str, Path], line: Line, size: Size, folder: Path
-) -> AbstractContextManager[Process]:
-    if target == DIRECT:
-        return nullcontext(upstream)
-    if target == NAIVE:
-        return running_naive(folder, upstream)
-    config = {"server": {"send_timeout_seconds": 600}} if line.patient else {}
-    return running_server(folder, upstream, models(size), tree=trees[target], config=config, counted=line.counted)
+) -> StartServer:
+    """Return the function that starts a server of ``target``."""
+    if target not in trees:
+        return lambda _: running_naive(folder, upstream)
+    patient = {"server": {"send_timeout_seconds": 600}} if line.patient else {}
+
+    def start(config: Mapping[str, Any]) -> AbstractContextManager[Process]:
+        tables = {**patient, **config}
+        return running_server(folder, upstream, models(size), tree=trees[target], config=tables, counted=line.counted)
+
+    return start
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ ROOT = Path(__file__).parent.parent
     ],
 )
 async def test_a_moment_of_each_benchmark_gives_figures(lines: tuple[str, ...]) -> None:
+    await run_lines(*lines)
+
+
+async def test_a_moment_of_each_benchmark_over_redis_gives_figures(find_program: Callable[[str], str]) -> None:
+    find_program("redis-server")
+    await run_lines("--no-naive", "redis-light", "workers-light", "elsewhere-light")
+
+
+async def run_lines(*lines: str) -> None:
+    """Run ``python -m benchmarks`` for these lines, and check that each has figures."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks", "--quick", "--rounds", "1", "--json", *lines),
         cwd=ROOT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from providers.base import Text
 from streamserver.log.memory import MemoryLog
 from streamserver.redis.connection import Command, Replies
+from streamserver.redis.replicator import GATHER_SECONDS
 from streamserver.store.base import Claim
 from tests.contracts.shared_log import until
 from tests.redis.stores import RedisNode, node_at
@@ -58,6 +60,41 @@ async def test_records_of_all_streams_go_out_together(near: RedisNode, monkeypat
         log.append(Text("hello"))
     await until(lambda: bool(batches))
     assert [len(batch) for batch in batches] == [20]
+
+
+class TimersOfTheTest:
+    """An event loop as a replicator uses it, with timers that run out when the test says so."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self.set.append((delay, callback))
+        loop = asyncio.get_running_loop()
+        return asyncio.TimerHandle(loop.time() + delay, callback, (), loop)
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+async def test_records_that_follow_do_not_postpone_those_that_wait(
+    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one sets the timer. So none is sent later than ``GATHER_SECONDS`` after it was appended."""
+    logs = [await near.publish(), await near.publish()]
+    timers = TimersOfTheTest()
+    monkeypatch.setattr(near.redis_store._replicator, "_loop", timers)
+    batches = spy_on_appends(near, monkeypatch)
+    for _ in range(20):
+        for log in logs:
+            log.append(Text("word "))
+        await asyncio.sleep(0)
+    assert [delay for delay, _ in timers.set] == [GATHER_SECONDS]
+    assert batches == []
+    timers.set[0][1]()
+    await until(lambda: len(batches) == 1)
+    await near.settled()
+    assert [len((await far.found(log.stream_id)).log) for log in logs] == [21, 21]
 
 
 @pytest.mark.usefixtures("no_timer")

@@ -9,6 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from providers.base import Text
+from streamserver.redis.connection import Replies
+from streamserver.redis.heartbeat import SYNC_BEATS, Beat
 from streamserver.redis.keys import BEAT_SECONDS, HEARTBEAT_LEASE_SECONDS, inbox_key, node_key
 from tests.contracts.shared_log import read_all, until
 from tests.redis.stores import RedisNode, node_at
@@ -83,3 +85,26 @@ async def test_a_node_hears_messages_whose_ids_are_lower_than_before(
     with stream.reading():
         await until(lambda: near.readers(log.stream_id) == 1)
         await stream.stop()
+
+
+async def test_all_watched_logs_are_read_again_every_few_beats(
+    redis: RedisProcess, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a reader is never later than that, whatever message was lost: this bound is counted in beats."""
+    far = await node_at(stack, redis.port)
+    heartbeat, events = far.redis_store._heartbeat, list[str]()
+    evaluate, wake_all = heartbeat._evaluate, heartbeat._replicas.wake_all
+
+    def on_beat(beat: Beat, replies: Replies) -> None:
+        events.append("beat")
+        evaluate(beat, replies)
+
+    def on_sync() -> None:
+        events.append("sync")
+        wake_all()
+
+    monkeypatch.setattr(heartbeat, "_evaluate", on_beat)
+    monkeypatch.setattr(heartbeat._replicas, "wake_all", on_sync)
+    await until(lambda: events.count("sync") == 3)
+    between = events[events.index("sync") + 1 : len(events) - events[::-1].index("sync")]
+    assert between == (["beat"] * SYNC_BEATS + ["sync"]) * 2
