@@ -7,11 +7,12 @@ import gc
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import BaseTestServer, TestClient, TestServer
+from loguru import logger
 
 from streamserver import Settings, create_app, settings
 from streamserver.http.services import SERVICES
@@ -24,6 +25,14 @@ STREAMS = 4_000
 """Enough to tell half an object a stream, which is the bound below, from what a running server allocates anyhow."""
 AT_ONCE = 50
 OURS = ("Stream", "MemoryLog", "Generation", "Start", "Done", "_Copy", "RemoteStream", "ClaimHolder", "Claim", "Task")
+
+
+@pytest.fixture(autouse=True)
+def no_records() -> Iterator[None]:
+    """Write no records: a sink that an earlier test of this process left may keep each of them in memory."""
+    logger.disable("streamserver")
+    yield
+    logger.enable("streamserver")
 
 
 def settings_with(**resume: object) -> Settings:
