@@ -4,6 +4,7 @@ import { Calls } from "./calls.js";
 import { copyOnClick } from "./copy.js";
 import { countDown, showFailure } from "./failure.js";
 import { Figures } from "./figures.js";
+import { MarkdownView } from "./markdown/view.js";
 import { GrowingText } from "./text.js";
 import { duration, remarkOn, titleOf, tokensPerSecond } from "./words.js";
 
@@ -36,7 +37,7 @@ export class Turn {
     this.record = record;
     this.#on = on;
     this.element = document.getElementById("turn").content.firstElementChild.cloneNode(true);
-    this.#answer = new GrowingText(this.#find(".answer"), on.change);
+    this.#answer = new MarkdownView(this.#find(".answer"), on.change);
     this.#reasoning = new GrowingText(this.#find(".reasoning .aside-text"), on.change);
     this.#calls = new Calls(this.#find(".calls"), on.change);
     this.#figures = new Figures(this.#find(".figures"));

@@ -54,7 +54,7 @@ SITE = Api(
         ),
         Route(
             method="GET",
-            path=r"/{name:[a-z][a-z-]*\.(?:js|css|svg)}",
+            path=rf"/{{name:(?:(?:{'|'.join(pages.FOLDERS)})/)?[a-z][a-z-]*\.(?:js|css|svg)}}",
             handler=pages.page,
             access=Access.PUBLIC,
             head=True,

@@ -25,10 +25,13 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
+FOLDERS = tuple(sorted(path.name for path in web_folder().iterdir() if path.is_dir() and path.name != "client"))
+"""The folders of the demo that are served under their own names; the JavaScript client is served at the top."""
+
 _FILES = {
-    path.name: path
-    for folder in (web_folder(), web_folder() / "client")
-    for path in folder.iterdir()
+    f"{prefix}{path.name}": path
+    for prefix, folder in (("", ""), ("", "client"), *((f"{name}/", name) for name in FOLDERS))
+    for path in (web_folder() / folder).iterdir()
     if path.suffix in _TYPES
 }
 """The files of the demo and of the JavaScript client, listed once: a look at the disk would block the event loop."""
