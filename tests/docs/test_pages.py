@@ -28,7 +28,7 @@ from tests.conftest import StartServer
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"]
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
 ROUTES = {(route.method, re.sub(r":[^}]*", "", route.path)) for _, route in Router(APIS)}
 
@@ -82,17 +82,25 @@ def links_out_of_the_site(text: str) -> list[str]:
     return re.findall(r"\]\((\.\./[^)]*)\)", text)
 
 
+def missing_files(text: str) -> list[str]:
+    """Files and folders of the repository that a page names and that do not exist."""
+    named = re.findall(r"`((?:tests|scripts|deploy|docs|benchmarks|web)/[\w./*-]+)`", text)
+    return [name for name in named if not list(ROOT.glob(name.rstrip("/")))]
+
+
 def output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
-CHECKS = (wrong_requests, wrong_metrics, unreadable_blocks, links_out_of_the_site)
+CHECKS = (wrong_requests, wrong_metrics, unreadable_blocks, links_out_of_the_site, missing_files)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_names_only_what_exists(page: Path, check: Any) -> None:
-    assert list(check(page.read_text("utf-8"))) == []
+    text = page.read_text("utf-8")
+    inside = text if page.parent in (DOCS, ROOT) else text.replace("](../", "](")  # a page in a folder of the site
+    assert list(check(inside)) == []
 
 
 @pytest.mark.parametrize(
@@ -103,6 +111,7 @@ def test_page_names_only_what_exists(page: Path, check: Any) -> None:
         (wrong_metrics, "rate(streamserver_stream_total[5m])"),
         (wrong_metrics, "`streamserver_active_streams_bucket`"),
         (links_out_of_the_site, "see [the code](../streamserver/app.py)"),
+        (missing_files, "see `tests/test_nothing.py` and `tests/faults`"),
         (unreadable_blocks, "```python\nimport\n```\n"),
         (unreadable_blocks, "```json\n{a: 1}\n```\n"),
     ],
@@ -161,6 +170,15 @@ async def test_events_have_the_fields_of_the_wire_reference(
 def test_native_routes_are_the_first_of_the_wire_reference() -> None:
     native = [(route.method, route.path) for route in NATIVE.routes]
     assert [request for request in _REQUEST.findall(read("wire.md")) if request in native][: len(native)] == native
+
+
+# The promises
+
+
+def test_each_promise_names_the_tests_that_hold_it() -> None:
+    promises = rows((ROOT / "README.md").read_text("utf-8"), "promise")
+    assert len(promises) == 5
+    assert [cells[0] for cells in promises if "`tests/" not in cells[2]] == []
 
 
 # Operations
