@@ -103,6 +103,17 @@ class Streams:
         """
         return self.supervisor.find(stream_id) or await self.store.find(stream_id)
 
+    async def find_named(self, name: str) -> ReadableStream | None:
+        """Return the stream that the store has under ``name``, or None.
+
+        Raises :class:`~streamserver.core.refusals.Refusal` if the store cannot be reached.
+        """
+        try:
+            stream_id = await self.store.lookup(name)
+            return None if stream_id is None else await self.find(stream_id)
+        except StoreUnavailable:
+            raise store_unavailable() from None
+
     async def stop(self, stream_id: str) -> None:
         """Stop the generation of a stream. When this returns, the terminal record is in its log.
 

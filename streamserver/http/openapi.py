@@ -83,6 +83,12 @@ def content(kind: str, schema: Json) -> Json:
     return {"content": {kind: {"schema": schema}}}
 
 
+def whole_or_streamed(description: str) -> Json:
+    """Return the response of an operation that answers with a JSON object or with an event stream."""
+    whole, streamed = content("application/json", OBJECT), content("text/event-stream", {"type": "string"})
+    return {"description": description, "content": {**whole["content"], **streamed["content"]}}
+
+
 def refused(*codes: str) -> Json:
     """Return the responses of an operation's refusals: these codes, and those of every operation."""
     by_status: dict[str, list[str]] = {}

@@ -95,15 +95,10 @@ class Router:
     def add_to(self, app: web.Application, context_of: Callable[[web.Request], RequestContext]) -> None:
         """Add every route to ``app``."""
         for api, route in self:
-            added = app.router.add_route(
-                route.method, route.path, _bind(route.handler, context_of), expect_handler=_expect
-            )
-            self._matches[added] = (api, route)
-            if route.head:
-                head = app.router.add_route(
-                    "HEAD", route.path, _bind(route.handler, context_of), expect_handler=_expect
-                )
-                self._matches[head] = (api, route)
+            handler = _bind(route.handler, context_of)
+            for method in (route.method, "HEAD") if route.head else (route.method,):
+                added = app.router.add_route(method, route.path, handler, expect_handler=_expect)
+                self._matches[added] = (api, route)
             if route.path == "/":
                 self._root = added.resource
 

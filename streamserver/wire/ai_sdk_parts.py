@@ -36,10 +36,7 @@ class _ToolPart:
 
     def has_whole_object(self) -> bool:
         """Return whether the text so far is a JSON object, which nothing can continue."""
-        try:
-            return not self._custom and isinstance(_parse(self._text), dict)
-        except ValueError:
-            return False
+        return not self._custom and jsontext.as_json_object(self._text) is not None
 
     def close(self, *, may_be_empty: bool = True) -> Chunk:
         """Return the chunk with the whole input, or, if that is no JSON, the one that says so."""

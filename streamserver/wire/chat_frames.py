@@ -9,16 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from providers.answer import NO_REASONS
 from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.errors import ProviderError
-from providers.lenient import as_object, json_object, objects
+from providers.lenient import as_object, objects
 from streamserver.log.records import ContinuedText
 from streamserver.wire.chat_calls import DETAILS, CallDeltas
 from streamserver.wire.chat_usage import complete_usage
-from streamserver.wire.events import data_event, to_json
+from streamserver.wire.events import data_event, from_json, to_json
 
 CHUNK_OBJECT = "chat.completion.chunk"
 _TOKENS = frozenset({Text, ContinuedText, Reasoning})
@@ -202,11 +200,7 @@ def _is_plain(data: bytes) -> bool:
 def read_chunk(data: bytes) -> dict[str, Any]:
     """Return the object in ``data``, which a parser has read before; an empty one if it cannot be decoded whole."""
     try:
-        return as_object(msgspec.json.decode(data))
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return json_object(data) or {}
+        return from_json(data)
     except ProviderError:
         return {}
 

@@ -61,13 +61,14 @@ def pieces_of(records: Sequence[Record]) -> Iterator[Text | Reasoning | ToolCall
 
 
 def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
+    public = public_hash(start.stream_id)
     texts: dict[type, list[str]] = {Text: [], RefusalText: [], Reasoning: []}
     calls: dict[int, dict[str, Any]] = {}
     details: list[Any] = []
     for piece in pieces_of(records):
         match piece:
             case ToolCall():
-                call_id = f"call_{public_hash(start.stream_id)}_{len(calls)}"
+                call_id = f"call_{public}_{len(calls)}"
                 _add_call(calls.setdefault(piece.index, {"id": call_id}), piece)
                 details += (piece.extra or {}).get(DETAILS) or ()
             case BlockEnd():

@@ -46,12 +46,13 @@ class MessagesEncoder:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._id = f"msg_{public_hash(start.stream_id)}"
+        public = public_hash(start.stream_id)
+        self._id = f"msg_{public}"
         self._started = False
         self._replayed = False
         self._stopped = False
         self._refused = False
-        self._blocks = ContentBlocks(public_hash(start.stream_id))
+        self._blocks = ContentBlocks(public)
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         return join_batch(map(self._record, records))

@@ -12,17 +12,17 @@ from typing import assert_never
 import msgspec
 
 from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
-from providers.jsontext import scalar, scalars
+from providers.jsontext import scalar
 from streamserver.log.base import Log
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, TokenUsage, has_stable_offset
 from streamserver.wire.base import join_batch
+from streamserver.wire.events import to_json
 
 NAME = "native"
 RETRY_MS = 1000
 """How soon a browser reconnects."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_to_json = msgspec.json.Encoder().encode
 
 
 class StartData(msgspec.Struct, frozen=True):
@@ -174,8 +174,4 @@ def _other_block(event_id: str, record: Record) -> str:
 
 
 def _json_block(event: str, event_id: str, record: msgspec.Struct) -> str:
-    try:
-        data = _to_json(record)
-    except UnicodeEncodeError:
-        data = _to_json(scalars(msgspec.to_builtins(record)))
-    return f"event: {event}\nid: {event_id}\ndata: {data.decode()}\n\n"
+    return f"event: {event}\nid: {event_id}\ndata: {to_json(record).decode()}\n\n"

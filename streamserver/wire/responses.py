@@ -199,14 +199,3 @@ async def current_response(log: Log) -> dict[str, Any]:
         offset += encoder.encode(offset, records)[1]
         await asyncio.sleep(0)
     return encoder.response()
-
-
-__all__ = [
-    "BACKGROUND_RESPONSES_WIRE",
-    "NAME",
-    "RESPONSES_WIRE",
-    "ItemEvent",
-    "ResponsesEncoder",
-    "current_response",
-    "response_of",
-]

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from providers import opaque
 from providers.base import BlockEnd, Opaque, Reasoning, RefusalText, Text, ToolCall
-from providers.jsontext import loads
+from providers.jsontext import as_json_object
 
 ItemEvent: TypeAlias = tuple[str, Mapping[str, Any]]
 """The type of an event and its fields, without the sequence number."""
@@ -40,11 +40,11 @@ class Items:
             case Text(text="") | Reasoning(text=""):
                 return
             case Reasoning():
-                yield from self._reasoning()
+                yield from self._ensure(_ReasoningItem)
                 assert isinstance(self._open, _ReasoningItem)
                 yield from self._open.add(piece.text)
             case Text():
-                yield from self._message()
+                yield from self._ensure(_MessageItem)
                 assert isinstance(self._open, _MessageItem)
                 yield from self._open.add(piece.text, "refusal" if isinstance(piece, RefusalText) else "output_text")
 
@@ -55,18 +55,12 @@ class Items:
                 yield from item.end(status)
         self._open = None
 
-    def _message(self) -> Iterator[ItemEvent]:
-        if not isinstance(self._open, _MessageItem):
+    def _ensure(self, kind: type[_MessageItem | _ReasoningItem]) -> Iterator[ItemEvent]:
+        """Open an item of ``kind``, unless it is open."""
+        if not isinstance(self._open, kind):
             yield from self._close_open()
             yield from self._close_complete_calls()
-            self._open = _MessageItem(f"msg_{self._hash}_{len(self._items)}", len(self._items))
-            yield from self._added(self._open)
-
-    def _reasoning(self) -> Iterator[ItemEvent]:
-        if not isinstance(self._open, _ReasoningItem):
-            yield from self._close_open()
-            yield from self._close_complete_calls()
-            self._open = _ReasoningItem(f"rs_{self._hash}_{len(self._items)}", len(self._items))
+            self._open = kind(f"{kind.prefix}_{self._hash}_{len(self._items)}", len(self._items))
             yield from self._added(self._open)
 
     def _tool_call(self, piece: ToolCall) -> Iterator[ItemEvent]:
@@ -88,7 +82,7 @@ class Items:
     def _block_end(self, end: BlockEnd) -> Iterator[ItemEvent]:
         if end.kind == "reasoning":
             if end.opaque is not None:
-                yield from self._reasoning()
+                yield from self._ensure(_ReasoningItem)
                 assert isinstance(self._open, _ReasoningItem)
                 self._open.opaque = end.opaque
             yield from self._close_open()
@@ -147,6 +141,8 @@ class _Item:
 
 
 class _MessageItem(_Item):
+    prefix = "msg"
+
     def __init__(self, item_id: str, index: int) -> None:
         super().__init__(item_id, index)
         self._parts: list[tuple[str, list[str]]] = []
@@ -183,6 +179,8 @@ class _MessageItem(_Item):
 
 
 class _ReasoningItem(_Item):
+    prefix = "rs"
+
     def __init__(self, item_id: str, index: int) -> None:
         super().__init__(item_id, index)
         self.opaque: Opaque | None = None
@@ -227,12 +225,7 @@ class _CallItem(_Item):
 
     def is_complete(self) -> bool:
         """Return whether nothing can follow. Only the provider knows that of a custom tool's free text."""
-        if self._custom:
-            return False
-        try:
-            return isinstance(loads("".join(self._arguments).encode(errors="replace")), dict)
-        except (ValueError, RecursionError):
-            return False
+        return not self._custom and as_json_object("".join(self._arguments)) is not None
 
     def add(self, arguments: str) -> Iterator[ItemEvent]:
         self._arguments.append(arguments)

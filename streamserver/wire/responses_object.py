@@ -74,7 +74,6 @@ def response_id(stream_id: str) -> str:
 
 def response_object(start: Start, status: str, output: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a Response without an end. All fields are there: the SDKs' types require most of them."""
-    given = {name: value for name, value in start.options.items() if value is not None}
     return {
         "id": response_id(start.stream_id),
         "object": "response",
@@ -86,7 +85,7 @@ def response_object(start: Start, status: str, output: Sequence[Mapping[str, Any
         "model": start.model,
         "output": list(output),
         "usage": None,
-        **{name: _with_defaults(given.get(name), default) for name, default in _DEFAULTS.items()},
+        **{name: _with_defaults(start.options.get(name), default) for name, default in _DEFAULTS.items()},
     }
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from providers.base import ChatRequest
 from providers.catalog import ProviderEntry
-from providers.validation import Invalid
+from providers.validation import Invalid, convert
 from streamserver.core.idempotency import claim_for, parse_key
 from streamserver.core.model_selection import select_by_model_name
 from streamserver.core.refusals import Refusal, invalid
@@ -22,6 +23,7 @@ from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.request_body import body_deadline, quotable, read_object
 from streamserver.store.base import Claim
 
+T = TypeVar("T", bound=msgspec.Struct)
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How much to reason, on OpenAI's wires."""
 
@@ -30,6 +32,14 @@ async def read_json_object(context: RequestContext) -> dict[str, Any]:
     """Return the request's JSON object. Raises a :class:`~streamserver.core.refusals.Refusal` for anything else."""
     with body_deadline(context):
         return await read_object(context.http, context.settings.limits.max_body_bytes)
+
+
+def read_as(body: dict[str, Any], kind: type[T]) -> T:
+    """Return ``body`` as a ``kind``. Raises a refusal that names the wrong field."""
+    try:
+        return convert(body, kind)
+    except Invalid as error:
+        raise as_refusal(error) from None
 
 
 def as_refusal(error: Invalid) -> Refusal:

@@ -8,12 +8,11 @@ from contextlib import ExitStack
 
 from aiohttp import web
 
-from streamserver.core.error_codes import failed
 from streamserver.core.refusals import Refusal, store_unavailable
 from streamserver.core.streams import StartResult
 from streamserver.http.context import OpenResponse, RequestContext
 from streamserver.http.deployment_checks import warn_if_misconfigured
-from streamserver.http.responses.ending import to_response
+from streamserver.http.responses.ending import end_with, to_response
 from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.http.responses.tail import follow
 from streamserver.log.base import Log
@@ -104,7 +103,7 @@ async def wait_for_stream(
     )
     stream = await _find_in_time(context, opened, stream_id)
     if stream is None:
-        return await _send_expired(opened)
+        return await end_with(opened, "stream_expired")
     if is_end(stream.log):
         return opened.response  # the headers have been sent; the client gets a 204 when it reconnects
     _set_deadline(context, stream.grace_seconds)
@@ -120,7 +119,8 @@ async def wait_for_stream(
 async def respond_expired(context: RequestContext, stream_id: str, wire: Wire) -> web.StreamResponse:
     """Answer a reader of a stream that is not retained any more in a way that ``EventSource`` can read."""
     encoder = wire.encoder(_unknown_start(context, stream_id))
-    return await _send_expired(await _begin(context, stream_id, wire, encoder, context.request_id))
+    opened = await _begin(context, stream_id, wire, encoder, context.request_id)
+    return await end_with(opened, "stream_expired")
 
 
 async def _hold_and_follow(
@@ -225,14 +225,6 @@ async def _begin(
 async def _follow(context: RequestContext, opened: OpenResponse, log: Log, offset: int) -> web.StreamResponse:
     keepalive = context.settings.server.keepalive_seconds
     await follow(log, offset, opened.response, opened.encoder, clock=context.services.clock, keepalive=keepalive)
-    return opened.response
-
-
-async def _send_expired(opened: OpenResponse) -> web.StreamResponse:
-    opened.response.complete = True
-    await opened.response.send_batch(
-        opened.encoder.encode_failure(failed("stream_expired", request_id=opened.request_id))
-    )
     return opened.response
 
 

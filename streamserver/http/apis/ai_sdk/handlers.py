@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from streamserver.core.refusals import Refusal, invalid, store_unavailable
+from streamserver.core.refusals import Refusal, invalid
 from streamserver.core.task import ChatTask
 from streamserver.http.apis.ai_sdk.turns import read_turns
 from streamserver.http.apis.native.fields import ChatFields, fields_of_body, read_task
@@ -32,7 +32,6 @@ async def send(context: RequestContext) -> web.StreamResponse:
         raise invalid("messages", "Expected a list of at least one message.")
     fields = _fields(context, body, messages)
     task = _task(context, fields)
-    requested = {} if fields.grace is None else {"requested_grace": fields.grace}
     started = await start(
         context,
         body,
@@ -41,7 +40,7 @@ async def send(context: RequestContext) -> web.StreamResponse:
         wire=AI_SDK_WIRE.name,
         options=_options(messages[-1]),
         names=lambda stream_id: (_chat_name(context, chat_id),),
-        **requested,
+        requested_grace=fields.grace,
     )
     response = await respond(context, started, AI_SDK_WIRE)
     await _mark_delivered(context, started.stream)
@@ -109,12 +108,7 @@ def _chat_name(context: RequestContext, chat_id: str) -> str:
 
 
 async def _find(context: RequestContext) -> ReadableStream | None:
-    name = _chat_name(context, context.http.match_info["chat_id"])
-    try:
-        stream_id = await context.streams.store.lookup(name)
-        return None if stream_id is None else await context.streams.find(stream_id)
-    except StoreUnavailable:
-        raise store_unavailable() from None
+    return await context.streams.find_named(_chat_name(context, context.http.match_info["chat_id"]))
 
 
 async def _mark_delivered(context: RequestContext, stream: ReadableStream) -> None:

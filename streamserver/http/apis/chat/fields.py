@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from providers.base import ChatRequest, Source
 from providers.conversation import read_messages
-from providers.validation import Invalid, convert
+from providers.validation import Invalid
 from streamserver.core.refusals import invalid
 from streamserver.http.apis.wires import Effort, as_refusal, max_tokens_of
 from streamserver.http.context import RequestContext
@@ -50,14 +50,6 @@ class ChatCompletionFields(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
-
-
-def read_fields(body: dict[str, Any]) -> ChatCompletionFields:
-    """Return the fields of ``body``. Raises a refusal that names the wrong one."""
-    try:
-        return convert(body, ChatCompletionFields)
-    except Invalid as error:
-        raise as_refusal(error) from None
 
 
 def read_request(

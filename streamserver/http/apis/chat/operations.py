@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamserver.http.apis.chat.fields import ChatCompletionFields
-from streamserver.http.openapi import OBJECT, Json, content
+from streamserver.http.openapi import OBJECT, Json, content, whole_or_streamed
 from streamserver.http.routing import Components
 
 SCHEMAS = (ChatCompletionFields,)
@@ -11,9 +11,7 @@ SCHEMAS = (ChatCompletionFields,)
 
 def create(components: Components) -> Json:
     body = content("application/json", {"$ref": "#/components/schemas/ChatCompletionFields"})
-    streamed = content("text/event-stream", {"type": "string"})["content"]
-    answer = {"description": "A chat completion, or its chunks.", **content("application/json", OBJECT)}
-    answer["content"] = {**answer["content"], **streamed}
+    answer = whole_or_streamed("A chat completion, or its chunks.")
     return {"requestBody": {"required": True, **body}, "responses": {"200": answer, **vendor_errors()}}
 
 

@@ -12,11 +12,10 @@ from msgspec import Meta
 from multidict import CIMultiDictProxy
 
 from providers.base import ChatRequest, Source
-from providers.validation import Invalid, convert
 from streamserver.core.refusals import invalid
 from streamserver.http.apis.messages.tools import read_tool_choice, read_tools
 from streamserver.http.apis.messages.turns import read_turns
-from streamserver.http.apis.wires import as_refusal, max_tokens_of
+from streamserver.http.apis.wires import max_tokens_of
 from streamserver.http.context import RequestContext
 from streamserver.http.conversation import check_conversation
 
@@ -54,14 +53,6 @@ class MessagesFields(msgspec.Struct, frozen=True, kw_only=True):
     thinking: dict[str, Any] | None = None
     output_config: OutputConfig | None = None
     metadata: MessagesMetadata | None = None
-
-
-def read_fields(body: dict[str, Any]) -> MessagesFields:
-    """Return the fields of ``body``. Raises a refusal that names the wrong one."""
-    try:
-        return convert(body, MessagesFields)
-    except Invalid as error:
-        raise as_refusal(error) from None
 
 
 def read_max_tokens(context: RequestContext, fields: MessagesFields, *, warms_cache: bool) -> int:

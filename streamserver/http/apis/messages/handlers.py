@@ -14,8 +14,8 @@ from providers.resilience import Deadline
 from streamserver.core.error_codes import failed_with
 from streamserver.core.refusals import Refusal, draining
 from streamserver.core.token_count import estimate_prompt_tokens
-from streamserver.http.apis.messages.fields import read_fields, read_max_tokens, read_request
-from streamserver.http.apis.wires import read_json_object, select_requested_model, start
+from streamserver.http.apis.messages.fields import MessagesFields, read_max_tokens, read_request
+from streamserver.http.apis.wires import read_as, read_json_object, select_requested_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.ending import to_response
 from streamserver.http.responses.respond import respond, respond_whole
@@ -27,7 +27,7 @@ from streamserver.wire.messages import MESSAGES_WIRE
 async def create(context: RequestContext) -> web.StreamResponse:
     """Answer whole, or stream with ``"stream": true`` (``POST /v1/messages``)."""
     body = await read_json_object(context)
-    fields = read_fields(body)
+    fields = read_as(body, MessagesFields)
     entry, model = select_requested_model(context, fields.model)
     max_tokens = read_max_tokens(context, fields, warms_cache=entry.kind == "anthropic")
     request = read_request(context, body, fields, model, max_tokens)
@@ -41,7 +41,7 @@ async def count_tokens(context: RequestContext) -> web.StreamResponse:
     A provider with a counting API counts them. For any other the count is an estimate, by the length of the texts.
     """
     body = await read_json_object(context)
-    fields = read_fields(body)
+    fields = read_as(body, MessagesFields)
     entry, model = select_requested_model(context, fields.model)
     request = read_request(context, body, fields, model, max_tokens=1)
     try:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from streamserver.http.apis.chat.operations import vendor_errors
 from streamserver.http.apis.messages.fields import MessagesFields
-from streamserver.http.openapi import OBJECT, Json, content
+from streamserver.http.openapi import OBJECT, Json, content, whole_or_streamed
 from streamserver.http.routing import Components
 
 SCHEMAS = (MessagesFields,)
 
 
 def create(components: Components) -> Json:
-    answer = {"description": "A message, or its events.", **content("application/json", OBJECT)}
-    answer["content"] = {**answer["content"], **content("text/event-stream", {"type": "string"})["content"]}
+    answer = whole_or_streamed("A message, or its events.")
     return {"requestBody": _body(), "responses": {"200": answer, **vendor_errors()}}
 
 

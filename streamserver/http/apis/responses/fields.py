@@ -11,11 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from providers.base import ChatRequest, Source
-from providers.validation import Invalid, convert
 from streamserver.core.refusals import Refusal, invalid
 from streamserver.http.apis.responses.tools import read_tool_choice, read_tools
 from streamserver.http.apis.responses.turns import read_turns
-from streamserver.http.apis.wires import Effort, as_refusal, max_tokens_of
+from streamserver.http.apis.wires import Effort, max_tokens_of, read_as
 from streamserver.http.context import RequestContext
 from streamserver.http.conversation import check_conversation
 from streamserver.http.request_body import quotable
@@ -58,10 +57,7 @@ class ResponsesFields(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_fields(body: dict[str, Any]) -> ResponsesFields:
     """Return the fields of ``body``. Raises a refusal that names the wrong one, or one that is not supported."""
-    try:
-        fields = convert(body, ResponsesFields)
-    except Invalid as error:
-        raise as_refusal(error) from None
+    fields = read_as(body, ResponsesFields)
     if fields.previous_response_id is not None:
         raise Refusal(
             "previous_response_not_found",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamserver.http.apis.chat.operations import vendor_errors
 from streamserver.http.apis.responses.fields import ResponsesFields
-from streamserver.http.openapi import OBJECT, Json, content
+from streamserver.http.openapi import Json, content, whole_or_streamed
 from streamserver.http.routing import Components
 
 SCHEMAS = (ResponsesFields,)
@@ -30,6 +30,4 @@ def cancel(components: Components) -> Json:
 
 
 def _answers() -> Json:
-    answer = {"description": "A Response, or its events.", **content("application/json", OBJECT)}
-    answer["content"] = {**answer["content"], **content("text/event-stream", {"type": "string"})["content"]}
-    return {"200": answer, **vendor_errors()}
+    return {"200": whole_or_streamed("A Response, or its events."), **vendor_errors()}

@@ -103,11 +103,7 @@ async def _items_beside(streams: Streams, caller: Caller, item_id: str) -> dict[
 
 
 async def _find(streams: Streams, caller: Caller, name: str) -> ReadableStream | None:
-    try:
-        stream_id = await streams.store.lookup(name)
-        stream = None if stream_id is None else await streams.find(stream_id)
-    except StoreUnavailable:
-        raise store_unavailable() from None
+    stream = await streams.find_named(name)
     return stream if stream is not None and _may_read(caller, stream.log) else None
 
 
