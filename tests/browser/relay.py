@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+
+from tests.support.relay import Relay, running_relay
 
 
-class Relay:
+class BreakableRelay(Relay):
     """Passes bytes on to ``port`` of the loopback until it is cut; then it takes no connection until it is mended."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._target = port
-        self._tasks: set[asyncio.Task[None]] = set()
         self._whole = True
-        self.url = ""
 
     def cut(self) -> None:
         """Break every connection, and each new one."""
@@ -25,34 +25,18 @@ class Relay:
     def mend(self) -> None:
         self._whole = True
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            if self._whole:
-                await self._relay(reader, writer)
-        except (asyncio.CancelledError, ConnectionError):
-            pass  # cut, or the browser has gone
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to_there = await asyncio.open_connection("127.0.0.1", self._target)
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._whole:
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_pass(reader, to_there))
-                both.create_task(_pass(there, writer))
+                both.create_task(_pass(reader, far_writer))
+                both.create_task(_pass(far_reader, writer))
         except* ConnectionError:
             pass
         finally:
-            to_there.transport.abort()
-
-    async def settle(self) -> None:
-        """Wait until every connection is gone."""
-        self.cut()
-        await asyncio.gather(*self._tasks)
+            far_writer.transport.abort()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,14 +46,6 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     raise ConnectionError("one side has closed")
 
 
-@asynccontextmanager
-async def running_relay(port: int) -> AsyncIterator[Relay]:
-    """A relay to ``port``, on a free one."""
-    relay = Relay(port)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield relay
-    finally:
-        server.close()
-        await relay.settle()
+def running_breakable_relay(port: int) -> AbstractAsyncContextManager[BreakableRelay]:
+    """Run a relay to ``port`` on a free port of the loopback."""
+    return running_relay(BreakableRelay(port))

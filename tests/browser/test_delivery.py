@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 from streamserver.app import create_app
 from streamserver.config.settings import Settings
 from tests.browser.conftest import Watched
-from tests.browser.relay import running_relay
+from tests.browser.relay import running_breakable_relay
 from tests.browser.scripts import shown_one_by_one
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.upstream import DONE, Exchange, answer, chunk, usage_chunk
@@ -77,7 +77,7 @@ async def test_an_answer_goes_on_over_a_broken_connection(
 
     upstream = await start_upstream(script)
     server = await start_server(openai_at(upstream))
-    async with running_relay(server.port) as relay:
+    async with running_breakable_relay(server.port) as relay:
         await watched.open(relay.url)
         turn = await watched.ask("Go on")
         await turn.until("done")
@@ -124,7 +124,7 @@ async def test_client_of_the_readme_is_exact_and_ends_by_itself_when_its_connect
 
     upstream = await start_upstream(script)
     server = await start_server(openai_at(upstream))
-    async with running_relay(server.port) as relay:
+    async with running_breakable_relay(server.port) as relay:
         await watched.open(relay.url)
         await watched.page.evaluate(
             f"() => {{ document.body.innerHTML = '<pre id=out></pre>'; {client} ; window.source = s; }}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 R = TypeVar("R", bound="Relay")
 
@@ -45,13 +45,9 @@ class Relay(ABC):
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def aclose(self) -> None:
-        """Abort every connection."""
-        for _ in range(5):
-            await asyncio.sleep(0)  # a connection that was just accepted has to begin, to be cancelled
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def aclose(self, server: asyncio.Server) -> None:
+        """Close ``server``, which accepts the connections, and abort them."""
+        await close_listener(server, self._tasks)
 
 
 @asynccontextmanager
@@ -62,5 +58,21 @@ async def running_relay(relay: R) -> AsyncIterator[R]:
     try:
         yield relay
     finally:
-        server.close()
-        await relay.aclose()
+        await relay.aclose(server)
+
+
+async def close_listener(server: asyncio.Server, tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Close ``server`` and cancel ``tasks``, which serve its connections and are removed from there at their end.
+
+    asyncio leaves the socket of a connection open that is accepted just before ``Server.close``, so the listener stops
+    accepting first, and is closed once each connection has its task: https://github.com/python/cpython/issues/109564
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener)
+    for _ in range(5):
+        await asyncio.sleep(0)  # a connection that was just accepted has to begin, to be cancelled
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    server.close()

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.relay import close_listener
+
 
 @dataclass
 class Exchange:
@@ -188,7 +190,7 @@ async def running_upstream(script: Script, *, tls: ssl.SSLContext | None = None)
         try:
             await upstream._serve(reader, writer)
         except asyncio.CancelledError:
-            pass  # the test is over; asyncio would log it
+            writer.transport.abort()  # the test is over: what was not sent stays so
         finally:
             tasks.discard(task)
 
@@ -197,10 +199,7 @@ async def running_upstream(script: Script, *, tls: ssl.SSLContext | None = None)
     try:
         yield upstream
     finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await close_listener(server, tasks)
 
 
 def chunk(content: str | None = None, *, finish: str | None = None, **extra: Any) -> str:
