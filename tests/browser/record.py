@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.async_api import Page, async_playwright
 
 from tests.browser.conftest import SWITCHES, Watched
-from tests.browser.relay import Relay, running_relay
+from tests.browser.relay import BreakableRelay, running_breakable_relay
 from tests.support.programs import found
 from tests.support.server import running_server
 from tests.support.upstream import DONE, Exchange, Upstream, chunk, running_upstream, usage_chunk
@@ -86,7 +86,7 @@ class Film:
 
 async def main() -> int:
     """Record, and return the exit status."""
-    relay: Relay | None = None
+    relay: BreakableRelay | None = None
 
     async def answer(exchange: Exchange) -> None:
         assert relay is not None
@@ -103,7 +103,7 @@ async def main() -> int:
         async with (
             running_upstream(answer) as upstream,
             running_server(Path(folder), config_for(upstream)) as server,
-            running_relay(server.port) as relay,
+            running_breakable_relay(server.port) as relay,
             async_playwright() as playwright,
         ):
             browser = await playwright.chromium.launch(executable_path=found("chromium"), args=list(SWITCHES))

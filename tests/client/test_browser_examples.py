@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import browser
-from tests.browser.relay import running_relay
+from tests.browser.relay import running_breakable_relay
 from tests.client.project import Project, running_folder
 from tests.client.runtimes import ROOT
 from tests.client.test_examples import DOCUMENTED, open_page
@@ -92,7 +92,7 @@ async def test_client_page_shows_answer_refusal_stop_and_a_cut(
     upstream = await start_upstream(script)
     config = openai_at(upstream) | {"auth": {"cors_origins": [origin]}}
     server = await start_server(config, environ={"STREAMSERVER_KEYS": f"anna:{KEY}"})
-    async with running_relay(server.port) as relay:
+    async with running_breakable_relay(server.port) as relay:
         await client_page.ask(relay.url, "wrong")
         await client_page.shows("", re.compile("^401: "))
         await client_page.ask(relay.url, KEY)
