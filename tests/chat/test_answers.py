@@ -10,7 +10,7 @@ import pytest
 
 from providers import opaque
 from tests.chat.conftest import ClientOf
-from tests.conftest import StartServer, StartUpstream
+from tests.conftest import StartUpstream
 from tests.messages.upstreams import SCRIPTS, TABLES, provider_at
 from tests.support.upstream import Upstream
 
@@ -72,19 +72,6 @@ def _check_second_round(protocol: str, body: dict[str, Any]) -> None:
             assert reasoning["encrypted_content"] == "gAAA", "unsealed, for the model that made it"
             kinds = [item.get("type") for item in body["input"]][-4:]
             assert kinds == ["function_call"] * 2 + ["function_call_output"] * 2
-
-
-async def test_our_own_server_answers_as_the_upstream_of_another(
-    client_of: ClientOf, start_server: StartServer, start_upstream: StartUpstream
-) -> None:
-    upstream: Upstream = await start_upstream(SCRIPTS["messages"])
-    inner = await start_server(provider_at("messages", upstream.url))
-    client = await client_of(provider_at("chat", inner.url, model="up"))
-    completion = await ask(client, HELLO, streamed=True, tools=TOOLS)
-    message = completion.choices[0].message
-    assert (message.content, message.reasoning_content) == ("Let me look.", "Hm.")
-    assert [call.function.name for call in message.tool_calls] == ["weather", "clock"]
-    assert (completion.choices[0].finish_reason, completion.usage.total_tokens) == ("tool_calls", 29)
 
 
 async def test_body_reaches_an_openai_provider_as_it_came(client_of: ClientOf, start_upstream: StartUpstream) -> None:

@@ -1,31 +1,59 @@
-"""Collects which clients passed their tests, for the table in the documentation."""
+"""Fixtures: servers and clients; and what each test has shown of its client, for the table in the documentation."""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
+from typing import NoReturn
 
 import pytest
+import pytest_asyncio
 
-from tests.clients.table import PAGE, VARIABLE, Client, with_rows
+from tests.clients.bench import Bench, running_bench
+from tests.clients.client import Client
+from tests.clients.table import Outcome, note
+from tests.support.programs import program
 
-_passed: Counter[Client] = Counter()
-_unfinished: set[Client] = set()
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    """Servers and clients, which the tests of a module share."""
+    async with running_bench(tmp_path_factory.mktemp("bench"), _Needs(request)) as bench:
+        yield bench
+
+
+class _Needs:
+    """Programs and packages that may be missing."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+
+    def program(self, name: str) -> str:
+        return program(name, self._request)
+
+    def package(self, client: Client, name: str) -> NoReturn:
+        install = "pip install -e '.[clients]'"
+        if client.language == "node":
+            install = "npm ci --ignore-scripts --prefix tests/clients/node"
+        if self._request.config.getoption("--require-programs"):
+            pytest.fail(f"needs {name}: {install}")
+        pytest.skip(f"needs {name}: {install}")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    clients: tuple[Client, ...] = getattr(getattr(item, "module", None), "CLIENTS", ())
-    if not report.passed:
-        _unfinished.update(clients)
-    elif report.when == "call":
-        _passed.update(clients)
+    features: tuple[str, ...] = getattr(getattr(item, "function", None), "features", ())
+    if features and (report.failed or (report.passed and report.when == "call")):
+        client, version = _client_of(item)
+        note(Outcome(str(client), version, features, report.passed))
     return report
 
 
-def pytest_sessionfinish() -> None:
-    if os.environ.get(VARIABLE):
-        rows = {client: count for client, count in _passed.items() if client not in _unfinished}
-        PAGE.write_text(with_rows(PAGE.read_text("utf-8"), rows), "utf-8")
+def _client_of(item: pytest.Item) -> tuple[Client, str]:
+    """Return the client that a test runs, and its version."""
+    arguments = getattr(item, "funcargs", {})
+    module = getattr(item, "module", None)
+    if "bench" in arguments:
+        client: Client = arguments["client"]
+        return client, arguments["bench"].versions.get(client, "")
+    return module.CLIENT, module.VERSION  # type: ignore[union-attr]

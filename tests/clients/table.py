@@ -1,56 +1,93 @@
-"""The table of clients in ``docs/clients/index.md``, written by the tests that ran them.
+"""The table of clients in ``docs/clients/index.md``, written from what the tests have shown.
 
-Each module of tests names its clients in ``CLIENTS``. ``STREAMSERVER_WRITE_CLIENTS=1 pytest tests/clients`` writes a
-row for each client of a module whose tests have all passed.
+``scripts/clients`` runs the tests, which add an :class:`Outcome` each to a file, and then this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from tests.clients.client import FEATURES, Client
+from tests.clients.clients import CLIENTS, USE_CHAT
+
 PAGE = Path(__file__).parents[2] / "docs" / "clients" / "index.md"
-VARIABLE = "STREAMSERVER_WRITE_CLIENTS"
-_HEADING = "| client | version | protocol | tests |\n|---|---|---|---|\n"
+VARIABLE = "STREAMSERVER_CLIENT_OUTCOMES"
+_COLUMNS = ("client", "package", "version", "protocol", *FEATURES)
+HEADING = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}\n"
 
 
-class Client(msgspec.Struct, frozen=True):
-    """A client that tests ran: its name and version, the protocol that it spoke, and the page about it."""
+class Outcome(msgspec.Struct, frozen=True):
+    """What one test showed of a version of a client, which goes by its name in the tests."""
 
-    name: str
+    client: str
     version: str
-    protocol: str
-    page: str
-
-    def row(self, passed: int) -> str:
-        return f"| [{self.name}]({self.page}) | {self.version} | {self.protocol} | {passed} |"
+    features: tuple[str, ...]
+    passed: bool
 
 
-def version_of(package: str) -> str:
-    """Return the version of a Python package, empty where it is missing: its tests are skipped then."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+def note(outcome: Outcome) -> None:
+    """Add an outcome to the file that the environment names, if it names one."""
+    if path := os.environ.get(VARIABLE):
+        with Path(path).open("ab") as file:
+            file.write(msgspec.json.encode(outcome) + b"\n")
 
 
-def rows_of(text: str) -> dict[str, str]:
-    """Return the rows of the table in ``text``, by what is in their first cell and their third."""
-    return {_key(line): line for line in text.partition(_HEADING)[2].splitlines() if line.startswith("|")}
+def rows_of(outcomes: Iterable[Outcome]) -> list[str]:
+    """Return a row for each version of each client that has shown all its features in tests that all passed."""
+    shown: dict[tuple[str, str], set[str]] = defaultdict(set)
+    failed: set[tuple[str, str]] = set()
+    for outcome in outcomes:
+        key = outcome.client, outcome.version
+        shown[key].update(outcome.features)
+        if not outcome.passed:
+            failed.add(key)
+    return [
+        row(client, version)
+        for client in (*CLIENTS, USE_CHAT)
+        for (name, version), features in shown.items()
+        if name == str(client) and (name, version) not in failed and features >= features_of(client)
+    ]
 
 
-def with_rows(text: str, passed: Mapping[Client, int]) -> str:
-    """Return ``text`` with the rows of the clients in ``passed`` replaced, or added, in alphabetical order."""
-    before, heading, after = text.partition(_HEADING)
-    rows = rows_of(text) | {_key(row): row for row in (client.row(count) for client, count in passed.items())}
-    rest = "\n".join(line for line in after.splitlines() if not line.startswith("|")).lstrip("\n")
-    rest += "\n" if rest else ""
-    return "".join([before, heading, *(f"{row}\n" for _, row in sorted(rows.items())), "\n" if rest else "", rest])
+def features_of(client: Client) -> set[str]:
+    return set(FEATURES) - client.lacks
 
 
-def _key(row: str) -> str:
-    cells = row.split("|")
-    return f"{cells[1].strip()} {cells[3].strip()}"
+def beginning(client: Client, version: str) -> str:
+    """Return what the row of a version of a client begins with."""
+    return f"| [{client.name}]({client.page}) | `{client.package}` | {version} | {client.protocol} |"
+
+
+def row(client: Client, version: str) -> str:
+    """Return the row of a version of a client that has all its features."""
+    cells = " | ".join("–" if name in client.lacks else "yes" for name in FEATURES)
+    return f"{beginning(client, version)} {cells} |"
+
+
+def page_rows(text: str) -> list[str]:
+    """Return the rows of the table in ``text``."""
+    return text.partition(HEADING)[2].partition("\n\n")[0].splitlines()
+
+
+def with_rows(text: str, rows: Iterable[str]) -> str:
+    """Return ``text`` with ``rows`` as its table."""
+    before, heading, after = text.partition(HEADING)
+    assert heading, f"{PAGE} has no table with the heading\n{HEADING}"
+    lines = [*rows, "", *after.partition("\n\n")[2].splitlines()]
+    return before + heading + "\n".join(lines).rstrip("\n") + "\n"
+
+
+def main(path: str) -> None:
+    """Write the table from the file of outcomes at ``path``."""
+    outcomes = [msgspec.json.decode(line, type=Outcome) for line in Path(path).read_bytes().splitlines()]
+    PAGE.write_text(with_rows(PAGE.read_text("utf-8"), rows_of(outcomes)), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,30 +1,64 @@
-"""The table of clients names what the tests run."""
+"""The table of clients says what the tests show."""
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tests.clients.table import PAGE, VARIABLE, Client, rows_of, with_rows
+from tests.clients import test_contract, test_llm
+from tests.clients.ai_sdk import test_use_chat
+from tests.clients.client import Client, node_version
+from tests.clients.clients import CLIENTS, USE_CHAT
+from tests.clients.table import HEADING, PAGE, Outcome, beginning, features_of, page_rows, row, rows_of, with_rows
 
-FOLDER = Path(__file__).parent
-ROOT = FOLDER.parents[1]
-MODULES = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FOLDER.rglob("test_*.py"))
-A, B = Client("a", "1", "chat", "a.md"), Client("b", "2", "chat", "b.md")
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_table_has_a_row_for_every_client_in_the_version_that_is_tested(module: str) -> None:
-    rows = rows_of(PAGE.read_text("utf-8")).values()
-    for client in getattr(importlib.import_module(module), "CLIENTS", ()):
-        begin = client.row(0).rpartition("| ")[0].removesuffix(" ").rpartition(" |")[0]
-        assert any(row.startswith(begin) for row in rows), f"{VARIABLE}=1 pytest tests/clients writes the table"
-        assert (PAGE.parent / client.page.partition("#")[0]).exists()
+FIRST, SECOND = CLIENTS[0], CLIENTS[1]
+ALL = tuple(features_of(FIRST))
 
 
-def test_rows_are_replaced_and_added_and_the_rest_of_the_page_stays() -> None:
-    page = with_rows("# Page\n\n| client | version | protocol | tests |\n|---|---|---|---|\n\nEnd.\n", {B: 3})
-    page = with_rows(page, {A: 1, Client("b", "4", "chat", "b.md"): 2})
-    assert page.splitlines()[4:] == ["| [a](a.md) | 1 | chat | 1 |", "| [b](b.md) | 4 | chat | 2 |", "", "End."]
+@pytest.mark.parametrize("client", [*CLIENTS, USE_CHAT], ids=str)
+def test_page_says_of_each_version_of_a_client_what_the_tests_show(client: Client) -> None:
+    rows = {
+        version: line
+        for line in page_rows(PAGE.read_text("utf-8"))
+        if line.startswith(beginning(client, version := line.split(" | ")[2]))
+    }
+    assert rows, "scripts/clients writes the table"
+    assert rows == {version: row(client, version) for version in rows}
+    # Node packages are installed in exactly one version. Of those from PyPI a newer one may have come out since.
+    assert client.language == "python" or node_version(client.package) in rows, "scripts/clients writes the table"
+    assert (PAGE.parent / client.page).exists()
+
+
+def test_page_has_no_other_rows() -> None:
+    known = {beginning(client, "V") for client in (*CLIENTS, USE_CHAT)}
+    for line in page_rows(PAGE.read_text("utf-8")):
+        assert line.replace(f"| {line.split(' | ')[2]} |", "| V |", 1).startswith(tuple(known)), line
+
+
+def features_in(*modules: ModuleType) -> set[str]:
+    tests = (test for module in modules for test in vars(module).values())
+    return {name for test in tests for name in getattr(test, "features", ())}
+
+
+def test_every_feature_that_a_client_has_is_tested() -> None:
+    for client in CLIENTS:
+        assert features_in(test_contract, *([test_llm] if client.package == "llm" else [])) >= features_of(client)
+    assert features_in(test_use_chat) == features_of(USE_CHAT)
+
+
+def test_version_has_a_row_only_if_all_its_tests_passed_and_showed_every_feature() -> None:
+    outcomes = [
+        Outcome(str(FIRST), "1", ALL[:3], True),
+        Outcome(str(FIRST), "1", ALL[3:], True),
+        Outcome(str(FIRST), "2", ALL, True),
+        Outcome(str(FIRST), "2", ALL[:1], False),
+        Outcome(str(SECOND), "1", ALL[1:], True),
+    ]
+    assert rows_of(outcomes) == [row(FIRST, "1")]
+
+
+def test_table_is_replaced_and_the_rest_of_the_page_stays() -> None:
+    page = with_rows(f"# Page\n\n{HEADING}| old |\n\nEnd.\n", [row(FIRST, "1"), row(SECOND, "1")])
+    assert page == f"# Page\n\n{HEADING}{row(FIRST, '1')}\n{row(SECOND, '1')}\n\nEnd.\n"
+    assert with_rows(f"{HEADING}| old |\n", []) == HEADING

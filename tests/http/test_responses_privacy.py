@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.clients.responses.upstreams import answering, tables
+from tests.clients.upstreams import answering, tables
 from tests.conftest import StartServer, StartUpstream
 from tests.test_privacy import KEY, MARKS, PROMPT, SCRIPTS, USER_KEY
 

@@ -6,14 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tests.clients.client import NODE_FOLDER
+
 ANSWER_SECONDS = 60.0
 _POLL_SECONDS = 0.02
-PROGRAM = Path(__file__).parent / "programs" / "chat.js"
+PROGRAM = NODE_FOLDER / "chat.js"
 
 
 class Shown(msgspec.Struct, rename="camel"):

@@ -7,20 +7,23 @@ import asyncio
 import pytest
 
 from streamserver.core.error_codes import FAILURES
-from tests.clients.ai_sdk.conftest import StartChat, version_of
+from tests.clients.ai_sdk.conftest import StartChat
 from tests.clients.ai_sdk.upstreams import responses_answer, thinking_then_text, two_calls_then_text
-from tests.clients.table import Client
+from tests.clients.client import node_version
+from tests.clients.clients import USE_CHAT as CLIENT
+from tests.clients.feature import feature
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.redis.conftest import StartNode
 from tests.support.upstream import DONE, Exchange, Tap, answer, chunk
 
-CLIENTS = (Client("AI SDK, `useChat`", version_of("ai"), "AI SDK UI messages", "ai-sdk.md"),)
+VERSION = node_version(CLIENT.package)
 WEATHER = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
 }
 
 
+@feature("streamed")
 async def test_answer_is_one_text_with_its_usage(start_server: StartServer, start_chat: StartChat) -> None:
     server = await start_server()
     chat = await start_chat(server.url)
@@ -33,6 +36,7 @@ async def test_answer_is_one_text_with_its_usage(start_server: StartServer, star
     assert again.last["id"] != shown.last["id"]
 
 
+@feature("tools")
 async def test_two_parallel_calls_and_their_results_make_one_message(
     start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat
 ) -> None:
@@ -92,6 +96,7 @@ async def test_replay_of_a_continuation_shows_the_whole_message_and_runs_no_tool
     assert len(upstream.exchanges) == 2
 
 
+@feature("reasoning")
 async def test_signed_thinking_goes_back_with_the_results_of_its_tools(
     start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat
 ) -> None:
@@ -112,6 +117,7 @@ async def test_signed_thinking_goes_back_with_the_results_of_its_tools(
     assert results["content"][0]["tool_use_id"] == "toolu_1"
 
 
+@feature("errors")
 @pytest.mark.parametrize("status", [401, 429, 500])
 async def test_failure_of_the_provider_is_a_sentence_and_is_not_retried_by_the_hook(
     start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat, status: int
@@ -126,6 +132,7 @@ async def test_failure_of_the_provider_is_a_sentence_and_is_not_retried_by_the_h
     assert "sEcReT" not in shown.error and len(upstream.exchanges) == len(shown.requests) == 1
 
 
+@feature("errors")
 async def test_failure_in_the_middle_keeps_the_text(
     start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat
 ) -> None:
@@ -139,6 +146,39 @@ async def test_failure_in_the_middle_keeps_the_text(
     assert shown.parts("text")[0]["state"] == "done"
 
 
+@feature("cancel")
+async def test_stop_closes_the_providers_connection(
+    start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat
+) -> None:
+    tap = Tap()
+    upstream = await start_upstream(tap.script)
+    chat = await start_chat((await start_server(openai_at(upstream))).url)
+    await chat.perform("send", message={"text": "Hi"})
+    tap("one ")
+    await chat.until(lambda now: len(now.messages) == 2 and now.text == "one ")
+    await chat.perform("stop")
+    await (await upstream.exchange()).until_closed()
+    shown = await chat.perform("wait")
+    assert (shown.status, shown.error, shown.text) == ("ready", None, "one ")
+
+
+@feature("timeouts")
+@pytest.mark.parametrize(("deadline", "text"), [("first_token", None), ("idle", "one ")])
+async def test_silence_of_the_provider_is_a_sentence(
+    start_server: StartServer, start_upstream: StartUpstream, start_chat: StartChat, deadline: str, text: str | None
+) -> None:
+    tap = Tap()
+    if text is not None:
+        tap(text)
+    upstream = await start_upstream(tap.script)
+    server = await start_server({**openai_at(upstream), "retry": {"attempts": 1}, "timeouts": {deadline: 0.2}})
+    shown = await (await start_chat(server.url)).ask("Hi")
+    assert shown.status == "error" and shown.error is not None and shown.error.endswith(".")
+    assert text is None or shown.text == text
+    await upstream.all_closed()
+
+
+@feature("errors")
 async def test_refusal_is_the_sentence_that_the_page_shows(start_server: StartServer, start_chat: StartChat) -> None:
     server = await start_server({"limits": {"max_prompt_chars": 10}})
     shown = await (await start_chat(server.url)).ask("hello big world")

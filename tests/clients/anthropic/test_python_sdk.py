@@ -8,13 +8,11 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.clients.table import Client
-from tests.conftest import StartServer, StartUpstream
+from tests.conftest import StartUpstream
 from tests.messages.conftest import ClientOf
 from tests.messages.upstreams import ARGUMENTS, SCRIPTS, TABLES, TOOLS, provider_at
 from tests.support.upstream import Upstream
 
-CLIENTS = (Client("Anthropic, `anthropic`", anthropic.__version__, "Messages", "anthropic.md"),)
 HELLO: list[Any] = [{"role": "user", "content": "hello big world"}]
 
 
@@ -84,17 +82,6 @@ def _check_second_round(protocol: str, body: dict[str, Any], history: list[Any])
                 "function_call_output", "function_call_output", "user",
             ]  # fmt: skip
             assert body["input"][1]["encrypted_content"] == "gAAA", "unsealed, for the model that made it"
-
-
-async def test_our_own_server_answers_as_the_upstream_of_another(
-    client_of: ClientOf, start_server: StartServer, start_upstream: StartUpstream
-) -> None:
-    upstream = await start_upstream(SCRIPTS["chat"])
-    inner = await start_server(provider_at("chat", upstream.url))
-    client = await client_of(provider_at("messages", inner.url, model="up"))
-    answer = await ask(client, HELLO, streamed=True, tools=TOOLS)
-    assert [block.type for block in answer.content] == ["thinking", "text", "tool_use", "tool_use"]
-    assert answer.content[3].input == {"city": "Oslo"} and answer.usage.output_tokens == 9
 
 
 async def test_body_reaches_anthropic_as_it_came(client_of: ClientOf, start_upstream: StartUpstream) -> None:

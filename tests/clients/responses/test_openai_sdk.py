@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from tests.clients.responses.upstreams import CALL_ID, PROTOCOLS, SIGNATURE, answering, event, tables
+from tests.clients.upstreams import CALL_ID, PROTOCOLS, SIGNATURE, answering, event, tables
 from tests.conftest import StartServer, StartUpstream
 from tests.support.server import ServerProcess
 from tests.support.upstream import Exchange, Upstream, chunk
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "clients" / "responses.md"
 TOOL = {"type": "function", "name": "get_time", "parameters": {"type": "object", "properties": {}}, "strict": False}
 QUICK = {"retry": {"attempts": 1}}
 Connect = Callable[..., Any]
@@ -492,14 +489,6 @@ async def test_chunks_of_any_provider_are_one_text(
     response = await client.responses.create(model="up", input="a")
     assert response.output_text == "a\r\n\u2028b"
     assert (response.status, response.incomplete_details.reason) == ("incomplete", "max_output_tokens")
-
-
-async def test_example_of_the_documentation_runs(start_server: StartServer, capsys: pytest.CaptureFixture[str]) -> None:
-    server = await start_server()
-    (code,) = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text("utf-8"), re.DOTALL)
-    assert "http://127.0.0.1:8080" in code
-    await asyncio.to_thread(exec, code.replace("http://127.0.0.1:8080", server.url), {})
-    assert capsys.readouterr().out == "hello big world"
 
 
 async def _ask(client: openai.AsyncOpenAI, method: str, path: str) -> object:

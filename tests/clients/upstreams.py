@@ -1,4 +1,4 @@
-"""Upstreams of every protocol that give the same answers, for the clients of Responses."""
+"""Upstreams of every protocol that give the same answers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.upstream import DONE, Exchange, Upstream, chunk, usage_chunk
+from tests.support.upstream import DONE, Exchange, Script, Upstream, chunk, usage_chunk
 
 PROTOCOLS = ("chat", "responses", "messages")
 SIGNATURE = "EqQBsigned"
-CALL_ID = "call_p"
+CALL_ID, OTHER_CALL_ID = CALL_IDS = ("call_p", "call_q")
+ZONES = ("UTC", "CET")
 
 
 def tables(upstream: Upstream, protocol: str, **more: Any) -> dict[str, Any]:
@@ -24,15 +25,23 @@ def tables(upstream: Upstream, protocol: str, **more: Any) -> dict[str, Any]:
     return {"provider": {"default": "up"}, "providers": {"up": table}, **more}
 
 
-def answering(protocol: str, *steps: str, end: bool = True) -> Any:
-    """Return a script that answers ``steps`` (``reasoning``, ``text``, ``call``), and holds the end unless ``end``."""
+def protocol_of(exchange: Exchange) -> str:
+    """Return the protocol of a request, by its path."""
+    return {"completions": "chat", "responses": "responses", "messages": "messages"}[exchange.path.rpartition("/")[2]]
+
+
+def answering(protocol: str | None, *steps: str, end: bool = True, cut: bool = False) -> Script:
+    """Return a script that answers ``steps``: ``reasoning``, ``text``, and ``call`` once or twice.
+
+    Without a ``protocol`` it speaks the request's. Unless ``end``, it holds the end until the client leaves; if
+    ``cut``, it closes the connection instead.
+    """
 
     async def script(exchange: Exchange) -> None:
+        encode = {"chat": _chat, "responses": _responses, "messages": _messages}[protocol or protocol_of(exchange)]
         await exchange.start_stream()
-        await exchange.send(
-            "".join({"chat": _chat, "responses": _responses, "messages": _messages}[protocol](steps, end))
-        )
-        if not end:
+        await exchange.send("".join(encode(steps, end and not cut)))
+        if not (end or cut):
             await exchange.until_closed(60)
 
     return script
@@ -43,19 +52,26 @@ def event(kind: str, **fields: Any) -> str:
 
 
 def _chat(steps: tuple[str, ...], end: bool) -> Iterator[str]:
-    call = {"index": 0, "id": CALL_ID, "type": "function", "function": {"name": "get_time", "arguments": ""}}
-    for step in steps:
+    for place, step in enumerate(steps):
         match step:
             case "reasoning":
                 yield _delta(reasoning_content="Sum it.")
             case "text":
                 yield _delta(content="Fo") + _delta(content="ur")
             case _:
-                yield _delta(tool_calls=[call])
-                for piece in ('{"tz":', '"UTC"}'):
-                    yield _delta(tool_calls=[{"index": 0, "function": {"arguments": piece}}])
+                index, call_id, pieces = _call(steps, place)
+                begun = {"id": call_id, "type": "function", "function": {"name": "get_time", "arguments": ""}}
+                yield _delta(tool_calls=[{"index": index, **begun}])
+                for piece in pieces:
+                    yield _delta(tool_calls=[{"index": index, "function": {"arguments": piece}}])
     if end:
         yield chunk(finish="tool_calls" if "call" in steps else "stop") + usage_chunk(9, 7) + DONE
+
+
+def _call(steps: tuple[str, ...], place: int) -> tuple[int, str, tuple[str, str]]:
+    """Return the number among the calls, the id and the pieces of the arguments of the call at ``place``."""
+    number = steps[:place].count("call")
+    return number, CALL_IDS[number], ('{"tz":', f'"{ZONES[number]}"}}')
 
 
 def _delta(**delta: Any) -> str:
@@ -73,6 +89,7 @@ def _messages(steps: tuple[str, ...], end: bool) -> Iterator[str]:
     }
     yield event("message_start", message={**message, "usage": {"input_tokens": 9, "output_tokens": 1}})
     for index, step in enumerate(steps):
+        _, call_id, pieces = _call(steps, index) if step == "call" else (0, "", ())
         block, deltas = {
             "reasoning": (
                 {"type": "thinking", "thinking": "", "signature": ""},
@@ -83,8 +100,8 @@ def _messages(steps: tuple[str, ...], end: bool) -> Iterator[str]:
             ),
             "text": ({"type": "text", "text": ""}, [{"type": "text_delta", "text": text} for text in ("Fo", "ur")]),
             "call": (
-                {"type": "tool_use", "id": CALL_ID, "name": "get_time", "input": {}},
-                [{"type": "input_json_delta", "partial_json": piece} for piece in ('{"tz":', '"UTC"}')],
+                {"type": "tool_use", "id": call_id, "name": "get_time", "input": {}},
+                [{"type": "input_json_delta", "partial_json": piece} for piece in pieces],
             ),
         }[step]
         yield event("content_block_start", index=index, content_block=block)
@@ -94,7 +111,8 @@ def _messages(steps: tuple[str, ...], end: bool) -> Iterator[str]:
             yield event("content_block_stop", index=index)
     if end:
         reason = "tool_use" if "call" in steps else "end_turn"
-        yield event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={"output_tokens": 7})
+        usage = {"input_tokens": 9, "output_tokens": 7}
+        yield event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=usage)
         yield event("message_stop")
 
 
@@ -114,8 +132,8 @@ def _responses(steps: tuple[str, ...], end: bool) -> Iterator[str]:
     yield event("response.created", response=response)
     yield event("response.in_progress", response=response)
     output = []
-    for index, step in enumerate(steps):
-        begun, whole, deltas = _item(step)
+    for index in range(len(steps)):
+        begun, whole, deltas = _item(steps, index)
         yield event("response.output_item.added", output_index=index, item=begun)
         for kind, fields in deltas:
             yield event(kind, item_id=begun["id"], output_index=index, **fields)
@@ -129,11 +147,13 @@ def _responses(steps: tuple[str, ...], end: bool) -> Iterator[str]:
         yield event("response.completed", response=done)
 
 
-def _item(step: str) -> tuple[dict[str, Any], dict[str, Any], list[tuple[str, dict[str, Any]]]]:
+def _item(
+    steps: tuple[str, ...], place: int
+) -> tuple[dict[str, Any], dict[str, Any], list[tuple[str, dict[str, Any]]]]:
     """Return an item as it is added and as it is done, and what comes between."""
     part: dict[str, Any]
     deltas: list[tuple[str, dict[str, Any]]]
-    match step:
+    match steps[place]:
         case "reasoning":
             begun: dict[str, Any] = {"id": "rs_theirs", "type": "reasoning", "summary": []}
             part = {"type": "summary_text", "text": "Sum it."}
@@ -156,9 +176,10 @@ def _item(step: str) -> tuple[dict[str, Any], dict[str, Any], list[tuple[str, di
             ]
             return begun, {**begun, "status": "completed", "content": [part]}, deltas
         case _:
-            begun = {"id": "fc_theirs", "type": "function_call", "status": "in_progress", "call_id": CALL_ID}
+            _, call_id, pieces = _call(steps, place)
+            begun = {"id": f"fc_{call_id}", "type": "function_call", "status": "in_progress", "call_id": call_id}
             begun |= {"name": "get_time", "arguments": ""}
             kind = "response.function_call_arguments"
-            deltas = [(f"{kind}.delta", {"delta": piece}) for piece in ('{"tz":', '"UTC"}')]
-            deltas.append((f"{kind}.done", {"arguments": '{"tz":"UTC"}', "name": "get_time"}))
-            return begun, {**begun, "status": "completed", "arguments": '{"tz":"UTC"}'}, deltas
+            deltas = [(f"{kind}.delta", {"delta": piece}) for piece in pieces]
+            deltas.append((f"{kind}.done", {"arguments": "".join(pieces), "name": "get_time"}))
+            return begun, {**begun, "status": "completed", "arguments": "".join(pieces)}, deltas

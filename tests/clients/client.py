@@ -1,0 +1,139 @@
+"""Clients of other people, and the programs that run them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.support.server import clean_environ
+
+ROOT = Path(__file__).parents[2]
+NODE_VARIABLE = "STREAMSERVER_CLIENT_NODE"
+"""Names a folder to run the Node clients in instead: a copy with other versions of them, for the table."""
+NODE_FOLDER = Path(os.environ.get(NODE_VARIABLE) or Path(__file__).parent / "node")
+FEATURES = ("whole", "streamed", "tools", "reasoning", "errors", "retries", "cancel", "timeouts")
+"""What a client is tested for: the columns of the table."""
+TASK_SECONDS = 60.0
+
+
+class Client(msgspec.Struct, frozen=True):
+    """A client and the protocol that it speaks. ``package`` is what its version is of, ``page`` documents it.
+
+    ``lacks`` names the features that it does not have, whatever the server does.
+    """
+
+    name: str
+    package: str
+    protocol: str
+    page: str
+    program: str
+    """The name by which the program of its language knows it."""
+    language: str = "python"
+    lacks: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.language}-{self.program}"
+
+
+def node_version(package: str) -> str:
+    """Return the version of an npm package that the tests run."""
+    packages = msgspec.json.decode((NODE_FOLDER / "package.json").read_bytes())["devDependencies"]
+    version: str = packages[package]
+    return version
+
+
+class Task(msgspec.Struct, frozen=True, rename="camel"):
+    """What a client is to do. ``tools``: run both calls of the tool ``get_time``, and send their results.
+    ``leave``: cancel after the first piece of text. ``timeout``: seconds, set in the client."""
+
+    client: str
+    url: str
+    key: str
+    model: str
+    streamed: bool = True
+    tools: bool = False
+    leave: bool = False
+    retries: int = 0
+    timeout: float | None = None
+
+
+class Failure(msgspec.Struct):
+    """The error that a client raised: its class, and the HTTP status that it tells."""
+
+    name: str
+    status: int | None = None
+    message: str = ""
+
+
+class Seen(msgspec.Struct):
+    """What the caller of a client saw. ``usage`` is of the last answer, ``missing`` a package that is not installed."""
+
+    version: str = ""
+    missing: str | None = None
+    pieces: list[str] = []
+    reasoning: str = ""
+    calls: list[dict[str, str]] = []
+    usage: tuple[int, int] | None = None
+    error: Failure | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+class Runner:
+    """A program that performs tasks with the clients of one language, several at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._waiting: dict[int, asyncio.Future[Seen]] = {}
+        self._numbers = itertools.count()
+
+    async def perform(self, task: Task) -> Seen:
+        """Perform a task, and return what its caller saw."""
+        number = next(self._numbers)
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode({"n": number, "task": task}) + b"\n")
+        async with asyncio.timeout(TASK_SECONDS):
+            seen: Seen = await future
+        return seen
+
+    async def listen(self) -> None:
+        """Take results until the program ends."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            result = msgspec.json.decode(line)
+            self._waiting.pop(result["n"]).set_result(msgspec.convert(result["seen"], Seen))
+        for future in self._waiting.values():
+            future.set_exception(AssertionError("the program of the clients has ended; its error is above"))
+
+
+@asynccontextmanager
+async def running_clients(command: tuple[str, ...], environ: Mapping[str, str]) -> AsyncIterator[Runner]:
+    """Run the program that ``command`` starts."""
+    process: Any = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**24,
+        cwd=ROOT,
+        env={**clean_environ(), **environ},
+    )
+    runner = Runner(process)
+    listening = asyncio.get_running_loop().create_task(runner.listen())
+    try:
+        yield runner
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await asyncio.gather(listening, return_exceptions=True)
+        process._transport.close()
