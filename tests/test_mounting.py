@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import anthropic
+import openai
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -58,6 +60,30 @@ async def test_it_serves_below_a_path(http: aiohttp.ClientSession, unused_tcp_po
         assert text_of(events) == "a b"
         async with http.get(f"{url}/nothing") as response:
             assert (await response.json(content_type="application/problem+json"))["code"] == "not_found"
+
+
+async def test_every_wire_serves_below_a_path(http: aiohttp.ClientSession, unused_tcp_port: int) -> None:
+    hello: list[Any] = [{"role": "user", "content": "hello"}]
+    async with (
+        mounted(unused_tcp_port) as url,
+        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as openai_client,
+        anthropic.AsyncAnthropic(base_url=url, api_key="unused", max_retries=0) as anthropic_client,
+    ):
+        completion = await openai_client.chat.completions.create(model="echo", messages=hello)
+        assert completion.choices[0].message.content == "hello"
+        response = await openai_client.responses.create(model="echo", input="hello")
+        assert (await openai_client.responses.retrieve(response.id)).output_text == "hello"
+        message: Any = await anthropic_client.messages.create(model="echo", max_tokens=9, messages=hello)
+        assert message.content[0].text == "hello"
+        chat = {"id": "c", "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hello"}]}]}
+        async with http.post(f"{url}/api/ai/chat", json=chat) as answer:
+            assert '"delta":"hello"' in await answer.text()
+        with pytest.raises(openai.NotFoundError) as nothing:
+            await openai_client.post("/nothing", cast_to=object)
+        assert nothing.value.code == "not_found"
+        with pytest.raises(anthropic.NotFoundError) as unknown:
+            await anthropic_client.post("/v1/messages/nothing", cast_to=object)
+        assert unknown.value.type == "not_found_error"
 
 
 async def test_a_middleware_of_the_applications_may_end_the_answer(unused_tcp_port: int) -> None:

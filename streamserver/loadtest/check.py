@@ -225,7 +225,17 @@ class MessagesCheck(WireCheck):
 
 
 class ResponsesCheck(WireCheck):
-    """OpenAI's Responses: ``response.completed``, or another terminal event."""
+    """OpenAI's Responses: ``response.completed``, or another terminal event.
+
+    A failure is an ``error`` event, which has the code, and then ``response.failed``; either may come alone.
+    """
+
+    _error: Any = None
+
+    def end(self) -> None:
+        if self.ending is None and self._error is not None:
+            self._fail(self._error)
+        super().end()
 
     def _payload(self, payload: str) -> None:
         event = _json(payload)
@@ -235,9 +245,10 @@ class ResponsesCheck(WireCheck):
             case "response.completed" | "response.incomplete":
                 self.ending = "done"
             case "response.failed":
-                self._fail(event.get("response", {}).get("error"))
+                response = event.get("response", {})
+                self._fail(self._error or response.get("error") or {"code": response.get("status")})
             case "error":
-                self._fail(event)
+                self._error = event
 
 
 def _json(text: str) -> dict[str, Any]:

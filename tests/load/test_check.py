@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamserver.loadtest.check import ChatCheck, NativeCheck
+from streamserver.loadtest.check import ChatCheck, MessagesCheck, NativeCheck, ResponsesCheck, WireCheck
 from streamserver.loadtest.histogram import Histogram
 
 START = 'retry: 1000\nevent: start\nid: s:0\ndata: {"stream_id":"s"}\n\n'
@@ -102,6 +102,60 @@ def test_check_of_openai_streams_reports_truncation_errors_and_wrong_texts(
     check.feed(body.encode())
     check.end()
     assert (check.tokens, check.ending, check.broken) == (1, ending, broken)
+
+
+def event(kind: str, fields: str = "") -> str:
+    return f'event: {kind}\ndata: {{"type":"{kind}"{fields}}}\n\n'
+
+
+PIECE = event("content_block_delta", ',"index":0,"delta":{"type":"text_delta","text":"a"}')
+STOPPED = event("message_delta", ',"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}')
+DELTA = event("response.output_text.delta", ',"delta":"a"')
+TRUNCATED = ["truncated: no ending and no error"]
+
+
+@pytest.mark.parametrize(
+    ("check", "body", "ending", "broken"),
+    [
+        (MessagesCheck, PIECE + event("ping") + STOPPED + event("message_stop"), "done", []),
+        (MessagesCheck, PIECE + STOPPED, None, TRUNCATED),
+        (MessagesCheck, PIECE + event("message_stop"), "done", ["message_stop without a stop reason"]),
+        (MessagesCheck, PIECE + event("error", ',"error":{"type":"overloaded_error"}'), "overloaded_error", []),
+        (
+            MessagesCheck,
+            PIECE + STOPPED + event("message_stop") + event("ping"),
+            "done",
+            ["an event after the ending"],
+        ),
+        (ResponsesCheck, DELTA + event("response.completed"), "done", []),
+        (ResponsesCheck, DELTA + event("response.incomplete"), "done", []),
+        (ResponsesCheck, DELTA + event("response.output_item.done"), None, TRUNCATED),
+        (ResponsesCheck, DELTA + event("response.failed", ',"response":{"error":{"code":"x"}}'), "x", []),
+        (
+            ResponsesCheck,
+            DELTA
+            + event("error", ',"code":"timeout"')
+            + event("response.failed", ',"response":{"error":{"code":"x"}}'),
+            "timeout",
+            [],
+        ),
+        (ResponsesCheck, DELTA + event("error", ',"code":"timeout"'), "timeout", []),
+        (ResponsesCheck, DELTA + event("response.failed", ',"response":{"status":"cancelled"}'), "cancelled", []),
+        (
+            ResponsesCheck,
+            DELTA + event("response.completed") + event("response.completed"),
+            "done",
+            ["an event after the ending"],
+        ),
+    ],
+)
+def test_check_of_each_wire_knows_its_own_ending(
+    check: type[WireCheck], body: str, ending: str | None, broken: list[str]
+) -> None:
+    made = check("a")
+    made.feed(body.encode())
+    made.end()
+    assert (made.tokens, made.ending, made.broken) == (1, ending, broken)
 
 
 @given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=200), st.sampled_from([1, 50, 90, 99, 100]))

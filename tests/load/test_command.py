@@ -89,6 +89,19 @@ async def test_load_speaks_every_wire_with_the_server_that_it_starts(api: str) -
     assert result["tokens"]["received"] == 50
 
 
+async def test_load_takes_an_error_for_an_ending_on_every_wire(start_server: StartServer) -> None:
+    echo = {"kind": "echo", "delay_ms": 0, "fail_after": 2}
+    server = await start_server({"providers": {"echo": echo}})
+    for api in ("openai", "anthropic", "responses"):
+        _, out, errors = await run_load(
+            *("--url", server.url, "--api", api, "--streams", "3", "--prompt-tokens", "5", "--json")
+        )
+        result = json.loads(out)
+        (outcome,) = result["streams"]["by_outcome"]
+        assert outcome.startswith("error ") and result["kept_promises"] is True, (api, outcome, errors)
+        assert result["tokens"]["received"] == 6
+
+
 async def test_load_is_not_passed_when_limits_refuse_more_than_one_percent(
     start_server: StartServer, tmp_path: Path
 ) -> None:
