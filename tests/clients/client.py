@@ -26,7 +26,8 @@ TASK_SECONDS = 60.0
 class Client(msgspec.Struct, frozen=True):
     """A client and the protocol that it speaks. ``package`` is what its version is of, ``page`` documents it.
 
-    ``lacks`` names the features that it does not have, whatever the server does.
+    ``lacks`` names the features that it does not have, whatever the server does. Beside those of the table these are
+    ``leaving`` an answer other than by ending the process, and an ``own timeout``.
     """
 
     name: str

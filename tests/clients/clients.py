@@ -6,7 +6,7 @@ from tests.clients.client import Client
 
 CHAT, RESPONSES, MESSAGES, UI = "chat completions", "Responses", "Messages", "AI SDK UI messages"
 _NO_REASONING = frozenset({"reasoning"})
-_PROGRAM = frozenset({"cancel", "own timeout"})
+_PROGRAM = frozenset({"leaving", "own timeout"})
 
 CLIENTS = (
     Client("OpenAI SDK, Python", "openai", CHAT, "openai.md", "openai-chat"),

@@ -9,6 +9,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import msgspec
@@ -72,15 +73,19 @@ def row(client: Client, version: str) -> str:
 
 def page_rows(text: str) -> list[str]:
     """Return the rows of the table in ``text``."""
-    return text.partition(HEADING)[2].partition("\n\n")[0].splitlines()
+    return list(takewhile(_is_row, text.partition(HEADING)[2].splitlines()))
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith("|")
 
 
 def with_rows(text: str, rows: Iterable[str]) -> str:
     """Return ``text`` with ``rows`` as its table."""
     before, heading, after = text.partition(HEADING)
     assert heading, f"{PAGE} has no table with the heading\n{HEADING}"
-    lines = [*rows, "", *after.partition("\n\n")[2].splitlines()]
-    return before + heading + "\n".join(lines).rstrip("\n") + "\n"
+    lines = [*rows, *dropwhile(_is_row, after.splitlines())]
+    return before + heading + "".join(f"{line}\n" for line in lines)
 
 
 def main(path: str) -> None:

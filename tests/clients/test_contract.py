@@ -130,7 +130,7 @@ async def test_request_that_may_succeed_later_is_sent_again(bench: Bench, client
 
 @feature("cancel")
 async def test_client_that_leaves_closes_the_providers_connection(bench: Bench, client: Client) -> None:
-    if not has(client, "cancel"):
+    if not has(client, "leaving"):
         pytest.skip(f"{client.name} is cancelled by ending its process: test_llm.py")
     for model in PROTOCOLS:
         seen = await bench.ask(client, answering(None, "text", end=False), model=model, leave=True)
