@@ -59,7 +59,7 @@ class Bench:
         """The version of each client that was run."""
         self._stack = stack
         self._folder = folder
-        self._needs = needs
+        self.needs = needs
         self._servers: dict[str, ServerProcess] = {}
         self._runners: dict[str, Runner] = {}
 
@@ -97,7 +97,7 @@ class Bench:
         runner = await self._runner(client.language)
         seen = await runner.perform(Task(**{"client": client.program, "url": server.url, "key": KEY, **options}))
         if seen.missing is not None:
-            self._needs.package(client, seen.missing)
+            self.needs.package(client, seen.missing)
         self.versions[client] = seen.version
         return seen
 
@@ -107,7 +107,7 @@ class Bench:
             home.mkdir(exist_ok=True)
             command: tuple[str, ...] = (os.environ.get(PYTHON_VARIABLE) or sys.executable, "-m", "tests.clients.python")
             if language == "node":
-                command = (self._needs.program("node"), str(NODE_FOLDER / "runner.js"))
+                command = (self.needs.program("node"), str(NODE_FOLDER / "runner.js"))
             self._runners[language] = await self._stack.enter_async_context(
                 running_clients(command, {"LLM_USER_PATH": str(home), "LANGSMITH_TRACING": "false"})
             )

@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.clients.bench import Bench, running_bench
 from tests.clients.client import Client
 from tests.clients.table import Outcome, note
-from tests.support.programs import program
+from tests.support.programs import miss, program
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,9 +34,7 @@ class _Needs:
         install = "pip install -e '.[clients]'"
         if client.language == "node":
             install = "npm ci --ignore-scripts --prefix tests/clients/node"
-        if self._request.config.getoption("--require-programs"):
-            pytest.fail(f"needs {name}: {install}")
-        pytest.skip(f"needs {name}: {install}")
+        miss(f"needs {name}: {install}", self._request)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,5 +53,5 @@ def _client_of(item: pytest.Item) -> tuple[Client, str]:
     module = getattr(item, "module", None)
     if "bench" in arguments:
         client: Client = arguments["client"]
-        return client, arguments["bench"].versions.get(client, "")
+        return client, arguments["bench"].versions.get(client) or module.VERSION  # type: ignore[union-attr]
     return module.CLIENT, module.VERSION  # type: ignore[union-attr]

@@ -10,6 +10,8 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ PAGE = (ROOT / "docs" / "clients" / "llm.md").read_text("utf-8")
 (MODELS,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 NAMES = {"llm": "echo", "llm-responses": "echo-responses"}
 """The models of the page that speak the protocol of a client."""
+VERSION = version("llm") if find_spec("llm") else ""
 RUN_SECONDS = 60.0
 Run = Callable[..., Any]
 
@@ -38,7 +41,8 @@ Run = Callable[..., Any]
 @pytest_asyncio.fixture(loop_scope="module")
 async def llm(tmp_path: Path, bench: Bench) -> AsyncIterator[Run]:
     """``await llm(url, "-m", "echo", "hello")``: the program, with the models of the page at a server."""
-    pytest.importorskip("llm", reason="needs llm: pip install -e '.[clients]'")
+    if not VERSION:
+        bench.needs.package(CLIENTS[0], "llm")
     async with AsyncExitStack() as stack:
 
         async def run(url: str, *arguments: str, model: str = "echo") -> Process:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from tests.client.project import run
 from tests.clients.client import NODE_FOLDER, ROOT
+from tests.support.programs import miss
 from tests.support.server import running_server
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
@@ -47,9 +49,10 @@ def test_pages_have_examples_of_every_package_that_is_tested() -> None:
 
 
 @on_one_loop
-async def test_python_examples_print_the_answer(url: str, tmp_path: Path) -> None:
+async def test_python_examples_print_the_answer(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> None:
     for package in PACKAGES:
-        pytest.importorskip(package, reason=f"needs {package}: pip install -e '.[clients]'")
+        if find_spec(package) is None:
+            miss(f"needs {package}: pip install -e '.[clients]'", request)
     codes = [code.replace(ADDRESS, url) for _, code in PYTHON]
     printed = json.loads(await run(sys.executable, PROGRAM, json.dumps(codes), folder=tmp_path))
     assert [text.strip() for text in printed] == ["hello"] * len(codes)
@@ -60,7 +63,7 @@ async def test_python_examples_print_the_answer(url: str, tmp_path: Path) -> Non
 async def test_node_example_prints_the_answer(
     request: pytest.FixtureRequest, find_program: Callable[[str], str], url: str, page: str, code: str
 ) -> None:
-    if not (NODE_FOLDER / "node_modules").is_dir() and not request.config.getoption("--require-programs"):
-        pytest.skip("needs npm ci --ignore-scripts --prefix tests/clients/node")
+    if not (NODE_FOLDER / "node_modules").is_dir():
+        miss("needs npm ci --ignore-scripts --prefix tests/clients/node", request)
     program = code.replace(ADDRESS, url)
     assert await run(find_program("node"), "--input-type=module", "-e", program, folder=NODE_FOLDER) == "hello", page

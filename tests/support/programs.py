@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -46,6 +47,13 @@ def program(name: str, request: pytest.FixtureRequest) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+def miss(reason: str, request: pytest.FixtureRequest) -> NoReturn:
+    """Skip the test, or with ``--require-programs`` fail it, for want of what ``reason`` says."""
+    if request.config.getoption("--require-programs"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def found(name: str) -> str | None:

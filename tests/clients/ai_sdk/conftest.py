@@ -11,6 +11,7 @@ import pytest
 from tests.clients.ai_sdk.chat import Chat, running_chat
 from tests.clients.client import NODE_FOLDER
 from tests.redis.conftest import redis, start_node, start_redis
+from tests.support.programs import miss
 
 __all__ = ["redis", "start_node", "start_redis"]
 
@@ -21,10 +22,7 @@ StartChat = Callable[..., Awaitable[Chat]]
 def node(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> str:
     """The path of Node, beside which the AI SDK is installed."""
     if not (NODE_FOLDER / "node_modules").is_dir():
-        reason = "needs npm ci --ignore-scripts --prefix tests/clients/node"
-        if request.config.getoption("--require-programs"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        miss("needs npm ci --ignore-scripts --prefix tests/clients/node", request)
     return find_program("node")
 
 

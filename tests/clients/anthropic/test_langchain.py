@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from tests.conftest import StartServer
+from tests.support.programs import miss
 
 
-async def test_tokens_are_counted(start_server: StartServer) -> None:
-    pytest.importorskip("langchain_anthropic", reason="needs langchain-anthropic: pip install -e '.[clients]'")
+async def test_tokens_are_counted(request: pytest.FixtureRequest, start_server: StartServer) -> None:
+    if find_spec("langchain_anthropic") is None:
+        miss("needs langchain-anthropic: pip install -e '.[clients]'", request)
     from langchain_anthropic import ChatAnthropic
     from langchain_core.messages import HumanMessage
 
