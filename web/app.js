@@ -40,7 +40,7 @@ function newChat(conversation = newConversation()) {
     running: runningChanged,
     save: (chat) => store.put(chat.conversation),
     edit: (turn) => composer.edit(turn, current.countAfter(turn)),
-    retry: (turn) => attempt(() => current.retry(turn), turn.record.question),
+    retry: (turn) => attempt(() => current.retry(turn)),
     options: () => ({ ...chooser.fields, ...requestFields() }),
     waiting: (exchange, begun) => waiting.watch(exchange, begun),
   });
@@ -55,22 +55,25 @@ function voiceOf(isShown) {
 async function send(question, edited) {
   clearRefusals();
   if (!question.trim()) return showBeside("prompt", "Write a question first.");
-  await attempt(() => current.ask(question, edited, { dropLater: edited !== null }), question);
+  const ask = async (chat) => {
+    await chat.ask(question, edited, { dropLater: edited !== null });
+    composer.accepted(question);
+  };
+  await attempt(() => ask(current), () => composer.restore(question));
 }
 
-/** Do `request`, which asks `question`; what the server says against it is shown where it belongs. */
-async function attempt(request, question) {
+/** Make `request`, which is pending until the server accepts it. What the server says against it is shown where it belongs. */
+async function attempt(request, undo = () => {}) {
   const chat = current;
   clearRefusals();
   announcer.say("Sending.");
   try {
     await request();
-    composer.accepted(question);
     if (chat === current) arrived();
   } catch (error) {
-    composer.restore(question);
+    undo();
     if (error.code === "cancelled" || error.name === "AbortError") announcer.say("Stopped.");
-    else refused(error, () => attempt(request, question));
+    else refused(error, () => attempt(request, undo));
   }
 }
 

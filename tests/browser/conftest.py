@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright
@@ -17,6 +18,8 @@ SWITCHES = (
     "--disable-component-update",
     "--disable-sync",
 )
+LAPTOP: Any = {"width": 1280, "height": 800}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WAIT_MS = 20_000
 """How long anything on the page may take; nothing takes so long unless it is broken."""
 
@@ -56,7 +59,7 @@ class Watched:
         """Ask as a person does; the exchange that comes of it."""
         number = await self.page.locator(".turn").count()
         await self.message.fill(prompt)
-        await self.message.press("Enter")
+        await self.button("Send").click()
         turn = self.turn(number)
         await turn.element.wait_for()
         return turn
@@ -98,12 +101,36 @@ async def browser(find_program: Callable[[str], str]) -> AsyncIterator[Browser]:
             await chromium.close()
 
 
+OpenWatched = Callable[..., Awaitable[Watched]]
+
+
 @pytest.fixture
-async def watched(browser: Browser) -> AsyncIterator[Watched]:
-    """A page of its own. No script of it may have failed when the test is over."""
-    context = await browser.new_context()
-    watched = Watched(await context.new_page())
-    yield watched
-    await context.close()
+async def open_watched(browser: Browser) -> AsyncIterator[OpenWatched]:
+    """``await open_watched(**options)``: a page in a context of its own with Playwright's ``options``.
+
+    No script of it may have failed when the test is over.
+    """
+    opened: list[Watched] = []
+
+    async def open_context(**options: Any) -> Watched:
+        context = await browser.new_context(**options)
+        opened.append(Watched(await context.new_page()))
+        return opened[-1]
+
+    yield open_context
+    for watched in opened:
+        await watched.page.context.close()
     expected = "Failed to load resource"  # Chromium says so of every refusal
-    assert [each for each in watched.complaints if not each.startswith(expected)] == []
+    assert [each for watched in opened for each in watched.complaints if not each.startswith(expected)] == []
+
+
+@pytest.fixture
+async def watched(open_watched: OpenWatched) -> Watched:
+    """A page at laptop size."""
+    return await open_watched(viewport=LAPTOP)
+
+
+@pytest.fixture
+async def phone(open_watched: OpenWatched) -> Watched:
+    """A page on a phone."""
+    return await open_watched(**PHONE)
