@@ -15,7 +15,8 @@ export class Follower {
     this.#button = button;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     button.addEventListener("click", () => this.follow());
-    new ResizeObserver(() => this.grew()).observe(scroller);
+    const sizes = new ResizeObserver(() => this.grew());
+    for (const element of [scroller, ...scroller.children]) sizes.observe(element);
   }
 
   /** There is nothing to follow yet: go to the beginning. */

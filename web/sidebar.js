@@ -84,12 +84,13 @@ export class Sidebar {
   #listenToDrawer() {
     find("conversations-toggle").addEventListener("click", () => this.#setOpen(true));
     find("shade").addEventListener("click", () => this.close());
-    find("sidebar").addEventListener("keydown", (event) => {
+    const close = (event) => {
       if (event.key !== "Escape" || !document.body.classList.contains("drawer")) return;
       event.stopPropagation();
       this.close();
       find("conversations-toggle").focus();
-    });
+    };
+    addEventListener("keydown", close, { capture: true });
   }
 
   #setOpen(open) {

@@ -73,6 +73,7 @@ export class Turn {
     this.#figures.setSpeed(figures.tokens_per_second);
     this.#figures.usage = usage;
     this.#figures.ending = reason ?? failure?.code;
+    this.#showRest();
     this.#conclude(failure);
   }
 
@@ -206,24 +207,27 @@ export class Turn {
     this.#figures.setSpeed(perSecond);
   }
 
-  #finish(failure, said) {
+  async #finish(failure, said) {
     clearInterval(this.#ticking);
     if (this.#clickedAt !== null) {
       this.#figures.elapsed = this.record.figures.elapsed_ms = performance.now() - this.#clickedAt;
     }
     this.keep();
+    await this.#showRest();
     this.element.ariaBusy = "false";
     this.#conclude(failure);
     this.#on.voice.end(said);
     this.#on.ended(this);
   }
 
+  #showRest() {
+    this.#calls.finish();
+    return Promise.all([this.#reasoning.finish(), this.#answer.finish()]);
+  }
+
   /** Show how it ended. */
   #conclude(failure) {
     const { state, answer, finish_reason: reason } = this.record;
-    this.#reasoning.flush();
-    this.#answer.flush();
-    this.#calls.finish();
     this.#find(".copy-answer").hidden = !answer;
     if (state === "done") {
       this.#show("done", "Done");

@@ -1,5 +1,6 @@
 /** Growing inline text in an element. What is settled is never touched again; only what follows is shown anew. */
 
+import { Parts } from "../parts.js";
 import { appendText, emit } from "./emit.js";
 import { parseInline } from "./inline.js";
 
@@ -8,8 +9,9 @@ const EAGER_CHARS = 2048;
 const GROWTH = 1.25;
 
 export class InlineView {
-  #element;
-  #parts = [];
+  #layout;
+  #target;
+  #source = [];
   #chars = 0;
   #parsedChars = 0;
   #unparsed = [];
@@ -18,12 +20,13 @@ export class InlineView {
   #exact = true;
 
   constructor(element) {
-    this.#element = element;
+    this.#layout = new Parts(element);
+    this.#target = element;
   }
 
   append(text) {
     if (text === "") return;
-    this.#parts.push(text);
+    this.#source.push(text);
     this.#unparsed.push(text);
     this.#chars += text.length;
   }
@@ -39,17 +42,18 @@ export class InlineView {
   }
 
   #parse(exact) {
-    const text = this.#parts.join("");
+    const text = this.#source.join("");
     const { tokens, settled } = parseInline(text, !exact);
     for (const node of this.#shown) node.remove();
-    emit(tokens.slice(0, settled.tokens), this.#element);
+    this.#target = this.#layout.next(settled.chars);
+    emit(tokens.slice(0, settled.tokens), this.#target);
     const rest = document.createDocumentFragment();
     emit(tokens.slice(settled.tokens), rest);
     this.#shown = [...rest.childNodes];
-    this.#element.append(rest);
+    this.#target.append(rest);
     this.#raw = null;
-    this.#parts = [text.slice(settled.chars)];
-    this.#chars = this.#parsedChars = this.#parts[0].length;
+    this.#source = [text.slice(settled.chars)];
+    this.#chars = this.#parsedChars = this.#source[0].length;
   }
 
   /** Show what came since the last time as plain text, until it is parsed. */
@@ -57,7 +61,7 @@ export class InlineView {
     if (!this.#raw) {
       this.#raw = document.createElement("span");
       this.#shown.push(this.#raw);
-      this.#element.append(this.#raw);
+      this.#target.append(this.#raw);
     }
     for (const text of this.#unparsed) appendText(this.#raw, text);
   }

@@ -1,6 +1,7 @@
 /** The blocks that hold text: paragraphs, headings and code. Each shows the text that it is given so far. */
 
 import { copyOnClick } from "../copy.js";
+import { Parts } from "../parts.js";
 import { appendText } from "./emit.js";
 import { InlineView } from "./inline-view.js";
 
@@ -146,6 +147,7 @@ function closingSequence(text, first) {
 /** A block of code, fenced or indented: its language, a button that copies it, and its lines. */
 export class Code {
   #code = document.createElement("code");
+  #parts = new Parts(this.#code);
   #lines = 0;
   #blank = [];
   #pending = [];
@@ -185,7 +187,7 @@ export class Code {
   }
 
   render() {
-    for (const text of this.#pending.splice(0)) appendText(this.#code, text);
+    for (const text of this.#pending.splice(0)) appendText(this.#parts.next(text.length), text);
   }
 }
 

@@ -1,9 +1,7 @@
 /** Markdown that grows: shown as DOM nodes, once a frame, however many pieces come. */
 
+import { FRAME_CHARS, fewLeft } from "../text.js";
 import { Blocks } from "./blocks.js";
-
-/** At the most so many characters are taken in a frame, so that a burst does not freeze the page. */
-const FRAME_CHARS = 16_384;
 
 /**
  * The view of an answer in Markdown. Blocks that are complete are never touched again; the work is linear in the
@@ -48,6 +46,12 @@ export class MarkdownView {
     this.#ended = this.#blocks.undecided;
     this.#blocks.render(true);
     this.#changed();
+  }
+
+  /** Show all of it, over as many frames as that takes, as if it ended there. */
+  async finish() {
+    await fewLeft(() => this.#pending.length);
+    this.flush();
   }
 
   /** Show more of what is there, as text that goes on. */
