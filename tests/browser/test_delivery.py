@@ -43,7 +43,7 @@ async def test_each_piece_is_on_the_page_before_the_model_gives_the_next(
     await watched.open(server.url)
     turn = await watched.ask("Go on")
     await turn.until("done")
-    assert await turn.text() == "".join(pieces)
+    assert await turn.text() == "".join(pieces).rstrip()
 
 
 @pytest.mark.parametrize("on_error", ["s.onerror = () => s.close();", ""], ids=["closes", "reconnects"])
