@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from providers import finish_reasons
-from providers.base import Finish, ToolCall
+from providers.base import Finish, Reasoning, Text, ToolCall
 from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier
 from providers.lenient import is_end_marker
+from providers.token_shape import TokenShape
 from providers.tool_calls import ToolCalls
 from providers.upstream_errors import raise_error_in
 
 NO_REASONS = frozenset({"", "null", "none"})
 """What some servers send as the finish reason of every chunk, instead of null."""
+
+MAX_LESSONS = 8
+"""So many shapes are learned in one answer: the frames of some servers differ in more than their text."""
+PROBE = "a probe"
 
 BROKEN_OFF = "broken_off"
 """The reason, in an error's detail, for a generation that the provider itself says broke off."""
@@ -30,8 +35,23 @@ class AnswerState:
         """Text, reasoning or a refusal has been delivered."""
         self.has_unreadable = False
         """There was output that no event can carry, such as an image."""
+        self.shape: TokenShape | None = None
+        """The shape of the last token's frame, if the next one's is likely to be the same."""
+        self._lessons = MAX_LESSONS
         self._word: str | None = None
         self._stop_sequence: str | None = None
+
+    def learn(self, name: str, data: bytes, token: Text | Reasoning, has_token: Callable[[bytes, str], bool]) -> None:
+        """Learn the shape of a frame that has ``token`` and nothing else, so that its like need not be decoded.
+
+        ``has_token`` says whether another frame has the given text as its token, and is the same in all else.
+        """
+        shape = TokenShape.of(name, data, token) if self._lessons else None
+        if shape is None:
+            return
+        self._lessons -= 1
+        learned = self._lessons and has_token(shape.frame(PROBE), PROBE)
+        self.shape = shape if learned else None
 
     @property
     def has_ended(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import msgspec
 
 from providers.errors import ProviderError
+from providers.token_shape import TokenShape
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 ApiProtocol: TypeAlias = Literal["chat", "responses", "messages"]
@@ -216,7 +217,7 @@ class AttemptFailed(msgspec.Struct, frozen=True):
     error: ProviderError
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One frame of a provider's stream as it came, and the pieces that were read from it.
 
     Yielded instead of the pieces, and only if the request's :class:`Source` has the provider's own protocol: the
@@ -230,6 +231,9 @@ class Frame(msgspec.Struct, frozen=True):
     data: bytes
     """The frame's data: one JSON object on one line, without an error's text."""
     pieces: tuple[Delta | BlockEnd, ...] = ()
+    shape: TokenShape | None = None
+    """The shape that the parser knew it by: it has one token. None where the frame was read in full, or comes from
+    another node."""
 
     @property
     def has_delta(self) -> bool:

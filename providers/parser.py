@@ -10,6 +10,7 @@ import msgspec
 from providers.base import DELTAS, ApiProtocol, BlockEnd, Delta, Event, Finish, Frame
 from providers.errors import malformed_response
 from providers.sse import MAX_EVENT_BYTES
+from providers.token_shape import TokenShape
 
 
 class StreamParser(Protocol):
@@ -23,6 +24,12 @@ class StreamParser(Protocol):
     @property
     def is_unreadable(self) -> bool:
         """Whether the whole answer was output that no event can carry."""
+        ...
+
+    @property
+    def shape(self) -> TokenShape | None:
+        """The shape of the last token's frame, None while none is known. A frame of that shape is a token like it:
+        the parser need not see it."""
         ...
 
     def events(self, name: str, data: bytes) -> Iterable[Event]:
@@ -58,6 +65,9 @@ class FrameParser:
     def __init__(self, parser: StreamParser, protocol: ApiProtocol) -> None:
         self._parser = parser
         self._protocol = protocol
+        self._shape: TokenShape | None = None
+        self._kind = ""
+        """The type of the frames of that shape."""
         self._bytes_before_answer: int | None = 0
         """None once a piece of the answer has come."""
 
@@ -69,7 +79,14 @@ class FrameParser:
     def is_unreadable(self) -> bool:
         return False  # the frames carry it
 
+    @property
+    def shape(self) -> TokenShape | None:
+        return None  # the frame is wanted
+
     def events(self, name: str, data: bytes) -> Sequence[Event]:
+        shape = self._shape
+        if shape is not None and (token := shape.token_in(name, data)) is not None:
+            return (Frame(self._protocol, self._kind, data, (token,), shape),)
         told = tuple(self._parser.events(name, data))
         pieces: tuple[Delta | BlockEnd, ...]
         others: tuple[Event, ...] = ()
@@ -85,6 +102,8 @@ class FrameParser:
             return others
         if self._bytes_before_answer is not None:
             self._count(data, pieces)
+        if self._parser.shape is not self._shape:
+            self._shape, self._kind = self._parser.shape, kind
         return (Frame(self._protocol, kind, _on_one_line(data), pieces), *others)
 
     def _count(self, data: bytes, pieces: Sequence[object]) -> None:

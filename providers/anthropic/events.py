@@ -5,7 +5,7 @@ Source: Anthropic's "Streaming Messages" page and the event types of its SDK.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -31,6 +31,8 @@ _KINDS: Mapping[str, _Kind] = {
     "redacted_thinking": "reasoning",
     "tool_use": "tool_call",
 }
+
+_TOKENS = frozenset({"text", "reasoning"})
 
 
 class _Message(msgspec.Struct):
@@ -77,15 +79,24 @@ class MessagesParser(AnswerState):
         self._content: object = None
         """The content that the message began with; empty in Anthropic's own streams."""
 
-    def events(self, name: str, data: bytes) -> Iterator[Event]:
-        """Yield the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for an ``error``."""
+    def events(self, name: str, data: bytes) -> Iterable[Event]:
+        """Return the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for an ``error``."""
+        shape = self.shape
+        if shape is not None and (token := shape.token_in(name, data)) is not None:
+            return (token,)
+        return self._read(name, data)
+
+    def _read(self, name: str, data: bytes) -> Iterator[Event]:
         event = None if name == "error" else decode(data, _DECODER)
         if event is None:
             raise_error_in(name, data)
             return
         match event.type if event.type in _KNOWN else name or event.type:
             case "content_block_delta":
-                yield from self._delta(self._block_at(event.index), as_object(event.delta))
+                block, delta = self._block_at(event.index), as_object(event.delta)
+                yield from self._delta(block, delta)
+                if block is not None and block.kind in _TOKENS:
+                    self._learn(name, data, event, delta)
             case "content_block_start":
                 yield from self._start(event.index, as_object(event.content_block))
             case "content_block_stop":
@@ -108,11 +119,23 @@ class MessagesParser(AnswerState):
             case _:  # an error, or whatever the API adds
                 raise_error_in(name, data)
 
+    def _learn(self, name: str, data: bytes, event: _MessagesEvent, delta: dict[str, Any]) -> None:
+        """Learn the shape of ``event``, if its delta is a token of the block under way and nothing else."""
+        for field, kind in (("text", Text), ("thinking", Reasoning)):
+            if delta.keys() == {"type", field} and (text := as_word(delta[field])):
+
+                def has_token(data: bytes, text: str, field: str = field) -> bool:
+                    delta[field] = text
+                    return decode(data, _DECODER) == event
+
+                self.learn(name, data, kind(text), has_token)
+
     def _block_at(self, index: int | None) -> _Block | None:
         """Return the block with that index, else the one under way."""
         return self._block if index is None else self._blocks.get(index, self._block)
 
     def _start(self, index: int | None, content: Mapping[str, Any]) -> Iterator[Event]:
+        self.shape = None  # a delta of the same index may be another block's now
         kind = content.get("type")
         key = f"without index {len(self._blocks)}" if index is None else index
         block = _Block(key, _KINDS.get(kind) if isinstance(kind, str) else _kind_by_fields(content))
@@ -146,6 +169,7 @@ class MessagesParser(AnswerState):
                 block.opaque = {name: opaque}  # a signature comes whole; the SDKs replace an earlier one
 
     def _stop(self, block: _Block | None) -> Iterator[Event]:
+        self.shape = None
         if block is None or self._blocks.pop(block.key, None) is None:
             return
         match block.kind:

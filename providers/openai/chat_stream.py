@@ -16,16 +16,18 @@ from providers.lenient import (
     as_object,
     as_text,
     as_word,
+    decode,
     decode_leniently,
     objects,
 )
-from providers.openai.chunks import CHUNK, Choice, Delta
+from providers.openai.chunks import CHUNK, Choice, Chunk, Delta
 from providers.openai.reasoning_details import ReasoningDetails
 from providers.text_so_far import TextSoFar
 from providers.upstream_errors import raise_error_in, told_error
 
 _KNOWN_IN_A_CALL = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
 _LEGACY_CALL = "function_call"
+_TOKEN_FIELDS = ("content", "reasoning_content", "reasoning")
 _decode = CHUNK.decode
 
 
@@ -40,6 +42,9 @@ class ChatParser(AnswerState):
 
     def events(self, name: str, data: bytes) -> Sequence[Event]:
         """Return the events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
+        shape = self.shape
+        if shape is not None and (token := shape.token_in(name, data)) is not None:
+            return (token,)
         try:
             chunk = _decode(data)
         except (ValueError, RecursionError):
@@ -84,7 +89,28 @@ class ChatParser(AnswerState):
                 self._add_end(choice, events)
         if chunk.usage is not None:
             events.append(chunk.usage.as_usage())
+        elif len(events) == 1 and not name:
+            self._learn(data, chunk, events[0])
         return events
+
+    def _learn(self, data: bytes, chunk: Chunk, event: Event) -> None:
+        """Learn the shape of a chunk with one event, if that is a token."""
+        if event.__class__ not in (Text, Reasoning) or chunk.choices is None or len(chunk.choices) > 1:
+            return
+        choice = chunk.choices[0]
+        if choice.delta is None or choice.finish_reason or choice.message is not None:
+            return
+        assert isinstance(event, (Text, Reasoning))
+        field = next((name for name in _TOKEN_FIELDS if getattr(choice.delta, name) == event.text), None)
+        if field is None:
+            return
+        delta = choice.delta
+
+        def has_token(data: bytes, text: str) -> bool:
+            setattr(delta, field, text)
+            return decode(data, CHUNK) == chunk
+
+        self.learn("", data, event, has_token)
 
     def _add_delta(self, delta: Delta, events: list[Event]) -> None:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:

@@ -68,10 +68,11 @@ class Resilient:
                 async for event in events:
                     if isinstance(event, DELTAS):
                         deadline_timer.extend()
+                    elif isinstance(event, Frame):
+                        if event.shape is not None or event.has_delta:
+                            deadline_timer.extend()
                     elif isinstance(event, Finish):
                         breaker.record_success()
-                    elif isinstance(event, Frame) and event.has_delta:
-                        deadline_timer.extend()
                     deadline_timer.suspended = True
                     yield event
                     deadline_timer.resume()

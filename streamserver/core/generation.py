@@ -169,10 +169,12 @@ class Generation:
     async def _relay(self, events: AsyncGenerator[Event, None]) -> None:
         async for event in events:
             match event:
-                case Text() | Reasoning() | ToolCall():
+                case Text():
                     self._piece(event)
                 case Frame():
                     self._frame(event)
+                case Reasoning() | ToolCall():
+                    self._piece(event)
                 case Usage():
                     self._no_response_yet = False
                     self._tokens.report(event)
@@ -202,12 +204,17 @@ class Generation:
         if self._first_token is None and frame.pieces:
             self._first_token = self._clock.time()
         self._no_response_yet = False
+        if frame.shape is None or self._after_cr:
+            frame = self._continued_frame(frame)
+        self._log.append(frame)
+
+    def _continued_frame(self, frame: Frame) -> Frame:
+        """Return ``frame`` with its text as :meth:`_continued` says."""
         for piece in frame.pieces:
             if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
                 pieces = (self._continued(each) if isinstance(each, Text) else each for each in frame.pieces)
-                frame = msgspec.structs.replace(frame, pieces=tuple(pieces))
-                break
-        self._log.append(frame)
+                return msgspec.structs.replace(frame, pieces=tuple(pieces))
+        return frame
 
     def _continued(self, piece: Text) -> Text:
         """Return ``piece``, or, if it goes on in the middle of a CRLF, the same as a :class:`ContinuedText`."""

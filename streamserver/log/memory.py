@@ -50,7 +50,9 @@ class MemoryLog:
     def append(self, record: Piece) -> bool:
         if self.proposed is not None:
             return False
-        if isinstance(record, (Frame, BlockEnd)):
+        if isinstance(record, Frame):
+            size = self.size_bytes + RECORD_OVERHEAD_BYTES + len(record.data)  # its pieces are part of it
+        elif isinstance(record, BlockEnd):
             size = self.size_bytes + RECORD_OVERHEAD_BYTES + _opaque_bytes(record)
         else:
             text = record.text
@@ -114,11 +116,9 @@ class MemoryLog:
         self._waiters.clear()
 
 
-def _opaque_bytes(record: Frame | BlockEnd) -> int:
-    """Return the bytes of what only a wire of the provider's protocol reads. The pieces of a frame are part of it."""
-    if isinstance(record, Frame):
-        return len(record.data)
-    return 0 if record.opaque is None else sum(len(str(value)) for value in record.opaque.data.values())
+def _opaque_bytes(end: BlockEnd) -> int:
+    """Return the bytes of what only a wire of the provider's protocol reads."""
+    return 0 if end.opaque is None else sum(len(str(value)) for value in end.opaque.data.values())
 
 
 def _options_bytes(start: Start) -> int:

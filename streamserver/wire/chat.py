@@ -62,8 +62,11 @@ class ChatEncoder:
 
     def _record(self, record: Record) -> bytes:
         match record:
+            case Frame() if record.protocol == NAME:
+                self._has_role = True
+                return self._replay.encode(record)
             case Frame():
-                return self._frame(record)
+                return b"".join(map(self._record, record.pieces))
             case Text() | Reasoning() | ToolCall():
                 return self._piece(record)
             case BlockEnd():
@@ -74,12 +77,6 @@ class ChatEncoder:
                 return self._done(record)
             case Failed():
                 return self.encode_failure(record)
-
-    def _frame(self, frame: Frame) -> bytes:
-        if frame.protocol != NAME:
-            return b"".join(map(self._record, frame.pieces))
-        self._has_role = True
-        return self._replay.encode(frame)
 
     def _piece(self, piece: Text | Reasoning | ToolCall) -> bytes:
         role = b"" if self._has_role else self._role(piece)

@@ -13,6 +13,7 @@ from providers.answer import NO_REASONS
 from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.errors import ProviderError
 from providers.lenient import as_object, objects
+from providers.token_shape import TokenShape
 from streamserver.log.records import ContinuedText
 from streamserver.wire.chat_calls import DETAILS, CallDeltas
 from streamserver.wire.chat_usage import complete_usage
@@ -23,38 +24,6 @@ _TOKENS = frozenset({Text, ContinuedText, Reasoning})
 _NO_USAGE = b',"usage":null'
 # An unescaped quote ends a string, so that neither of these patterns is ever found inside one.
 _OBFUSCATION = re.compile(rb',\s*"obfuscation":\s*"[^"\\]*"')
-
-_TEXT = re.compile(rb'(.*?"(?:content|reasoning_content|reasoning)": ?")[^"\\]+"')
-
-
-class TokenShape:
-    """All of a chunk but its text. The next token's chunk has the same, so that it need not be looked at: searching
-    it for what has to be mended takes several times as long."""
-
-    def __init__(self, before: bytes, after: bytes, clean_after: bytes) -> None:
-        self._before = before
-        self._after = after
-        self._size = len(before) + len(after)
-        self._head = b"data: " + before
-        self._tail = clean_after + b"\n\n"
-
-    @classmethod
-    def of(cls, data: bytes, clean: bytes) -> TokenShape | None:
-        """Return the shape of ``data``, a chunk with one token that is sent as ``clean``; None if it cannot be told."""
-        found = _TEXT.match(data)
-        if found is None:
-            return None
-        before, after = found[1], data[found.end() - 1 :]
-        return cls(before, after, clean[found.end() - 1 :]) if clean.startswith(before) else None
-
-    def event(self, data: bytes) -> bytes | None:
-        """Return the event of ``data``, None if it has another shape."""
-        if len(data) <= self._size or not data.startswith(self._before) or not data.endswith(self._after):
-            return None
-        text = data[len(self._before) : len(data) - len(self._after)]
-        if b'"' in text:
-            return None  # an escaped quote, or the end of the text and other keys behind it
-        return b"%b%b%b" % (self._head, text, self._tail)
 
 
 class ChunkReplay:
@@ -73,6 +42,8 @@ class ChunkReplay:
         """The fields of the first chunk beside its choices."""
         self._usage_chunk: dict[str, Any] | None = None
         self._shape: TokenShape | None = None
+        """The shape of the last token, which had nothing to mend but what is left out of these two:"""
+        self._before_text = self._after_text = b""
         self._began: set[int] = set()
         self._calling: set[int] = set()
         self._finished: set[int] = set()
@@ -85,17 +56,15 @@ class ChunkReplay:
     def encode(self, frame: Frame) -> bytes:
         """Return the events of ``frame``, which may be none."""
         shape = self._shape
-        if shape is not None and len(frame.pieces) == 1:
-            event = shape.event(frame.data)
-            if event is not None:
-                return event
+        if shape is not None and (frame.shape is shape or _fits(shape, frame)):
+            return b"".join((self._before_text, frame.data[shape.text], self._after_text))
         return self._encode_other(frame)
 
     def _encode_other(self, frame: Frame) -> bytes:
         """Return the events of a frame that is not shaped like the last token."""
-        data = _OBFUSCATION.sub(b"", frame.data.replace(_NO_USAGE, b""))
-        if self._began and _is_token(frame) and _is_plain(data):
-            self._shape = TokenShape.of(frame.data, data)
+        data = _without_extras(frame.data)
+        if 0 in self._began and _is_token(frame) and _is_plain(data):
+            self._learn(frame)
             return b"data: %b\n\n" % data
         chunk = read_chunk(data)
         before = to_json(chunk)
@@ -104,6 +73,17 @@ class ChunkReplay:
             return b""
         after = to_json(mended)
         return b"data: %b\n\n" % (data if after == before else after)
+
+    def _learn(self, frame: Frame) -> None:
+        """Learn the shape of a token that is sent as it came, so that its like need not be searched."""
+        piece = frame.pieces[0]
+        assert isinstance(piece, (Text, Reasoning))
+        shape = frame.shape or TokenShape.of("", frame.data, piece)
+        if shape is None:
+            return
+        self._shape = shape
+        self._before_text = b"data: %b" % _without_extras(shape.before)
+        self._after_text = b"%b\n\n" % _without_extras(shape.after)
 
     def end(self, finish_reason: str, usage: Mapping[str, Any] | None) -> bytes:
         """Return what the provider has not sent, or what was held: the finish reason, then ``usage`` if it is given."""
@@ -179,6 +159,16 @@ class ChunkReplay:
             choice["finish_reason"] = "tool_calls"
         if index == 0 and reason != "length" and (missing := self._calls.missing_arguments()):
             choice["delta"]["tool_calls"] = _joined(choice["delta"].get("tool_calls") or [], missing)
+
+
+def _without_extras(data: bytes) -> bytes:
+    """Return a chunk, or a part of one, without usage that is null and without padding against traffic analysis."""
+    return _OBFUSCATION.sub(b"", data.replace(_NO_USAGE, b""))
+
+
+def _fits(shape: TokenShape, frame: Frame) -> bool:
+    """Return whether a frame that has come from another node, without its shape, has this one."""
+    return frame.shape is None and frame.pieces == (shape.token_in("", frame.data),)
 
 
 def _is_token(frame: Frame) -> bool:

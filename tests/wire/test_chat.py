@@ -14,6 +14,8 @@ from providers import opaque
 from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
 from providers.openai.chat_stream import ChatParser
 from providers.parser import FrameParser
+from streamserver.log.codec import decode
+from streamserver.log.codec import encode as encode_records
 from streamserver.log.records import Done, Failed, Record, Start, Terminal, TokenUsage
 from streamserver.wire.chat import CHAT_WIRE
 from streamserver.wire.ids import public_hash
@@ -442,6 +444,12 @@ texts = st.lists(hard_pieces, min_size=1, max_size=4).map("".join)
     extra=st.sampled_from([{}, {"usage": None}, {"obfuscation": "x"}, {"usage": None, "obfuscation": "y"}]),
 )
 @example(told=[("content", "a"), ("content", "b\\"), ("content", 'c"')], compact=True, ascii_only=True, extra={})
+@example(
+    told=[("content", word) for word in ("a", "b", "c", "d")],
+    compact=True,
+    ascii_only=False,
+    extra={"usage": None, "obfuscation": "y"},
+)
 def test_every_token_is_replayed_whatever_its_text_and_those_before(
     told: list[tuple[str, str]], compact: bool, ascii_only: bool, extra: dict[str, Any]
 ) -> None:
@@ -451,8 +459,11 @@ def test_every_token_is_replayed_whatever_its_text_and_those_before(
         json.dumps(chunk({name: text}, **extra), separators=separators, ensure_ascii=ascii_only).encode()
         for name, text in told
     ]
-    assert choices(log(*frames(first, *chunks)))[1:-2] == [[{name: text}, None] for name, text in told]
-    assert not any("obfuscation" in each or "usage" in each for each in transcript(log(*frames(first, *chunks)))[:-1])
+    records = log(*frames(first, *chunks))
+    assert choices(records)[1:-2] == [[{name: text}, None] for name, text in told]
+    assert not any("obfuscation" in each or "usage" in each for each in transcript(records)[:-1])
+    from_elsewhere = decode(encode_records(records))  # a frame's shape stays at its node
+    assert _data(from_elsewhere) == _data(records)
 
 
 def test_role_behind_a_text_is_left_out_when_the_chunk_before_had_none() -> None:

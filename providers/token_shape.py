@@ -1,0 +1,55 @@
+"""Frames that differ in nothing but the text of their token, as most of an answer's do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from providers.base import Reasoning, Text
+
+
+class TokenShape:
+    """All of a frame but the text of its one token. A frame of the same shape has a token of the same kind.
+
+    Comparing two slices takes a third of the time that decoding the frame takes. Text with an escape in it, or with a
+    character that does not print, is left to the JSON decoder.
+    """
+
+    __slots__ = ("_head", "_name", "_tail", "_token", "after", "before", "text")
+
+    def __init__(self, name: str, before: bytes, after: bytes, token: type[Text] | type[Reasoning]) -> None:
+        self._name = name
+        self.before = before
+        self.after = after
+        self._head, self._tail = slice(len(before)), slice(-len(after), None)
+        self.text = slice(len(before), -len(after))
+        """Where the text is in the data of a frame."""
+        self._token = token
+
+    @classmethod
+    def of(cls, name: str, data: bytes, token: Text | Reasoning) -> TokenShape | None:
+        """Return the shape of a frame, None if the text of ``token`` is not exactly once in it, or has to be decoded.
+
+        What is found may still be another string than the token. The caller decodes :meth:`frame` to see.
+        """
+        before, quoted, after = data.partition(b'"%b"' % token.text.encode("utf-8", "replace"))
+        if not quoted or quoted in after or b"\n" in data:
+            return None
+        shape = cls(name, before + b'"', b'"' + after, type(token))
+        return shape if shape.token_in(name, data) == token else None
+
+    def frame(self, text: str) -> bytes:
+        """Return the frame of this shape with ``text``, which needs no escapes."""
+        return b"%b%b%b" % (self.before, text.encode(), self.after)
+
+    def token_in(self, name: str, data: bytes) -> Text | Reasoning | None:
+        """Return the token of a frame, None if the frame has another shape, or has to be decoded."""
+        # Slices: methods of bytes parse their arguments.
+        quoted = data[self.text]
+        if not quoted or data[self._head] != self.before or data[self._tail] != self.after or name != self._name:
+            return None
+        try:
+            text = quoted.decode()
+        except UnicodeDecodeError:
+            return None
+        return None if '"' in text or "\\" in text or not text.isprintable() else self._token(text)
