@@ -102,7 +102,7 @@ def within(module: str, room: str) -> bool:
 
 def forbidden(source: str, rooms: tuple[str, ...]) -> list[str]:
     """Return the imports from ``rooms``, also those for type checkers only."""
-    tree = ast.parse(source.replace("TYPE_CHECKING", "True"))
+    tree = ast.parse(source.replace("if TYPE_CHECKING:", "if True:"))
     return [module for module in imports(tree) if any(within(module, room) for room in rooms)]
 
 
