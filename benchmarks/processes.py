@@ -203,8 +203,9 @@ def open_streams(load: Load) -> Iterator[None]:
     """Keep the streams of ``load`` open while the block runs."""
     with _client("client", load) as client:
         assert client.stdout is not None
-        if client.stdout.readline().strip() != "open":
-            raise RuntimeError(f"the streams did not open: {client.stdout.read()[:2000]}")
+        line = client.stdout.readline()
+        if line.strip() != "open":
+            raise RuntimeError(f"the streams did not open: {line[-2000:]}")
         yield
 
 

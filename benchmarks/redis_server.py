@@ -8,11 +8,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from streamserver.redis.keys import log_key
 
 PROGRAMS = ("redis-server", "valkey-server")
 REDIS_START_SECONDS = 20.0
@@ -37,9 +40,16 @@ class BenchRedis:
         """Return how many commands it has carried out, this one not among them."""
         return int(self._info("stats")["total_commands_processed"])
 
-    def calls(self) -> dict[str, int]:
-        """Return how often each command was carried out, those of scripts among them."""
-        return {name.removeprefix("cmdstat_"): each["calls"] for name, each in self._info("commandstats").items()}
+    def command(self, name: str) -> tuple[int, float]:
+        """Return how often a command was carried out, and the seconds that it took."""
+        stats = self._info("commandstats").get(f"cmdstat_{name}", {"calls": 0, "usec": 0})
+        return int(stats["calls"]), float(stats["usec"]) / 1e6
+
+    def stream_ids(self, most: int) -> list[str]:
+        """Return the ids of streams that it keeps, in no order."""
+        prefix = log_key("")
+        keys = self._client.scan_iter(f"{prefix}*", count=1000)
+        return [key.decode().removeprefix(prefix) for key in islice(keys, most)]
 
     def wait(self) -> None:
         """Wait until it answers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,10 +34,42 @@ async def test_a_moment_of_each_benchmark_over_redis_gives_figures(find_program:
     await run_lines("--no-naive", "redis-light", "workers-light", "elsewhere-light")
 
 
+async def test_a_moment_of_each_part_of_growth_gives_figures(find_program: Callable[[str], str]) -> None:
+    find_program("redis-server")
+    out = await run("benchmarks.growth", "--quick", "open", "readers", "nodes", "kept")
+    assert re.findall("^[0-9,]+ (.*?):", out, re.MULTILINE) == [
+        "streams opened over memory",
+        "streams opened over Redis",
+        *["readers elsewhere"] * 2,
+        "nodes, idle",
+        "nodes, the first reads of each",
+        "nodes, a look-up",
+        *[
+            "kept streams",
+            "kept streams, heartbeats",
+            "kept streams, a look-up here",
+            "kept streams, a look-up elsewhere",
+        ]
+        * 3,
+    ]
+    assert "nan" not in out
+
+
 async def run_lines(*lines: str) -> None:
     """Run ``python -m benchmarks`` for these lines, and check that each has figures."""
+    out = await run("benchmarks", "--quick", "--rounds", "1", "--json", *lines)
+    medians = json.loads(out)["medians"]
+    assert medians.keys() == {line for line in lines if not line.startswith("--")}
+    for line, targets in medians.items():
+        figures = targets["ours"]
+        # In quick answers, all tokens may come in one read.
+        assert all(math.isfinite(value) for name, value in figures.items() if "gap" not in name), (line, figures)
+
+
+async def run(*arguments: str) -> str:
+    """Return what ``python -m …`` prints."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks", "--quick", "--rounds", "1", "--json", *lines),
+        *(sys.executable, "-m", *arguments),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -48,9 +81,4 @@ async def run_lines(*lines: str) -> None:
             process.kill()
             await process.wait()
     assert process.returncode == 0, errors.decode()
-    medians = json.loads(out)["medians"]
-    assert medians.keys() == {line for line in lines if not line.startswith("--")}
-    for line, targets in medians.items():
-        figures = targets["ours"]
-        # In quick answers, all tokens may come in one read.
-        assert all(math.isfinite(value) for name, value in figures.items() if "gap" not in name), (line, figures)
+    return out.decode()

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from loguru import logger
@@ -24,6 +25,8 @@ REPLY_SECONDS = 1.75
 """How long a reply may take before the connection counts as broken. Shorter than the lease of a heartbeat."""
 REDIS_CONNECT_SECONDS = 5.0
 """How long opening a connection may take: several round trips, over a way that may be slow."""
+BATCH_COMMANDS = 1000
+"""How many commands are sent at once, and those of one submission more: their replies share one limit of time."""
 RECONNECT_SECONDS = 0.1
 MAX_RECONNECT_SECONDS = 0.5
 
@@ -100,6 +103,9 @@ class ConnectionFactory:
         return f"unknown {self._anonymous_runs}"
 
 
+_Job: TypeAlias = tuple[Sequence[Command], "asyncio.Future[Replies]"]
+
+
 class SharedConnection:
     """One connection for all commands of the process. What is submitted while Redis answers goes with the next batch:
     one batch is under way at a time, and its size follows the load.
@@ -115,7 +121,7 @@ class SharedConnection:
         self._factory = factory
         self._notify = on_connected
         self._log = logger.bind(event=event)
-        self._queue: list[tuple[Sequence[Command], asyncio.Future[Replies]]] = []
+        self._queue: list[_Job] = []
         self._work = asyncio.Event()
         self._connected = asyncio.Event()
         self._run_id = ""
@@ -176,8 +182,7 @@ class SharedConnection:
     async def _serve(self, connection: RedisConnection) -> None:
         while True:
             await self._work.wait()
-            self._work.clear()
-            jobs, self._queue = self._queue, []
+            jobs = self._next_jobs()
             try:
                 async with asyncio.timeout(REPLY_SECONDS):
                     replies = iter(await connection.execute([command for commands, _ in jobs for command in commands]))
@@ -188,6 +193,17 @@ class SharedConnection:
                 own = list(islice(replies, len(commands)))
                 if not future.done():
                     future.set_result(own)
+
+    def _next_jobs(self) -> list[_Job]:
+        """Take the oldest submissions from the queue."""
+        size = number = 0
+        while number < len(self._queue) and size < BATCH_COMMANDS:
+            size += len(self._queue[number][0])
+            number += 1
+        jobs, self._queue = self._queue[:number], self._queue[number:]
+        if not self._queue:
+            self._work.clear()
+        return jobs
 
     def _on_connected(self, run_id: str) -> None:
         restarted = bool(self._run_id) and run_id != self._run_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -27,7 +27,8 @@ GATHER_SECONDS = 0.005
 """How long records wait for those of other streams, unless a reader on another node waits for them."""
 BATCH_BYTES = 1024 * 1024
 """How much is sent at once, of all streams, and one entry more: other commands must not wait long behind it."""
-BATCH_QUERIES = 1000
+BATCH_LOGS = 1000
+"""How many logs are sent, or queried, at once."""
 TIMER_SLACK_SECONDS = 0.01
 """A timer may fire earlier by the resolution of the loop's clock."""
 REPLICATION_RETRY_SECONDS = 0.5
@@ -207,9 +208,9 @@ class Replicator:
         logs = [log for log in self._behind.values() if log.epoch != epoch]
         if not logs:
             return
-        if len(logs) > BATCH_QUERIES:
+        if len(logs) > BATCH_LOGS:
             self._work.set()
-            logs = logs[:BATCH_QUERIES]
+            logs = logs[:BATCH_LOGS]
         # The last entry may be a fence, and the one before it the ending.
         commands: list[Command] = [("XREVRANGE", log_key(log.stream.id), "+", "-", "COUNT", 2) for log in logs]
         refused = False
@@ -263,9 +264,8 @@ class Replicator:
             sent.append((log, log.stored + len(records)))
             entries.append(self._entry(log, log.stored + len(records), data))
             room -= len(data)
-            if room <= 0:
-                if behind[number:]:
-                    self._work.set()
+            if room <= 0 or len(sent) == BATCH_LOGS:
+                self._defer(behind[:number])
                 break
         if not sent:
             return
@@ -277,6 +277,13 @@ class Replicator:
             refused = self._on_reply(log, stored, first) or refused
         if refused:
             await self._back_off()
+
+    def _defer(self, sent: Sequence[ReplicatedLog]) -> None:
+        """Send the other logs next, however fast these go on."""
+        for log in sent:
+            self._behind[log.stream.id] = self._behind.pop(log.stream.id)
+        if len(self._behind) > len(sent):
+            self._work.set()
 
     def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> bool:
         """Note the reply to an entry. Return True if Redis accepts nothing at the moment."""

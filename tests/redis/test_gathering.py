@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
 
 from providers.base import Text
 from streamserver.log.memory import MemoryLog
-from streamserver.redis.connection import Command, Replies
+from streamserver.redis.connection import BATCH_COMMANDS, Command, RedisConnection, Replies
+from streamserver.redis.keys import log_key
 from streamserver.redis.replicator import GATHER_SECONDS
 from streamserver.store.base import Claim
 from tests.contracts.shared_log import until
@@ -145,3 +146,40 @@ async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: 
     assert await near.store.find_claim("key") is None
     assert await near.try_publish(MemoryLog(near.start()), Claim("key", "print"), ["chat", "resp_1"]) is None
     assert exchanges == [2, 1]
+
+
+async def test_a_log_that_grows_all_the_time_holds_up_no_other_when_a_batch_is_full(
+    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamserver.redis.replicator.BATCH_LOGS", 1)
+    busy, other = await near.publish(), await near.publish()
+    connection, sent = near.redis_store._connection, list[str]()
+    submit = connection.submit
+
+    def submit_and_grow(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
+        sent.extend(str(command[1]) for command in commands if command[0] == "XADD" and ":log:" in str(command[1]))
+        if len(sent) < 50:
+            busy.append(Text("more "))
+        return submit(*commands, epoch=epoch)
+
+    monkeypatch.setattr(connection, "submit", submit_and_grow)
+    busy.append(Text("first "))
+    other.append(Text("hello"))
+    await until(lambda: log_key(other.stream_id) in sent)
+    assert sent[:2] == [log_key(busy.stream_id), log_key(other.stream_id)]
+
+
+async def test_what_is_submitted_at_once_is_sent_in_batches(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All replies to a batch share one limit of time."""
+    sizes: list[int] = []
+    execute = RedisConnection.execute
+
+    async def note_size(connection: RedisConnection, commands: Sequence[Command]) -> Replies:
+        sizes.append(len(commands))
+        return await execute(connection, commands)
+
+    monkeypatch.setattr(RedisConnection, "execute", note_size)
+    futures = [near.redis_store._connection.submit(("ECHO", number)) for number in range(2500)]
+    replies = await asyncio.gather(*futures)
+    assert replies == [[str(number).encode()] for number in range(2500)]
+    assert max(sizes) == BATCH_COMMANDS
