@@ -30,7 +30,7 @@ p { margin: 0.25rem 0 0; color: var(--soft); }
 .verdict { display: inline-block; margin-top: 1rem; padding: 0.2rem 0.7rem; border-radius: 1rem; font-weight: 600;
   border: 1px solid currentColor; color: var(--green); }
 .verdict.broken { color: var(--red); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: 0.75rem; margin: 1.5rem 0; }
+.tiles { display: grid; grid-template-columns: repeat(4, 1fr); gap: 0.75rem; margin: 1.5rem 0; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 0.75rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 0.6rem; padding: 0.9rem 1rem; }
 .tile b { display: block; font-size: 1.45rem; font-weight: 600; line-height: 1.2; }
@@ -51,6 +51,8 @@ dl div { display: flex; justify-content: space-between; gap: 1rem; padding: 0.25
 dt.part { padding-left: 1.2rem; color: var(--soft); }
 dd { margin: 0; text-align: right; }
 section { margin-top: 0.75rem; }
+@media (max-width: 44rem) { body { padding: 1.5rem 1rem 3rem; } .tiles { grid-template-columns: repeat(2, 1fr); }
+  svg text { font-size: 18px; } dl { columns: 1; } p, dd { overflow-wrap: anywhere; } }
 """
 
 _COLOURS = ("var(--green)", "var(--blue)", "var(--violet)", "var(--amber)", "var(--red)", "var(--soft)")

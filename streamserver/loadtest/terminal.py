@@ -56,7 +56,8 @@ def table_of(result: Result) -> Table:
     table = Table(show_header=False, title="streamserver load", title_justify="left", min_width=60)
     table.add_column(style="bold")
     table.add_column(justify="right")
-    for name, value in rows_of(result):
+    run = result.run
+    for name, value in (*rows_of(result), ("run", f"{run.date}, {run.version}"), ("machine", run.machine)):
         table.add_row(name, value)
     table.caption = f"[bold {'green' if result.passed else 'red'}]{result.verdict}[/]"
     for reason, count in result.broken.most_common(10):
@@ -65,7 +66,7 @@ def table_of(result: Result) -> Table:
 
 
 def rows_of(result: Result) -> list[tuple[str, str]]:
-    """Return the table's rows: names and figures."""
+    """Return the names and figures of the result."""
     summary = result.summary()
     rows = [("streams started", f"{result.started:,}")]
     rows += [(f"  {outcome}", f"{count:,}") for outcome, count in result.outcomes.most_common()]
@@ -87,8 +88,7 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
         ]
     warning = ": too much, the times are its own" if summary["client"]["bottleneck"] else ""
     rows.append(("CPU of this client", f"{summary['client']['cpu_percent']:,.0f} %{warning}"))
-    run = result.run
-    return [*rows, ("run", f"{run.date}, {run.version}"), ("machine", run.machine)]
+    return rows
 
 
 def percentiles(figures: dict[str, float | None]) -> str:
