@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from providers.options import ApiOptions
-from providers.registry import load_registry
+from providers.registry import Registry, load_registry
 from providers.tables import read_options
 from streamserver.cli import main as run_command_line
 from streamserver.commands.base import CommandError
 from streamserver.commands.env_file import read_env_file
-from streamserver.config import ConfigError, load
+from streamserver.config import ConfigError, Settings, load
 from streamserver.config.environment import CONFIG_VARIABLE
+from streamserver.start import check_start
 
 HOST = "STREAMSERVER_SERVER__HOST"
 PORT = "STREAMSERVER_SERVER__PORT"
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         read_env_file(Path(".env"), os.environ)
         os.environ.update(defaults(os.environ))
         if serves(arguments):
-            check_key(arguments, os.environ)
+            check(arguments, os.environ)
     except (CommandError, ConfigError) as error:
         print(f"streamserver: {error}", file=sys.stderr)
         return 2
@@ -85,16 +86,22 @@ def serves(arguments: Sequence[str]) -> bool:
     return not rest or (rest[0] == "serve" and not {"-h", "--help"} & set(rest))
 
 
-def check_key(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Refuse a start in which the default provider lacks its key and nothing else would answer.
+def check(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Refuse a start that would fail, before anything is printed, or whose default provider lacks its key.
 
-    On a terminal the server starts all the same and says so; in a container, that line would scroll by unread while
+    On a terminal the server starts without the key and says so; in a container, that line would scroll by unread while
     every request fails. Raises :class:`~streamserver.config.ConfigError`.
     """
     given, _ = parse(arguments)
     registry = load_registry()
-    overrides = {"provider.default": given.provider} if given.provider else None
-    settings = load(given.config, registry=registry, environ=environ, overrides=overrides).settings
+    flags = {"provider.default": given.provider, "server.host": given.host}
+    overrides = {key: value for key, value in flags.items() if value}
+    loaded = load(given.config, registry=registry, environ=environ, overrides=overrides)
+    _check_key(loaded.settings, registry, environ)
+    check_start(loaded, host=loaded.settings.server.host)
+
+
+def _check_key(settings: Settings, registry: Registry, environ: Mapping[str, str]) -> None:
     name = settings.provider.default
     options = read_options(name, settings.providers[name], registry)
     variable = options.api_key_env if isinstance(options, ApiOptions) else None

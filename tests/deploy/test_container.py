@@ -53,7 +53,7 @@ def container(environ: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str
 
 
 def refused(environ: Mapping[str, str], *arguments: str) -> str:
-    """Run the entry point, which ends with the status 2; return what it printed to standard error."""
+    """Run the entry point, which ends with the status 2 and prints to standard error alone; return what it printed."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         env={**clean_environ(), **environ},
@@ -61,7 +61,7 @@ def refused(environ: Mapping[str, str], *arguments: str) -> str:
         text=True,
         timeout=CONTAINER_START_SECONDS,
     )
-    assert done.returncode == 2, done
+    assert (done.returncode, done.stdout) == (2, ""), done
     return done.stderr
 
 
@@ -130,6 +130,7 @@ def test_port_that_is_no_port_is_refused(port: str) -> None:
         ({"STREAMSERVER_PROVIDER__DEFAULT": "openai"}, (), "OPENAI_API_KEY is not set: the default provider, openai"),
         ({}, ("--provider", "anthropic"), "ANTHROPIC_API_KEY is not set: the default provider, anthropic"),
         ({"STREAMSERVER_AUTH__ALLOW_ANONYMOUS": "false"}, (), "set STREAMSERVER_KEYS=name:key"),
+        ({"STREAMSERVER_KEYS": "anna"}, (), "STREAMSERVER_KEYS: entry 1 is not of the form name:key"),
         ({"PORT": "http"}, (), "PORT is 'http'"),
         ({"STREAMSERVER_CONFIG": "/nowhere.toml"}, (), "/nowhere.toml: there is no such file"),
     ],
