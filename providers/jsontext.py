@@ -30,6 +30,13 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
+def abbreviated(text: str, length: int = 300) -> str:
+    """Return ``text`` on one line and without its middle if it is longer than ``length``, for an error message."""
+    if len(text) > length:
+        text = f"{text[: length // 2]}…{text[-length // 2 :]}"
+    return printable(text)
+
+
 def scalars(value: Any, depth: int = MAX_DEPTH) -> Any:
     """Return ``value``, as decoded from JSON, with :func:`scalar` applied to every string and key.
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from providers.build import ResiliencePolicy, build_catalog
 from providers.catalog import Catalog
 from providers.clock import Clock, LoopClock
+from providers.jsontext import abbreviated
 from providers.registry import Registry, load_registry
 from providers.transport import AiohttpTransport, Transport
 from providers.validation import Invalid
@@ -200,10 +201,10 @@ def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
     try:
         return keys + parse_keys_file(Path(auth.keys_file).read_text("utf-8"))
     except OSError as error:
-        raise KeysError(f"{auth.keys_file}: cannot be read: {error.strerror}") from None
+        raise KeysError(f"{abbreviated(auth.keys_file)}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         said = str(error) if isinstance(error, KeysError) else "is not text in UTF-8"
-        raise KeysError(f"{auth.keys_file}: {said}") from None
+        raise KeysError(f"{abbreviated(auth.keys_file)}: {said}") from None
 
 
 async def _open(app: web.Application) -> AsyncIterator[None]:

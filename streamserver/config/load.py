@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from providers.jsontext import printable
+from providers.jsontext import abbreviated, printable
 from providers.registry import Registry, load_registry
 from providers.tables import read_options
 from providers.validation import Invalid, convert
@@ -102,16 +102,17 @@ def _read(path: str | None, environ: Mapping[str, str]) -> tuple[str | None, dic
         chosen = "config.toml"
     if not chosen:
         return None, tomllib.loads(default_config())
+    name = abbreviated(chosen)
     try:
         return chosen, parse_toml(Path(chosen).read_text("utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(f"{chosen}: there is no such file") from None
+        raise ConfigError(f"{name}: there is no such file") from None
     except OSError as error:
-        raise ConfigError(f"{chosen}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{chosen}: is not text in UTF-8") from None
+        raise ConfigError(f"{name}: is not text in UTF-8") from None
     except ValueError as error:
-        raise ConfigError(printable(f"{chosen}: is not TOML: {error}")) from None
+        raise ConfigError(printable(f"{name}: is not TOML: {error}")) from None
 
 
 def _describe(error: Invalid, source: str, origins: Mapping[str, str]) -> str:

@@ -132,6 +132,9 @@ def test_start_is_refused_in_one_line_when_a_file_is_no_text(
 
 @fuzzing
 @given(name=st.sampled_from(NAMES), value=VALUES)
+@example(f"{PREFIX}CONFIG", "9" * 5000)
+@example(f"{PREFIX}AUTH__KEYS_FILE", "x" * 5000)
+@example(f"{PREFIX}SERVER__UNIX_SOCKET", "x" * 5000)
 def test_start_is_refused_in_one_line_when_a_variable_is_odd(
     capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
