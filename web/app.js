@@ -11,7 +11,7 @@ import { requestFields } from "./options.js";
 import { openDialog, togglePanel } from "./panels.js";
 import { clearRefusals, setOptions, showBeside, showRefusal } from "./refusals.js";
 import { idInAddress, setAddress } from "./routes.js";
-import { Follower } from "./scroll.js";
+import { Follower, fitToKeyboard } from "./scroll.js";
 import { Sidebar } from "./sidebar.js";
 import { Store } from "./store.js";
 import { Tabs } from "./tabs.js";
@@ -183,6 +183,7 @@ addEventListener("pagehide", () => {
   for (const chat of running) chat.keep();
 });
 
+fitToKeyboard();
 togglePanel(find("hood-toggle"), find("hood"));
 openDialog(find("lab-open"), find("lab"));
 openDialog(find("snippets-open"), find("snippets"));

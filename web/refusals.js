@@ -20,6 +20,7 @@ export function showBeside(field, text) {
   find(`${field}-refusal`).hidden = false;
   find(field).ariaInvalid = "true";
   find(field).focus();
+  find(`${field}-refusal`).scrollIntoView({ block: "nearest" });
 }
 
 /** Take all of them away. */

@@ -57,3 +57,14 @@ export class Follower {
     return scrollHeight - scrollTop - clientHeight < NEAR_PX;
   }
 }
+
+/** Keep the page above a keyboard on the screen, also in browsers (Safari) that lay it over the page. */
+export function fitToKeyboard() {
+  const view = globalThis.visualViewport;
+  view?.addEventListener("resize", () => {
+    // A page that is zoomed in is meant to be larger than what is seen of it.
+    const height = view.scale === 1 && view.height < innerHeight ? `${view.height}px` : "";
+    document.body.style.height = height;
+    if (height) scrollTo(0, 0);
+  });
+}

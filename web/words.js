@@ -67,8 +67,11 @@ export function duration(ms) {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+/** What came at once says nothing about a speed. */
+const LEAST_MS = 20;
+
 /** Tokens per second. `tokens` took `ms`, from the first to the last; null where that says nothing. */
-export const tokensPerSecond = (tokens, ms) => (tokens < 2 || ms <= 0 ? null : ((tokens - 1) * 1000) / ms);
+export const tokensPerSecond = (tokens, ms) => (tokens < 2 || ms < LEAST_MS ? null : ((tokens - 1) * 1000) / ms);
 
 /** A speed: `45 tokens/s`. */
 export const speed = (perSecond) =>

@@ -48,7 +48,12 @@ async def many_sided(exchange: Exchange) -> None:
     if question == "endless":
         return await endless(exchange)
     await exchange.start_stream()
-    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "look_up", "arguments": '{"city": "Basel"}'}}
+    call = {
+        "index": 0,
+        "id": "c",
+        "type": "function",
+        "function": {"name": "look_up", "arguments": '{"city": "Basel"}'},
+    }
     await exchange.send(chunk(choices=[{"index": 0, "delta": {"reasoning_content": "Hm."}, "finish_reason": None}]))
     await exchange.send(chunk(choices=[{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]))
     await exchange.send(chunk(TEXT))
