@@ -26,8 +26,8 @@ SMALL_TARGETS = """(least) => [...document.querySelectorAll("button, select, inp
   .filter(([, box]) => box.width < least || box.height < least)
   .map(([name, box]) => `${name} ${box.width} x ${box.height}`)"""
 OVERFLOW = "() => document.documentElement.scrollWidth - innerWidth"
-ANIMATED = """() => [...document.querySelectorAll("*")].flatMap((element) =>
-  [null, "::before", "::after"].filter((pseudo) => getComputedStyle(element, pseudo).animationName !== "none")).length"""
+ANIMATED = """() => [...document.querySelectorAll("*")].flatMap((element) => [null, "::before", "::after"]
+  .filter((pseudo) => getComputedStyle(element, pseudo).animationName !== "none")).length"""
 TEXT = """Bread waits for *nobody*.
 
 | oven | loaves |
@@ -177,8 +177,8 @@ async def test_answer_is_read_out_in_whole_sentences(
         """() => {
           window.told = [];
           const log = document.querySelector("[role=log]");
-          new MutationObserver((all) => all.forEach(({ addedNodes }) => addedNodes.forEach((node) => told.push(node.textContent))))
-            .observe(log, { childList: true });
+          const note = ({ addedNodes }) => addedNodes.forEach((node) => told.push(node.textContent));
+          new MutationObserver((all) => all.forEach(note)).observe(log, { childList: true });
         }"""
     )
     turn = await watched.ask("Go")

@@ -24,7 +24,7 @@ COUNT = """() => {
   new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => work.long.push(Math.round(duration))))
     .observe({ type: "longtask" });
 }"""
-LONGEST_BLOCK = """() => Math.max(...[...document.querySelectorAll(".answer p, .answer li, .answer code, .answer .part")]
+LONGEST_BLOCK = """() => Math.max(...[...document.querySelectorAll(":is(p, li, code, .part):is(.answer *)")]
   .map(({ childNodes }) => [...childNodes].filter(({ className }) => className !== "part")
     .reduce((sum, { textContent }) => sum + textContent.length, 0)))"""
 
