@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from providers.base import ChatRequest, Event, Finish, Message, Text, Usage
@@ -20,6 +21,9 @@ from providers.message_text import text_of
 from providers.options import Context, Options
 
 _TOKEN = re.compile(r"\s*\S+|\s+")
+
+_FAULT_MODEL = re.compile(r"(fail|stall)-after-(\d{1,6})")
+"""Models that ask for a fault: a page can show one without a provider of its own in the configuration."""
 
 FAIL_CODES = (*(code for code in BY_CODE if code != UpstreamTimeout.code), "internal")
 """The values of ``fail_code``; ``internal`` raises an exception that is no ``ProviderError``."""
@@ -50,35 +54,30 @@ class EchoOptions(Options, frozen=True, kw_only=True):
 
 
 class Echo:
-    """A provider that answers with the last message of the user."""
+    """A provider that answers with the last message of the user.
+
+    Any model will do. ``fail-after-N`` and ``stall-after-N`` fail and stall after N tokens, as the options
+    ``fail_after`` and ``hang_after`` do.
+    """
 
     def __init__(self, options: EchoOptions, context: Context) -> None:
         self._options = options
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        options = self._options
+        options = _for_model(self._options, request.model)
         tokens = tokens_of(last_user_text(request.messages))
         wanted = (options.tokens or len(tokens)) if tokens else 0
         sent = min(wanted, request.max_tokens)
         for number, token in enumerate(itertools.islice(_repeated(tokens), sent)):
-            await self._obey_faults(number)
+            await _obey_faults(options, number)
             await self._pause(number)
             yield Text(token)
-        await self._obey_faults(sent)
+        await _obey_faults(options, sent)
         yield Usage(sum(len(tokens_of(text)) for text in map(text_of, request.messages)), sent)
         yield Finish("stop" if sent == wanted else "length", request.model)
 
     async def aclose(self) -> None:
         """Release nothing."""
-
-    async def _obey_faults(self, number: int) -> None:
-        options = self._options
-        if number == options.hang_after:
-            await asyncio.get_running_loop().create_future()
-        if number == options.fail_after:
-            if options.fail_code == "internal":
-                raise RuntimeError("the echo provider was told to crash")
-            raise BY_CODE[options.fail_code]()
 
     async def _pause(self, number: int) -> None:
         options = self._options
@@ -89,6 +88,26 @@ class Echo:
             milliseconds += random.uniform(0, options.jitter_ms)
         # Also when it is 0: a stream that never waits would block all others.
         await asyncio.sleep(milliseconds / 1000)
+
+
+def _for_model(options: EchoOptions, model: str) -> EchoOptions:
+    """Return ``options`` with the fault that ``model`` asks for, if it asks for one."""
+    match = _FAULT_MODEL.fullmatch(model)
+    if match is None:
+        return options
+    after = int(match[2])
+    if match[1] == "fail":
+        return msgspec.structs.replace(options, fail_after=after, hang_after=None)
+    return msgspec.structs.replace(options, hang_after=after, fail_after=None)
+
+
+async def _obey_faults(options: EchoOptions, number: int) -> None:
+    if number == options.hang_after:
+        await asyncio.get_running_loop().create_future()
+    if number == options.fail_after:
+        if options.fail_code == "internal":
+            raise RuntimeError("the echo provider was told to crash")
+        raise BY_CODE[options.fail_code]()
 
 
 def tokens_of(text: str) -> list[str]:

@@ -25,6 +25,15 @@ export function useKey(value) {
 /** Whether a key is sent. */
 export const hasKey = () => key !== "";
 
+/** The header with the key, for a request of its own. */
+export const keyHeaders = () => (key ? { Authorization: `Bearer ${key}` } : {});
+
+/** The address of `path` on the server. */
+export const addressOf = (path) => new URL(path, ROOT).href;
+
+/** Start a generation that is no part of the conversation; `options` are those of the client library. */
+export const askAside = (body, options) => stream(ROOT, { ...body, key, ...options });
+
 /** Start a generation, as a new current {@link Exchange}: `{exchange, open(options)}`, where `open` gives the answer. */
 export function ask(body, clickedAt) {
   const exchange = exchanges.begin(new Exchange(ROOT.href, body, clickedAt));
@@ -39,10 +48,9 @@ export function readAgain(streamId) {
 
 /** `{default, providers: [{name, kind, model, models, ready, reason, breaker}]}`; throws a `StreamError`. */
 export async function fetchProviders() {
-  const headers = new Headers(key ? { Authorization: `Bearer ${key}` } : {});
   let response;
   try {
-    response = await fetch(new URL("api/providers", ROOT), { headers });
+    response = await fetch(new URL("api/providers", ROOT), { headers: keyHeaders() });
   } catch {
     throw new StreamError("unreachable", "The server cannot be reached. Is it running, and are you online?");
   }

@@ -8,11 +8,14 @@ import { StreamError } from "./client.js";
 import { Composer } from "./composer.js";
 import { newConversation } from "./conversation.js";
 import { requestFields } from "./options.js";
+import { mountHood } from "./hood/hood.js";
+import { mountLab } from "./lab/lab.js";
 import { openDialog, togglePanel } from "./panels.js";
 import { clearRefusals, setOptions, showBeside, showRefusal } from "./refusals.js";
 import { idInAddress, setAddress } from "./routes.js";
 import { Follower, fitToKeyboard } from "./scroll.js";
 import { Sidebar } from "./sidebar.js";
+import { mountSnippets } from "./snippets/snippets.js";
 import { Store } from "./store.js";
 import { Tabs } from "./tabs.js";
 import { Waiting } from "./waiting.js";
@@ -185,6 +188,9 @@ addEventListener("pagehide", () => {
 
 fitToKeyboard();
 togglePanel(find("hood-toggle"), find("hood"));
+mountHood(find("hood"));
+mountLab(find("lab"), find("lab-body"));
+mountSnippets(find("snippets"), find("snippets-body"), () => ({ prompt: find("prompt").value, ...chooser.fields, ...requestFields() }));
 openDialog(find("lab-open"), find("lab"));
 openDialog(find("snippets-open"), find("snippets"));
 show(current);

@@ -24,8 +24,8 @@ def echo(**options: Any) -> Echo:
     return Echo(made, Context("echo", transport))
 
 
-def request(*messages: Message, max_tokens: int = 1000) -> ChatRequest:
-    return ChatRequest(messages=messages, model="m", max_tokens=max_tokens)
+def request(*messages: Message, max_tokens: int = 1000, model: str = "m") -> ChatRequest:
+    return ChatRequest(messages=messages, model=model, max_tokens=max_tokens)
 
 
 def user(content: Any) -> Message:
@@ -91,6 +91,29 @@ async def test_echo_fails_with_its_code_after_a_number_of_tokens(code: str) -> N
                 seen.append(event)
     assert caught.value.code == code
     assert seen == [Text("a"), Text(" b")]
+
+
+async def test_echo_fails_after_the_tokens_that_the_model_names() -> None:
+    seen: list[Event] = []
+    with pytest.raises(ProviderError) as caught:
+        asked = request(user("a b c"), model="fail-after-2")
+        async with aclosing(echo(fail_code="overloaded").stream(asked)) as events:
+            async for event in events:
+                seen.append(event)
+    assert caught.value.code == "overloaded"
+    assert seen == [Text("a"), Text(" b")]
+
+
+async def test_echo_stalls_after_the_tokens_that_the_model_names() -> None:
+    async with aclosing(echo(fail_after=0).stream(request(user("a b c"), model="stall-after-1"))) as events:
+        assert await anext(events) == Text("a")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 0.05)
+
+
+@pytest.mark.parametrize("model", ["fail-after", "fail-after-x", "xfail-after-1", "fail-after-123456789"])
+async def test_echo_takes_any_other_model_as_a_name(model: str) -> None:
+    assert (await collect(echo(), request(user("a"), model=model)))[-1] == Finish("stop", model)
 
 
 async def test_echo_crashes_when_the_code_is_internal() -> None:
