@@ -212,16 +212,16 @@ async def _open(app: web.Application) -> AsyncIterator[None]:
     streams = app[SERVICES].streams
     async with AsyncExitStack() as stack:
         # A reload may have replaced the catalog by then.
-        stack.push_async_callback(_close, "providers", lambda: streams.catalog.aclose())
-        stack.push_async_callback(_close, "the store", streams.store.aclose)
-        stack.push_async_callback(_close, "the limits", streams.limiter.aclose)
-        stack.push_async_callback(_close, "streams", streams.supervisor.aclose)
+        stack.push_async_callback(close_part, "providers", lambda: streams.catalog.aclose())
+        stack.push_async_callback(close_part, "the store", streams.store.aclose)
+        stack.push_async_callback(close_part, "the limits", streams.limiter.aclose)
+        stack.push_async_callback(close_part, "streams", streams.supervisor.aclose)
         await streams.limiter.start()
         await streams.store.start(streams.supervisor)
         yield
 
 
-async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
+async def close_part(what: str, close: Callable[[], Awaitable[None]]) -> None:
     """Close a part, and log a failure: it must keep nothing else open, nor what an application around this has."""
     try:
         await close()

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from providers.options import ApiOptions
 from providers.registry import Registry, load_registry
-from providers.tables import read_options
+from providers.tables import api_key_of, read_options
 from streamserver.cli import main as run_command_line
 from streamserver.commands.base import CommandError
 from streamserver.commands.env_file import read_env_file
@@ -104,9 +103,9 @@ def check(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
 def _check_key(settings: Settings, registry: Registry, environ: Mapping[str, str]) -> None:
     name = settings.provider.default
     options = read_options(name, settings.providers[name], registry)
-    variable = options.api_key_env if isinstance(options, ApiOptions) else None
-    if variable and not environ.get(variable, "").strip() and not settings.provider.fallback:
-        raise ConfigError(f"{variable} is not set: the default provider, {name}, needs it")
+    key = api_key_of(options, environ)
+    if not key.is_set and not settings.provider.fallback:
+        raise ConfigError(f"{key.problem}: the default provider, {name}, needs it")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from typing import NoReturn
 
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
@@ -26,11 +25,7 @@ class DrainingRunner(AppRunner):
     """A runner that lets running streams finish when its worker ends; gunicorn has closed the listener by then."""
 
     async def shutdown(self) -> None:
-        services = self.app[SERVICES]
-        seconds = services.settings.server.drain_seconds
-        deadline = time.monotonic() + seconds
-        await services.supervisor.drain(seconds)
-        await self.wait_flushed(deadline - time.monotonic(), expedite=asyncio.Event())
+        await self.drain(self.app[SERVICES].settings.server.drain_seconds, expedite=asyncio.Event())
         await super().shutdown()
 
 

@@ -18,6 +18,7 @@ from loguru import logger
 
 from providers.catalog import Catalog
 from providers.validation import Invalid
+from streamserver.app import close_part
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.config.table import SETTINGS
 from streamserver.config.types import Applies
@@ -172,10 +173,7 @@ async def _close(old: Catalog) -> None:
     try:
         await old.wait_idle()
     finally:
-        try:
-            await old.aclose()
-        except Exception as error:
-            log_crash("providers could not be closed", error)
+        await close_part("providers", old.aclose)
 
 
 def _is_empty(path: str | None) -> bool:

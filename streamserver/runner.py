@@ -92,6 +92,14 @@ class AppRunner(web.AppRunner):
             count_dropped_records(self.app[SERVICES].metrics.log_record_dropped)
         return server
 
+    async def drain(self, seconds: float, expedite: asyncio.Event) -> None:
+        """Wait until the streams have ended and readers have what was written to them, at most ``seconds``, or until
+        ``expedite`` is set; then end the streams that are left."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        await self.app[SERVICES].supervisor.drain(seconds, expedite)
+        await self.wait_flushed(deadline - loop.time(), expedite)
+
     async def wait_flushed(self, seconds: float, expedite: asyncio.Event) -> None:
         """Wait until readers have taken what was written to them, at most ``seconds``, or until ``expedite`` is set:
         what is left in this process is lost with it."""
@@ -189,10 +197,7 @@ async def _drained(runner: AppRunner, supervisor: Supervisor, signals: _Signals,
     if await signals.first() != signal.SIGTERM:
         drain_seconds = INTERRUPT_DRAIN_SECONDS
     logger.bind(event="drain", streams=supervisor.active, seconds=drain_seconds).info("draining")
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + drain_seconds
-    await supervisor.drain(drain_seconds, expedite=signals.expedite)
-    await runner.wait_flushed(deadline - loop.time(), signals.expedite)
+    await runner.drain(drain_seconds, signals.expedite)
 
 
 @contextmanager

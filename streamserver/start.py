@@ -11,7 +11,7 @@ from providers.registry import Registry
 from providers.routes import check_environment
 from providers.tables import not_ready
 from providers.validation import Invalid
-from streamserver.app import keys_for
+from streamserver.app import keys_for, store_for
 from streamserver.config import ConfigError, Loaded, Settings
 from streamserver.http.keys import Keys, KeysError
 from streamserver.listening import check_socket_path
@@ -27,7 +27,7 @@ def check_start(loaded: Loaded, *, host: str | None, environ: Mapping[str, str] 
     except Invalid as error:
         raise ConfigError(f"environment: {error}") from None
     try:
-        _check_store_address(loaded.settings.resume.store)
+        store_for(loaded.settings)  # for its errors alone: it does not connect
         keys = keys_for(loaded.settings, environ)
     except Invalid as error:
         raise ConfigError(loaded.describe_origin(error)) from None
@@ -53,20 +53,6 @@ def warnings_of(loaded: Loaded, registry: Registry, keys: Keys) -> list[str]:
         warnings.append(f"[providers.{name}] is not ready: {problem}")
     without_key = sorted(settings.auth.users.keys() - keys.names)
     return [*warnings, *(f"[auth.users.{name}] has no effect: no key has that name" for name in without_key)]
-
-
-def _check_store_address(address: str) -> None:
-    """Raise :class:`~providers.validation.Invalid`, without the value, which may hold a password."""
-    if address == "memory":
-        return
-    try:
-        from streamserver.redis.connection import ConnectionFactory
-    except ImportError:
-        raise Invalid("resume.store", "needs the package redis: pip install 'llm-streamserver[redis]'") from None
-    try:
-        ConnectionFactory(address)
-    except ValueError:
-        raise Invalid("resume.store", 'is no address like "redis://:password@host:6379/0"') from None
 
 
 def _check_socket_path(loaded: Loaded) -> None:

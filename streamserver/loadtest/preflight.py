@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 PREFLIGHT_CONNECT_SECONDS = 5.0
 
@@ -15,15 +15,19 @@ def unreachable(url: str | None) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         if not parts.hostname:
             return f"--url {url}: there is no host in it"
-        socket.create_connection((parts.hostname, port), timeout=PREFLIGHT_CONNECT_SECONDS).close()
+        socket.create_connection((parts.hostname, port_of(parts)), timeout=PREFLIGHT_CONNECT_SECONDS).close()
     except (ValueError, socket.gaierror):
         return f"--url {url}: there is no such host or port"
     except OSError as error:
         return f"--url {url}: nothing answers there: {error.strerror or 'timed out'}"
     return None
+
+
+def port_of(parts: SplitResult) -> int:
+    """Return the port of a URL, that of its scheme if it names none."""
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def unwritable(path: str | None) -> str | None:

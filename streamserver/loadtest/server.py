@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import tomli_w
 
 from streamserver.loadtest.plan import Plan
+from streamserver.loadtest.preflight import port_of
 from streamserver.loadtest.result import ProcessUsage
 
 SERVER_START_SECONDS = 60.0
@@ -147,8 +148,7 @@ def processes_behind(url: str) -> list[int]:
     parts = urlsplit(url)
     if parts.hostname not in ("127.0.0.1", "::1", "localhost"):
         return []
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    inodes = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening(table, port)}
+    inodes = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening(table, port_of(parts))}
     return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _holds(folder / "fd", inodes)]
 
 
