@@ -53,5 +53,5 @@ def _client_of(item: pytest.Item) -> tuple[Client, str]:
     module = getattr(item, "module", None)
     if "bench" in arguments:
         client: Client = arguments["client"]
-        return client, arguments["bench"].versions.get(client) or module.VERSION  # type: ignore[union-attr]
+        return client, arguments["bench"].versions.get(client) or getattr(module, "VERSION", "")
     return module.CLIENT, module.VERSION  # type: ignore[union-attr]

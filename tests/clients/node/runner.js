@@ -13,6 +13,9 @@ const PROGRAMS = {
   "ai-anthropic": ["@ai-sdk/anthropic", "./ai_sdk.js", "messages"],
 };
 
+// Standard output is for results; some packages print warnings there.
+console.log = console.info = console.error;
+
 class Left extends Error {}
 
 class Seen {
@@ -59,5 +62,5 @@ async function perform(task) {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { n, task } = JSON.parse(line);
-  perform(task).then((seen) => console.log(JSON.stringify({ n, seen })));
+  perform(task).then((seen) => process.stdout.write(JSON.stringify({ n, seen }) + "\n"));
 }

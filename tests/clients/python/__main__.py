@@ -25,6 +25,7 @@ PROGRAMS = {
     "pydantic-ai-anthropic": ("pydantic-ai-slim", "pydantic_agents", "messages"),
 }
 """Of each client its package, the module that runs it, and the function."""
+_results, sys.stdout = sys.stdout, sys.stderr  # some packages print warnings
 
 
 async def perform(task: Task) -> Seen:
@@ -48,8 +49,8 @@ async def perform(task: Task) -> Seen:
 
 async def answer(number: int, task: Task) -> None:
     seen = await perform(task)
-    sys.stdout.write(json.dumps({"n": number, "seen": vars(seen)}) + "\n")
-    sys.stdout.flush()
+    _results.write(json.dumps({"n": number, "seen": vars(seen)}) + "\n")
+    _results.flush()
 
 
 async def main() -> None:
