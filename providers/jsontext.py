@@ -71,10 +71,17 @@ def loads(data: bytes, *, unique: bool = False) -> Any:
     """
     text = data.decode()
     try:
-        return scalars(json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique if unique else None))
+        value = (_UNIQUE_KEYS if unique else _STRICT).decode(text)
     except DuplicateKey:
         path = next(_doubled(json.loads(text, object_pairs_hook=_Pairs)))
         raise DuplicateKey(path.removeprefix(".")) from None
+    # Half a surrogate pair can only come as an escape. Most values need no walk.
+    return scalars(value) if "\\u" in text or not is_flat(data) else value
+
+
+def is_flat(data: bytes) -> bool:
+    """Return whether a JSON text has too few lists and objects to be deeper than :data:`MAX_DEPTH`."""
+    return data.count(b"[") + data.count(b"{") <= MAX_DEPTH
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -107,6 +114,10 @@ def _doubled(value: Any) -> Iterator[str]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse)
+_UNIQUE_KEYS = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_unique)
 
 
 def as_json_object(text: str) -> dict[str, Any] | None:

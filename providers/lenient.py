@@ -17,11 +17,12 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from providers.errors import malformed_response
-from providers.jsontext import scalars
+from providers.jsontext import is_flat, scalars
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _ABSENT = object()
+_decode_any = msgspec.json.Decoder().decode
 
 
 def decode(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
@@ -54,6 +55,11 @@ def json_value(data: bytes) -> Any:
     control characters. What begins like an object or a list was meant to be one.
     Raises :class:`~providers.errors.UpstreamError` if it is truncated or invalid, or not UTF-8.
     """
+    if is_flat(data):
+        try:
+            return _decode_any(data)
+        except (ValueError, RecursionError):
+            pass
     try:
         return scalars(json.loads(data.decode(), parse_constant=_null, strict=False))
     except (ValueError, RecursionError) as error:

@@ -18,6 +18,7 @@ from providers.lenient import (
     as_word,
     decode,
     decode_leniently,
+    is_end_marker,
     objects,
 )
 from providers.openai.chunks import CHUNK, Choice, Chunk, Delta
@@ -48,7 +49,7 @@ class ChatParser(AnswerState):
         try:
             chunk = _decode(data)
         except (ValueError, RecursionError):
-            lenient = None if name == "error" else decode_leniently(data, CHUNK)
+            lenient = None if name == "error" or is_end_marker(data) else decode_leniently(data, CHUNK)
             if lenient is None:
                 self.read_no_object(name, data)
                 return ()
