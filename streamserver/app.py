@@ -208,7 +208,7 @@ def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
 
 
 async def _open(app: web.Application) -> AsyncIterator[None]:
-    """Everything that is open while the application runs."""
+    """Start the limits and the store; close them, the providers and the streams when the application ends."""
     streams = app[SERVICES].streams
     async with AsyncExitStack() as stack:
         # A reload may have replaced the catalog by then.

@@ -1,4 +1,4 @@
-"""The benchmarks work. What they measure is nobody's test."""
+"""Runs of the benchmarks, without a judgement of what they measure."""
 
 from __future__ import annotations
 

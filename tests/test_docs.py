@@ -34,7 +34,7 @@ _COMMAND = re.compile(r"\bstreamserver((?: +(?:-[^\s|&;>`'\")]+|check|serve|prov
 
 
 class PlugInOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """The options of a kind that a page brings itself: nobody here knows them."""
+    """The options of a kind that a page brings itself, which are not known here."""
 
 
 def never(options: Any, context: Context) -> Provider:

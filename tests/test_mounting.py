@@ -1,4 +1,4 @@
-"""The server as a part of somebody's own aiohttp application."""
+"""The server as a part of another aiohttp application."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ async def test_a_page_of_the_servers_own_is_let_in_where_browsers_do_not_say_the
 async def test_loopback_is_loopback_on_a_socket_for_both_protocols(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
-    """Who listens on ``[::]`` sees 127.0.0.1 as ``::ffff:127.0.0.1``."""
+    """A server that listens on ``[::]`` sees 127.0.0.1 as ``::ffff:127.0.0.1``."""
     server = await start_server({"auth": {"allow_anonymous": True}}, arguments=("--host", "::"))
     for host, status in (("evil.example", 403), ("localhost", 200)):
         async with http.get(f"http://127.0.0.1:{server.port}/healthz", headers={"Host": host}) as response:

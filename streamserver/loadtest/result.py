@@ -138,7 +138,7 @@ class Result:
         return self.client_cpu_seconds / max(self.seconds, 1e-9)
 
     def summary(self) -> dict[str, Any]:
-        """Everything as JSON."""
+        """Return the whole result as JSON."""
         seconds = max(self.seconds, 1e-9)
         return {
             "plan": without_secrets(msgspec.to_builtins(self.plan)),

@@ -97,7 +97,7 @@ class Watch:
         self._memory_start = self._memory_peak = self.memory_bytes()
 
     def cpu_seconds(self) -> float | None:
-        """All threads of all the processes."""
+        """Return the time of all threads of all the processes."""
         values = [value for value in map(_cpu_seconds, self._pids) if value is not None]
         return sum(values) if values else None
 

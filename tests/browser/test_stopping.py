@@ -1,4 +1,4 @@
-"""Stopping and leaving: nobody reads, nobody pays."""
+"""Stopping an answer and leaving the page: the request to the provider ends with it."""
 
 from __future__ import annotations
 
