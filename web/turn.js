@@ -134,6 +134,7 @@ export class Turn {
     this.#name(provider, model);
     this.#figures.usage = usage;
     this.#figures.ending = reason;
+    if (this.#clickedAt === null) this.#figures.elapsed = this.record.figures.elapsed_ms = total;
     this.#setSpeed(first === null || !usage ? null : tokensPerSecond(usage.completion_tokens, total - first));
     this.#finish(null, `The answer is complete. ${remarkOn(reason) ?? ""}`);
   }

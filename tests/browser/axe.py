@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
-_RUN = """async () => {
+AXE_RUN = """async () => {
   const { violations } = await axe.run();
   return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target }) => `${id}: ${help}: ${target.join(" ")}`));
 }"""
@@ -16,10 +16,10 @@ class Axe:
     """axe-core, from the packages in ``node_modules``."""
 
     def __init__(self, node_modules: Path) -> None:
-        self._script = (node_modules / "axe-core/axe.min.js").read_text("utf-8")
+        self.script = (node_modules / "axe-core/axe.min.js").read_text("utf-8")
 
     async def violations(self, page: Page) -> list[str]:
         """Return what every rule of axe finds on the page as it is now."""
-        await page.evaluate(f"() => {{ if (!window.axe) {{ {self._script} }} }}")
-        found: list[str] = await page.evaluate(_RUN)
+        await page.evaluate(f"() => {{ if (!window.axe) {{ {self.script} }} }}")
+        found: list[str] = await page.evaluate(AXE_RUN)
         return found
