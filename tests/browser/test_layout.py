@@ -81,6 +81,19 @@ class Inspector:
             assert await self.page.evaluate(SMALL_TARGETS, FINGER_PX) == [], state
 
 
+async def look_into_panels(watched: Watched, seen: Inspector) -> None:
+    hood = watched.button("Under the hood")
+    await hood.click()
+    await expect(watched.page.locator("#hood")).to_be_visible()
+    await seen.look("hood")
+    await hood.click()
+    for name, panel in (("Try the promises", "lab"), ("Use it in your app", "snippets")):
+        await watched.button(name).click()
+        await expect(watched.page.get_by_role("dialog", name=name)).to_be_visible()
+        await seen.look(panel)
+        await watched.button("Close").click()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", ["phone", "laptop"])
 async def test_every_state_is_accessible_and_fits_the_screen(
@@ -122,6 +135,7 @@ async def test_every_state_is_accessible_and_fits_the_screen(
     await watched.button("Send").click()
     await expect(page.locator("#temperature-refusal")).to_be_visible()
     await seen.look("refused")
+    await look_into_panels(watched, seen)
     if device == "phone":
         await watched.button("Conversations").click()
         await expect(page.get_by_role("list", name="Conversations")).to_be_visible()
