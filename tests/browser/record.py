@@ -1,4 +1,4 @@
-"""The pictures of the README. ``python -m tests.browser.record`` writes ``docs/demo.webp`` and ``docs/demo.png``.
+"""The pictures of the page. ``python -m tests.browser.record`` writes ``docs/demo.webp`` and ``docs/demo.png``.
 
 An answer streams to the page, its connection is cut in the middle, and it is read on. The recording fails if anything
 is lost, repeated, or asked for twice. It needs Chromium.
@@ -140,6 +140,8 @@ async def film(page: Page, url: str) -> None:
     with suppress(asyncio.CancelledError):
         await recording
     film.save(DOCS / "demo.webp")
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    await watched.button("Under the hood").click()
     await page.screenshot(path=DOCS / "demo.png")
 
 
