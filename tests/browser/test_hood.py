@@ -67,6 +67,8 @@ async def test_reconnects_are_counted_and_the_position_is_shown(start_server: St
         proxy.cut()
         await turn.until("done")
     await expect(fact(watched, "Reconnects")).not_to_have_text("0")
+    await expect(fact(watched, "Tokens per second")).to_have_text(re.compile(r"^[\d.,]+ tokens/s$"))
+    await expect(fact(watched, "Tokens per second")).not_to_have_text("60 tokens/s")  # the count is no speed
     panel = watched.page.get_by_role("complementary", name="Under the hood")
     await expect(panel).to_contain_text(", after event ")
     await expect(fact(watched, "Paid")).to_have_text("60 in + 60 out tokens")

@@ -1,7 +1,7 @@
 /** The panel's elements. */
 
 import { Facts, make } from "../elements.js";
-import { duration, speed, usage } from "../words.js";
+import { duration, speed, tokensPerSecond, usage } from "../words.js";
 import { describe, Plot } from "./plot.js";
 import { KEPT_EVENTS } from "./recorder.js";
 
@@ -62,7 +62,8 @@ export class HoodView {
     set("State", failure ? failure.code : done ? "done" : status);
     set("First token, in the browser", firstAt === null ? null : duration(recorder.since(firstAt)));
     set("First token, by the server", done?.ttft_ms == null ? null : duration(done.ttft_ms));
-    set("Tokens per second", firstAt === null ? null : speed(counts?.completion_tokens ?? tokens, lastAt - firstAt));
+    const rate = firstAt === null ? null : tokensPerSecond(counts?.completion_tokens ?? tokens, lastAt - firstAt);
+    set("Tokens per second", rate === null ? null : speed(rate));
     set("Duration", endedAt === null ? null : duration(recorder.since(endedAt)));
     set("Events", `${events.toLocaleString("en")} (with tokens: ${tokens.toLocaleString("en")}, pings: ${pings})`);
     set("Reconnects", reconnects);
