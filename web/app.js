@@ -41,7 +41,7 @@ function newChat(conversation = newConversation()) {
     change: (chat) => chat === current && follower.grew(),
     voice: (chat) => voiceOf(() => chat === current),
     running: runningChanged,
-    save: (chat) => store.put(chat.conversation),
+    save: (chat) => store.put(chat.conversation).catch(() => sidebar.warnOfFullStorage()),
     edit: (turn) => composer.edit(turn, current.countAfter(turn)),
     retry: (turn) => attempt(() => current.retry(turn)),
     options: () => ({ ...chooser.fields, ...requestFields() }),
@@ -100,7 +100,8 @@ async function open(id) {
   const kept = [...running].find(({ conversation }) => conversation.id === id);
   opening = id;
   const conversation = id && !kept ? await store.get(id) : undefined;
-  if (opening !== id) return;
+  if (opening !== id) return; // another was asked for, or the same one is open by now
+  opening = null;
   if (id && !kept && !conversation) setAddress(null, { replace: true });
   show(kept ?? newChat(conversation));
   await current.resume();
@@ -181,7 +182,7 @@ document.addEventListener("keydown", (event) => {
   if (current.isRunning) current.stop();
   else composer.cancelEditing();
 });
-addEventListener("popstate", () => open(idInAddress()));
+for (const type of ["popstate", "hashchange"]) addEventListener(type, () => open(idInAddress()));
 addEventListener("pagehide", () => {
   for (const chat of running) chat.keep();
 });

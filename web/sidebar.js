@@ -40,7 +40,13 @@ export class Sidebar {
       ? `No conversation has “${query}”.`
       : "Your conversations are kept here, in this browser only.";
     find("exports").hidden = !all.some(({ id }) => id === this.#current);
-    find("not-lasting").hidden = await this.#store.isLasting();
+    if (!(await this.#store.isLasting())) find("not-lasting").hidden = false;
+  }
+
+  /** Say that the newest answers are not kept. */
+  warnOfFullStorage() {
+    find("not-lasting").textContent = "The browser’s storage is full. Delete a conversation, or this one is gone when the page is closed.";
+    find("not-lasting").hidden = false;
   }
 
   /** Close the drawer. */
@@ -55,6 +61,7 @@ export class Sidebar {
     link.textContent = link.title = title;
     link.id = `link-${id}`;
     if (id === this.#current) link.ariaCurrent = "page";
+    link.addEventListener("click", () => this.close());
     const button = item.querySelector("button");
     button.setAttribute("aria-describedby", link.id);
     button.addEventListener("click", () => this.#remove(id));

@@ -30,6 +30,7 @@ async def test_conversations_are_named_searched_opened_and_deleted(start_server:
     bodies: list[str] = []
     watched.page.on("request", lambda request: bodies.append(request.post_data or ""))
     await watched.open(server.url)
+    await expect(watched.page.get_by_role("list", name="Conversations")).to_be_visible()
     await have(watched, "Name three apples", "Name three pears\nand a plum")
     await expect(listed(watched)).to_have_text(["Name three pears and a plum", "Name three apples"])
     assert [body for body in bodies if "apples" in body and "pears" in body] == []
@@ -171,3 +172,15 @@ async def test_answer_goes_on_while_another_conversation_is_shown(
     await listed(watched).get_by_role("link", name="Count").click()
     await watched.turn(0).until("done")
     assert await watched.turn(0).text() == "one two"
+
+
+async def test_full_storage_is_told_and_the_answer_stays(start_server: StartServer, watched: Watched) -> None:
+    server = await start_server()
+    await watched.page.add_init_script(
+        "IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); }"
+    )
+    await watched.open(server.url)
+    turn = await watched.ask("Hello")
+    await turn.until("done")
+    await expect(watched.page.locator("#not-lasting")).to_contain_text("storage is full")
+    assert await turn.text() == "Hello"
