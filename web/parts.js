@@ -1,4 +1,4 @@
-/** Text without end in parts, so that a browser lays out the last one only when more comes. */
+/** Answers without end in parts, so that a browser lays out the last one only when more comes. */
 
 const PART_CHARS = 8192;
 /** A part that has no space where it may end, ends anyway. */
@@ -30,6 +30,28 @@ export class Parts {
     this.#part.className = "part";
     this.#element.append(this.#part);
     this.#chars = 0;
+  }
+}
+
+const SECTION_BLOCKS = 64;
+
+/** Where the blocks of an answer go: the element itself, and when it has many, sections in it (`.section`). */
+export class Sections {
+  #element;
+  #section;
+
+  constructor(element) {
+    this.#element = this.#section = element;
+  }
+
+  /** The node that the next block is appended to. */
+  get element() {
+    if (this.#section.childElementCount >= SECTION_BLOCKS) {
+      this.#section = document.createElement("div");
+      this.#section.className = "section";
+      this.#element.append(this.#section);
+    }
+    return this.#section;
   }
 }
 

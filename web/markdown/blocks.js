@@ -1,5 +1,6 @@
 /** The blocks of a growing text: containers (quotes, lists), and one open leaf that takes the text of each line. */
 
+import { Sections } from "../parts.js";
 import { Code, Heading, Paragraph } from "./leaves.js";
 import { planLine } from "./plan.js";
 import { Table } from "./table.js";
@@ -16,7 +17,7 @@ export class Blocks {
   #recheckAt = 0;
 
   constructor(element) {
-    this.#root = { element, list: null };
+    this.#root = Object.assign(new Sections(element), { list: null });
   }
 
   /** Whether the meaning of what came last depends on what follows. */
