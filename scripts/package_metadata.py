@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from email import message_from_string
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,19 @@ class PackageMetadata(MetadataHookInterface):
     """Sets ``readme`` and ``urls``; pyproject.toml names them as dynamic."""
 
     def update(self, metadata: dict[str, Any]) -> None:
+        check_python(metadata["requires-python"])
         root = Path(self.root)
         repository = repository_of(root)
         text = (root / "README.md").read_text("utf-8")
         metadata["readme"] = {"content-type": "text/markdown", "text": with_links(text, repository)}
         metadata["urls"] = urls(repository)
+
+
+def check_python(required: str, running: tuple[int, ...] = sys.version_info[:3]) -> None:
+    """End the build for a Python that is too old, with one line: pip would name a dependency that does not exist."""
+    oldest = required.removeprefix(">=")
+    if running < tuple(map(int, oldest.split("."))):
+        raise SystemExit(f"llm-streamserver needs Python {oldest} or later, and this is {'.'.join(map(str, running))}")
 
 
 def repository_of(root: Path) -> str | None:

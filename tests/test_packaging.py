@@ -202,6 +202,12 @@ def test_page_of_a_remote_has_no_credentials(script: ModuleType, remote: str, pa
     assert script.page_of(remote) == page
 
 
+def test_build_ends_with_one_line_when_python_is_too_old(script: ModuleType) -> None:
+    script.check_python(">=3.11", (3, 11, 0))
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or later, and this is 3\.10\.13"):
+        script.check_python(">=3.11", (3, 10, 13))
+
+
 def test_links_lead_to_the_repository_from_a_clone_and_from_its_source_distribution(
     script: ModuleType, tmp_path: Path
 ) -> None:
