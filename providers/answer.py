@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import msgspec
 
 from providers import finish_reasons
 from providers.base import Finish, Reasoning, Text, ToolCall
 from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier
-from providers.lenient import is_end_marker
+from providers.lenient import decode_leniently, is_end_marker
 from providers.token_shape import TokenShape
 from providers.tool_calls import ToolCalls
 from providers.upstream_errors import raise_error_in
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 NO_REASONS = frozenset({"", "null", "none"})
 """What some servers send as the finish reason of every chunk, instead of null."""
@@ -38,6 +43,8 @@ class AnswerState:
         self.shape: TokenShape | None = None
         """The shape of the last token's frame, if the next one's is likely to be the same."""
         self._lessons = MAX_LESSONS
+        self.is_lenient = False
+        """The last data was no JSON by the letter."""
         self._word: str | None = None
         self._stop_sequence: str | None = None
 
@@ -46,12 +53,17 @@ class AnswerState:
 
         ``has_token`` says whether another frame has the given text as its token, and is the same in all else.
         """
-        shape = TokenShape.of(name, data, token) if self._lessons else None
+        shape = TokenShape.of(name, data, token) if self._lessons and not self.is_lenient else None
         if shape is None:
             return
         self._lessons -= 1
         learned = self._lessons and has_token(shape.frame(PROBE), PROBE)
         self.shape = shape if learned else None
+
+    def read_leniently(self, data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+        """Return the frame in ``data``, which ``decoder`` refuses, or None if it is no JSON object."""
+        self.is_lenient = True
+        return decode_leniently(data, decoder)
 
     @property
     def has_ended(self) -> bool:

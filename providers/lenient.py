@@ -25,19 +25,12 @@ _ABSENT = object()
 _decode_any = msgspec.json.Decoder().decode
 
 
-def decode(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """Return the frame in ``data``, or None if it is no JSON object: a keepalive, or an end marker.
+def decode_leniently(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """Return the frame in ``data``, which ``decoder`` refuses, or None if it is no JSON object: a keepalive, or an end
+    marker.
 
     Raises :class:`~providers.errors.UpstreamError` for truncated or invalid JSON.
     """
-    try:
-        return decoder.decode(data)
-    except (ValueError, RecursionError):
-        return decode_leniently(data, decoder)
-
-
-def decode_leniently(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """Return the same as :func:`decode`, for ``data`` that ``decoder`` refuses."""
     value = json_object(data)
     return None if value is None else read(value, decoder.type)
 

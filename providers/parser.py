@@ -9,6 +9,7 @@ import msgspec
 
 from providers.base import DELTAS, ApiProtocol, BlockEnd, Delta, Event, Finish, Frame
 from providers.errors import malformed_response
+from providers.lenient import json_object
 from providers.sse import MAX_EVENT_BYTES
 from providers.token_shape import TokenShape
 
@@ -31,6 +32,9 @@ class StreamParser(Protocol):
         """The shape of the last token's frame, None while none is known. A frame of that shape is a token like it:
         the parser need not see it."""
         ...
+
+    is_lenient: bool
+    """Set when the last data was no JSON by the letter: only lenient parsers read it."""
 
     def events(self, name: str, data: bytes) -> Iterable[Event]:
         """Return the events in ``data``, which came under that event name.
@@ -60,9 +64,12 @@ class FrameParser:
     Usage stays an event of its own. Frames that are no JSON object, such as the end marker of chat completions, and
     pings are left out: every wire sends its own. A frame that makes ``parser`` raise is never passed on. Frames are
     held until the first piece of the answer has come, so what may come before it is bounded.
+
+    Clients read JSON by the letter: a frame with a control character in a string, or with NaN, is written anew.
     """
 
     def __init__(self, parser: StreamParser, protocol: ApiProtocol) -> None:
+        self.is_lenient = False
         self._parser = parser
         self._protocol = protocol
         self._shape: TokenShape | None = None
@@ -97,8 +104,11 @@ class FrameParser:
             others = tuple(event for event in told if not isinstance(event, _PIECES))
         if data[:1] != b"{" and not data.lstrip().startswith(b"{"):
             return others
+        if self._parser.is_lenient:
+            self._parser.is_lenient = False
+            data = msgspec.json.encode(json_object(data))
         kind = "" if self._protocol == "chat" else _type_of(data) or name
-        if kind == "ping":
+        if kind == "ping" or not (kind or self._protocol == "chat"):
             return others
         if self._bytes_before_answer is not None:
             self._count(data, pieces)

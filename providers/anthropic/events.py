@@ -14,7 +14,7 @@ from providers.answer import AnswerState
 from providers.anthropic.usage import MessageUsage
 from providers.base import BlockEnd, Event, Finish, Opaque, Reasoning, Text
 from providers.errors import disconnected
-from providers.lenient import as_object, as_text, as_word, decode, objects
+from providers.lenient import as_object, as_text, as_word, objects
 from providers.upstream_errors import raise_error_in
 
 _KNOWN = frozenset(
@@ -87,7 +87,10 @@ class MessagesParser(AnswerState):
         return self._read(name, data)
 
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
-        event = None if name == "error" else decode(data, _DECODER)
+        try:
+            event = None if name == "error" else _DECODER.decode(data)
+        except (ValueError, RecursionError):
+            event = self.read_leniently(data, _DECODER)
         if event is None:
             raise_error_in(name, data)
             return
@@ -126,7 +129,7 @@ class MessagesParser(AnswerState):
 
                 def has_token(data: bytes, text: str, field: str = field) -> bool:
                     delta[field] = text
-                    return decode(data, _DECODER) == event
+                    return _DECODER.decode(data) == event
 
                 self.learn(name, data, kind(text), has_token)
 

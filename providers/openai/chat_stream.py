@@ -16,8 +16,6 @@ from providers.lenient import (
     as_object,
     as_text,
     as_word,
-    decode,
-    decode_leniently,
     is_end_marker,
     objects,
 )
@@ -49,7 +47,7 @@ class ChatParser(AnswerState):
         try:
             chunk = _decode(data)
         except (ValueError, RecursionError):
-            lenient = None if name == "error" or is_end_marker(data) else decode_leniently(data, CHUNK)
+            lenient = None if name == "error" or is_end_marker(data) else self.read_leniently(data, CHUNK)
             if lenient is None:
                 self.read_no_object(name, data)
                 return ()
@@ -109,7 +107,7 @@ class ChatParser(AnswerState):
 
         def has_token(data: bytes, text: str) -> bool:
             setattr(delta, field, text)
-            return decode(data, CHUNK) == chunk
+            return _decode(data) == chunk
 
         self.learn("", data, event, has_token)
 

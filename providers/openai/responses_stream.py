@@ -12,7 +12,7 @@ import msgspec
 
 from providers.answer import AnswerState, broken_off
 from providers.base import BlockEnd, Event, Opaque, Reasoning, RefusalText, Text, ToolCall
-from providers.lenient import as_object, as_text, as_word, decode, json_object, objects
+from providers.lenient import as_object, as_text, as_word, json_object, objects
 from providers.openai.response_usage import ResponseUsage
 from providers.text_so_far import TextSoFar
 from providers.tool_calls import Key
@@ -82,7 +82,10 @@ class ResponsesParser(AnswerState):
 
     def events(self, name: str, data: bytes) -> Iterator[Event]:
         """Yield the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for a failure."""
-        event = None if name == "error" else decode(data, _DECODER)
+        try:
+            event = None if name == "error" else _DECODER.decode(data)
+        except (ValueError, RecursionError):
+            event = self.read_leniently(data, _DECODER)
         if event is None:
             self.read_no_object(name, data)
             return

@@ -38,19 +38,17 @@ class ChatEncoder:
     def __init__(self, start: Start) -> None:
         public_id = public_hash(start.stream_id)
         self._include_usage = bool(start.options.get("include_usage"))
-        head = to_json(
-            {
-                "id": f"chatcmpl-{public_id}",
-                "object": CHUNK_OBJECT,
-                "created": start.created,
-                "model": start.model,
-            }
-        )
-        self._head = b'data: %b,"choices":' % head[:-1]
+        head = {
+            "id": f"chatcmpl-{public_id}",
+            "object": CHUNK_OBJECT,
+            "created": start.created,
+            "model": start.model,
+        }
+        self._head = b'data: %b,"choices":' % to_json(head)[:-1]
         self._has_role = False
         self._has_refusal = False
         self._calls = CallDeltas(public_id)
-        self._replay = ChunkReplay(self._calls)
+        self._replay = ChunkReplay(self._calls, head)
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         if len(records) == 1:
@@ -58,7 +56,8 @@ class ChatEncoder:
         return join_batch(map(self._record, records))
 
     def encode_failure(self, failed: Failed) -> bytes:
-        return data_event(to_json({"error": error_fields(failed, messages_field="messages", with_param=False)}))
+        error = error_fields(failed, messages_field="messages", with_param=False)
+        return self._replay.fail() + data_event(to_json({"error": error}))
 
     def _record(self, record: Record) -> bytes:
         match record:

@@ -33,11 +33,14 @@ class ChunkReplay:
     - Each choice has one ``finish_reason``; ``stop`` after tool calls, which some servers say, is ``tool_calls``.
     - Tool calls have the indices, ids and types that all clients need.
     - Usage comes once and last, without choices, and only to a client that asked for it.
+    - Each chunk has an id, a time and a model, from ``head`` where the provider gives none.
+    - The chunk that finishes the answer waits for its end: after a failure there must be no finish.
     - There is no padding against traffic analysis, and no ``"error": null``, which the AI SDK takes for an error.
     """
 
-    def __init__(self, calls: CallDeltas) -> None:
+    def __init__(self, calls: CallDeltas, head: Mapping[str, Any]) -> None:
         self._calls = calls
+        self._head = head
         self._envelope: dict[str, Any] = {}
         """The fields of the first chunk beside its choices."""
         self._usage_chunk: dict[str, Any] | None = None
@@ -47,6 +50,10 @@ class ChunkReplay:
         self._began: set[int] = set()
         self._calling: set[int] = set()
         self._finished: set[int] = set()
+        self._last: list[dict[str, Any]] = []
+        """What waits: the chunk after which every choice has finished, and those behind it."""
+        self._last_events: list[bytes] = []
+        """The same as events."""
 
     @property
     def has_begun(self) -> bool:
@@ -72,7 +79,19 @@ class ChunkReplay:
         if mended is None:
             return b""
         after = to_json(mended)
-        return b"data: %b\n\n" % (data if after == before else after)
+        event = b"data: %b\n\n" % (data if after == before else after)
+        if self._finished >= self._began:
+            self._last.append(mended)
+            self._last_events.append(event)
+            return b""
+        return self._release() + event
+
+    def _release(self) -> bytes:
+        """Return what waits: nothing does any more."""
+        events = b"".join(self._last_events)
+        self._last.clear()
+        self._last_events.clear()
+        return events
 
     def _learn(self, frame: Frame) -> None:
         """Learn the shape of a token that is sent as it came, so that its like need not be searched."""
@@ -87,7 +106,7 @@ class ChunkReplay:
 
     def end(self, finish_reason: str, usage: Mapping[str, Any] | None) -> bytes:
         """Return what the provider has not sent, or what was held: the finish reason, then ``usage`` if it is given."""
-        parts = []
+        parts = [self._release()]
         if 0 not in self._finished:
             choice = {"index": 0, "delta": {}, "finish_reason": finish_reason}
             parts.append(data_event(to_json({**self._envelope, "choices": [choice]})))
@@ -96,6 +115,13 @@ class ChunkReplay:
             counts = complete_usage(chunk.get("usage"), usage)
             parts.append(data_event(to_json({**chunk, "choices": [], "usage": counts})))
         return b"".join(parts)
+
+    def fail(self) -> bytes:
+        """Return the pieces that wait, without the finish that they came with."""
+        chunks, self._last = self._last, []
+        for chunk in chunks:
+            chunk["choices"] = [{**choice, "finish_reason": None} for choice in chunk["choices"] if choice.get("delta")]
+        return b"".join(data_event(to_json(chunk)) for chunk in chunks if chunk["choices"])
 
     def mend(self, chunk: dict[str, Any], frame: Frame) -> dict[str, Any] | None:
         """Return ``chunk``, which is that of ``frame`` and may be changed, as clients can read it.
@@ -113,6 +139,9 @@ class ChunkReplay:
             return None
         chunk["choices"] = choices
         chunk["object"] = CHUNK_OBJECT
+        for name, value in (self._envelope or self._head).items():
+            if chunk.get(name) is None and name in self._head:
+                chunk[name] = value
         if not self._envelope:
             self._envelope = {name: value for name, value in chunk.items() if name != "choices"}
         for choice in choices:
@@ -184,6 +213,9 @@ def _is_plain(data: bytes) -> bool:
         or b'"message"' in data
         or b'"tool_calls"' in data
         or b'"obfuscation"' in data
+        or b'"id"' not in data
+        or b'"created"' not in data
+        or b'"model"' not in data
     ) and (b'"finish_reason":null' in data or b'"finish_reason": null' in data or b'"finish_reason"' not in data)
 
 

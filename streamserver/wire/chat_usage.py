@@ -8,6 +8,9 @@ from typing import Any
 from providers.base import UsageDetails
 from streamserver.log.records import UNKNOWN_USAGE, Done
 
+_TOTAL = "total_tokens"
+_COUNTS = ("prompt_tokens", "completion_tokens", _TOTAL)
+
 
 def usage_fields(done: Done) -> dict[str, Any]:
     """Return the usage of an answer. Counts that we estimated look like others: the wire has no mark for them."""
@@ -33,6 +36,11 @@ def usage_fields(done: Done) -> dict[str, Any]:
 def complete_usage(own: object, counted: Mapping[str, Any]) -> dict[str, Any]:
     """Return a provider's ``own`` usage, completed from ``counted``: clients read all three counts unguarded."""
     given = {name: value for name, value in own.items() if value is not None} if isinstance(own, dict) else {}
+    for name in _COUNTS:
+        if isinstance(given.get(name), bool) or not isinstance(given.get(name), (int, float)):
+            given[name] = counted[name]
+    if not (isinstance(own, dict) and isinstance(own.get(_TOTAL), (int, float))):
+        given[_TOTAL] = given["prompt_tokens"] + given["completion_tokens"]
     return {**given, **{name: value for name, value in counted.items() if name not in given}}
 
 

@@ -39,7 +39,7 @@ def whole_completion(records: Sequence[Record]) -> dict[str, Any]:
 
 def _own_chunks(records: Sequence[Record], start: Start) -> Iterator[dict[str, Any]]:
     """Yield the chunks of a provider that spoke this protocol, mended as in a stream."""
-    replay = ChunkReplay(CallDeltas(public_hash(start.stream_id)))
+    replay = ChunkReplay(CallDeltas(public_hash(start.stream_id)), {})
     for record in records:
         if isinstance(record, Frame) and record.protocol == "chat":
             chunk = read_chunk(record.data)

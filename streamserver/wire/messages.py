@@ -17,6 +17,7 @@ from streamserver.wire.error_forms import ANTHROPIC_ERRORS, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.messages_blocks import ContentBlocks, Part, message_event
+from streamserver.wire.messages_replay import ENDING, is_null_delta, replayed_end
 from streamserver.wire.messages_usage import NO_USAGE, usage_fields
 from streamserver.wire.messages_whole import whole_message
 
@@ -49,8 +50,10 @@ class MessagesEncoder:
         public = public_hash(start.stream_id)
         self._id = f"msg_{public}"
         self._started = False
-        self._replayed = False
-        self._stopped = False
+        self._replays: bool | None = None
+        """The provider's own frames are replayed; None: no frame has told yet."""
+        self._ending: list[Frame] = []
+        """The provider's own end, which waits for the end of the stream: after a failure there must be none."""
         self._refused = False
         self._blocks = ContentBlocks(public)
 
@@ -74,11 +77,20 @@ class MessagesEncoder:
                 return self.encode_failure(record)
 
     def _frame(self, frame: Frame) -> bytes:
-        if frame.protocol != NAME:
+        if self._replays is None:
+            self._replays = self._begins_replay(frame)
+        if not self._replays or frame.protocol != NAME:
             return b"".join(map(self._translated, frame.pieces))
-        self._replayed = True
-        self._stopped = self._stopped or frame.type == "message_stop"
-        return named_event(frame.type, frame.data)
+        if frame.type in ENDING:
+            self._ending.append(frame)
+            return b""
+        return b"" if is_null_delta(frame) else named_event(frame.type, frame.data)
+
+    def _begins_replay(self, frame: Frame) -> bool | None:
+        """Return whether the provider begins a message as its SDKs demand. None: it has not begun one."""
+        if frame.protocol == NAME and frame.type == "message_start":
+            return not self._started
+        return False if frame.pieces else None
 
     def _translated(self, piece: Part) -> bytes:
         self._refused = self._refused or isinstance(piece, RefusalText)
@@ -102,8 +114,8 @@ class MessagesEncoder:
         return message_event("message_start", {"message": message})
 
     def _done(self, done: Done) -> bytes:
-        if self._replayed:
-            return b"" if self._stopped else message_event("message_stop", {})
+        if self._replays:
+            return replayed_end(self._ending, done)
         reason = "refusal" if self._refused else stop_reason(done)
         sequence = done.stop_sequence if reason == "stop_sequence" else None
         delta = {"stop_reason": reason, "stop_sequence": sequence, "stop_details": None}

@@ -50,6 +50,8 @@ class ResponsesEncoder:
         self._is_ending_unstable = False
         """The end has a number that the producer did not give it: a client may have another event of that number."""
         self._items = Items(public_hash(start.stream_id))
+        self._replays: bool | None = None
+        """The provider's own frames are replayed; None: no frame has told yet."""
         self._replay: Replay | None = None
         self._ending: dict[str, Any] = {"status": "queued" if self._background else "in_progress"}
 
@@ -100,7 +102,9 @@ class ResponsesEncoder:
         return self._begin() + self._events(self._items.add(piece))
 
     def _frame(self, frame: Frame) -> bytes:
-        if frame.protocol != NAME:
+        if self._replays is None and frame.protocol == NAME:
+            self._replays = Replay.begins_with(frame)
+        if frame.protocol != NAME or not self._replays:
             return b"".join(map(self._piece, frame.pieces))
         self._begun = True
         if self._replay is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from providers.base import Frame
+from providers.lenient import as_object
 from streamserver.log.records import Start
 from streamserver.wire.responses_items import ItemEvent
 from streamserver.wire.responses_object import response_id
@@ -18,6 +20,10 @@ _PART_TEXTS: Mapping[str, tuple[str, str]] = {
     "response.reasoning_summary_text": ("text", "summary_text"),
 }
 """Events of a part's text, by their names without the last word: the part's field and its type."""
+_DETAILS: Mapping[str, Mapping[str, int]] = {
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens_details": {"reasoning_tokens": 0},
+}
 _ITEM_TEXTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
 """The same of an item's own text: the item's field."""
 
@@ -43,6 +49,13 @@ class Replay:
         self._open: dict[int, _OpenItem] = {}
         self._done: dict[int, dict[str, Any]] = {}
 
+    @staticmethod
+    def begins_with(frame: Frame) -> bool | None:
+        """Return whether the provider begins a Response as its SDKs demand. None: it has not begun one."""
+        if frame.type == "response.created":
+            return True
+        return False if frame.pieces else None
+
     def add(self, name: str, data: dict[str, Any]) -> ItemEvent | None:
         """Return the event to write for a frame, None if there is none. ``name`` is that of its SSE event."""
         kind = data.get("type")
@@ -54,6 +67,8 @@ class Replay:
         self._track(name, data)
         if isinstance(data.get("response"), dict):
             self._response = {**data["response"], **self._own}
+            if isinstance(self._response.get("usage"), dict):
+                self._response["usage"] = _complete_usage(self._response["usage"])
             if self.ended and not self._response.get("output"):
                 self._response["output"] = self._items()  # some servers send them once only
             data["response"] = self._response
@@ -88,6 +103,18 @@ class Replay:
             self._done[index] = item
         elif index in self._open:
             self._open[index].add(name, data)
+
+
+def _complete_usage(own: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a provider's ``own`` usage with the details that it left out, None if it has no counts.
+
+    The SDKs' types require them, and Codex fails on details without their number.
+    """
+    given, answered = own.get("input_tokens"), own.get("output_tokens")
+    if not isinstance(given, int) or not isinstance(answered, int):
+        return None
+    details = {name: {**zeros, **as_object(own.get(name))} for name, zeros in _DETAILS.items()}
+    return {"total_tokens": given + answered, **own, **details}
 
 
 class _OpenItem:

@@ -32,7 +32,7 @@ def fails(kind: str, **more: Any) -> str:
     return event("error", error={"type": kind, "message": "x", **more})
 
 
-START = event("message_start", message={"id": "msg_1", "role": "assistant", "content": [], "model": "claude-x",
+START = event("message_start", message={"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-x",
                                         "stop_reason": None, "usage": {"input_tokens": 7, "output_tokens": 1}})  # fmt: skip
 OPEN = START + event("content_block_start", index=0, content_block={"type": "text", "text": ""}) + event("ping")
 SHUT = event("content_block_stop", index=0)
@@ -97,7 +97,7 @@ STREAMS = [
     Case("a stop reason that is a failure", streams(HEL, ends("network_error"), STOP), TOLD, "Hel",
          log={"upstream_reason": "broken_off", "upstream_code": "network_error"}, source="Z.ai"),
     Case("an answer of images", streams(START, event("content_block_start", index=0, content_block={"type": "image"}), SHUT, ends(), STOP),
-         "upstream_error", says="images or audio"),
+         "upstream_error", says="images or audio", is_replayed=True),
     # It stalls.
     Case("stall before the first token", streams(then=hold), "timeout", short="first_token", says="first_token"),
     Case("pings and no token", streams(START, event("ping") * 9, then=hold), "timeout", short="first_token", says="first_token"),
@@ -138,5 +138,5 @@ STREAMS = [
     Case("gzip", answers(200, gzip.compress(ANSWER.encode()), SSE, Content_Encoding="gzip"), "done", **COUNTED),
     # It is large.
     Case("10 MB of text on a line", streams_many(lambda: line_of(10_000_000, BAD[:-3], b'"}}\n\n')), "too_large"),
-    Case("a million tiny deltas", streams_many(millions), "too_large", "a" * LETTERS),
+    Case("a million tiny deltas", streams_many(millions), "too_large", "a" * LETTERS, is_large=True),
 ]  # fmt: skip

@@ -36,5 +36,9 @@ class Case:
     """The provider's own counts; None: they are estimated."""
     log: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     """Fields of the record, besides those that follow from the rest. None: it is not there."""
+    is_large: bool = field(default=False, kw_only=True)
+    """It is asked on the native wire alone: the same megabytes on eight more would say nothing new."""
+    is_replayed: bool = field(default=False, kw_only=True)
+    """On the wire of the provider's own protocol it is an answer, which is passed on."""
     source: str = field(default="", kw_only=True)
     """The source of the provider's words."""

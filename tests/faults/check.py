@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamserver.core.error_codes import FAILURES
 from tests.faults.case import MARK, Case
 from tests.faults.harness import Run
+from tests.faults.wire_check import check_answer, ends_on
 from tests.support.sse import text_of
 
 
@@ -14,7 +17,13 @@ def check(case: Case, run: Run) -> None:
     _check_message(case, run)
     assert text_of(run.events) == case.text
     assert run.left == ""
-    _check_record(case, run)
+    for answer in run.answers:
+        try:
+            check_answer(case, run.kind, answer)
+        except Exception as error:
+            error.add_note(f"{answer.form.name}: {answer.status} {answer.body[:3000]!r}")
+            raise
+    _check_records(case, run)
     _check_log(case, run)
 
 
@@ -40,19 +49,29 @@ def _check_message(case: Case, run: Run) -> None:
         assert end["usage"] == {**counts, "estimated": False}
 
 
-def _check_record(case: Case, run: Run) -> None:
-    (record,) = run.records
+def _check_records(case: Case, run: Run) -> None:
+    """One record a stream, which differs only in its wire."""
+    wires = sorted(["native", *(answer.form.wire for answer in run.answers)])
+    assert sorted(record["wire"] for record in run.records) == wires
+    for record in run.records:
+        if ends_on(case, run.kind, record["wire"]) == case.ends:
+            _check_record(case, record)
+    native = next(record for record in run.records if record["wire"] == "native")
+    assert native["stream_id"] == run.events[0].json()["stream_id"][:6]
+
+
+def _check_record(case: Case, record: dict[str, Any]) -> None:
     expected = {"status": case.ends, "provider": case.at, "attempts": 1, "user": None, **case.log}
     if case.ends == "done":
         expected["finish_reason"] = case.finish
     assert {name: record.get(name) for name in expected} == expected
     assert record["level"] == ("INFO" if case.ends == "done" else "WARNING")
-    assert record["stream_id"] == run.events[0].json()["stream_id"][:6]
 
 
 def _check_log(case: Case, run: Run) -> None:
     assert MARK not in run.log
-    assert run.events[0].json()["stream_id"] not in run.log
+    stream_ids = [run.events[0].json()["stream_id"], *(answer.headers["X-Stream-ID"] for answer in run.answers)]
+    assert not any(stream_id in run.log for stream_id in stream_ids)
     assert '"event":"crash"' not in run.log, run.log
     if len(case.text) > 3:
         assert case.text not in run.log

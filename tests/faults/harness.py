@@ -25,6 +25,7 @@ from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 from tests.faults.case import MARK, Case
 from tests.faults.tls import untrusted
 from tests.faults.upstreams import unused
+from tests.faults.wire_answers import FORMS, WireAnswer, ask
 from tests.support.sse import Event, Parser
 from tests.support.upstream import Upstream, running_upstream
 
@@ -37,6 +38,10 @@ class Run(msgspec.Struct):
     """The outcome of a row."""
 
     events: list[Event]
+    """Those of the native wire."""
+    answers: list[WireAnswer]
+    """Those of the client wires."""
+    kind: str
     records: list[dict[str, Any]]
     log: str
     left: str
@@ -48,7 +53,10 @@ class Run(msgspec.Struct):
 
 
 class FaultHarness:
-    """Servers for a ``kind`` of provider, one for each deadline that a row wants short."""
+    """Servers for a ``kind`` of provider, one for each deadline that a row wants short.
+
+    The kind ``responses`` is that of ``openai`` with ``api = "responses"``.
+    """
 
     def __init__(self, kind: str, upstream: Upstream, addresses: dict[str, str], log: io.StringIO) -> None:
         self._kind = kind
@@ -65,12 +73,15 @@ class FaultHarness:
         self._log.seek(0)
         self._log.truncate()
         before = _open()
-        events = await _ask(port, case)
+        async with asyncio.timeout(LIMIT_SECONDS), aiohttp.ClientSession() as http:
+            url = f"http://127.0.0.1:{port}"
+            wires = [] if case.is_large else [ask(http, url, form, case.at) for form in FORMS]
+            events, *answers = await asyncio.gather(_ask(http, url, case), *wires)
         await self.upstream.all_closed(5)
         left = await _left(before)
         log = self._log.getvalue()
         records = [record for record in map(json.loads, log.splitlines()) if record.get("event") == "stream"]
-        return Run(events, records, log, left)
+        return Run(events, answers, self._kind, records, log, left)
 
     async def _port(self, short: str | None) -> int:
         if short not in self._ports:
@@ -78,8 +89,9 @@ class FaultHarness:
         return self._ports[short]
 
     def _settings(self, short: str | None) -> Settings:
-        table = {"kind": self._kind, "model": "the-model", "api_key_env": "THE_KEY"}
-        suffix = "/v1" if self._kind == "openai" else ""
+        kind = {"kind": "openai", "api": "responses"} if self._kind == "responses" else {"kind": self._kind}
+        table = {**kind, "model": "the-model", "api_key_env": "THE_KEY"}
+        suffix = "/v1" if kind["kind"] == "openai" else ""
         settings = Settings(
             providers={name: {**table, "base_url": f"{url}{suffix}"} for name, url in self._addresses.items()},
             limits=LimitSettings(max_streams_per_user=10_000, requests_per_minute=10_000),
@@ -131,16 +143,12 @@ async def _serving(settings: Settings) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def _ask(port: int, case: Case) -> list[Event]:
-    """All events of the stream, by the time the response has ended."""
+async def _ask(http: aiohttp.ClientSession, url: str, case: Case) -> list[Event]:
+    """Return all events of the native stream, by the time the response has ended."""
     body = {"prompt": f"What is {MARK}?", "provider": case.at}
     parser = Parser()
     events: list[Event] = []
-    async with (
-        asyncio.timeout(LIMIT_SECONDS),
-        aiohttp.ClientSession() as http,
-        http.post(f"http://127.0.0.1:{port}/api/chat/stream", json=body) as response,
-    ):
+    async with http.post(f"{url}/api/chat/stream", json=body) as response:
         assert response.status == 200
         async for data in response.content.iter_any():
             for start in range(0, len(data), 4096):  # the parser's cost is the square of what it is fed

@@ -113,7 +113,8 @@ STREAMS = [
     Case("an error in a choice", streams(HEL, chunk(choices=[{"index": 0, "delta": {"content": ""}, "finish_reason": "error",
          "error": {"code": 502, "message": "Provider disconnected"}}]), DONE), TOLD, "Hel", log=log(None, None, "502"), source="OpenRouter"),
     Case("an answer of images", streams(deltas({"images": [{"type": "image_url", "image_url": {"url": "data:,"}}]}), STOP,
-         usage_chunk(7, 1120), DONE), "upstream_error", says="images or audio", usage=(7, 1120), log=log("unreadable_output")),
+         usage_chunk(7, 1120), DONE), "upstream_error", says="images or audio", usage=(7, 1120), log=log("unreadable_output"),
+         is_replayed=True),
     Case("a list with an error", streams(HEL, 'data: [{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED"}}]\n\n', then=hold),
          "rate_limited", "Hel", source="Gemini"),
     Case("an error that is no event", streams(HEL, '{"error":{"code":429,"message":"x"}}'), "rate_limited", "Hel"),
@@ -187,6 +188,6 @@ STREAMS = [
     Case("10 MB of text on a line", streams_many(lambda: line_of(10_000_000, b'data: {"choices":[{"delta":{"content":"', b'"}}]}\n\n')),
          "too_large"),
     Case("10 MB of something else on a line", streams_many(
-        lambda: itertools.chain(line_of(10_000_000, b'data: {"x":"', b'"}\n\n'), (ANSWER.encode(),))), "done", **COUNTED),
-    Case("a million tiny deltas", streams_many(millions), "too_large", "a" * LETTERS),
+        lambda: itertools.chain(line_of(10_000_000, b'data: {"x":"', b'"}\n\n'), (ANSWER.encode(),))), "done", **COUNTED, is_large=True),
+    Case("a million tiny deltas", streams_many(millions), "too_large", "a" * LETTERS, is_large=True),
 ]  # fmt: skip

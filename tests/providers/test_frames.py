@@ -9,6 +9,7 @@ import pytest
 
 from providers.anthropic.events import MessagesParser
 from providers.base import (
+    ApiProtocol,
     BlockEnd,
     Event,
     Finish,
@@ -25,7 +26,7 @@ from providers.base import (
 from providers.conversation import read_message
 from providers.errors import ProviderError
 from providers.openai.chat_stream import ChatParser
-from providers.parser import FrameParser
+from providers.parser import FrameParser, StreamParser
 from providers.sse import MAX_EVENT_BYTES
 from providers.transport import Transport
 from tests.conftest import StartUpstream
@@ -125,11 +126,20 @@ async def test_messages_frames_are_named_and_pings_are_left_out(
     assert await answer(start_upstream, transport, "messages", *misnamed, source="messages") == [*expected, finish]
 
 
-def test_type_with_a_line_end_names_no_frame() -> None:
+@pytest.mark.parametrize("data", [b'{"type":"x\\n\\ndata: forged"}', b"{}"])
+def test_frame_without_a_type_that_can_name_an_event_is_left_out(data: bytes) -> None:
     parser = FrameParser(MessagesParser("m"), "messages")
-    assert [each.type for each in parser.events("", b'{"type":"x\\n\\ndata: forged"}') if isinstance(each, Frame)] == [
-        ""
-    ]
+    assert not any(isinstance(each, Frame) for each in parser.events("", data))
+
+
+@pytest.mark.parametrize(("protocol", "parser"), [("chat", ChatParser()), ("messages", MessagesParser("m"))])
+def test_frame_that_is_no_json_by_the_letter_is_written_anew(protocol: ApiProtocol, parser: StreamParser) -> None:
+    frames = FrameParser(parser, protocol)
+    sloppy = b'{"type":"x","a":"b\tc","d":[NaN],"e":"\\ud83d"}'
+    written = '{"type":"x","a":"b\\tc","d":[null],"e":"\ufffd"}'.encode()
+    assert [each.data for each in frames.events("", sloppy) if isinstance(each, Frame)] == [written]
+    strict = b'{"type":"x", "a":1.0}'
+    assert [each.data for each in frames.events("", strict) if isinstance(each, Frame)] == [strict]
 
 
 async def test_a_frame_on_several_lines_becomes_one_line(start_upstream: StartUpstream, transport: Transport) -> None:

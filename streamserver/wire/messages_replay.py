@@ -1,0 +1,41 @@
+"""A provider's own frames of a message, replayed: what has to be looked at in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from providers.base import Frame
+from providers.lenient import as_count, as_object
+from streamserver.log.records import Done
+from streamserver.wire.events import from_json, named_event, to_json
+from streamserver.wire.messages_blocks import message_event
+from streamserver.wire.messages_usage import usage_fields
+
+ENDING = frozenset({"message_delta", "message_stop"})
+"""The types of the frames that end a message."""
+
+
+def replayed_end(frames: Sequence[Frame], done: Done) -> bytes:
+    """Return the provider's own end, which has to be whole: without a count in it the SDKs fail."""
+    events = [_event(frame, done) for frame in frames if frame.type == "message_delta"]
+    stop = next((frame for frame in frames if frame.type == "message_stop"), None)
+    events.append(message_event("message_stop", {}) if stop is None else named_event(stop.type, stop.data))
+    return b"".join(events)
+
+
+def is_null_delta(frame: Frame) -> bool:
+    """Return whether ``frame`` is a delta whose text is null: the SDKs add texts up."""
+    if frame.type != "content_block_delta" or frame.pieces or b"null" not in frame.data:
+        return False
+    delta = as_object(from_json(frame.data).get("delta"))
+    return any(name in delta and delta[name] is None for name in ("text", "thinking", "partial_json"))
+
+
+def _event(frame: Frame, done: Done) -> bytes:
+    event = from_json(frame.data)
+    own: dict[str, Any] = as_object(event.get("usage"))
+    if isinstance(own.get("output_tokens"), int):
+        return named_event(frame.type, frame.data)
+    counts = {name: count for name in own if (count := as_count(own[name])) is not None}
+    return named_event(frame.type, to_json({**event, "usage": {**own, **usage_fields(done), **counts}}))
