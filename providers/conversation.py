@@ -45,14 +45,47 @@ def read_message(entry: object, field: str) -> Message:
 
 
 def _check_parts(message: Message, field: str) -> None:
-    if not isinstance(message.content, list):
+    for number, part in enumerate(message.content if isinstance(message.content, list) else ()):
+        _check_part(part, f"{field}.content[{number}]")
+    for number, call in enumerate(message.tool_calls or ()):
+        _check_call(call, f"{field}.tool_calls[{number}]")
+
+
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "refusal": ("refusal",),
+    "image_url": ("image_url.url",),
+    "input_audio": ("input_audio.data", "input_audio.format"),
+}
+"""The types of content parts that are known, and the strings that each has."""
+
+
+def _check_part(part: Mapping[str, Any], field: str) -> None:
+    kind = part.get("type")
+    if not isinstance(kind, str):
+        raise Invalid(f"{field}.type", "expected a string")
+    for path in _PARTS.get(kind, ()):
+        outer, _, inner = path.rpartition(".")
+        if outer and not isinstance(part.get(outer), dict):
+            raise Invalid(f"{field}.{outer}", "expected an object")
+        table = part[outer] if outer else part
+        if not isinstance(table.get(inner), str):
+            raise Invalid(f"{field}.{path}", "expected a string")
+
+
+def _check_call(call: Mapping[str, Any], field: str) -> None:
+    """Check what is there of a tool call. Some clients send arguments as an object, and no id."""
+    if not isinstance(call.get("id"), str | None):
+        raise Invalid(f"{field}.id", "expected a string")
+    if call.get("type") not in (None, "function"):
         return
-    for number, part in enumerate(message.content):
-        where = f"{field}.content[{number}]"
-        if not isinstance(part.get("type"), str):
-            raise Invalid(f"{where}.type", "expected a string")
-        if part["type"] == "text" and not isinstance(part.get("text"), str):
-            raise Invalid(f"{where}.text", "expected a string")
+    function = call.get("function")
+    if not isinstance(function, dict):
+        raise Invalid(f"{field}.function", "expected an object")
+    if not isinstance(function.get("name"), str):
+        raise Invalid(f"{field}.function.name", "expected a string")
+    if not isinstance(function.get("arguments"), str | dict | None):
+        raise Invalid(f"{field}.function.arguments", "expected a string of JSON")
 
 
 def _reasoning(extra: Mapping[str, Any]) -> Iterator[ReasoningBlock]:

@@ -8,6 +8,7 @@ character, as browsers read it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -64,7 +65,7 @@ class DuplicateKey(ValueError):
 
 
 def loads(data: bytes, *, unique: bool = False) -> Any:
-    """Strict JSON in UTF-8, lone surrogates as U+FFFD.
+    """Return the value of strict JSON in UTF-8, lone surrogates as U+FFFD.
 
     Raises :class:`ValueError` (of which :class:`UnicodeDecodeError` is one) or
     :class:`RecursionError` for anything else; with ``unique``, :class:`DuplicateKey` for a doubled key.
@@ -112,12 +113,20 @@ def _doubled(value: Any) -> Iterator[str]:
             yield from (f"[{number}]{inner}" for inner in _doubled(item))
 
 
+def _finite(digits: str) -> float:
+    """Read a number; one too large for a float would be written as null."""
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number is out of range")
+    return value
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-_STRICT = json.JSONDecoder(parse_constant=_refuse)
-_UNIQUE_KEYS = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_unique)
+_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_UNIQUE_KEYS = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
 
 
 def as_json_object(text: str) -> dict[str, Any] | None:

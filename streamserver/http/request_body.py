@@ -38,7 +38,7 @@ async def read_object(request: web.Request, max_bytes: int) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Refusal("malformed", "The body is not UTF-8.") from None
     except (ValueError, RecursionError):
-        raise Refusal("malformed", "The body is not valid JSON.") from None
+        raise Refusal("malformed", "The body is not valid JSON, or has a number out of range.") from None
     if not isinstance(value, dict):
         raise Refusal("malformed", "The body is not a JSON object.")
     return value

@@ -48,6 +48,13 @@ def as_refusal(error: Invalid) -> Refusal:
     return invalid(quotable(error.key), sentence if sentence.endswith(("?", ".")) else f"{sentence}.")
 
 
+def check_strings(table: Mapping[str, Any], field: str, *names: str) -> None:
+    """Refuse ``table``, at ``field``, if one of its fields ``names`` is no string."""
+    for name in names:
+        if not isinstance(table.get(name), str):
+            raise invalid(f"{field}.{name}", "Expected a string.")
+
+
 def select_requested_model(context: RequestContext, model: object) -> tuple[ProviderEntry, str]:
     """Return the provider and the model that a wire's ``model`` names. Raises a refusal for any other."""
     if not isinstance(model, str) or not model:

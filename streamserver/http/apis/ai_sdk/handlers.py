@@ -70,7 +70,7 @@ async def stop(context: RequestContext) -> web.StreamResponse:
 
 
 def _fields(context: RequestContext, body: dict[str, Any], messages: list[Any]) -> ChatFields:
-    given = {name: body[name] for name in _NATIVE_FIELDS if body.get(name) not in (None, [], {})}
+    given = {name: body[name] for name in _NATIVE_FIELDS if body.get(name) is not None}
     if "model" in given and "provider" not in given:
         entry, given["model"] = select_requested_model(context, given["model"])
         given["provider"] = entry.name

@@ -12,6 +12,7 @@ from providers import opaque
 from providers.base import Message, ReasoningBlock
 from streamserver.core.refusals import invalid
 from streamserver.http.apis.ai_sdk.files import read_file
+from streamserver.http.apis.wires import check_strings
 from streamserver.wire.ai_sdk_replay import own_metadata, tool_name
 from streamserver.wire.events import to_json
 
@@ -24,8 +25,10 @@ def read_turns(messages: Sequence[Any]) -> list[Message]:
     read: list[Message] = []
     for number, message in enumerate(messages):
         field = f"messages[{number}]"
-        if not isinstance(message, dict) or not isinstance(message.get("parts"), list):
+        if not isinstance(message, dict):
             raise invalid(field, "Expected a message with parts.")
+        if not isinstance(message.get("parts"), list):
+            raise invalid(f"{field}.parts", "Expected a list.")
         parts = _checked(message["parts"], f"{field}.parts")
         match message.get("role"):
             case "system":
@@ -47,8 +50,9 @@ def _is_from_user(message: Any) -> bool:
 def _checked(parts: Sequence[Any], field: str) -> list[dict[str, Any]]:
     for index, part in enumerate(parts):
         where = f"{field}[{index}]"
-        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        if not isinstance(part, dict):
             raise invalid(where, "Expected a part with a type.")
+        check_strings(part, where, "type")
         if part["type"] in ("text", "reasoning") and not isinstance(part.get("text"), str):
             raise invalid(f"{where}.text", "Expected a string.")
         if _is_tool(part) and not isinstance(part.get("toolCallId"), str):

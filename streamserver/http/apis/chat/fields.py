@@ -5,6 +5,7 @@ Source: OpenAI's API reference, "Create chat completion".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +25,24 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_obfuscation: bool | None = None
 
 
+class FunctionFields(msgspec.Struct, frozen=True):
+    name: Annotated[str, Meta(min_length=1)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolFields(msgspec.Struct, frozen=True):
+    """A tool. Types other than ``function`` are their vendor's."""
+
+    type: str
+    function: FunctionFields | None = None
+
+
+class ResponseFormatFields(msgspec.Struct, frozen=True):
+    type: str
+
+
 class ChatCompletionFields(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that are read here. All others reach a provider of the same protocol untouched."""
 
@@ -34,10 +53,10 @@ class ChatCompletionFields(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=2, description="a number from 0 to 2")] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
     stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: list[ToolFields] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: ResponseFormatFields | None = None
     reasoning_effort: Effort | None = None
     user: str | None = None
     n: Annotated[int, Meta(ge=1, le=128, description="a whole number from 1 to 128")] | None = None
@@ -46,6 +65,24 @@ class ChatCompletionFields(msgspec.Struct, frozen=True, kw_only=True):
     top_logprobs: Annotated[int, Meta(ge=0, le=20, description="a whole number from 0 to 20")] | None = None
     max_completion_tokens: Annotated[int, Meta(ge=1, description="a whole number from 1")] | None = None
     max_tokens: Annotated[int, Meta(ge=1, description="a whole number from 1")] | None = None
+    # Only a provider of the same protocol gets these. Their types are checked for each.
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    seed: int | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
+    verbosity: str | None = None
+    logprobs: bool | None = None
+    logit_bias: dict[str, Any] | None = None
+    prediction: dict[str, Any] | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
+    web_search_options: dict[str, Any] | None = None
+    functions: list[dict[str, Any]] | None = None
+    function_call: str | dict[str, Any] | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -62,7 +99,9 @@ def read_request(
         raise as_refusal(error) from None
     if not messages:
         raise invalid("messages", "messages is empty.")
-    check_conversation(messages, fields.tools, fields.tool_choice, context.settings)
+    _check_tools(fields.tools)
+    tools = body.get("tools") or None
+    check_conversation(messages, tools, fields.tool_choice, context.settings)
     stop = fields.stop
     return ChatRequest(
         messages=messages,
@@ -71,11 +110,17 @@ def read_request(
         temperature=fields.temperature,
         top_p=fields.top_p,
         stop=() if stop is None else (stop,) if isinstance(stop, str) else tuple(stop),
-        tools=fields.tools or None,
+        tools=tools,
         tool_choice=fields.tool_choice,
         parallel_tool_calls=fields.parallel_tool_calls,
-        response_format=fields.response_format,
+        response_format=body.get("response_format"),
         reasoning_effort=fields.reasoning_effort,
         user=fields.user,
         source=Source(protocol="chat", body=body),
     )
+
+
+def _check_tools(tools: Sequence[ToolFields] | None) -> None:
+    for number, tool in enumerate(tools or ()):
+        if tool.type == "function" and tool.function is None:
+            raise invalid(f"tools[{number}].function", "Expected an object with a name.")

@@ -36,6 +36,23 @@ class MessagesMetadata(msgspec.Struct, frozen=True):
     user_id: str | None = None
 
 
+class ThinkingFields(msgspec.Struct, frozen=True):
+    """How much to think."""
+
+    type: str
+    budget_tokens: int | None = None
+
+
+class MessagesToolFields(msgspec.Struct, frozen=True):
+    """A tool. A type other than ``custom`` is a server tool of Anthropic's."""
+
+    type: str | None = None
+    name: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
 class MessagesFields(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that are read here. All others reach a provider of the same protocol untouched."""
 
@@ -48,11 +65,19 @@ class MessagesFields(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
     top_k: Annotated[int, Meta(ge=0, description="a whole number from 0")] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: list[MessagesToolFields] | None = None
     tool_choice: dict[str, Any] | None = None
-    thinking: dict[str, Any] | None = None
+    thinking: ThinkingFields | None = None
     output_config: OutputConfig | None = None
     metadata: MessagesMetadata | None = None
+    # Only a provider of the same protocol gets these. Their types are checked for each.
+    service_tier: str | None = None
+    cache_control: dict[str, Any] | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    container: str | dict[str, Any] | None = None
+    context_management: dict[str, Any] | None = None
+    mcp_servers: list[dict[str, Any]] | None = None
 
 
 def read_max_tokens(context: RequestContext, fields: MessagesFields, *, warms_cache: bool) -> int:
@@ -72,7 +97,7 @@ def read_request(
 ) -> ChatRequest:
     """Return what to ask ``model``. Raises a refusal that names the wrong field."""
     messages = read_turns(fields.system, fields.messages)
-    tools = read_tools(fields.tools)
+    tools = read_tools(body.get("tools"))
     tool_choice, parallel = read_tool_choice(fields.tool_choice) if tools else (None, None)
     check_conversation(messages, tools, tool_choice, context.settings)
     return ChatRequest(
@@ -101,9 +126,9 @@ def _effort(fields: MessagesFields) -> str | None:
     match fields.output_config and fields.output_config.effort, fields.thinking:
         case str(effort), _:
             return effort
-        case _, {"type": "disabled"}:
+        case _, ThinkingFields(type="disabled"):
             return "none"
-        case _, {"type": "enabled", "budget_tokens": int(budget)}:
+        case _, ThinkingFields(type="enabled", budget_tokens=int(budget)):
             return "low" if budget < _LOW_BUDGET else "medium" if budget < _MEDIUM_BUDGET else "high"
         case _:
             return None

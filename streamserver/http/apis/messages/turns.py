@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from providers import opaque
 from providers.base import Message, Opaque, ReasoningBlock
 from streamserver.core.refusals import invalid
+from streamserver.http.apis.wires import check_strings
 from streamserver.wire.events import to_json
 
 _BILLING_HEADER = "x-anthropic-billing-header:"
@@ -52,8 +53,7 @@ def _read(message: dict[str, Any], field: str) -> Iterator[Message]:
     if not isinstance(blocks, list):
         raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
     for number, block in enumerate(blocks):
-        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            raise invalid(f"{field}.content[{number}]", "Expected a content block with a type.")
+        _check_block(block, f"{field}.content[{number}]")
     match role:
         case "assistant":
             yield _assistant(blocks, f"{field}.content")
@@ -63,6 +63,38 @@ def _read(message: dict[str, Any], field: str) -> Iterator[Message]:
             yield Message(role="system", content="\n\n".join(_text(block, f"{field}.content") for block in blocks))
         case _:
             raise invalid(f"{field}.role", "Expected user or assistant.")
+
+
+_STRINGS: Mapping[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "thinking": ("thinking",),
+    "redacted_thinking": ("data",),
+    "tool_use": ("id", "name"),
+    "tool_result": ("tool_use_id",),
+}
+"""The strings that each type of block must have."""
+_SOURCE_STRINGS: Mapping[str, tuple[str, ...]] = {
+    "base64": ("media_type", "data"),
+    "text": ("data",),
+    "url": ("url",),
+}
+"""The same of the source of an image or a document."""
+
+
+def _check_block(block: object, field: str) -> None:
+    """Refuse what is no content block, or lacks a field of its type."""
+    if not isinstance(block, dict):
+        raise invalid(field, "Expected a content block.")
+    check_strings(block, field, "type", *_STRINGS.get(str(block.get("type")), ()))
+    if block["type"] == "tool_use" and not isinstance(block.get("input"), dict | None):
+        raise invalid(f"{field}.input", "Expected an object.")
+    if block["type"] == "tool_result" and not isinstance(block.get("is_error"), bool | None):
+        raise invalid(f"{field}.is_error", "Expected true or false.")
+    if block["type"] in ("image", "document"):
+        source = block.get("source")
+        if not isinstance(source, dict):
+            raise invalid(f"{field}.source", "Expected an object.")
+        check_strings(source, f"{field}.source", "type", *_SOURCE_STRINGS.get(str(source.get("type")), ()))
 
 
 def _user(blocks: list[dict[str, Any]], field: str) -> Iterator[Message]:
@@ -139,8 +171,8 @@ def _part(block: object, field: str) -> dict[str, Any]:
     An image or a document that is none there, such as one by the id of an uploaded file, stays as it is: its vendor
     gets the caller's own body, and any other provider refuses it.
     """
-    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-        raise invalid(field, "Expected a content block with a type.")
+    _check_block(block, field)
+    assert isinstance(block, dict)
     match block:
         case {"type": "text", "text": str(text)}:
             return {"type": "text", "text": text}

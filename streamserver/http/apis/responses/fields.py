@@ -25,6 +25,24 @@ class ReasoningFields(msgspec.Struct, frozen=True):
     """How much to reason. Its other fields reach a provider of the same protocol untouched."""
 
     effort: Effort | None = None
+    summary: str | None = None
+
+
+class TextFields(msgspec.Struct, frozen=True):
+    """The form of the answer."""
+
+    format: dict[str, Any] | None = None
+    verbosity: str | None = None
+
+
+class ResponsesToolFields(msgspec.Struct, frozen=True):
+    """A tool. A type other than ``function`` and ``custom`` is a hosted tool."""
+
+    type: str
+    name: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 _METADATA_ENTRIES, _METADATA_NAME_CHARS, _METADATA_VALUE_CHARS = 16, 64, 512
@@ -43,16 +61,25 @@ class ResponsesFields(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: Annotated[int, Meta(ge=1, description="a whole number from 1")] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2, description="a number from 0 to 2")] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: list[ResponsesToolFields] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    text: dict[str, Any] | None = None
+    text: TextFields | None = None
     reasoning: ReasoningFields | None = None
     metadata: dict[str, Any] | None = None
     user: str | None = None
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
+    # Only a provider of the same protocol gets these. Their types are checked for each.
+    include: list[str] | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    truncation: str | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20, description="a whole number from 0 to 20")] | None = None
+    max_tool_calls: int | None = None
+    stream_options: dict[str, Any] | None = None
 
 
 def read_fields(body: dict[str, Any]) -> ResponsesFields:
@@ -93,7 +120,7 @@ def read_request(context: RequestContext, body: dict[str, Any], fields: Response
     messages, unknown = read_turns(fields.instructions, body.get("input") or [])
     if not messages:
         raise invalid("input", "Expected a message, or the result of a tool call.")
-    tools = read_tools(fields.tools)
+    tools = read_tools(body.get("tools"))
     tool_choice = read_tool_choice(fields.tool_choice)
     # Whatever reaches a provider counts.
     check_conversation(messages, [*(tools or ()), *unknown], tool_choice, context.settings, conversation_field="input")
@@ -118,8 +145,8 @@ def echo_of(body: dict[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in ECHOED if body.get(name) is not None}
 
 
-def _response_format(text: dict[str, Any] | None) -> dict[str, Any] | None:
-    match (text or {}).get("format"):
+def _response_format(text: TextFields | None) -> dict[str, Any] | None:
+    match text and text.format:
         case {"type": "json_schema", "schema": dict(schema), **rest}:
             fields = {name: rest[name] for name in ("name", "description", "strict") if rest.get(name) is not None}
             return {"type": "json_schema", "json_schema": {"name": "response", **fields, "schema": schema}}
@@ -130,4 +157,4 @@ def _response_format(text: dict[str, Any] | None) -> dict[str, Any] | None:
         case None | {"type": "text"}:
             return None
         case _:
-            raise invalid("text.format", "Expected an object whose type is text, json_object or json_schema.")
+            raise invalid("text.format.type", "Expected text, json_object or json_schema.")

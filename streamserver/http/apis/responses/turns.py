@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from providers import opaque
 from providers.base import Message, Opaque, ReasoningBlock, Role
 from streamserver.core.refusals import invalid
+from streamserver.http.apis.wires import check_strings
 
 _ROLES: dict[str, Role] = {"user": "user", "system": "system", "developer": "developer", "assistant": "assistant"}
 
@@ -50,6 +51,8 @@ class _Turns:
     def read(self, item: Any, field: str) -> None:
         if not isinstance(item, dict):
             raise invalid(field, "Expected an object.")
+        if item.get("type") is not None:
+            check_strings(item, field, "type")
         match item.get("type") or "message":
             case "message":
                 self._message(item, field)
@@ -65,6 +68,8 @@ class _Turns:
                 content = _content(item.get("output"), f"{field}.output")
                 self.add(Message(role="tool", tool_call_id=_string(item, "call_id", field), content=content))
             case "reasoning":
+                if not isinstance(item.get("summary"), list | None):
+                    raise invalid(f"{field}.summary", "Expected a list.")
                 self._reasoning.append(_reasoning(item))
             case _:
                 self.unknown.append(item)
@@ -119,7 +124,17 @@ def _content(content: object, field: str) -> str | list[dict[str, Any]]:
     return parts
 
 
+_STRINGS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("input_text", "output_text", "text", "summary_text"), ("text",)),
+    "refusal": ("refusal",),
+}
+"""The strings that each type of part must have."""
+
+
 def _part(part: object, field: str) -> dict[str, Any]:
+    if not isinstance(part, dict):
+        raise invalid(field, "Expected an object.")
+    check_strings(part, field, "type", *_STRINGS.get(str(part.get("type")), ()))
     match part:
         case {"type": "input_text" | "output_text" | "text" | "summary_text", "text": str(text)}:
             return {"type": "text", "text": text}
@@ -138,8 +153,10 @@ def _part(part: object, field: str) -> dict[str, Any]:
             return {"type": "input_audio", "input_audio": audio}
         case {"type": "input_image", "file_id": str(file_id)}:
             return {"type": "input_image", "file_id": file_id}  # its id means something to its vendor only
+        case {"type": "input_image"}:
+            raise invalid(f"{field}.image_url", "Expected a string, or a file_id.")
         case _:
-            raise invalid(field, "Expected a part of a known type, with its fields.")
+            raise invalid(f"{field}.type", "Expected a part of a known type, with its fields.")
 
 
 def _optional_string(item: dict[str, Any], name: str, field: str) -> str:
