@@ -80,12 +80,14 @@ class Streams:
         """
         try:
             for _ in range(_MAX_TRIES):
-                if claim is not None and (found := await self._find_claimed(claim)) is not None:
+                if claim is not None and (found := await self._find_claimed(claim, task)) is not None:
                     return StartResult(found, None, has_key=True)
                 try:
                     stream = await self._register(task, caller)
                 except Refusal as refusal:
-                    found = None if claim is None or refusal.limit is None else await self._await_publication(claim)
+                    found = (
+                        None if claim is None or refusal.limit is None else await self._await_publication(claim, task)
+                    )
                     if found is None:
                         raise
                     return StartResult(found, None, has_key=True)
@@ -162,23 +164,30 @@ class Streams:
                 self.supervisor.discard(stream)
         return published
 
-    async def _find_claimed(self, claim: Claim) -> ReadableStream | None:
+    async def _find_claimed(self, claim: Claim, task: ChatTask) -> ReadableStream | None:
         """Return the stream that the claim's key stands for, None if the key is free."""
         claimed = await self.store.find_claim(claim.key)
         if claimed is None:
             return None
         stream = await self.find(claimed.stream_id)
-        if stream is None or can_regenerate(stream.log):
+        if stream is None or can_regenerate(stream.log) or await self._is_deleted(claimed.stream_id, task):
             await self.store.release_claim(claim.key, claimed)
             return None
         _check_fingerprint(claim, claimed)
         return stream
 
-    async def _await_publication(self, claim: Claim) -> ReadableStream | None:
+    async def _is_deleted(self, stream_id: str, task: ChatTask) -> bool:
+        """Return whether a stream has lost a name that ``task`` would give it: its client has deleted it."""
+        for name in task.names(stream_id):
+            if await self.store.lookup(name) is None:
+                return True
+        return False
+
+    async def _await_publication(self, claim: Claim, task: ChatTask) -> ReadableStream | None:
         """Retry the lookup: the concurrent request that holds the user's last slot may be about to publish the key."""
         for wait in _PUBLICATION_WAITS_SECONDS:
             await asyncio.sleep(wait)
-            if (found := await self._find_claimed(claim)) is not None:
+            if (found := await self._find_claimed(claim, task)) is not None:
                 return found
         return None
 

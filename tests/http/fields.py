@@ -1,4 +1,5 @@
 """The fields of each client wire: a request that has them all, and the types that each may have."""
+# ruff: noqa: E501 — a row is a line
 
 from __future__ import annotations
 
@@ -91,7 +92,7 @@ CHAT_FIELDS = _fields({
     "tools.0.function": OBJECT, "tools.0.function.name": STRING, "tools.0.function.description": STRING,
     "tools.0.function.parameters": OBJECT, "tools.0.function.strict": BOOL, "response_format.type": STRING,
 }, "model", "messages", "messages.0.role", "messages.1.content.0.type", "messages.1.content.0.text",
-   "messages.1.content.1.image_url", "messages.1.content.1.image_url.url", 
+   "messages.1.content.1.image_url", "messages.1.content.1.image_url.url",
    "messages.2.tool_calls.0.function", "messages.2.tool_calls.0.function.name", "tools.0.type", "tools.0.function",
    "tools.0.function.name", "response_format.type")  # fmt: skip
 

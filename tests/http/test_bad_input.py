@@ -1,4 +1,4 @@
-"""What strict and sloppy clients send on each wire: its own 400 that names the field, and nothing reaches a provider."""
+"""What strict and sloppy clients send on each wire: its own 400 that names the field, and no request to a provider."""
 
 from __future__ import annotations
 
@@ -115,8 +115,9 @@ async def test_null_is_an_absent_field(wire: str) -> None:
 @pytest.mark.parametrize("wire", WIRES)
 async def test_body_that_is_no_request_is_refused_in_the_wires_form(wire: str) -> None:
     path, body, _ = WIRES[wire]
-    bodies = [b"", b"{", b"[]", b"null", b'"x"', b"\xff", json.dumps({**body, "model": float("nan")}).encode(),
-              *(json.dumps(body).encode()[:-1] + more for more in (b',"model":"up"}', b',"x":1e999}', b',"x":-1e999}'))]  # fmt: skip
+    begun = json.dumps(body).encode()[:-1]
+    bodies = [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 60_000, begun + b',"model":"up"}']
+    bodies += [begun + b',"x":%b}' % number for number in (b"NaN", b"1e999", b"-1e999", b"9" * 5000)]
     async with serving(wire) as server:
         for data in bodies:
             answer = await server.post(path, data)
