@@ -68,7 +68,8 @@ def loads(data: bytes, *, unique: bool = False) -> Any:
     """Return the value of strict JSON in UTF-8, lone surrogates as U+FFFD.
 
     Raises :class:`ValueError` (of which :class:`UnicodeDecodeError` is one) or
-    :class:`RecursionError` for anything else; with ``unique``, :class:`DuplicateKey` for a doubled key.
+    :class:`RecursionError` for anything else: :class:`OutOfRange` for such a number, with ``unique``
+    :class:`DuplicateKey` for a doubled key.
     """
     text = data.decode()
     try:
@@ -76,6 +77,9 @@ def loads(data: bytes, *, unique: bool = False) -> Any:
     except DuplicateKey:
         path = next(_doubled(json.loads(text, object_pairs_hook=_Pairs)))
         raise DuplicateKey(path.removeprefix(".")) from None
+    except OutOfRange:
+        path = next(_infinite(json.loads(text)), "")
+        raise OutOfRange(path.removeprefix(".")) from None
     # Half a surrogate pair can only come as an escape. Most values need no walk.
     return scalars(value) if "\\u" in text or not is_flat(data) else value
 
@@ -83,6 +87,14 @@ def loads(data: bytes, *, unique: bool = False) -> Any:
 def is_flat(data: bytes) -> bool:
     """Return whether a JSON text has too few lists and objects to be deeper than :data:`MAX_DEPTH`."""
     return data.count(b"[") + data.count(b"{") <= MAX_DEPTH
+
+
+class OutOfRange(ValueError):
+    """A number that is too large for a float, and would be written as null. ``path`` is its location."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__("a number is out of range")
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -113,11 +125,24 @@ def _doubled(value: Any) -> Iterator[str]:
             yield from (f"[{number}]{inner}" for inner in _doubled(item))
 
 
+def _infinite(value: Any) -> Iterator[str]:
+    """Yield the paths of all numbers in ``value`` that are infinite."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield from (f".{key}{inner}" for inner in _infinite(item))
+        case list():
+            for number, item in enumerate(value):
+                yield from (f"[{number}]{inner}" for inner in _infinite(item))
+        case float() if math.isinf(value):
+            yield ""
+
+
 def _finite(digits: str) -> float:
     """Read a number; one too large for a float would be written as null."""
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError("a number is out of range")
+        raise OutOfRange("")
     return value
 
 

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from providers.jsontext import DuplicateKey, loads
+from providers.jsontext import DuplicateKey, OutOfRange, loads
 from streamserver.core.refusals import Refusal, invalid
 
 if TYPE_CHECKING:
@@ -35,10 +35,12 @@ async def read_object(request: web.Request, max_bytes: int) -> dict[str, Any]:
         value = loads(data, unique=True)
     except DuplicateKey as error:
         raise invalid(quotable(error.path), "The field is given more than once.") from None
+    except OutOfRange as error:
+        raise invalid(quotable(error.path), "The number is out of range.") from None
     except UnicodeDecodeError:
         raise Refusal("malformed", "The body is not UTF-8.") from None
     except (ValueError, RecursionError):
-        raise Refusal("malformed", "The body is not valid JSON, or has a number out of range.") from None
+        raise Refusal("malformed", "The body is not valid JSON.") from None
     if not isinstance(value, dict):
         raise Refusal("malformed", "The body is not a JSON object.")
     return value

@@ -53,6 +53,8 @@ class ResponsesEncoder:
         self._replays: bool | None = None
         """The provider's own frames are replayed; None: no frame has told yet."""
         self._replay: Replay | None = None
+        self._own_end: ItemEvent | None = None
+        """The provider's own end, which waits for the end of the stream: after a failure there must be none."""
         self._ending: dict[str, Any] = {"status": "queued" if self._background else "in_progress"}
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
@@ -111,11 +113,14 @@ class ResponsesEncoder:
             self._replay = Replay(self._start, skips_creation=self._background)
             self._ending = {}
         event = self._replay.add(frame.type, from_json(frame.data))
+        if event is not None and event[0] in TERMINAL:
+            self._own_end = event
+            return b""
         return b"" if event is None else self._event(*event)
 
     def _done(self, done: Done) -> bytes:
-        if self._replay is not None and self._replay.ended:
-            return b""
+        if self._own_end is not None:
+            return self._event(*self._own_end)
         ending = finished_fields(done, self._start.created, refused=self._refused)
         status = ending["status"]
         events = self._begin() + self._end_items(status)
@@ -123,8 +128,6 @@ class ResponsesEncoder:
         return events + self._event(f"response.{status}", {"response": self.response()})
 
     def _failed(self, failed: Failed, *, is_stable: bool) -> bytes:
-        if self._replay is not None and self._replay.ended:
-            return b""  # the client has the provider's own end
         events = self._begin() + self._end_items("incomplete")
         self._is_ending_unstable = not is_stable
         if failed.code != "cancelled":

@@ -161,7 +161,7 @@ RESPONSES_FIELDS = _fields({
     "safety_identifier": STRING, "service_tier": STRING, "prompt_cache_key": STRING, "truncation": STRING,
     "top_logprobs": WHOLE, "max_tool_calls": WHOLE, "stream_options": OBJECT, "input.0.type": STRING,
     "input.0.role": STRING, "input.0.content": (STRING, OBJECT_ITEMS), "input.0.content.0.type": STRING,
-    "input.0.content.0.text": STRING, "input.0.content.1.image_url": STRING, "input.1.summary": LIST,
+    "input.0.content.0.text": STRING, "input.0.content.1.image_url": STRING,
     "input.2.call_id": STRING, "input.2.name": STRING, "input.2.arguments": STRING, "input.3.call_id": STRING,
     "input.3.output": (STRING, OBJECT_ITEMS), "tools.0.type": STRING, "tools.0.name": STRING,
     "tools.0.parameters": OBJECT, "tools.0.strict": BOOL,

@@ -193,9 +193,9 @@ def test_parts_that_are_for_the_page_alone_are_left_out() -> None:
     ("message", "field"),
     [
         ("Hello", "messages[1]"),
-        ({"role": "user", "content": "Hello"}, "messages[1]"),
+        ({"role": "user", "content": "Hello"}, "messages[1].parts"),
         ({"role": "tool", "parts": []}, "messages[1].role"),
-        (user({"text": "a"}), "messages[1].parts[0]"),
+        (user({"text": "a"}), "messages[1].parts[0].type"),
         (user({"type": "text", "text": None}), "messages[1].parts[0].text"),
         (assistant({"type": "tool-look"}), "messages[1].parts[0].toolCallId"),
         (assistant({"type": "dynamic-tool", "toolCallId": "c1"}), "messages[1].parts[0]"),

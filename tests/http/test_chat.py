@@ -284,7 +284,7 @@ async def test_a_whole_conversation_is_taken_as_it_is(catalog: Catalog) -> None:
         {
             "role": "user",
             "name": "anna",
-            "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {}}],
+            "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "u"}}],
         },
         {"role": "assistant", "content": None, "tool_calls": [{"id": "c", **function("f", arguments="{}")}]},
         {"role": "tool", "tool_call_id": "c", "content": "r"},

@@ -19,6 +19,7 @@ from streamserver.wire.error_forms import ANTHROPIC_ERRORS, OPENAI_ERRORS
 from streamserver.wire.messages import MESSAGES_WIRE
 from streamserver.wire.native_wire import NATIVE_WIRE
 from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE
+from tests.support.own_frames import own_logs
 from tests.support.records import START, foreign_logs
 from tests.support.sse import parse
 
@@ -32,7 +33,7 @@ WIRES: list[Wire] = [
 ]
 STATUS_WIRES: list[Wire] = [CHAT_WIRE, MESSAGES_WIRE, RESPONSES_WIRE]
 wires = st.sampled_from(WIRES)
-logs = wires.flatmap(lambda wire: st.tuples(st.just(wire), foreign_logs(wire.name)))
+logs = wires.flatmap(lambda wire: st.tuples(st.just(wire), foreign_logs(wire.name) | own_logs(wire.name)))
 
 
 def encode(
@@ -83,7 +84,25 @@ def test_every_event_is_json_without_an_id_and_the_last_one_ends_the_stream(case
             assert last == "[DONE]"
 
 
-@given(log=foreign_logs("responses"), data=st.data())
+GOOD_ENDS = {
+    "chat": b'"finish_reason":"',
+    "messages": b'"type":"message_stop"',
+    "ai_sdk": b'"type":"finish"',
+}
+
+
+@given(case=wires.flatmap(lambda wire: st.tuples(st.just(wire), own_logs(wire.name))))
+@settings(deadline=None)
+def test_own_end_of_a_provider_is_followed_by_no_failure(case: tuple[Wire, list[Record]]) -> None:
+    wire, records = case
+    data = encode(wire, records).replace(b'": "', b'":"')
+    if wire.name in GOOD_ENDS:
+        assert data.count(GOOD_ENDS[wire.name]) == int(isinstance(records[-1], Done))
+    else:
+        assert data.count(b"event: response.completed") + data.count(b"event: response.failed") == 1
+
+
+@given(log=foreign_logs("responses") | own_logs("responses"), data=st.data())
 @settings(deadline=None)
 def test_resuming_a_response_gives_the_suffix(log: list[Record], data: st.DataObject) -> None:
     whole = parse(encode(RESPONSES_WIRE, log))

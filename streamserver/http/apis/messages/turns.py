@@ -68,7 +68,6 @@ def _read(message: dict[str, Any], field: str) -> Iterator[Message]:
 _STRINGS: Mapping[str, tuple[str, ...]] = {
     "text": ("text",),
     "thinking": ("thinking",),
-    "redacted_thinking": ("data",),
     "tool_use": ("id", "name"),
     "tool_result": ("tool_use_id",),
 }

@@ -68,8 +68,6 @@ class _Turns:
                 content = _content(item.get("output"), f"{field}.output")
                 self.add(Message(role="tool", tool_call_id=_string(item, "call_id", field), content=content))
             case "reasoning":
-                if not isinstance(item.get("summary"), list | None):
-                    raise invalid(f"{field}.summary", "Expected a list.")
                 self._reasoning.append(_reasoning(item))
             case _:
                 self.unknown.append(item)
