@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from providers.base import ChatRequest, Event, Finish, Message, Text, Usage
+from providers.chat_form import check_expressible, check_source, unsupported
 from providers.errors import BY_CODE, UpstreamTimeout
 from providers.message_text import text_of
 from providers.options import Context, Options
@@ -64,6 +65,7 @@ class Echo:
         self._options = options
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        _check(request)
         options = _for_model(self._options, request.model)
         tokens = tokens_of(last_user_text(request.messages))
         wanted = (options.tokens or len(tokens)) if tokens else 0
@@ -128,3 +130,14 @@ def _repeated(tokens: Sequence[str]) -> Iterator[str]:
     yield from tokens
     first = tokens[0] if tokens[0][0].isspace() else f" {tokens[0]}"
     yield from itertools.cycle((first, *tokens[1:]))
+
+
+def _check(request: ChatRequest) -> None:
+    """Raise :class:`~providers.errors.InvalidRequest` for what would change the answer's shape, as other kinds do."""
+    check_expressible(request)
+    check_source(request)
+    for number, tool in enumerate(request.tools or ()):
+        if tool.get("type") == "custom" and "custom" in tool:
+            raise unsupported(request, f"tools[{number}].type", "this provider has no tools of the type custom.")
+    if request.response_format is not None and request.response_format.get("type") != "text":
+        raise unsupported(request, "response_format", "this provider answers with text only.")

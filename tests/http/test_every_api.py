@@ -364,3 +364,51 @@ async def test_records_and_metrics_count_alike_and_tell_the_wire(
         ]
         assert count.endswith(" 1.0"), count
     assert "key-of-anna" not in server.log
+
+
+SHAPES: list[tuple[str, dict[str, Any], str]] = [
+    ("chat", {"n": 2}, "n"),
+    ("chat", {"logprobs": True}, "logprobs"),
+    ("chat", {"modalities": ["text", "audio"]}, "modalities"),
+    ("chat", {"functions": [{"name": "f"}]}, "functions"),
+    ("chat", {"response_format": {"type": "json_object"}}, "response_format"),
+    ("chat", {"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
+    ("messages", {"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
+    ("messages", {"container": "c"}, "container"),
+    ("messages", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+    ("responses", {"tools": [{"type": "web_search"}]}, "tools[0].type"),
+    ("responses", {"tools": [{"type": "namespace", "name": "n"}]}, "tools[0].type"),
+    ("responses", {"tools": [{"type": "custom", "name": "f"}]}, "tools[0].type"),
+    ("responses", {"text": {"format": {"type": "json_schema", "name": "a", "schema": {}}}}, "text.format"),
+]
+"""What the provider ``echo`` has not, and would change the answer's shape."""
+
+
+async def test_what_a_provider_has_not_is_a_400_that_names_the_field() -> None:
+    async with serving(providers={"up": {"kind": "echo"}}) as server:
+        for wire, fields, name in SHAPES:
+            for streamed in (True, False):
+                async with server.post(wire, stream=streamed, **fields) as refused:
+                    assert refused.status == 400, (wire, fields)
+                    error = (await refused.json())["error"]
+                    assert error["type"] == "invalid_request_error"
+                    assert (error["message"] if wire == "messages" else error["param"]).startswith(name), error
+                    if wire == "responses" and "tools" in fields:
+                        assert error["code"] == "unsupported_parameter"
+
+
+@pytest.mark.parametrize(("path", "status"), [("", 200), ("/up", 200), ("/gone%2Fm", 404)])
+async def test_models_have_the_request_id_of_both_vendors(path: str, status: int) -> None:
+    async with serving() as server, server.http.get(f"{server.url}/v1/models{path}") as response:
+        assert response.status == status
+        assert response.headers["request-id"] == response.headers["x-request-id"]
+
+
+async def test_response_is_not_read_for_a_query_of_a_wrong_form() -> None:
+    async with serving() as server:
+        server.send("one", None)
+        async with server.post("responses", stream=False) as whole:
+            public_id = (await whole.json())["id"]
+        for query, name in (("stream=maybe", "stream"), ("stream=true&starting_after=x", "starting_after")):
+            async with server.http.get(f"{server.url}/v1/responses/{public_id}?{query}") as refused:
+                assert (refused.status, (await refused.json())["error"]["param"]) == (400, name)

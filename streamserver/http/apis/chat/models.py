@@ -25,14 +25,14 @@ async def list_models(context: RequestContext) -> web.StreamResponse:
     listed = [_model(name) for name in _names(context)]
     first, last = (listed[0]["id"], listed[-1]["id"]) if listed else (None, None)
     body = {"object": "list", "data": listed, "has_more": False, "first_id": first, "last_id": last}
-    return _json(context, body)
+    return _json(body)
 
 
 async def get_model(context: RequestContext) -> web.StreamResponse:
     """Return one model, by any name that requests may use (``GET /v1/models/{id}``). The id may contain ``/``."""
     name = context.http.match_info["model"]
     select_by_model_name(name, context.streams.catalog, context.caller.permissions)
-    return _json(context, _model(name))
+    return _json(_model(name))
 
 
 def _names(context: RequestContext) -> Iterator[str]:
@@ -57,5 +57,5 @@ def _model(name: str) -> dict[str, Any]:
     }
 
 
-def _json(context: RequestContext, body: dict[str, Any]) -> web.Response:
-    return web.json_response(body, headers={"Cache-Control": "no-store", "request-id": context.request_id})
+def _json(body: dict[str, Any]) -> web.Response:
+    return web.json_response(body, headers={"Cache-Control": "no-store"})

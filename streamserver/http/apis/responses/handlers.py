@@ -58,7 +58,10 @@ async def retrieve(context: RequestContext) -> web.StreamResponse:
     """Return the Response as it is now, or its events with ``stream=true`` (``GET /v1/responses/{id}``)."""
     stream = await _stream_of(context)
     query = context.http.query
-    if query.get("stream", "false").lower() != "true":
+    streamed = query.get("stream", "false").lower()
+    if streamed not in ("true", "false"):
+        raise invalid("stream", "Expected true or false.")
+    if streamed == "false":
         await bind_items(context.streams, context.caller, stream.log)
         return await _response_now(stream)
     after = query.get("starting_after")
