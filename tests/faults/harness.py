@@ -75,8 +75,9 @@ class FaultHarness:
         before = _open()
         async with asyncio.timeout(LIMIT_SECONDS), aiohttp.ClientSession() as http:
             url = f"http://127.0.0.1:{port}"
-            wires = [] if case.is_large else [ask(http, url, form, case.at) for form in FORMS]
-            events, *answers = await asyncio.gather(_ask(http, url, case), *wires)
+            forms = () if case.is_large else FORMS
+            wires = asyncio.gather(*(ask(http, url, form, case.at) for form in forms))
+            events, answers = await asyncio.gather(_ask(http, url, case), wires)
         await self.upstream.all_closed(5)
         left = await _left(before)
         log = self._log.getvalue()

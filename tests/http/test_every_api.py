@@ -78,7 +78,8 @@ async def serving(environ: Mapping[str, str] = {}, **sections: Any) -> AsyncIter
 
 async def read_until(response: aiohttp.ClientResponse, word: str) -> list[Event]:
     """Return the events of a response as far as the one in which ``word`` is."""
-    parser, events = Parser(), []
+    parser = Parser()
+    events: list[Event] = []
     while not any(word in event.data for event in events):
         data = await response.content.readany()
         assert data, f"the response ended without {word}"
@@ -284,6 +285,7 @@ async def test_draining_server_refuses_to_start(wire: str) -> None:
             assert refused.headers["Retry-After"] == "1" and "x-should-retry" not in refused.headers
 
 
+ANNA = {"Authorization": "Bearer key-of-anna-1234"}
 Send = Callable[[Server, str], Any]
 REFUSED: list[tuple[str, Send, int, dict[str, str]]] = [
     ("no key", lambda server, wire: server.post(wire), 401,
@@ -305,7 +307,6 @@ REFUSED: list[tuple[str, Send, int, dict[str, str]]] = [
     ("another site", lambda server, wire: server.post(wire, {**ANNA, "Origin": "https://evil.example"}), 403,
      {"openai": "forbidden", "anthropic": "permission_error", "text": "forbidden"}),
 ]  # fmt: skip
-ANNA = {"Authorization": "Bearer key-of-anna-1234"}
 
 
 @pytest.mark.parametrize("wire", WIRES)
