@@ -72,3 +72,22 @@ async def test_reconnects_are_counted_and_the_position_is_shown(start_server: St
     panel = watched.page.get_by_role("complementary", name="Under the hood")
     await expect(panel).to_contain_text(", after event ")
     await expect(fact(watched, "Paid")).to_have_text("60 in + 60 out tokens")
+
+
+RECORD = """async () => {
+  const { Recorder } = await import("/hood/recorder.js");
+  const recorder = new Recorder({ startedAt: 50 });
+  recorder.take("raw", { number: 1, at: 100, text: "event: start\\ndata: {}\\n\\ndata: a\\n\\nda" });
+  recorder.take("raw", { number: 1, at: 200, text: "ta: b\\n\\n" });
+  recorder.take("raw", { number: 1, at: 300, text: "event: ping\\ndata: {}\\n\\nevent: reasoning\\ndata: {}\\n\\n" });
+  const { tokens, events, pings, gaps, firstAt, perSecond } = recorder;
+  return [tokens, events, pings, gaps, recorder.since(firstAt), perSecond];
+}"""
+
+
+async def test_figures_are_those_of_the_events_however_they_are_cut(
+    start_server: StartServer, watched: Watched
+) -> None:
+    server = await start_server()
+    await watched.open(server.url)
+    assert await watched.page.evaluate(RECORD) == [3, 5, 1, [100, 100], 50, 10]

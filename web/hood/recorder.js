@@ -1,5 +1,7 @@
 /** What is known of one exchange: figures, gaps between tokens, and its newest raw events. Its memory is bounded. */
 
+import { tokensPerSecond } from "../words.js";
+
 export const KEPT_EVENTS = 200;
 export const KEPT_GAPS = 240;
 const TOKENS = new Set(["message", "reasoning", "tool_call"]);
@@ -33,6 +35,13 @@ export class Recorder {
 
   get reconnects() {
     return Math.max(0, this.requests.filter(({ method }) => method !== "DELETE").length - 1);
+  }
+
+  /** Tokens per second, by the tokens that are paid once they are known; null where that says nothing. */
+  get perSecond() {
+    if (this.firstAt === null) return null;
+    const paid = (this.end?.done ?? this.end?.failure)?.usage?.completion_tokens;
+    return tokensPerSecond(paid ?? this.tokens, this.lastAt - this.firstAt);
   }
 
   get lastResponse() {

@@ -1,7 +1,7 @@
 /** The panel's elements. */
 
 import { Facts, make } from "../elements.js";
-import { duration, speed, tokensPerSecond, usage } from "../words.js";
+import { duration, speed, usage } from "../words.js";
 import { describe, Plot } from "./plot.js";
 import { KEPT_EVENTS } from "./recorder.js";
 
@@ -52,7 +52,7 @@ export class HoodView {
   }
 
   #showFacts(recorder) {
-    const { start, end, status, tokens, events, pings, reconnects, firstAt, lastAt, endedAt } = recorder;
+    const { start, end, status, tokens, events, pings, reconnects, firstAt, endedAt, perSecond } = recorder;
     const done = end?.done ?? null;
     const failure = end?.failure ?? null;
     const counts = (done ?? failure)?.usage ?? null;
@@ -62,13 +62,12 @@ export class HoodView {
     set("State", failure ? failure.code : done ? "done" : status);
     set("First token, in the browser", firstAt === null ? null : duration(recorder.since(firstAt)));
     set("First token, by the server", done?.ttft_ms == null ? null : duration(done.ttft_ms));
-    const rate = firstAt === null ? null : tokensPerSecond(counts?.completion_tokens ?? tokens, lastAt - firstAt);
-    set("Tokens per second", rate === null ? null : speed(rate));
+    set("Tokens per second", perSecond === null ? null : speed(perSecond));
     set("Duration", endedAt === null ? null : duration(recorder.since(endedAt)));
     set("Events", `${events.toLocaleString("en")} (with tokens: ${tokens.toLocaleString("en")}, pings: ${pings})`);
     set("Reconnects", reconnects);
     set("Finish reason", done?.finish_reason ?? failure?.code);
-    set("Paid", counts ? `${usage(counts)} tokens${counts.estimated ? ", estimated" : ""}` : end ? "nothing" : null);
+    set("Paid", counts ? `${usage(counts)} tokens${counts.estimated ? ", estimated" : ""}` : end && paidWithout(failure));
   }
 
   #showRequests({ requests, responses, lastResponse }) {
@@ -95,5 +94,8 @@ export class HoodView {
     if (atEnd) this.#raw.scrollTop = this.#raw.scrollHeight;
   }
 }
+
+/** What was paid if the ending has no counts: only an ending from the server says that it was nothing. */
+const paidWithout = (failure) => (["connection_lost", "unreachable"].includes(failure?.code) ? "not known" : "nothing");
 
 const section = (title, ...children) => make("section", {}, make("h3", { textContent: title }), ...children);

@@ -5,10 +5,11 @@ import { Facts, make } from "../elements.js";
 /** What a user of an application would see: a text that grows, and a line that says how it stands. */
 export class Screen {
   element;
-  #text = make("p", { className: "lab-text" });
+  #text;
   #state = make("p", { className: "lab-state", role: "status" });
 
   constructor(title) {
+    this.#text = make("div", { className: "lab-text", tabIndex: 0, role: "group", ariaLabel: `${title}: the text` });
     this.element = make("div", { className: "lab-screen" }, make("h4", { textContent: title }), this.#text, this.#state);
   }
 
@@ -23,6 +24,7 @@ export class Screen {
 
   append(piece) {
     this.#text.append(piece);
+    this.#text.scrollTop = this.#text.scrollHeight;
   }
 
   /** Say how it stands; `tone` is `good`, `bad` or nothing. */

@@ -72,7 +72,7 @@ class Side {
 
   constructor(title) {
     this.#screen = new Screen(title);
-    this.element = make("div", { className: "lab-side" }, this.#screen.element, this.#facts.element);
+    this.element = make("div", { className: "lab-side" }, this.#facts.element, this.#screen.element);
   }
 
   /** Run `read(side)`, and show how long it takes. */
