@@ -1,5 +1,6 @@
 /** The tool calls of an answer. What a model wrote becomes text nodes, never HTML. */
 
+import { indented } from "./json.js";
 import { GrowingText } from "./text.js";
 
 export class Calls {
@@ -40,13 +41,5 @@ export class Calls {
     this.#calls.set(index, call);
     this.#box.append(element);
     return call;
-  }
-}
-
-function indented(json) {
-  try {
-    return JSON.stringify(JSON.parse(json), null, 2);
-  } catch {
-    return null;
   }
 }

@@ -155,3 +155,14 @@ SHAPES = {
     "backslashes": ("", "\\"),
     "entities": ("", "&a"),
 }
+
+JSON = {
+    '{"id":12345678901234567890,"rate": 1.0, "in":{"a":[1,[] , {}]}}': (
+        '{\n  "id": 12345678901234567890,\n  "rate": 1.0,\n  "in": {\n    "a": [\n      1,\n      [],\n'
+        "      {}\n    ]\n  }\n}"
+    ),
+    r'["{a: [1,2]} \" , \\",true]': '[\n  "{a: [1,2]} \\" , \\\\",\n  true\n]',
+    '{"not": "whole': None,
+    "7": "7",
+}
+"""The arguments of tool calls, and what is shown of them."""

@@ -13,7 +13,7 @@ from aiohttp import web
 from playwright.async_api import Page, async_playwright
 
 from tests.browser.conftest import SWITCHES
-from tests.browser.markdown_cases import ATOMS, CASES, HOSTILE, SHAPES
+from tests.browser.markdown_cases import ATOMS, CASES, HOSTILE, JSON, SHAPES
 from tests.support.programs import program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,6 +25,7 @@ COUNTABLE = "--js-flags=--no-opt --no-maglev --no-flush-bytecode"
 """Optimised code does not count how often it runs, and code that is dropped forgets it."""
 CHARS = 4_000
 IMPORT = "async () => { window.markdown = await import('/program.js'); }"
+INDENT = "async (all) => { const { indented } = await import('/json.js'); return all.map(indented); }"
 COUNT_LINKS = "(source) => markdown.show([source]).querySelectorAll('a, img').length"
 GLIMPSES = "(source) => markdown.glimpses(source)"
 SETTLED_STAYS = "([first, rest]) => markdown.settledStays(first, rest)"
@@ -69,6 +70,11 @@ async def running_site() -> AsyncIterator[str]:
 async def test_markdown_becomes_the_elements_that_it_means(page: Page) -> None:
     shown = await page.evaluate("(sources) => sources.map(markdown.shortHtml)", list(CASES))
     assert dict(zip(CASES, shown, strict=True)) == CASES
+
+
+async def test_arguments_of_a_tool_are_laid_out_with_their_values_unchanged(page: Page) -> None:
+    shown = await page.evaluate(INDENT, list(JSON))
+    assert dict(zip(JSON, shown, strict=True)) == JSON
 
 
 async def test_links_with_another_scheme_are_text_and_nothing_is_loaded(page: Page) -> None:
