@@ -19,8 +19,8 @@ from streamserver.config import ConfigError, Loaded, load
 
 def dispatch(arguments: argparse.Namespace) -> int:
     """Run the command that ``arguments`` name. Return the exit status, 2 for one that cannot be run."""
-    if arguments.command != "serve":
-        gc.enable()
+    if arguments.command == "load":
+        gc.enable()  # the server does so itself, and the other commands end at once
     try:
         read_env_file(Path(".env"), os.environ)
         return _run(arguments)
