@@ -322,6 +322,16 @@ def test_each_choice_has_its_own_role_and_end_when_several_are_asked_for() -> No
     assert [(each["message"]["content"], each["finish_reason"]) for each in whole] == [("a", "stop"), ("xy", "length")]
 
 
+def test_first_choice_has_its_role_when_another_began_before_it() -> None:
+    own = [chunk(choices=[{"index": index, "delta": {"content": "a"}, "finish_reason": None}]) for index in (1, 0, 0)]
+    told = [(each["choices"][0]["index"], each["choices"][0]["delta"]) for each in transcript(log(*frames(*own)))[:3]]
+    assert told == [
+        (1, {"role": "assistant", "content": "a"}),
+        (0, {"role": "assistant", "content": "a"}),
+        (0, {"content": "a"}),
+    ]
+
+
 FIRST = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
 BROKEN_CALLS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no index": ([{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}], "{}"),
