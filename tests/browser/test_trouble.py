@@ -151,3 +151,34 @@ async def test_a_quiet_model_is_told_from_a_dead_connection(
     turn = await watched.ask("Go on")
     await expect(turn.find(".state")).to_have_text("The model is quiet…")
     await expect(watched.page.locator("#status")).to_have_text("The model is quiet.")
+
+
+async def test_failing_server_is_given_up_after_thirty_seconds_and_a_waiting_one_is_not(
+    start_server: StartServer, watched: Watched
+) -> None:
+    server = await start_server()
+    await watched.open(server.url)
+    outcomes = await watched.page.evaluate(
+        """async () => {
+          const { patient } = await import("/patience.js");
+          const outcomes = [];
+          let seconds = 0;
+          let fetch;
+          const attempt = patient((...request) => fetch(...request), () => seconds * 1000);
+          const at = async (time, next, options) => {
+            [seconds, fetch] = [time, next];
+            outcomes.push(await attempt("/", options).then(({ status }) => status, ({ code, name }) => code ?? name));
+          };
+          const refuse = async () => { throw new TypeError("refused"); };
+          const answer = (status) => async () => ({ status });
+          await at(0, refuse);
+          await at(29, answer(502));
+          await at(29.9, answer(200));
+          await at(40, refuse);
+          await at(69, refuse, { signal: AbortSignal.abort() });
+          await at(70, refuse, { signal: AbortSignal.abort() });
+          await at(71, answer(502));
+          return outcomes;
+        }"""
+    )
+    assert outcomes == ["TypeError", 502, 200, "TypeError", "TypeError", "TypeError", "unreachable"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 
-import pytest
 from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Watched
@@ -115,20 +114,23 @@ async def test_edited_question_takes_the_place_of_the_turn_and_of_those_after_it
     await expect(watched.message).to_have_value("a draft")
 
 
-@pytest.mark.parametrize("reason", ["length", "content_filter", "tool_calls", "a_new_word"])
 async def test_finish_reason_is_explained_in_a_sentence_that_names_it(
-    start_server: StartServer, start_upstream: StartUpstream, watched: Watched, reason: str
+    start_server: StartServer, start_upstream: StartUpstream, watched: Watched
 ) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
-        await exchange.send(chunk("word") + chunk(finish=reason) + DONE)
+        await exchange.send(chunk("word") + chunk(finish=contents(exchange)[-1]) + DONE)
 
     upstream = await start_upstream(script)
     server = await start_server(openai_at(upstream))
     await watched.open(server.url)
-    turn = await watched.ask("Go")
+    for reason in ("length", "content_filter", "tool_calls", "a_new_word"):
+        turn = await watched.ask(reason)
+        await turn.until("done")
+        assert f"The answer ended with “{reason}”" in await turn.text(".notice")
+    turn = await watched.ask("stop")
     await turn.until("done")
-    assert f"The answer ended with “{reason}”" in await turn.text(".notice")
+    await expect(turn.find(".notice")).to_be_hidden()
 
 
 async def test_answer_and_request_id_are_copied(start_server: StartServer, watched: Watched) -> None:
