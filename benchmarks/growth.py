@@ -151,7 +151,7 @@ def keep_many(growth: Growth) -> None:
         for target in growth.sizes(KEPT, 10):
             cpu, own_cpu, before = near.cpu_seconds(), redis.cpu_seconds(), kept
             while kept < target:
-                kept += _keep(growth, near, min(5000, target - kept))
+                kept += _keep(growth, near, min(2000, target - kept))
                 _progress(f"{kept:,} streams kept")
             growth.report(
                 f"{kept:,} kept streams",

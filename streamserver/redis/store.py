@@ -121,8 +121,8 @@ class RedisStore:
 
     async def lookup(self, name: str) -> str | None:
         while True:
-            stream_id, inbox = await self._execute(lookup_command(name), self._probe)
-            if stream_id is not None or self._is_recovered(inbox):
+            (stream_id,), recovered = await self._query(lookup_command(name))
+            if stream_id is not None or recovered:
                 return None if stream_id is None else str(stream_id, "ascii")
             await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
@@ -134,15 +134,15 @@ class RedisStore:
             found = await self._replicas.find(stream_id)
             if found is not None:
                 return found
-            (inbox,) = await self._execute(self._probe)
-            if self._is_recovered(inbox):
+            _, recovered = await self._query()
+            if recovered:
                 return None
             await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
     async def find_claim(self, key: str) -> ClaimHolder | None:
         while True:
-            value, inbox = await self._execute(("GET", claim_key(key)), self._probe)
-            if value is not None or self._is_recovered(inbox):
+            (value,), recovered = await self._query(("GET", claim_key(key)))
+            if value is not None or recovered:
                 return parse_claim(value)
             if (own := self._replicator.claimed(key)) is not None:
                 return own  # Redis has lost it, and is about to get it again
@@ -228,11 +228,14 @@ class RedisStore:
             self._outbox.send(f"fence of {stream_id}", *commands)
         self._replicator.check_all(recovered_at=self._recovered_at)
 
-    def _is_recovered(self, inbox: int) -> bool:
-        """Return whether Redis lacks nothing that it had. It has this process's ``inbox``, unless it lost its data."""
-        if not inbox and self._heartbeat.has_inbox:
+    async def _query(self, *commands: Command) -> tuple[Replies, bool]:
+        """Return the replies, and whether Redis lacks nothing that it had: it has this process's inbox, unless it lost
+        its data."""
+        had_inbox = self._heartbeat.has_inbox  # the reply to the first heartbeat may overtake this one
+        *replies, inbox = await self._execute(*commands, self._probe)
+        if had_inbox and not inbox:
             self._on_data_lost()
-        return asyncio.get_running_loop().time() >= self._recovered_at
+        return replies, asyncio.get_running_loop().time() >= self._recovered_at
 
     def _abandon(self, stream: LocalStream) -> None:
         """Fence a stream that will never be generated. It may have been published, and found by its key: its readers

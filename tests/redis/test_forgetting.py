@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from providers.base import Text
 from streamserver.core.refusals import Refusal
 from streamserver.log.memory import MemoryLog
+from streamserver.redis.connection import Command, Replies
 from streamserver.redis.inbox import Message, Stop, create_inbox_command, message_command
 from streamserver.redis.keys import inbox_key
 from streamserver.store.base import Claim, ClaimHolder, StoreUnavailable
@@ -167,3 +168,23 @@ async def test_an_inbox_that_is_not_read_is_bounded(near: RedisNode, redis: Redi
             await client.xadd(inbox_key("dead"), {"m": ""})
         await link.submit(create_inbox_command("dead"))
         assert await client.xlen(inbox_key("dead")) <= MOST_MESSAGES + TRIMMED_BY
+
+
+async def test_a_node_that_just_started_takes_no_redis_for_one_that_lost_data(
+    near: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply to the heartbeat that makes the inbox overtakes that to a query that was sent before."""
+    store = near.redis_store
+    await until(lambda: store._heartbeat.has_inbox)
+    store._heartbeat.has_inbox = False
+    execute, lost = store._execute, list[str]()
+
+    async def overtaken(*commands: Command) -> Replies:
+        replies = await execute(*commands)
+        store._heartbeat.has_inbox = True
+        return [*replies[:-1], 0]
+
+    monkeypatch.setattr(store, "_execute", overtaken)
+    monkeypatch.setattr(store, "_on_data_lost", lambda: lost.append("data"))
+    assert await store.find_claim("key") is None
+    assert lost == []
