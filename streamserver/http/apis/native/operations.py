@@ -44,21 +44,53 @@ def bind_schemas(components: dict[str, Json], settings: Settings, with_keys: boo
         {"required": ["prompt"], "properties": {"prompt": prompt, "messages": {"type": "null"}}},
         {"required": ["messages"], "properties": {"messages": messages, "prompt": {"type": "null"}}},
     ]
-    part = {
-        "type": "object",
-        "properties": {"type": {"type": "string"}, "text": {"type": "string"}},
-        "required": ["type"],
-        "if": {"properties": {"type": {"const": "text"}}},
-        "then": {"required": ["text"]},
-    }
     message = components["Message"]
-    message["properties"]["content"]["anyOf"][1]["items"] = part
+    message["properties"]["content"]["anyOf"][1]["items"] = _PART
+    message["properties"]["tool_calls"]["anyOf"][0]["items"] = _CALL
     for name in ("reasoning", "extra"):  # read from vendors' own fields, which any message may have
         del message["properties"][name]
     message["additionalProperties"] = True
     del components["ReasoningBlock"], components["Opaque"]
 
 
+def _with_fields(kind: str, **fields: Json) -> Json:
+    """Return the rule that an object of the type ``kind`` has ``fields``."""
+    is_kind: Json = {"properties": {"type": {"const": kind}}}
+    return {"if": is_kind, "then": {"required": list(fields), "properties": fields}}
+
+
+def _strings(*names: str) -> Json:
+    return {"type": "object", "required": list(names), "properties": {name: {"type": "string"} for name in names}}
+
+
+_PART: Json = {
+    "type": "object",
+    "properties": {"type": {"type": "string"}},
+    "required": ["type"],
+    "allOf": [
+        _with_fields("text", text={"type": "string"}),
+        _with_fields("refusal", refusal={"type": "string"}),
+        _with_fields("image_url", image_url=_strings("url")),
+        _with_fields("input_audio", input_audio=_strings("data", "format")),
+    ],
+}
+"""A part of a message's content."""
+_CALL: Json = {
+    "type": "object",
+    "properties": {"id": {"type": ["string", "null"]}},
+    "if": {"properties": {"type": {"enum": [None, "function"]}}},
+    "then": {
+        "required": ["function"],
+        "properties": {
+            "function": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"type": "string"}, "arguments": {"type": ["string", "object", "null"]}},
+            }
+        },
+    },
+}
+"""A tool call of an earlier turn."""
 _HAS_CONTENT: Json = {
     "anyOf": [
         having("content", filled("string")),
