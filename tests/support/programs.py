@@ -19,6 +19,7 @@ INSTALL = {
     "bash": "apt-get install bash",
     "caddy": "apt-get install caddy",
     "chromium": "apt-get install chromium",
+    "curl": "apt-get install curl",
     "firefox-esr": "apt-get install firefox-esr",
     "fish": "apt-get install fish",
     "haproxy": "apt-get install haproxy",
