@@ -168,7 +168,15 @@ def test_long_description_renders_on_the_package_index(tmp_path: Path) -> None:
 
 def test_metadata_says_what_the_package_is_for(tmp_path: Path) -> None:
     metadata = metadata_of(build_wheel(tmp_path))
-    assert set(metadata.get_all("Provides-Extra", ())) == {"clients", "dev", "docs", "otel", "redis", "test", "test-core"}
+    assert set(metadata.get_all("Provides-Extra", ())) == {
+        "clients",
+        "dev",
+        "docs",
+        "otel",
+        "redis",
+        "test",
+        "test-core",
+    }
     assert metadata["License-Expression"] == "Apache-2.0"
     classifiers = metadata.get_all("Classifier", ())
     assert [each for each in classifiers if each not in trove_classifiers.classifiers] == []
