@@ -21,8 +21,15 @@ from streamserver.wire.events import data_event, from_json, to_json
 
 CHUNK_OBJECT = "chat.completion.chunk"
 _TOKENS = frozenset({Text, ContinuedText, Reasoning})
+_ENVELOPE: Mapping[str, type] = {"id": str, "created": int, "model": str}
 _NO_USAGE = b',"usage":null'
-# An unescaped quote ends a string, so that neither of these patterns is ever found inside one.
+# An unescaped quote ends a string, so that none of these patterns is ever found inside one.
+_PLAIN_ENVELOPE = (
+    re.compile(rb'"object": ?"chat\.completion\.chunk"'),
+    re.compile(rb'"id": ?"[^"]'),
+    re.compile(rb'"created": ?[1-9]'),
+    re.compile(rb'"model": ?"[^"]'),
+)
 _OBFUSCATION = re.compile(rb',\s*"obfuscation":\s*"[^"\\]*"')
 
 
@@ -131,6 +138,7 @@ class ChunkReplay:
         chunk.pop("obfuscation", None)
         chunk.pop("error", None)  # null: a failure is never in a frame
         usage, choices = chunk.pop("usage", None), list(objects(chunk.get("choices")))
+        self._mend_envelope(chunk)
         if isinstance(usage, dict):
             self._usage_chunk = {**chunk, "choices": [], "usage": usage}
         if not choices and frame.pieces:
@@ -138,15 +146,17 @@ class ChunkReplay:
         if not choices:
             return None
         chunk["choices"] = choices
-        chunk["object"] = CHUNK_OBJECT
-        for name, value in (self._envelope or self._head).items():
-            if chunk.get(name) is None and name in self._head:
-                chunk[name] = value
         if not self._envelope:
             self._envelope = {name: value for name, value in chunk.items() if name != "choices"}
         for choice in choices:
             self._mend_choice(choice, frame.pieces)
         return chunk
+
+    def _mend_envelope(self, chunk: dict[str, Any]) -> None:
+        chunk["object"] = CHUNK_OBJECT
+        for name in self._head:
+            if not is_told(name, chunk.get(name)):
+                chunk[name] = (self._envelope or self._head)[name]
 
     def _mend_choice(self, choice: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else 0
@@ -213,10 +223,14 @@ def _is_plain(data: bytes) -> bool:
         or b'"message"' in data
         or b'"tool_calls"' in data
         or b'"obfuscation"' in data
-        or b'"id"' not in data
-        or b'"created"' not in data
-        or b'"model"' not in data
+        or not all(field.search(data) for field in _PLAIN_ENVELOPE)
     ) and (b'"finish_reason":null' in data or b'"finish_reason": null' in data or b'"finish_reason"' not in data)
+
+
+def is_told(name: str, value: object) -> bool:
+    """Return whether a chunk has the field ``name``. Some servers send an empty id, time or model."""
+    kind = _ENVELOPE.get(name)
+    return value is not None if kind is None else bool(value) and isinstance(value, kind)
 
 
 def read_chunk(data: bytes) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from providers.lenient import as_object
 from streamserver.log.records import Done, Record, Start
 from streamserver.wire.chat_calls import DETAILS, CallDeltas
 from streamserver.wire.chat_ends import chat_finish_reason
-from streamserver.wire.chat_frames import ChunkReplay, read_chunk
+from streamserver.wire.chat_frames import ChunkReplay, is_told, read_chunk
 from streamserver.wire.chat_usage import complete_usage, usage_fields
 from streamserver.wire.ids import public_hash
 
@@ -115,7 +115,7 @@ def _merge(chunks: Sequence[dict[str, Any]], translated: dict[str, Any]) -> dict
     for chunk in chunks:
         for choice in chunk.pop("choices"):
             _merge_choice(choices.setdefault(choice["index"], {}), choice)
-        completion.update({name: value for name, value in chunk.items() if value is not None})
+        completion.update({name: value for name, value in chunk.items() if is_told(name, value)})
     completion["object"] = translated["object"]
     completion["usage"] = complete_usage(completion["usage"], translated["usage"])
     if choices:
@@ -177,6 +177,8 @@ def _closed(index: int, choice: dict[str, Any]) -> dict[str, Any]:
     is_other = any(message.get(name) for name in ("tool_calls", "function_call", "refusal", "audio"))
     if message.get("content") is None:
         message["content"] = None if is_other else ""
+    if not message.get("tool_calls"):
+        message.pop("tool_calls", None)
     for call in message.get("tool_calls") or ():
         call.pop("index", None)
     return {"index": index, "logprobs": None, **choice}

@@ -394,6 +394,26 @@ def test_chunk_without_choices_is_left_out() -> None:
     assert choices(records) == [[{"role": "assistant", "content": "a"}, None], *end()]
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"object": "chat.completion"}, {"object": ""}, {"id": ""}, {"model": None}, {"created": "5"}], ids=str
+)
+def test_envelope_is_mended_on_every_token_when_its_provider_breaks_the_rules(wrong: dict[str, Any]) -> None:
+    # openai-python's helper skips a chunk with another object, and its text with it.
+    chunks = [chunk({"content": text}, **wrong) for text in "abc"]
+    told = frames(*chunks, {**chunk(choices=[], usage=COUNTS), **wrong})
+    ours = {"id": f"chatcmpl-{HASH}", "object": "chat.completion.chunk", "model": "m", "created": 1_790_000_000}
+    for name in wrong:
+        assert {each[name] for each in transcript(log(*told, include_usage=True))[:-1]} == {ours[name]}
+    whole = json.loads(CHAT_WIRE.whole(log(*told)).body)
+    assert (whole["id"] in (ours["id"], "chatcmpl-theirs"), type(whole["created"])) == (True, int)
+    assert whole["model"] in ("theirs-1", "m-2")
+
+
+def test_whole_answer_leaves_out_calls_when_there_are_none() -> None:
+    for delta in ({"content": "a", "tool_calls": None}, {"content": "a", "tool_calls": []}):
+        assert "tool_calls" not in message(log(*frames(chunk(delta), chunk({}, "stop"))))
+
+
 def test_whole_message_is_replayed_as_a_delta() -> None:
     whole = chunk(choices=[{"index": 0, "message": {"role": "assistant", "content": "ab"}, "finish_reason": "stop"}])
     assert choices(log(*frames(whole))) == [[{"role": "assistant", "content": "ab"}, "stop"], "[DONE]"]
