@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.base import ChatRequest, Event, Finish, Message, Text, Usage
+from providers.base import ChatRequest, Event, Finish, Message, Source, Text, Usage
 from providers.echo import FAIL_CODES, Echo, EchoOptions, tokens_of
-from providers.errors import ProviderError
+from providers.errors import InvalidRequest, ProviderError
 from providers.options import Context
 from providers.transport import Transport
 from providers.validation import Invalid, convert
@@ -59,6 +59,14 @@ async def test_echo_reads_parts_of_text_only() -> None:
     ]
     *pieces, _, _ = await collect(echo(), request(user(parts)))
     assert pieces == [Text("a"), Text(" b")]
+
+
+async def test_echo_refuses_a_part_of_an_unknown_type() -> None:
+    messages = [user("a"), user([{"type": "text", "text": "a"}, {"type": "video", "video": {}}])]
+    source = Source(protocol="chat", body={})
+    with pytest.raises(InvalidRequest) as caught:
+        await collect(echo(), ChatRequest(messages=messages, model="m", max_tokens=9, source=source))
+    assert caught.value.detail.param == "messages[1].content[1]"
 
 
 async def test_echo_finishes_with_length_at_max_tokens() -> None:
