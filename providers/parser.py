@@ -94,6 +94,7 @@ class FrameParser:
         shape = self._shape
         if shape is not None and (token := shape.token_in(name, data)) is not None:
             return (Frame(self._protocol, self._kind, data, (token,), shape),)
+        self._parser.is_lenient = False  # it may be of a frame that was left out
         told = tuple(self._parser.events(name, data))
         pieces: tuple[Delta | BlockEnd, ...]
         others: tuple[Event, ...] = ()
@@ -105,7 +106,6 @@ class FrameParser:
         if data[:1] != b"{" and not data.lstrip().startswith(b"{"):
             return others
         if self._parser.is_lenient:
-            self._parser.is_lenient = False
             data = msgspec.json.encode(json_object(data))
         kind = "" if self._protocol == "chat" else _type_of(data) or name
         if kind == "ping" or not (kind or self._protocol == "chat"):

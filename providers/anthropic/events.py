@@ -87,6 +87,7 @@ class MessagesParser(AnswerState):
         return self._read(name, data)
 
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
+        self.is_lenient = False
         try:
             event = None if name == "error" else _DECODER.decode(data)
         except (ValueError, RecursionError):

@@ -44,6 +44,7 @@ class ChatParser(AnswerState):
         shape = self.shape
         if shape is not None and (token := shape.token_in(name, data)) is not None:
             return (token,)
+        self.is_lenient = False
         try:
             chunk = _decode(data)
         except (ValueError, RecursionError):

@@ -173,3 +173,19 @@ def test_shape_of_text_that_is_twice_in_a_frame_is_unknown() -> None:
     data = b'{"choices":[{"delta":{"content":"a","reasoning":"a"}}]}'
     assert TokenShape.of("", data, Text("a")) is None
     assert TokenShape.of("", data, Reasoning("b")) is None
+
+
+@pytest.mark.parametrize("noise", [b": keepalive", b"null", b'{"choices":[{"delta":{"content":"\t"}}]}'])
+def test_shape_is_learned_after_a_frame_that_is_no_json_by_the_letter(noise: bytes) -> None:
+    parser = ChatParser()
+    parser.events("", noise)
+    parser.events("", encoded(token("a"), False, False))
+    assert parser.shape is not None
+
+
+@pytest.mark.parametrize("noise", [b": keepalive", b"null"])
+def test_frame_after_one_that_is_no_object_stays_as_it_came(noise: bytes) -> None:
+    parser = FrameParser(ChatParser(), "chat")
+    assert parser.events("", noise) == ()
+    data = b'{"choices": [{"delta": {"content": "\\u0061"}}], "cost": 1e-3}'
+    assert list(parser.events("", data)) == [Frame("chat", "", data, (Text("a"),))]
