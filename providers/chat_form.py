@@ -41,6 +41,10 @@ _ANSWER_FIELDS: Mapping[str, tuple[Any, ...]] = {
 ask for nothing. A null asks for nothing either."""
 
 
+_VENDORS_PARTS = frozenset({"image", "document", "input_image"})
+"""Types of parts whose ids only their vendor knows; images with data or an address have the type ``image_url``."""
+
+
 class FunctionCall(msgspec.Struct, frozen=True):
     """A tool call of an earlier turn. ``arguments`` is JSON text, or a ``custom`` tool's input."""
 
@@ -84,7 +88,7 @@ def check_expressible(request: ChatRequest) -> None:
 
 def check_source(request: ChatRequest) -> None:
     """Raise :class:`~providers.errors.InvalidRequest` for what only the vendor of another protocol can do: its hosted
-    tools and connectors."""
+    tools and connectors, and images and documents that it keeps."""
     source = request.source
     if source is None or source.protocol == "chat":
         return
@@ -93,6 +97,11 @@ def check_source(request: ChatRequest) -> None:
     for number, tool in enumerate(request.tools or ()):
         if tool.get("type") not in ("function", "custom"):
             raise unsupported(request, f"tools[{number}].type", "this provider takes tools of the type function only.")
+    for number, message in enumerate(request.messages):
+        parts = message.content if isinstance(message.content, list) else ()
+        if any(part["type"] in _VENDORS_PARTS for part in parts):
+            field = f"messages[{number}].content"
+            raise unsupported(request, field, "this provider takes images and documents by their data or address only.")
 
 
 def _check_messages(request: ChatRequest, body: Mapping[str, Any]) -> None:
@@ -103,11 +112,6 @@ def _check_messages(request: ChatRequest, body: Mapping[str, Any]) -> None:
     output = body.get("output_config")
     if isinstance(output, dict) and output.get("format") and request.response_format is None:
         raise unsupported(request, "response_format", "this provider takes a json_schema with a schema only.")
-    for number, message in enumerate(request.messages):
-        parts = message.content if isinstance(message.content, list) else ()
-        if any(part["type"] in ("image", "document") for part in parts):
-            field = f"messages[{number}].content"
-            raise unsupported(request, field, "this provider takes images and documents by their data or address only.")
 
 
 def function_calls(request: ChatRequest, message: Message, field: str) -> Iterator[FunctionCall]:

@@ -120,7 +120,8 @@ class ResponsesEncoder:
 
     def _done(self, done: Done) -> bytes:
         if self._own_end is not None:
-            return self._event(*self._own_end)
+            status = "completed" if self._own_end[0] == "response.completed" else "incomplete"
+            return self._end_items(status) + self._event(*self._own_end)
         ending = finished_fields(done, self._start.created, refused=self._refused)
         status = ending["status"]
         events = self._begin() + self._end_items(status)

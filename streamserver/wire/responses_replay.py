@@ -21,7 +21,7 @@ _PART_TEXTS: Mapping[str, tuple[str, str]] = {
 }
 """Events of a part's text, by their names without the last word: the part's field and its type."""
 _DETAILS: Mapping[str, Mapping[str, int]] = {
-    "input_tokens_details": {"cached_tokens": 0},
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
     "output_tokens_details": {"reasoning_tokens": 0},
 }
 _ITEM_TEXTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
@@ -39,6 +39,8 @@ class Replay:
         self.ended = False
         """The provider's terminal frame has been replayed."""
         self._skips_creation = skips_creation
+        self._fills_output = False
+        """The provider's terminal frame has no items: they are those of its other frames."""
         self._own: dict[str, Any] = {
             "id": response_id(start.stream_id),
             "background": bool(start.options.get("background")),
@@ -69,7 +71,8 @@ class Replay:
             self._response = {**data["response"], **self._own}
             if isinstance(self._response.get("usage"), dict):
                 self._response["usage"] = _complete_usage(self._response["usage"])
-            if self.ended and not self._response.get("output"):
+            self._fills_output = self.ended and not self._response.get("output")
+            if self._fills_output:
                 self._response["output"] = self._items()  # some servers send them once only
             data["response"] = self._response
         if self._skips_creation and name in _CREATION:
@@ -77,11 +80,15 @@ class Replay:
         return name, data
 
     def end(self, status: str) -> Iterator[ItemEvent]:
-        """Close every item that is open, for a Response that the provider did not end."""
+        """Close every item that is open: the provider did not end the Response, or ended it without closing them."""
+        given = {item["id"]: item for item in self._given_items() if isinstance(item.get("id"), str)}
         for index, item in sorted(self._open.items()):
-            self._done[index] = item.ended(status)
+            ended = item.ended(status)
+            self._done[index] = given.get(ended.get("id"), ended)
             yield "response.output_item.done", {"output_index": index, "item": self._done[index]}
         self._open.clear()
+        if self._fills_output:
+            self._response["output"] = self._items()
 
     def response(self, default: dict[str, Any]) -> dict[str, Any]:
         """Return the Response so far: the provider's own fields, and the items that are done."""
@@ -91,6 +98,11 @@ class Replay:
 
     def _items(self) -> list[dict[str, Any]]:
         return [self._done[index] for index in sorted(self._done)]
+
+    def _given_items(self) -> list[dict[str, Any]]:
+        """Return the items in the provider's own terminal frame."""
+        output = self._response.get("output") if self.ended and not self._fills_output else None
+        return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
 
     def _track(self, name: str, data: Mapping[str, Any]) -> None:
         index, item = data.get("output_index"), data.get("item")
@@ -108,13 +120,17 @@ class Replay:
 def _complete_usage(own: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a provider's ``own`` usage with the details that it left out, None if it has no counts.
 
-    The SDKs' types require them, and Codex fails on details without their number.
+    The SDKs' types require them, and Codex fails on details without their number. A null counts as left out.
     """
     given, answered = own.get("input_tokens"), own.get("output_tokens")
     if not isinstance(given, int) or not isinstance(answered, int):
         return None
-    details = {name: {**zeros, **as_object(own.get(name))} for name, zeros in _DETAILS.items()}
-    return {"total_tokens": given + answered, **own, **details}
+    details = {name: {**zeros, **_without_nulls(as_object(own.get(name)))} for name, zeros in _DETAILS.items()}
+    return {"total_tokens": given + answered, **_without_nulls(own), **details}
+
+
+def _without_nulls(counts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 class _OpenItem:

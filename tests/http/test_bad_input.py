@@ -197,6 +197,14 @@ async def test_what_sloppy_clients_send_is_answered_by_every_provider(wire: str,
             assert (answer.status, answer.asked) == (200, 1), f"{name}: {answer}"
 
 
+@pytest.mark.parametrize("item_id", [{}, {"id": None}, {"id": 5}, {"id": ""}])
+async def test_reference_without_an_id_is_a_400_that_names_the_field(item_id: dict[str, Any]) -> None:
+    async with serving("responses") as server:
+        reference = {"type": "item_reference", **item_id}
+        answer = await server.post("/v1/responses", {"model": "up", "input": [text("responses", "Hi"), reference]})
+        assert (answer.status, answer.asked, answer.named("responses")) == (400, 0, "input[1].id")
+
+
 @pytest.mark.parametrize("wire", WIRES)
 async def test_image_of_five_megabytes_needs_a_raised_limit_of_the_body(wire: str) -> None:
     path, body, _ = WIRES[wire]

@@ -357,6 +357,7 @@ def source(protocol: Any, **body: Any) -> Source:
 
 AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 SVG = {"type": "image_url", "image_url": {"url": "data:image/svg+xml;utf8,<svg/>"}}
+KEPT_IMAGE = {"type": "input_image", "file_id": "f"}
 SERVER_TOOL = [function("f"), {"type": "web_search_20250305", "name": "web_search"}]
 
 
@@ -395,6 +396,8 @@ SERVER_TOOL = [function("f"), {"type": "web_search_20250305", "name": "web_searc
         (chat, request(tools=SERVER_TOOL, source=source("messages")), "tools[1].type"),
         (responses, request(tools=SERVER_TOOL, source=source("messages")), "tools[1].type"),
         (messages, request(tools=[{"type": "mcp"}], source=source("responses")), "tools[0].type"),
+        (chat, request(Message(role="user", content=[KEPT_IMAGE]), source=source("responses")), "input"),
+        (messages, request(Message(role="user", content=[KEPT_IMAGE]), source=source("responses")), "input"),
     ],
 )
 def test_invalid_request_names_the_callers_field_when_a_protocol_cannot_express_it(

@@ -380,6 +380,31 @@ def test_replayed_response_without_output_gets_the_items_that_are_done() -> None
     assert last([BEGIN, CREATED, ADDED, PART, DELTA, ITEM_DONE, bare, DONE])["output"] == [WHOLE_ITEM]
 
 
+@pytest.mark.parametrize("in_end", [[WHOLE_ITEM], [], None], ids=["whole", "empty", "missing"])
+@pytest.mark.parametrize("status", ["completed", "incomplete"])
+def test_replayed_item_that_the_provider_leaves_open_is_done_before_its_end(in_end: Any, status: str) -> None:
+    end = frame(f"response.{status}", response={**PROVIDERS_RESPONSE, "status": status, "output": in_end})
+    records: list[Record] = [BEGIN, CREATED, ADDED, PART, DELTA, end, DONE]
+    found = events(records)
+    assert [event["type"] for event in found[-2:]] == ["response.output_item.done", f"response.{status}"]
+    part = {"type": "output_text", "text": "Four", "annotations": []}
+    item = WHOLE_ITEM if in_end else {**THEIR_ITEM, "status": status, "content": [part]}
+    assert found[-2]["item"] == item and last(records)["output"] == [item]
+
+
+@pytest.mark.parametrize("nothing", [{}, {"cached_tokens": None}, None])
+def test_replayed_usage_has_each_number_that_clients_read(nothing: Any) -> None:
+    usage = {"input_tokens": 9, "output_tokens": 7, "total_tokens": None, "input_tokens_details": nothing}
+    end = frame("response.completed", response={**PROVIDERS_RESPONSE, "status": "completed", "usage": usage})
+    assert last([BEGIN, CREATED, ADDED, PART, DELTA, ITEM_DONE, end, DONE])["usage"] == {
+        "input_tokens": 9,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 7,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 16,
+    }
+
+
 def test_replayed_background_response_is_created_once() -> None:
     running = frame("response.in_progress", response=PROVIDERS_RESPONSE)
     found = events([IN_BACKGROUND, CREATED, running, ADDED, PART, DELTA, ITEM_DONE, COMPLETED, DONE])

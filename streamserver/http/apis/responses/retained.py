@@ -69,9 +69,11 @@ async def resolve_references(streams: Streams, caller: Caller, items: Iterable[A
     known: dict[str, Any] = {}
     resolved = []
     size = 0
-    for item in items:
+    for number, item in enumerate(items):
         if isinstance(item, dict) and item.get("type") == "item_reference":
-            item_id = str(item.get("id"))
+            item_id = item.get("id")
+            if not isinstance(item_id, str) or not item_id:
+                raise invalid(f"input[{number}].id", "Expected the id of an item.")
             if item_id not in known:
                 known.update(await _items_beside(streams, caller, item_id))
             size += len(to_json(known[item_id]))
