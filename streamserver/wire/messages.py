@@ -17,7 +17,7 @@ from streamserver.wire.error_forms import ANTHROPIC_ERRORS, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.messages_blocks import ContentBlocks, Part, message_event
-from streamserver.wire.messages_replay import ENDING, is_null_delta, replayed_end
+from streamserver.wire.messages_replay import ENDING, is_null_delta, replayed_end, replayed_start
 from streamserver.wire.messages_usage import NO_USAGE, usage_fields
 from streamserver.wire.messages_whole import whole_message
 
@@ -84,6 +84,8 @@ class MessagesEncoder:
         if frame.type in ENDING:
             self._ending.append(frame)
             return b""
+        if frame.type == "message_start":
+            return replayed_start(frame)
         return b"" if is_null_delta(frame) else named_event(frame.type, frame.data)
 
     def _begins_replay(self, frame: Frame) -> bool | None:

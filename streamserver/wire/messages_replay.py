@@ -10,10 +10,21 @@ from providers.lenient import as_count, as_object
 from streamserver.log.records import Done
 from streamserver.wire.events import from_json, named_event, to_json
 from streamserver.wire.messages_blocks import message_event
-from streamserver.wire.messages_usage import usage_fields
+from streamserver.wire.messages_usage import NO_USAGE, usage_fields
 
 ENDING = frozenset({"message_delta", "message_stop"})
 """The types of the frames that end a message."""
+
+
+def replayed_start(frame: Frame) -> bytes:
+    """Return the provider's own ``message_start``, with the counts in it that the SDKs demand."""
+    event = from_json(frame.data)
+    message = as_object(event.get("message"))
+    own: dict[str, Any] = as_object(message.get("usage"))
+    if not message or all(isinstance(own.get(name), int) for name in ("input_tokens", "output_tokens")):
+        return named_event(frame.type, frame.data)
+    usage = {**NO_USAGE, **{name: value for name, value in own.items() if value is not None}}
+    return named_event(frame.type, to_json({**event, "message": {**message, "usage": usage}}))
 
 
 def replayed_end(frames: Sequence[Frame], done: Done) -> bytes:

@@ -14,6 +14,7 @@ from providers.base import BlockEnd, Frame, Opaque, Reasoning, RefusalText, Text
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import ContinuedText, Done, Failed, Piece, Record, Start, Terminal, TokenUsage
 from streamserver.wire.messages import MESSAGES_WIRE
+from streamserver.wire.messages_usage import NO_USAGE
 from tests.support.records import foreign_logs
 from tests.support.sse import parse
 
@@ -366,6 +367,21 @@ REPLAYED = (
 def test_frames_of_the_same_protocol_are_replayed_as_they_came() -> None:
     data, _ = MESSAGES_WIRE.encoder(START).encode(0, [START, *REPLAYED, done()])
     assert data == b"".join(b"event: %b\ndata: %b\n\n" % (each.type.encode(), each.data) for each in REPLAYED)
+
+
+@pytest.mark.parametrize(
+    ("counted", "expected"),
+    [
+        ({}, {"usage": NO_USAGE}),
+        ({"usage": None}, {"usage": NO_USAGE}),
+        ({"usage": {"input_tokens": 3, "speed": "fast"}}, {"usage": {**NO_USAGE, "input_tokens": 3, "speed": "fast"}}),
+        ({"usage": {"input_tokens": 3, "output_tokens": None}}, {"usage": {**NO_USAGE, "input_tokens": 3}}),
+    ],
+)
+def test_replayed_start_has_the_counts_that_clients_demand(counted: dict[str, Any], expected: dict[str, Any]) -> None:
+    message = {"id": "msg_vendor", "content": []}
+    start = frame("message_start", message={**message, **counted})
+    assert events(start, *REPLAYED[1:])[0]["message"] == {**message, **expected}
 
 
 def test_message_of_frames_is_whole_with_everything_its_vendor_sent() -> None:
