@@ -14,7 +14,7 @@ from providers.openai.chat_request import payload
 from providers.openai.options import OpenAIOptions
 from streamserver.core.refusals import Refusal
 from streamserver.http.apis.messages.tools import read_tool_choice, read_tools
-from streamserver.http.apis.messages.turns import read_turns
+from streamserver.http.apis.messages.turns import newest_prompt_field, read_turns
 
 TEXT = {"type": "text", "text": "a"}
 
@@ -116,6 +116,24 @@ def test_tool_results_come_before_the_rest_of_their_turn_each_as_a_turn_of_its_o
     assert turns[1].content == [TEXT, {"type": "image_url", "image_url": {"url": "https://a/b.png"}}]
 
 
+def test_consecutive_messages_of_one_role_are_one_turn_with_its_tool_results_first() -> None:
+    first: dict[str, Any] = {"type": "tool_use", "id": "c1", "name": "f", "input": {}}
+    second = {**first, "id": "c2"}
+    turns = read_turns(
+        None,
+        [user(TEXT), {"role": "user", "content": "b"}, assistant(TEXT, first), assistant(TEXT, second),
+         user(TEXT), user(result("r")), user(result("s", tool_use_id="c2"))],
+    )  # fmt: skip
+    assert [(turn.role, turn.tool_call_id, turn.content) for turn in turns] == [
+        ("user", None, [TEXT, {"type": "text", "text": "b"}]),
+        ("assistant", None, "aa"),
+        ("tool", "c1", "r"),
+        ("tool", "c2", "s"),
+        ("user", None, "a"),
+    ]
+    assert turns[1].tool_calls is not None and [call["id"] for call in turns[1].tool_calls] == ["c1", "c2"]
+
+
 @pytest.mark.parametrize(
     ("block", "content"),
     [
@@ -161,6 +179,18 @@ def test_assistant_turn_has_its_reasoning_text_and_calls() -> None:
 
 def test_assistant_turn_has_no_content_when_it_only_calls_tools() -> None:
     assert one(assistant({"type": "tool_use", "id": "c1", "name": "f", "input": {}})).content is None
+
+
+@pytest.mark.parametrize(
+    ("last", "field"),
+    [
+        (user(TEXT), "messages[1].content"),
+        (user(result("r")), "messages[0].content"),
+        (assistant(), "messages[0].content"),
+    ],
+)
+def test_newest_prompt_is_what_the_user_said_last(last: dict[str, Any], field: str) -> None:
+    assert newest_prompt_field([{"role": "user", "content": "a"}, last]) == field
 
 
 @pytest.mark.parametrize(

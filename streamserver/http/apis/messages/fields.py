@@ -14,7 +14,7 @@ from multidict import CIMultiDictProxy
 from providers.base import ChatRequest, Source
 from streamserver.core.refusals import invalid
 from streamserver.http.apis.messages.tools import read_tool_choice, read_tools
-from streamserver.http.apis.messages.turns import read_turns
+from streamserver.http.apis.messages.turns import newest_prompt_field, read_turns
 from streamserver.http.apis.wires import max_tokens_of
 from streamserver.http.context import RequestContext
 from streamserver.http.conversation import check_conversation
@@ -99,7 +99,8 @@ def read_request(
     messages = read_turns(fields.system, fields.messages)
     tools = read_tools(body.get("tools"))
     tool_choice, parallel = read_tool_choice(fields.tool_choice) if tools else (None, None)
-    check_conversation(messages, tools, tool_choice, context.settings)
+    prompt_field = newest_prompt_field(fields.messages)
+    check_conversation(messages, tools, tool_choice, context.settings, prompt_field=prompt_field)
     return ChatRequest(
         messages=messages,
         model=model,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from providers import opaque
 from providers.base import Message, Opaque, ReasoningBlock
@@ -18,15 +20,40 @@ would never hit (https://github.com/sgl-project/sglang/issues/29169)."""
 _ERROR = "Error: "
 _KNOWN_SOURCES = frozenset({"base64", "url", "text", "content"})
 
+_Block: TypeAlias = tuple[str, dict[str, Any]]
+"""A content block, behind the name of its field in the request."""
+
 
 def read_turns(system: str | list[dict[str, Any]] | None, messages: Sequence[dict[str, Any]]) -> list[Message]:
-    """Return the conversation as messages of chat completions. Raises a refusal that names the wrong field."""
+    """Return the conversation as messages of chat completions. Raises a refusal that names the wrong field.
+
+    Consecutive messages of the user, or of the assistant, are one turn, as Anthropic reads them: so the results of
+    tools follow their calls, however the caller divided both.
+    """
     read = []
     if text := _system(system):
         read.append(Message(role="system", content=text))
-    for number, message in enumerate(messages):
-        read += _read(message, f"messages[{number}]")
+    checked = [_checked(message, f"messages[{number}]") for number, message in enumerate(messages)]
+    for role, group in groupby(checked, itemgetter(0)):
+        turns = [blocks for _, blocks in group]
+        match role:
+            case "system":
+                read += map(_system_turn, turns)
+            case "assistant":
+                read.append(_assistant(chain.from_iterable(turns)))
+            case _:
+                read += _user(chain.from_iterable(turns))
     return read
+
+
+def newest_prompt_field(messages: Sequence[dict[str, Any]]) -> str:
+    """Return the name of the field with the user's newest words, as opposed to results of tools."""
+    for number in range(len(messages) - 1, -1, -1):
+        content = messages[number].get("content")
+        is_results = isinstance(content, list) and all(block["type"] == "tool_result" for block in content)
+        if messages[number].get("role") == "user" and not is_results:
+            return f"messages[{number}].content"
+    return "messages"
 
 
 def _system(system: str | list[dict[str, Any]] | None) -> str:
@@ -45,24 +72,22 @@ def _text(block: object, field: str) -> str:
     return text
 
 
-def _read(message: dict[str, Any], field: str) -> Iterator[Message]:
+def _checked(message: dict[str, Any], field: str) -> tuple[str, list[_Block]]:
+    """Return the role and the blocks of a message."""
     role, content = message.get("role"), message.get("content")
-    if content is None:
-        raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
+    if role not in ("user", "assistant", "system"):
+        raise invalid(f"{field}.role", "Expected user or assistant.")
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(blocks, list):
         raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
-    for number, block in enumerate(blocks):
-        _check_block(block, f"{field}.content[{number}]")
-    match role:
-        case "assistant":
-            yield _assistant(blocks, f"{field}.content")
-        case "user":
-            yield from _user(blocks, f"{field}.content")
-        case "system":
-            yield Message(role="system", content="\n\n".join(_text(block, f"{field}.content") for block in blocks))
-        case _:
-            raise invalid(f"{field}.role", "Expected user or assistant.")
+    named = [(f"{field}.content[{number}]", block) for number, block in enumerate(blocks)]
+    for where, block in named:
+        _check_block(block, where)
+    return role, named
+
+
+def _system_turn(blocks: Sequence[_Block]) -> Message:
+    return Message(role="system", content="\n\n".join(_text(block, where) for where, block in blocks))
 
 
 _STRINGS: Mapping[str, tuple[str, ...]] = {
@@ -96,24 +121,24 @@ def _check_block(block: object, field: str) -> None:
         check_strings(source, f"{field}.source", "type", *_SOURCE_STRINGS.get(str(source.get("type")), ()))
 
 
-def _user(blocks: list[dict[str, Any]], field: str) -> Iterator[Message]:
+def _user(blocks: Iterable[_Block]) -> Iterator[Message]:
     """Yield the results of tools, each a turn of its own, and then the rest of the turn."""
-    parts = []
-    for number, block in enumerate(blocks):
-        where = f"{field}[{number}]"
+    parts, has_results = [], False
+    for where, block in blocks:
         if block["type"] == "tool_result":
+            has_results = True
             yield _tool_result(block, where)
         else:
             parts.append(_part(block, where))
     if len(parts) == 1 and parts[0]["type"] == "text":
         yield Message(role="user", content=parts[0]["text"])
-    elif parts or not blocks:
+    elif parts or not has_results:
         yield Message(role="user", content=parts or "")
 
 
-def _assistant(blocks: list[dict[str, Any]], field: str) -> Message:
+def _assistant(blocks: Iterable[_Block]) -> Message:
     texts, reasoning, calls = [], [], []
-    for number, block in enumerate(blocks):
+    for where, block in blocks:
         match block:
             case {"type": "thinking", "thinking": str(text)}:
                 reasoning.append(ReasoningBlock(text, _signature(block.get("signature"))))
@@ -125,7 +150,7 @@ def _assistant(blocks: list[dict[str, Any]], field: str) -> Message:
             case {"type": "text", "text": str(text)}:
                 texts.append(text)
             case {"type": "text" | "tool_use" | "thinking"}:
-                raise invalid(f"{field}[{number}]", f"The block of type {block['type']} lacks a field.")
+                raise invalid(where, f"The block of type {block['type']} lacks a field.")
             case _:
                 texts.append(_text_within(block))
     content = "".join(texts) or (None if calls else "")
