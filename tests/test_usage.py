@@ -69,6 +69,19 @@ async def test_usage_is_told_whatever_the_end(
     assert {name: record[name] for name in expected} == expected
 
 
+OVERLOADED = 'data: {"error": {"message": "x", "type": "overloaded_error"}}\n\n'
+
+
+async def test_usage_is_that_of_the_attempt_that_answers(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    scripts = [streams(usage_chunk(100, 5), OVERLOADED), CASES["told at the end"][0]]
+    upstream = await start_upstream(lambda exchange: scripts.pop(0)(exchange))
+    server = await start_server({**openai_at(upstream), "retry": {"attempts": 2, "max_wait": 0}})
+    events = await get_events(http, stream_url(server.url, PROMPT))
+    assert events[-1].json()["usage"] == EXACT
+
+
 async def test_a_stream_that_is_stopped_has_an_estimate_of_what_came(
     start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:

@@ -231,6 +231,7 @@ class Generation:
     def _attempt(self, attempt: Attempt) -> None:
         self._attempts.append(AttemptResult(attempt.provider))
         self._answered_by = (attempt.provider, attempt.model)
+        self._tokens.begin_attempt()
         self._no_response_yet = True
         self._attempt_open = True
 

@@ -19,10 +19,11 @@ class TokenCount:
 
     Our number for the answer is one token a piece, or one per four characters if that is
     more: servers send a token a piece, or several. The provider's numbers only rise, however
-    often it gives them, and are exact unless pieces came after them.
+    often it gives them, and are exact unless pieces came after them. Those of an attempt that
+    failed are told only if the next one neither counts nor answers.
     """
 
-    __slots__ = ("_completion", "_log", "_prompt", "_reported_at", "_request", "details")
+    __slots__ = ("_completion", "_log", "_of_failed_attempt", "_prompt", "_reported_at", "_request", "details")
 
     def __init__(self, request: ChatRequest, log: Log) -> None:
         self._request = request
@@ -33,6 +34,8 @@ class TokenCount:
         """The parts of the usage, as the provider gave them last."""
         self._reported_at: int | None = None
         """How many pieces there were when the provider last counted."""
+        self._of_failed_attempt = False
+        """The numbers are those of an attempt that failed."""
 
     @property
     def pieces(self) -> int:
@@ -40,8 +43,13 @@ class TokenCount:
         around = 1 if self._log.terminal is None else 2  # the start, and the end if it is there
         return len(self._log) - around
 
+    def begin_attempt(self) -> None:
+        """Take the numbers until now for those of an attempt that failed."""
+        self._of_failed_attempt = True
+
     def report(self, usage: Usage) -> None:
         """Take the provider's own numbers."""
+        self._forget_failed_attempt()
         if _is_count(usage.prompt_tokens):
             self._prompt = max(self._prompt or 0, usage.prompt_tokens)
         if _is_count(usage.completion_tokens):
@@ -51,6 +59,8 @@ class TokenCount:
 
     def total(self) -> TokenUsage:
         """Everything until now."""
+        if self.pieces:
+            self._forget_failed_attempt()
         stale = self._reported_at != self.pieces
         exact = self._prompt is not None and self._completion is not None and not stale
         prompt = self._prompt if self._prompt is not None else estimate_prompt_tokens(self._request)
@@ -58,6 +68,11 @@ class TokenCount:
         if stale:
             completion = max(completion, self.pieces, math.ceil(self._chars() / CHARS_PER_TOKEN))
         return TokenUsage(prompt, completion, prompt + completion, estimated=not exact)
+
+    def _forget_failed_attempt(self) -> None:
+        if self._of_failed_attempt:
+            self._of_failed_attempt = False
+            self._prompt = self._completion = self._reported_at = self.details = None
 
     def _chars(self) -> int:
         """One pass over the log, 0.1 µs a piece; not made where the provider has counted."""

@@ -48,6 +48,17 @@ def test_what_the_provider_says_is_exact() -> None:
     assert numbers(count) == (70, 90, False)
 
 
+def test_numbers_of_a_failed_attempt_give_way_to_those_of_the_next() -> None:
+    count = counting()
+    count.report(Usage(100, 5))
+    count.tokens.begin_attempt()
+    assert numbers(count) == (100, 5, False), "if it fails as well, and says nothing"
+    count.add(Text("a"))
+    assert numbers(count) == (2, 1, True), "if it answers, and says nothing"
+    count.report(Usage(7, 1))
+    assert numbers(count) == (7, 1, False)
+
+
 def test_what_it_does_not_say_is_estimated_and_marked_so() -> None:
     count = counting("12345", "678", "9")
     assert numbers(count) == (3, 0, True)
