@@ -81,9 +81,9 @@ def check_expressible(request: ChatRequest) -> None:
         if value is not None and not any(value == each and type(value) is type(each) for each in neutral):
             raise unsupported(request, field, "this provider has no such parameter.")
     for number, message in enumerate(request.messages):
-        for field in ("audio", "function_call"):
+        for field in ("audio", "function_call", "role"):
             if field in message.extra:
-                raise unsupported(request, f"messages[{number}].{field}", "this provider has no such field.")
+                raise unsupported(request, f"messages[{number}].{field}", "this provider has no such field or role.")
 
 
 def check_source(request: ChatRequest) -> None:

@@ -82,6 +82,7 @@ async def test_body_reaches_an_openai_provider_as_it_came(client_of: ClientOf, s
             {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "odd", "odd": None}]},
             {"role": "system", "content": "in the middle"},
             {"role": "tool", "tool_call_id": "none", "content": "a result without a call"},
+            {"role": "function", "name": "f", "content": "a result of old"},
             {"role": "assistant", "content": None, "tool_calls": [], "audio": {"id": "a"}, "annotations": []},
         ],
         "n": 2, "logprobs": True, "seed": 5, "metadata": {"a": "b"}, "verbosity": "low", "temperature": 0,

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
-from providers.base import ChatRequest, Source
+from providers.base import ChatRequest, Message, Source
 from providers.conversation import read_messages
 from providers.validation import Invalid
 from streamserver.core.refusals import invalid
@@ -94,7 +95,7 @@ def read_request(
 ) -> ChatRequest:
     """Return what to ask ``model``. Raises a refusal that names the wrong field."""
     try:
-        messages = read_messages(fields.messages)
+        messages = _read_messages(fields.messages)
     except Invalid as error:
         raise as_refusal(error) from None
     if not messages:
@@ -118,6 +119,20 @@ def read_request(
         user=fields.user,
         source=Source(protocol="chat", body=body),
     )
+
+
+def _read_messages(entries: Sequence[dict[str, Any]]) -> list[Message]:
+    """Return the messages of ``entries``. Raises :class:`~providers.validation.Invalid`.
+
+    The deprecated role ``function`` is read as ``tool``, with the caller's word in ``extra``: a provider of the same
+    protocol gets the entry as it came, others refuse it.
+    """
+    is_old = [entry.get("role") == "function" for entry in entries]
+    current = [{**entry, "role": "tool"} if old else entry for entry, old in zip(entries, is_old, strict=True)]
+    return [
+        replace(message, extra={**message.extra, "role": "function"}) if old else message
+        for message, old in zip(read_messages(current), is_old, strict=True)
+    ]
 
 
 def _check_tools(tools: Sequence[ToolFields] | None) -> None:
