@@ -36,10 +36,10 @@ export class Composer {
 
   /** Whether an answer is being read: what is offered is to stop it, or to send an edited question instead. */
   set running(running) {
-    const hadFocus = document.activeElement === find("stop");
+    const focused = document.activeElement;
     this.#running = running;
     this.#show();
-    if (hadFocus && !running) this.focus();
+    if (focused.hidden && [find("send"), find("stop")].includes(focused)) this.focus();
   }
 
   /** The server has accepted `question`. */

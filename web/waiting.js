@@ -19,9 +19,15 @@ export class Waiting {
   /** Watch `exchange` until `begun` settles; returns what that gives. */
   async watch(exchange, begun) {
     let over = false;
+    let failed = false;
     const show = (text) => !over && this.#show(text);
-    const timer = setTimeout(async () => show(waitingFor(await this.#tabs.countReading())), PATIENCE_MS);
-    exchange.addEventListener("status", ({ detail: { status } }) => status === "reconnecting" && show(UNREACHABLE));
+    const explain = (readingTabs) => !failed && show(waitingFor(readingTabs));
+    const timer = setTimeout(async () => explain(await this.#tabs.countReading()), PATIENCE_MS);
+    exchange.addEventListener("status", ({ detail: { status } }) => {
+      if (status !== "reconnecting") return;
+      failed = true;
+      show(UNREACHABLE);
+    });
     try {
       return await begun;
     } finally {

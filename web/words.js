@@ -28,6 +28,7 @@ const ADVICE = {
   model_not_found: "Another provider may work.",
   context_length: "Shorten the prompt, or start a new chat.",
   content_filter: "Another wording may pass.",
+  stream_expired: "What had come is kept. Retry asks the question again.",
 };
 
 const ENDINGS = {

@@ -45,6 +45,8 @@ CASES = {
     '<a href="https://x.y/a_b_c">https://x.y/a_b_c</a>. '
     '(<a href="http://x.y/(z)">http://x.y/(z)</a>) <a href="https://a.b/">https://a.b</a> '
     '<a href="mailto:me@x.y">me@x.y</a></p>',
+    "src=\"https://x.y/z\"> 'https://x.y/'": '<p>src="<a href="https://x.y/z">https://x.y/z</a>"&gt; '
+    "'<a href=\"https://x.y/\">https://x.y/</a>'</p>",
     "![A cat](https://x.y/cat.png) ![](https://x.y/z)": '<p><a href="https://x.y/cat.png">A cat</a> '
     '<a href="https://x.y/z">image</a></p>',
     "[![alt](https://x.y/i)](https://x.y/l)": '<p><a href="https://x.y/l">alt</a></p>',

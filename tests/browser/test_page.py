@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import Watched
 from tests.browser.scripts import shown_one_by_one
 from tests.conftest import StartServer, StartUpstream, openai_at
-from tests.support.upstream import DONE, Exchange, answer, chunk, usage_chunk
+from tests.support.upstream import DONE, Exchange, Tap, answer, chunk, usage_chunk
 
 BELOW = "() => { const s = document.getElementById('scroller'); return s.scrollHeight - s.scrollTop - s.clientHeight; }"
 SCROLL_UP = """() => new Promise((scrolled) => {
@@ -31,7 +31,34 @@ async def test_a_whole_answer_is_shown_with_its_figures(start_server: StartServe
     assert await turn.text("dd.finish") == "stop"
     record = await server.record()
     assert await turn.text(".request-id") == record["request_id"]
+    await expect(watched.message).to_be_focused()
     assert watched.complaints == []
+
+
+async def test_caret_stands_behind_the_newest_text(
+    start_server: StartServer, start_upstream: StartUpstream, watched: Watched
+) -> None:
+    carets = """() => [...document.querySelectorAll(".answer, .answer *")]
+      .filter((element) => getComputedStyle(element, "::after").content !== "none")
+      .map(({ localName, textContent }) => [localName, textContent])"""
+    tap = Tap()
+    upstream = await start_upstream(tap.script)
+    server = await start_server(openai_at(upstream))
+    await watched.open(server.url)
+    turn = await watched.ask("Count")
+    await expect(turn.find(".state")).to_have_text("Waiting for the first token…")
+    assert await watched.page.evaluate(carets) == [["div", ""]]
+    for piece, caret in (
+        ("Here:\n\n- one\n  - deep\n- two", ["p", "two"]),
+        ("\n\nand\n\n```\ncode", ["pre", "code"]),
+        ("\n```\n\nlast", ["p", "last"]),
+    ):
+        tap(piece)
+        await turn.shows(caret[1])
+        assert await watched.page.evaluate(carets) == [caret]
+    tap(None)
+    await turn.until("done")
+    assert await watched.page.evaluate(carets) == []
 
 
 async def test_the_prompt_stays_out_of_every_address(start_server: StartServer, watched: Watched) -> None:

@@ -119,6 +119,43 @@ async def test_retry_takes_the_place_of_what_failed(
     assert [each["role"] for each in upstream.exchanges[1].json()["messages"]] == ["user"]
 
 
+async def test_answer_that_a_restarted_server_has_lost_can_be_asked_for_again(
+    start_server: StartServer, watched: Watched
+) -> None:
+    server = await start_server()
+    await watched.open(server.url)
+    start = {"stream_id": "A" * 22, "request_id": "r1", "provider": "echo", "model": "echo", "keepalive_seconds": 15}
+    begun = f"event: start\nid: {'A' * 22}:0\ndata: {json.dumps(start)}\n\nid: {'A' * 22}:1\ndata: Hel\n\n"
+    await watched.page.route(
+        "**/api/chat/stream", lambda route: route.fulfill(content_type="text/event-stream", body=begun), times=1
+    )
+    turn = await watched.ask("Hello")
+    await turn.until("failed")
+    await expect(turn.find(".failure")).to_contain_text("Retry asks the question again.")
+    assert await turn.text() == "Hel"
+    await turn.button("Retry").click()
+    await turn.until("done")
+    assert await turn.text() == "Hello"
+
+
+async def test_server_that_cannot_be_reached_is_not_taken_for_a_busy_one(
+    start_server: StartServer, watched: Watched
+) -> None:
+    server = await start_server()
+    await watched.page.clock.install()
+    await watched.open(server.url)
+    await watched.page.route("**/api/chat/stream", lambda route: route.abort("connectionrefused"))
+    await watched.message.fill("Hello")
+    await watched.button("Send").click()
+    waiting = watched.page.locator("#waiting")
+    await expect(waiting).to_contain_text("cannot be reached")
+    await watched.page.clock.run_for(3_500)
+    await expect(waiting).to_contain_text("cannot be reached")
+    await watched.page.unroute("**/api/chat/stream")
+    await watched.page.clock.run_for(20_000)
+    await watched.turn(0).until("done")
+
+
 async def test_a_key_is_asked_for_only_where_one_is_needed_and_kept_in_the_tab(
     start_server: StartServer, watched: Watched
 ) -> None:

@@ -7,7 +7,7 @@ const MAX_ADDRESS = 4096;
 const MAX_PARENTHESES = 32;
 const PUNCTUATED = /[!-/:-@[-`{-~]/;
 const BRACKETED = /<(?:(https?:\/\/[^\s<>]{1,4000}|mailto:[^\s<>]{1,400})|([\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}))>/iy;
-const BARE = /https?:\/\/[^\s<`]+/iy;
+const BARE = /https?:\/\/[^\s<>"`]+/iy;
 
 /** `address` as a link may carry it; null unless it is http, https or mailto. */
 export function addressOf(address) {

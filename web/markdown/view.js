@@ -3,6 +3,9 @@
 import { FRAME_CHARS, fewLeft } from "../text.js";
 import { Blocks } from "./blocks.js";
 
+/** What may hold the newest text, from the outside to the inside. */
+const BLOCKS = "div, blockquote, ul, ol, li, p, h2, h3, h4, h5, h6, pre, table, thead, tbody, tr, th, td";
+
 /**
  * The view of an answer in Markdown. Blocks that are complete are never touched again; the work is linear in the
  * length of the answer. Raw HTML is text, links open only http, https and mailto, images are links.
@@ -15,6 +18,7 @@ export class MarkdownView {
   #frame = 0;
   #blocks;
   #ended = false;
+  #newest = null;
 
   /** `changed` is called when more of it shows in `element`. */
   constructor(element, changed = () => {}) {
@@ -45,6 +49,7 @@ export class MarkdownView {
     this.#pending = "";
     this.#ended = this.#blocks.undecided;
     this.#blocks.render(true);
+    this.#mark(null);
     this.#changed();
   }
 
@@ -60,8 +65,24 @@ export class MarkdownView {
     this.#blocks.append(this.#pending.slice(0, FRAME_CHARS));
     this.#pending = this.#pending.slice(FRAME_CHARS);
     this.#blocks.render(false);
+    this.#mark(this.#innermost());
     this.#changed();
     if (this.#pending) this.#frame = requestAnimationFrame(() => this.#grow());
+  }
+
+  /** The block at the end of the last block, and so on. */
+  #innermost() {
+    let block = this.#element;
+    while (block.lastElementChild?.matches(BLOCKS)) block = block.lastElementChild;
+    return block;
+  }
+
+  /** Mark `block`, where a caret may stand, and no other. */
+  #mark(block) {
+    if (block === this.#newest) return;
+    this.#newest?.removeAttribute("data-newest");
+    block?.setAttribute("data-newest", "");
+    this.#newest = block;
   }
 
   /** The end that {@link flush} took for one was none, and what it showed there may be something else. */
