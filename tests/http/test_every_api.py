@@ -12,8 +12,12 @@ import aiohttp
 import msgspec
 import pytest
 
+from streamserver.admission import Quota
+from streamserver.core.caller import Caller, Permissions
+from streamserver.http.apis.responses.retained import bind_items
 from streamserver.http.services import Services
 from tests.conftest import StartServer
+from tests.messages.upstreams import SCRIPTS, provider_at
 from tests.support.application import running_app
 from tests.support.sse import Event, Parser, parse
 from tests.support.upstream import Tap, Upstream, running_upstream
@@ -210,6 +214,28 @@ async def test_deleted_response_is_not_found_by_its_key() -> None:
         async with server.post("responses", KEY) as again:
             assert parse(await again.read())[0].json()["response"]["id"] != public_id
         assert len(server.upstream.exchanges) == 2
+
+
+async def test_item_of_a_deleted_response_is_not_found_when_a_late_reader_binds_it() -> None:
+    async with (
+        running_upstream(SCRIPTS["responses"]) as upstream,
+        running_app(provider_at("responses", upstream.url)) as (services, url),
+        aiohttp.ClientSession(f"{url}/v1/") as http,
+    ):
+        async with http.post("responses", json={"model": "up", "input": "Hi"}) as response:
+            answer = await response.json()
+        stream = await services.streams.find(response.headers["X-Stream-ID"])
+        assert stream is not None
+        reference = {"type": "item_reference", "id": answer["output"][0]["id"]}
+        turns = {"model": "up", "input": [reference, TURN]}
+        async with http.post("responses", json=turns) as referred:
+            assert referred.status == 200, "it is known before"
+        async with http.delete(f"responses/{answer['id']}") as deleted:
+            assert deleted.status == 200
+        anonymous = Caller("r", "", "a", Permissions(quota=Quota(9, 9, 9), max_tokens=5))
+        await bind_items(services.streams, anonymous, stream.log)
+        async with http.post("responses", json=turns) as referred:
+            assert referred.status == 404
 
 
 LIMITED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from loguru import logger
@@ -88,11 +89,12 @@ async def resolve_references(streams: Streams, caller: Caller, items: Iterable[A
 async def _items_beside(streams: Streams, caller: Caller, item_id: str) -> dict[str, Any]:
     """Return the items of the Response that has item ``item_id``, by their ids. Raises a refusal without one."""
     own = _response_of_item(item_id)
-    names = [*([response_name(own)] if own else []), _item_name(caller, item_id)]
+    finders = [partial(_find, streams, caller, response_name(own))] if own else []
+    finders.append(partial(_find_foreign, streams, caller, item_id))
     for wait in (0, *(() if own else _BINDING_WAITS_SECONDS)):
         await asyncio.sleep(wait)
-        for name in names:
-            stream = await _find(streams, caller, name)
+        for find in finders:
+            stream = await find()
             items = {} if stream is None else await _items(stream.log)
             if item_id in items:
                 return items
@@ -102,6 +104,15 @@ async def _items_beside(streams: Streams, caller: Caller, item_id: str) -> dict[
         "set store to false, so that the client does.",
         field="input",
     )
+
+
+async def _find_foreign(streams: Streams, caller: Caller, item_id: str) -> ReadableStream | None:
+    """Return the stream of the Response that has a provider's own item, None if there is none.
+
+    The item of a deleted Response can still be bound: its last reader may have bound it after the deletion.
+    """
+    stream = await _find(streams, caller, _item_name(caller, item_id))
+    return None if stream is None else await _find(streams, caller, response_name(response_id(stream.id)))
 
 
 async def _find(streams: Streams, caller: Caller, name: str) -> ReadableStream | None:
