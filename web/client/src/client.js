@@ -7,7 +7,7 @@ const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 5000;
 const SMOOTH_MS = 400;
 const TICK_MS = 25;
-/** `keepalive_seconds` where nobody said, and where to stop guessing. */
+/** The `keepalive_seconds` to assume until `start` tells it, and the most to assume. */
 const KEEPALIVE = 15;
 const MAX_KEEPALIVE = 200;
 const page = globalThis.document;
