@@ -36,6 +36,23 @@ async def test_limit_that_a_conversation_reaches_is_named(
         assert limit in problem["detail"]
 
 
+async def test_prompt_that_is_too_long_is_named_as_the_caller_of_responses_named_it(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server({"limits": {"max_prompt_chars": 30}})
+    prompt = {"role": "user", "content": "x" * 31}
+    called = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    for given, field in (
+        ("x" * 31, "input"),
+        ([prompt], "input[0].content"),
+        ([{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}, prompt], "input[2].content"),
+        ([prompt, called, {"type": "function_call_output", "call_id": "c", "output": "r"}], "input[0].content"),
+    ):
+        asked = {"model": "echo", "instructions": "Be kind.", "input": given}
+        async with http.post(f"{server.url}/v1/responses", json=asked) as response:
+            assert (response.status, (await response.json())["error"]["param"]) == (400, field)
+
+
 async def test_created_stream_is_found_behind_a_proxy_that_strips_a_prefix(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:

@@ -13,7 +13,7 @@ from msgspec import Meta
 from providers.base import ChatRequest, Source
 from streamserver.core.refusals import Refusal, invalid
 from streamserver.http.apis.responses.tools import read_tool_choice, read_tools
-from streamserver.http.apis.responses.turns import read_turns
+from streamserver.http.apis.responses.turns import newest_prompt_field, read_turns
 from streamserver.http.apis.wires import Effort, max_tokens_of, read_as
 from streamserver.http.context import RequestContext
 from streamserver.http.conversation import check_conversation
@@ -123,7 +123,14 @@ def read_request(context: RequestContext, body: dict[str, Any], fields: Response
     tools = read_tools(body.get("tools"))
     tool_choice = read_tool_choice(fields.tool_choice)
     # Whatever reaches a provider counts.
-    check_conversation(messages, [*(tools or ()), *unknown], tool_choice, context.settings, conversation_field="input")
+    check_conversation(
+        messages,
+        [*(tools or ()), *unknown],
+        tool_choice,
+        context.settings,
+        prompt_field=newest_prompt_field(body.get("input") or []),
+        conversation_field="input",
+    )
     return ChatRequest(
         messages=messages,
         model=model,

@@ -29,6 +29,15 @@ def read_turns(instructions: str | None, items: str | Sequence[Any]) -> tuple[li
     return turns.messages(), turns.unknown
 
 
+def newest_prompt_field(items: str | Sequence[Any]) -> str:
+    """Return the name of the field with the user's newest words."""
+    newest = "input"
+    for number, item in enumerate(items if isinstance(items, list) else ()):
+        if item.get("role") == "user":
+            newest = f"input[{number}].content"
+    return newest
+
+
 class _Turns:
     """Messages, with the parts of an assistant's turn, which are items of their own here, put together."""
 
