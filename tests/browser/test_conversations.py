@@ -86,7 +86,7 @@ async def test_conversation_is_exported_as_markdown_and_json(
     record = await server.record()
     (turn,) = exported["turns"]
     assert (turn["state"], turn["finish_reason"], turn["request_id"]) == ("done", "stop", record["request_id"])
-    assert "stream_id" not in turn, "whoever has it may read the stream"
+    assert "stream_id" not in turn, "a client that has it may read the stream"
 
 
 async def test_conversations_lie_behind_a_button_on_a_phone(start_server: StartServer, phone: Watched) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +14,7 @@ from aiohttp import web
 from playwright.async_api import Browser, Page
 
 from streamserver.client import Answer, Client, StreamError, TextEvent
+from tests.support.task_program import TaskProgram, running_task_program
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "web/client/client.js"
@@ -119,49 +118,19 @@ async def _stop(answer: Answer, *, again: bool) -> Any:
 class NodeRuntime:
     """A Node process that performs any number of tasks."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._waiting: dict[int, asyncio.Future[Seen]] = {}
-        self._numbers = itertools.count()
+    def __init__(self, program: TaskProgram) -> None:
+        self._program = program
 
     async def observe(self, task: Task) -> Seen:
-        number = next(self._numbers)
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"n": number, **_for_javascript(task)}).encode() + b"\n")
-        async with asyncio.timeout(TASK_SECONDS):
-            seen: Seen = await future
-        return seen
-
-    async def listen(self) -> None:
-        """Take results until the process ends."""
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            result = json.loads(line)
-            self._waiting.pop(result["n"]).set_result(msgspec.convert(result["seen"], Seen))
-        for future in self._waiting.values():
-            future.set_exception(AssertionError("node has ended"))
+        seen = await self._program.perform(_for_javascript(task), seconds=TASK_SECONDS)
+        return msgspec.convert(seen, Seen)
 
 
 @asynccontextmanager
 async def running_node(program: str, client: Path = SOURCE) -> AsyncIterator[NodeRuntime]:
     """Run the JavaScript client at ``client`` in Node."""
-    process = await asyncio.create_subprocess_exec(
-        *(program, str(PROGRAMS / "runner.js"), str(client)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=2**24,
-    )
-    runtime = NodeRuntime(process)
-    listening = asyncio.get_running_loop().create_task(runtime.listen())
-    try:
-        yield runtime
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await asyncio.gather(listening, return_exceptions=True)
-        process._transport.close()  # type: ignore[attr-defined]
+    async with running_task_program(program, str(PROGRAMS / "runner.js"), str(client)) as running:
+        yield NodeRuntime(running)
 
 
 class ChromiumRuntime:

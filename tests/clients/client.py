@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from tests.support.server import clean_environ
+from tests.support.task_program import TaskProgram, running_task_program
 
 ROOT = Path(__file__).parents[2]
 NODE_VARIABLE = "STREAMSERVER_CLIENT_NODE"
@@ -92,49 +90,17 @@ class Seen(msgspec.Struct):
 class Runner:
     """A program that performs tasks with the clients of one language, several at a time."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._waiting: dict[int, asyncio.Future[Seen]] = {}
-        self._numbers = itertools.count()
+    def __init__(self, program: TaskProgram) -> None:
+        self._program = program
 
     async def perform(self, task: Task) -> Seen:
         """Perform a task, and return what its caller saw."""
-        number = next(self._numbers)
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode({"n": number, "task": task}) + b"\n")
-        async with asyncio.timeout(TASK_SECONDS):
-            seen: Seen = await future
-        return seen
-
-    async def listen(self) -> None:
-        """Take results until the program ends."""
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            result = msgspec.json.decode(line)
-            self._waiting.pop(result["n"]).set_result(msgspec.convert(result["seen"], Seen))
-        for future in self._waiting.values():
-            future.set_exception(AssertionError("the program of the clients has ended; its error is above"))
+        seen = await self._program.perform({"task": msgspec.to_builtins(task)}, seconds=TASK_SECONDS)
+        return msgspec.convert(seen, Seen)
 
 
 @asynccontextmanager
 async def running_clients(command: tuple[str, ...], environ: Mapping[str, str]) -> AsyncIterator[Runner]:
     """Run the program that ``command`` starts."""
-    process: Any = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=2**24,
-        cwd=ROOT,
-        env={**clean_environ(), **environ},
-    )
-    runner = Runner(process)
-    listening = asyncio.get_running_loop().create_task(runner.listen())
-    try:
-        yield runner
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await asyncio.gather(listening, return_exceptions=True)
-        process._transport.close()
+    async with running_task_program(*command, cwd=ROOT, env={**clean_environ(), **environ}) as program:
+        yield Runner(program)
