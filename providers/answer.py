@@ -48,12 +48,17 @@ class AnswerState:
         self._word: str | None = None
         self._stop_sequence: str | None = None
 
+    @property
+    def can_learn(self) -> bool:
+        """Whether the last frame's shape may be learned: it was decoded strictly, and there are lessons left."""
+        return self._lessons > 0 and not self.is_lenient
+
     def learn(self, name: str, data: bytes, token: Text | Reasoning, has_token: Callable[[bytes, str], bool]) -> None:
         """Learn the shape of a frame that has ``token`` and nothing else, so that its like need not be decoded.
 
         ``has_token`` says whether another frame has the given text as its token, and is the same in all else.
         """
-        shape = TokenShape.of(name, data, token) if self._lessons and not self.is_lenient else None
+        shape = TokenShape.of(name, data, token) if self.can_learn else None
         if shape is None:
             return
         self._lessons -= 1

@@ -99,7 +99,7 @@ class MessagesParser(AnswerState):
             case "content_block_delta":
                 block, delta = self._block_at(event.index), as_object(event.delta)
                 yield from self._delta(block, delta)
-                if block is not None and block.kind in _TOKENS:
+                if block is not None and block.kind in _TOKENS and self.can_learn:
                     self._learn(name, data, event, delta)
             case "content_block_start":
                 yield from self._start(event.index, as_object(event.content_block))

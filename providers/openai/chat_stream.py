@@ -89,7 +89,7 @@ class ChatParser(AnswerState):
                 self._add_end(choice, events)
         if chunk.usage is not None:
             events.append(chunk.usage.as_usage())
-        elif len(events) == 1 and not name:
+        elif len(events) == 1 and not name and self.can_learn:
             self._learn(data, chunk, events[0])
         return events
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from providers.answer import NO_REASONS
+from providers.answer import MAX_LESSONS, NO_REASONS
 from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.errors import ProviderError
 from providers.lenient import as_object, objects
@@ -54,6 +54,7 @@ class ChunkReplay:
         self._shape: TokenShape | None = None
         """The shape of the last token, which had nothing to mend but what is left out of these two:"""
         self._before_text = self._after_text = b""
+        self._lessons = MAX_LESSONS
         self._began: set[int] = set()
         self._calling: set[int] = set()
         self._finished: set[int] = set()
@@ -102,9 +103,11 @@ class ChunkReplay:
 
     def _learn(self, frame: Frame) -> None:
         """Learn the shape of a token that is sent as it came, so that its like need not be searched."""
-        piece = frame.pieces[0]
+        piece, shape = frame.pieces[0], frame.shape
         assert isinstance(piece, (Text, Reasoning))
-        shape = frame.shape or TokenShape.of("", frame.data, piece)
+        if shape is None and self._lessons:  # of frames that differ in more than their text, no shape is used twice
+            self._lessons -= 1
+            shape = TokenShape.of("", frame.data, piece)
         if shape is None:
             return
         self._shape = shape
