@@ -103,13 +103,14 @@ def explain(error: msgspec.ValidationError, value: object, kind: type[Any], *, p
 
 def _named(steps: list[str], value: Any, kind: object) -> list[str]:
     """Return ``steps`` with the keys of free tables, for which msgspec writes ``...``."""
-    for number, step in enumerate(steps):
-        table = _find(value, steps[:number])
+    named: list[str] = []
+    for step in steps:
+        table = _find(value, named)
         if step == "..." and isinstance(table, dict):
-            inside = _hint(kind, steps[: number + 1])
-            wrong = (key for key, item in table.items() if not _converts(item, inside))
-            return _named([*steps[:number], next(wrong, step), *steps[number + 1 :]], value, kind)
-    return steps
+            inside = _hint(kind, [*named, step])
+            step = next((key for key, item in table.items() if not _converts(item, inside)), step)
+        named.append(step)
+    return named
 
 
 def _converts(value: object, kind: Any) -> bool:
