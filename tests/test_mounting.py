@@ -29,7 +29,7 @@ ON_PORT = """
 import functools, runpy, sys
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-web.run_app = functools.partial(web.run_app, host="127.0.0.1", port=int(sys.argv[2]))
+web.run_app = functools.partial(web.run_app, port=int(sys.argv[2]))
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 

@@ -9,4 +9,4 @@ app = web.Application()
 app.add_subapp("/llm/", llm)
 
 if __name__ == "__main__":
-    web.run_app(app, handler_cancellation=True, access_log=None)
+    web.run_app(app, host="127.0.0.1", handler_cancellation=True, access_log=None)
