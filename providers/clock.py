@@ -84,9 +84,17 @@ class LoopClock:
                 _, _, due = heapq.heappop(heap)
                 due.call()
         finally:
+            self._drop_cancelled()
             # A call may have set an alarm that is later than the calls that are left.
             if self._heap and (self._alarm is None or self._heap[0][0] < self._alarm_at):
                 self._arm(self._heap[0][0])
+
+    def _drop_cancelled(self) -> None:
+        """Remove the earliest timers if they are cancelled: the loop would wake up for each."""
+        heap = self._heap
+        while heap and heap[0][2].callback is None:
+            heapq.heappop(heap)
+            self._cancelled -= 1
 
     def count_cancelled(self, change: int) -> None:
         """Count a timer that is cancelled in the heap (+1), or leaves it cancelled (-1).

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from unittest.mock import Mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +42,21 @@ async def test_timer_neither_fires_nor_holds_its_callback_when_it_is_cancelled()
     doomed.cancel()
     async with asyncio.timeout(20):
         await fired.wait()
+
+
+async def test_clock_wakes_up_once_for_all_cancelled_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most timers of a stream are cancelled long before they are due; an idle server would go on waking up for them."""
+    clock = LoopClock()
+    fired = asyncio.Event()
+    began = clock.time()
+    for timer in [clock.call_at(began + 0.001 * number, lambda: None) for number in range(MANY_CANCELLED)]:
+        timer.cancel()
+    clock.call_at(began + 0.001 * (MANY_CANCELLED + 1), fired.set)
+    alarms = Mock(wraps=clock._arm)
+    monkeypatch.setattr(clock, "_arm", alarms)
+    async with asyncio.timeout(20):
+        await fired.wait()
+    assert alarms.call_count <= 1
 
 
 async def test_clock_calls_other_timers_when_one_fails() -> None:
