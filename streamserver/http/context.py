@@ -46,6 +46,11 @@ class RequestContext:
         self.api, self.route = services.router.match(http)
         self.open_response: OpenResponse | None = None
 
+    def release(self) -> None:
+        """Drop the request, whose handler has ended. It refers to this context: only the garbage collector would free
+        the two, and all that they hold."""
+        del self.http
+
     @property
     def settings(self) -> Settings:
         return self.services.settings

@@ -17,8 +17,11 @@ _USABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take the caller's ``X-Request-ID`` if it can do no harm in a log, else make one. It is no secret."""
     given = request.headers.get("X-Request-ID", "")
-    make_context(request, given if _USABLE.fullmatch(given) else f"{random.getrandbits(96):024x}")
-    return await handler(request)
+    context = make_context(request, given if _USABLE.fullmatch(given) else f"{random.getrandbits(96):024x}")
+    try:
+        return await handler(request)
+    finally:
+        context.release()
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
