@@ -157,7 +157,7 @@ class BlockEnd(msgspec.Struct, frozen=True):
     opaque: Opaque | None = None
 
 
-class UsageDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+class UsageDetails(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Parts of a usage, where the provider gives them. None: not given.
 
     ``cached_tokens`` and ``cache_write_tokens`` are parts of the prompt, ``reasoning_tokens`` of the completion;

@@ -68,10 +68,11 @@ class Stream:
         self.remote_readers = 0
         """Readers on other nodes."""
         self.resources = ExitStack()
-        """What the stream occupies; released when it has ended."""
+        """What the stream occupies; it is released, and gone, when the stream has ended."""
         self.generation: Generation | None = None
         """None once it has ended: a stream that is retained for later readers holds no prompt."""
         self.task: asyncio.Task[None] | None = None
+        """None before it is launched, and once it is done."""
         self._owner = owner
         self._is_detached = is_detached
         self._abandonment_timer: Timer | None = None
@@ -95,7 +96,7 @@ class Stream:
             return
         self.task = asyncio.get_running_loop().create_task(self.generation.run(), name=f"stream-{self.id[:6]}")
         # A task that is cancelled before its first step never reaches its own ending.
-        self.task.add_done_callback(lambda _: self._end_without_provider())
+        self.task.add_done_callback(self._on_task_done)
         if not self.readers and not self.remote_readers and not self._is_detached:
             self._start_abandonment_timer(self._owner.limits.attach_seconds)
 
@@ -165,10 +166,18 @@ class Stream:
         self.generation = None
         self._owner.stream_ended(self, outcome)
 
-    def cancel_timers(self) -> None:
+    def release(self) -> None:
+        """Cancel the timers, and release what the stream occupies."""
         self._cancel_abandonment_timer()
         if self._close_timer is not None:
             self._close_timer.cancel()
+        resources = self.resources
+        del self.resources
+        resources.close()
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._end_without_provider()
+        self.task = None  # an ended stream that is retained holds nothing that only a running one needs
 
     def _on_reader_left(self) -> None:
         """Handle the client disconnect of a reader: if it was the last one, cancel the generation after the grace.

@@ -167,10 +167,9 @@ class Supervisor:
             self._on_end(outcome)
 
     def _remove_running(self, stream: Stream) -> None:
-        stream.cancel_timers()
         del self._running[stream.id]
         self._update_idle()
-        stream.resources.close()
+        stream.release()
 
     def _update_idle(self) -> None:
         if not self._running and not self._readers:

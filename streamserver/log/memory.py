@@ -91,6 +91,7 @@ class MemoryLog:
         self.terminal = terminal
         self._records.append(terminal)
         self._wake()
+        self._call_soon = self._on_proposed = None
         on_closed, self._on_closed = self._on_closed, None
         if on_closed is not None:
             on_closed(terminal)

@@ -16,7 +16,7 @@ RECORD_OVERHEAD_BYTES = 64
 """What a record counts for in ``resume.max_log_bytes``, besides its text in UTF-8."""
 
 
-class TokenUsage(msgspec.Struct, frozen=True):
+class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     """Token counts. ``estimated``: by this server from the lengths, because the provider reported none."""
 
     prompt_tokens: int
@@ -29,7 +29,7 @@ UNKNOWN_USAGE = TokenUsage(0, 0, 0, estimated=True)
 """The usage that wires show where nothing was counted: their clients demand numbers."""
 
 
-class Start(msgspec.Struct, frozen=True):
+class Start(msgspec.Struct, frozen=True, gc=False):
     """Record 0 of every log: what each replay of the stream, at any node, must repeat identically.
 
     ``created`` is in whole seconds since the epoch. ``wire`` is the name of the wire that the request came on,
@@ -56,7 +56,7 @@ class ContinuedText(Text, frozen=True, gc=False):
     """
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """The answer is complete. Times in milliseconds from the stream's start; ``ttft_ms`` is None without a token."""
 
     finish_reason: str
@@ -70,7 +70,7 @@ class Done(msgspec.Struct, frozen=True):
     stop_sequence: str | None = None
 
 
-class Failed(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """The stream failed. ``code`` is one of :data:`streamserver.core.error_codes.FAILURES`; ``usage`` is None if
     nothing was sent to a provider, ``retry_after`` (seconds) if unknown."""
 

@@ -1,4 +1,4 @@
-"""A process that serves thousands of short streams and prints, as JSON, what it keeps when they are forgotten.
+"""A process that serves thousands of short streams and prints, as JSON, what it keeps of them in and after their time.
 
 ``python -m tests.resume.finished_streams STREAMS [REDIS_URL]``. It is a process of its own since it counts objects and
 allocated blocks: in pytest's they are also those of other tests.
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import aiohttp
+from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 from loguru import logger
 
@@ -37,7 +38,7 @@ def settings_with(**resume: object) -> Settings:
     )
 
 
-async def measure(streams: int, store: str | None) -> dict[str, object]:
+async def measure_forgotten(streams: int, store: str | None) -> dict[str, object]:
     """Serve ``streams`` streams and return what is there more than before."""
     shared = {"store": store} if store else {}
     app = create_app(settings_with(retention_seconds=0.5, **shared), on_end=lambda _: None)
@@ -53,14 +54,40 @@ async def measure(streams: int, store: str | None) -> dict[str, object]:
         if isinstance(kept, RedisStore):
             await _until(lambda: len(kept._replicator) == 0 and not kept._remote_readers._counts)
             replicated = len(kept._replicator) + len(kept._remote_readers._counts) + len(kept._replicas)
+        requests = sum(type(each) is web.Request for each in gc.get_objects())
         after = _living()
         return {
+            "requests": requests,
             "active": supervisor.active,
             "retained_bytes": supervisor.retained_bytes,
             "replicated": replicated,
             "objects": {name: after[name] - before[name] for name in OURS},
             "blocks": sys.getallocatedblocks() - blocks,
         }
+
+
+async def measure_retained(streams: int, store: str | None) -> dict[str, object]:
+    """Serve ``streams`` streams and return how many objects the garbage collector looks at for each one retained."""
+    shared = {"store": store} if store else {}
+    app = create_app(settings_with(retention_seconds=3600, **shared), on_end=lambda _: None)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        supervisor = app[SERVICES].supervisor
+        await _ask(http, server, 100)
+        await _until(lambda: not supervisor.active)
+        before, retained = _tracked(), supervisor.retained
+        await _ask(http, server, streams)
+        await _until(lambda: not supervisor.active)
+        return {"tracked": (_tracked() - before) / (supervisor.retained - retained)}
+
+
+async def measure(streams: int, store: str | None) -> dict[str, object]:
+    gc.disable()
+    return await measure_forgotten(streams, store) | await measure_retained(streams // 4, store)
+
+
+def _tracked() -> int:
+    gc.collect()
+    return len(gc.get_objects())
 
 
 def _living() -> Counter[str]:
