@@ -1,6 +1,6 @@
 /** Which provider and model to ask, and what is wrong with the provider if something is. */
 
-import { sentence } from "./words.js";
+import { sentence } from "./messages.js";
 
 const find = (id) => document.getElementById(id);
 

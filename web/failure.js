@@ -1,6 +1,6 @@
 /** A failure, in the words of the person who met it, and what can be done. */
 
-import { adviceFor, sentence, smallPrint, titleOf } from "./words.js";
+import { adviceFor, sentence, smallPrint, titleOf } from "./messages.js";
 
 /** Fill `box` with the event `error` of a stream. */
 export function showFailure(box, failure) {

@@ -1,6 +1,6 @@
 /** The six figures under an answer. On a narrow screen they fold into one line. */
 
-import { duration, speed, usage } from "./words.js";
+import { duration, speed, usage } from "./messages.js";
 
 const NARROW = matchMedia("(max-width: 40rem)");
 /** The figures of the one line. */

@@ -1,7 +1,7 @@
 /** Refusals, shown where the person can do something about them. */
 
 import { countDown } from "./failure.js";
-import { smallPrint } from "./words.js";
+import { smallPrint } from "./messages.js";
 
 const FIELDS = ["prompt", "provider", "model", "system", "max_tokens", "temperature"];
 const find = (id) => document.getElementById(id);

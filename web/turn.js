@@ -6,7 +6,7 @@ import { countDown, showFailure } from "./failure.js";
 import { Figures } from "./figures.js";
 import { MarkdownView } from "./markdown/view.js";
 import { GrowingText } from "./text.js";
-import { duration, remarkOn, titleOf, tokensPerSecond } from "./words.js";
+import { duration, remarkOn, titleOf, tokensPerSecond } from "./messages.js";
 
 const TICK_MS = 100;
 const SILENCE_MS = 20_000;

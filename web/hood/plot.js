@@ -1,6 +1,6 @@
 /** A small plot of the gaps between tokens: one bar a gap, the newest at the right. */
 
-import { duration } from "../words.js";
+import { duration } from "../messages.js";
 import { KEPT_GAPS, quantile } from "./recorder.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";

@@ -1,6 +1,6 @@
 /** What is known of one exchange: figures, gaps between tokens, and its newest raw events. Its memory is bounded. */
 
-import { tokensPerSecond } from "../words.js";
+import { tokensPerSecond } from "../messages.js";
 
 export const KEPT_EVENTS = 200;
 export const KEPT_GAPS = 240;

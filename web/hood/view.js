@@ -1,7 +1,7 @@
 /** The panel's elements. */
 
 import { Facts, make } from "../elements.js";
-import { duration, speed, usage } from "../words.js";
+import { duration, speed, usage } from "../messages.js";
 import { describe, Plot } from "./plot.js";
 import { KEPT_EVENTS } from "./recorder.js";
 

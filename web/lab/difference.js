@@ -2,7 +2,7 @@
 
 import { addressOf, askAside, keyHeaders } from "../api.js";
 import { Facts, make } from "../elements.js";
-import { duration } from "../words.js";
+import { duration } from "../messages.js";
 import { Screen } from "./card.js";
 
 const PROMPT =

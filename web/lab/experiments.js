@@ -2,7 +2,7 @@
 
 import { addressOf, askAside, keyHeaders } from "../api.js";
 import { StreamError } from "../client.js";
-import { adviceFor, duration, sentence, titleOf } from "../words.js";
+import { adviceFor, duration, sentence, titleOf } from "../messages.js";
 import { cuttingFetch } from "./network.js";
 
 const CUT_AFTER = 20;

@@ -1,4 +1,4 @@
-/** What the page says, in words. Knows nothing of the page. */
+/** The text of the page's messages. Knows nothing of the page. */
 
 const TITLES = {
   rate_limited: "Too many requests",
