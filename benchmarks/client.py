@@ -1,7 +1,7 @@
 """A cheap load client: asks for streams, counts tokens as they arrive, and notes when.
 
-``python -m benchmarks.client`` reads one :class:`Load` as JSON from its standard input, and prints one
-:class:`Result`. With ``hold`` it first prints ``open`` when every stream has its first tokens, and goes on
+``python -m benchmarks.client`` reads one :class:`BenchLoad` as JSON from its standard input, and prints one
+:class:`BenchResult`. With ``hold`` it first prints ``open`` when every stream has its first tokens, and goes on
 until its input ends.
 """
 
@@ -19,14 +19,14 @@ from typing import cast
 
 import msgspec
 
-from benchmarks.wires import WIRES, echo_request
+from benchmarks.wires import BENCH_WIRES, echo_request
 
 _END = b"\r\n0\r\n\r\n"
 
 
-class Load(msgspec.Struct, kw_only=True):
+class BenchLoad(msgspec.Struct, kw_only=True):
     """``streams`` requests for ``model``, at most ``concurrency`` at a time, the first of them spread over ``ramp``
-    seconds, on the wire of the name ``wire``: one of :data:`~benchmarks.wires.WIRES`."""
+    seconds, on the wire of the name ``wire``: one of :data:`~benchmarks.wires.BENCH_WIRES`."""
 
     port: int
     model: str
@@ -47,7 +47,7 @@ class Load(msgspec.Struct, kw_only=True):
     limit_seconds: float = 120.0
 
 
-class Result(msgspec.Struct, kw_only=True):
+class BenchResult(msgspec.Struct, kw_only=True):
     """The result of a load. Times are in milliseconds."""
 
     complete: int
@@ -65,9 +65,9 @@ class Result(msgspec.Struct, kw_only=True):
 class _Run:
     """A running load."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: BenchLoad) -> None:
         self.load = load
-        self.wire = WIRES[load.wire]
+        self.wire = BENCH_WIRES[load.wire]
         self.started = 0
         self.ended = 0
         self.complete = 0
@@ -193,7 +193,7 @@ class _Connection(asyncio.Protocol):
             self._run.end()
 
 
-async def perform(load: Load) -> Result:
+async def run_bench_load(load: BenchLoad) -> BenchResult:
     """Run ``load`` for at most its ``limit_seconds``."""
     run = _Run(load)
     loop = asyncio.get_running_loop()
@@ -217,7 +217,7 @@ async def perform(load: Load) -> Result:
     except TimeoutError:
         run.failures.append(f"{load.streams - run.ended} streams did not end in {load.limit_seconds} s")
     gaps = sorted(run.gaps)
-    return Result(
+    return BenchResult(
         complete=run.complete,
         tokens=run.tokens,
         seconds=loop.time() - began,
@@ -228,7 +228,7 @@ async def perform(load: Load) -> Result:
     )
 
 
-async def _connect(loop: asyncio.AbstractEventLoop, load: Load) -> socket.socket:
+async def _connect(loop: asyncio.AbstractEventLoop, load: BenchLoad) -> socket.socket:
     sock = socket.socket()
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -254,9 +254,9 @@ def main() -> None:
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    load = msgspec.json.decode(sys.stdin.readline(), type=Load)
+    load = msgspec.json.decode(sys.stdin.readline(), type=BenchLoad)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        result = runner.run(perform(load))
+        result = runner.run(run_bench_load(load))
     print(msgspec.json.encode(result).decode(), flush=True)
 
 

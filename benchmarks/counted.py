@@ -16,7 +16,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 
-class Counting:
+class InstructionCounter:
     """A counter of instructions by code object."""
 
     def __init__(self, report: Path) -> None:
@@ -55,7 +55,7 @@ class Counting:
 def main() -> int:
     sys.path.pop(0)  # this folder
     report = Path(sys.argv.pop(1))
-    counting = Counting(report)
+    counting = InstructionCounter(report)
     signal.signal(signal.SIGUSR1, counting.start)
     signal.signal(signal.SIGUSR2, counting.stop)
     from streamserver.cli import main as serve

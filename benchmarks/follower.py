@@ -19,10 +19,10 @@ import msgspec
 
 from benchmarks.client import percentile
 from benchmarks.spec import MARK
-from benchmarks.wires import WIRES
+from benchmarks.wires import BENCH_WIRES
 
 _END = b"\r\n0\r\n\r\n"
-_STREAM_ID = re.compile(rb"x-stream-id: *([\w-]+)", re.IGNORECASE)
+_STREAM_ID_HEADER = re.compile(rb"x-stream-id: *([\w-]+)", re.IGNORECASE)
 
 
 class FollowerLoad(msgspec.Struct, kw_only=True):
@@ -77,7 +77,7 @@ class _Reading(asyncio.Protocol):
             if not separator:
                 return
             self._head = None
-            found = _STREAM_ID.search(head)
+            found = _STREAM_ID_HEADER.search(head)
             if not head.startswith(b"HTTP/1.1 200") or found is None:
                 self._end(repr((head + data)[:200]))
                 return
@@ -123,7 +123,7 @@ class _Following:
 
     async def _start(self, number: int) -> None:
         followers: list[_Reading] = []
-        wire = WIRES["native"]
+        wire = BENCH_WIRES["native"]
         request = wire.request(wire.body(self._load.model, f"#{number} Say something."))
         producer = _Reading(request, lambda stream_id: self._follow(stream_id, followers), self._end)
         self._pairs.append((producer, followers))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.client import Load
+from benchmarks.client import BenchLoad
 from benchmarks.follower import FollowerLoad
 from benchmarks.interpreter import describe_interpreter
 from benchmarks.lines import Size
@@ -33,7 +33,7 @@ SHORT = BenchAnswer(1)
 READ = BenchAnswer(100, 100_000)
 NODES = (2, 5, 10, 20)
 KEPT = (1000, 10_000, 100_000)
-READERS = (1, 10, 100, 1000)
+READER_COUNTS = (1, 10, 100, 1000)
 LOOKUPS = 500
 KEEPING: Mapping[str, Any] = {"retention_seconds": 36_000, "max_total_bytes": 2**34}
 SETTLING_SECONDS = 2.0
@@ -69,7 +69,7 @@ def open_many(growth: Growth) -> None:
     count = growth.size.of(10_000)
     for store in ("memory", "Redis"):
         with running_redis(growth.folder) as redis, growth.node("memory" if store == "memory" else redis.url) as node:
-            load = Load(
+            load = BenchLoad(
                 port=node.port,
                 model=ECHO.model,
                 tokens=ECHO.tokens,
@@ -94,10 +94,10 @@ def open_many(growth: Growth) -> None:
                 )
 
 
-def read_elsewhere(growth: Growth) -> None:
+def read_remotely(growth: Growth) -> None:
     """Read one stream of 100 tokens at another node, by 1 to 1,000 readers."""
     with running_redis(growth.folder) as redis, growth.node(redis.url) as near, growth.node(redis.url) as far:
-        for count in growth.sizes(READERS, 1):
+        for count in growth.sizes(READER_COUNTS, 1):
             load = FollowerLoad(
                 port=near.port,
                 reader_port=far.port,
@@ -170,7 +170,7 @@ def keep_many(growth: Growth) -> None:
 
 def _keep(growth: Growth, node: Process, count: int) -> int:
     """Run ``count`` short streams. Return how many are kept: those that did not fail."""
-    load = Load(port=node.port, model=SHORT.model, tokens=SHORT.tokens, streams=count, concurrency=20)
+    load = BenchLoad(port=node.port, model=SHORT.model, tokens=SHORT.tokens, streams=count, concurrency=20)
     result = run_load(load)
     if result.failures:
         growth.report("failed", {result.failures[0]: count - result.complete})
@@ -235,7 +235,7 @@ def _progress(text: str) -> None:
 
 PARTS: Mapping[str, Callable[[Growth], None]] = {
     "open": open_many,
-    "readers": read_elsewhere,
+    "readers": read_remotely,
     "nodes": add_nodes,
     "kept": keep_many,
 }

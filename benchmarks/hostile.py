@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 READERS = 20
-_STREAM = b"GET /api/chat/stream?prompt=a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+_STREAM_REQUEST = b"GET /api/chat/stream?prompt=a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _PING = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 Misbehaviour = Callable[[int], AbstractAsyncContextManager[None]]
@@ -28,7 +28,7 @@ Misbehaviour = Callable[[int], AbstractAsyncContextManager[None]]
 async def read(port: int, gaps: list[float]) -> None:
     """Read one stream to its end. Return the times between its writes, in milliseconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_STREAM)
+    writer.write(_STREAM_REQUEST)
     last = 0.0
     while data := await reader.read(65536):
         now = time.perf_counter()
@@ -82,7 +82,7 @@ async def stalled(port: int) -> AsyncIterator[None]:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", port))
-        sock.send(_STREAM)
+        sock.send(_STREAM_REQUEST)
         socks.append(sock)
     yield
     for sock in socks:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.client import Load, Result, percentile
+from benchmarks.client import BenchLoad, BenchResult, percentile
 from benchmarks.processes import Counts, Process, open_streams, run_load, upstream_report
 from benchmarks.spec import BenchAnswer
 
@@ -39,7 +39,7 @@ StartServer = Callable[[Mapping[str, Any]], AbstractContextManager[Process]]
 
 
 @dataclass
-class Bench:
+class BenchSetup:
     """The servers and sizes that a measurement uses."""
 
     upstream: Process
@@ -59,7 +59,7 @@ class Line:
 
     name: str
     title: str
-    measure: Callable[[Bench, Process], Figures]
+    measure: Callable[[BenchSetup, Process], Figures]
     direct: bool = False
     """Also measured for the upstream alone, to be subtracted."""
     extra: bool = False
@@ -72,9 +72,9 @@ class Line:
     """The send timeout is so long that stalled readers are kept."""
 
 
-def make_load(bench: Bench, server: Process, answer: BenchAnswer, **fields: Any) -> Load:
+def make_load(bench: BenchSetup, server: Process, answer: BenchAnswer, **fields: Any) -> BenchLoad:
     wire = "chat" if server is bench.upstream else bench.wire
-    return Load(port=server.port, model=answer.model, tokens=answer.tokens, wire=wire, **fields)
+    return BenchLoad(port=server.port, model=answer.model, tokens=answer.tokens, wire=wire, **fields)
 
 
 class Pace(NamedTuple):
@@ -87,7 +87,7 @@ class Pace(NamedTuple):
     def answer(self, size: Size) -> BenchAnswer:
         return BenchAnswer(size.of(self.tokens, self.tokens // 10), self.gap_us)
 
-    def load(self, bench: Bench, server: Process) -> Load:
+    def load(self, bench: BenchSetup, server: Process) -> BenchLoad:
         count, ramp = bench.size.of(self.streams), bench.size.seconds(2)
         return make_load(bench, server, self.answer(bench.size), streams=count, concurrency=count, ramp=ramp)
 
@@ -97,12 +97,12 @@ HALF = Pace(200, 200, 20_000)
 FULL = Pace(500, 200, 20_000)
 
 
-def warm_up(bench: Bench, server: Process) -> None:
+def warm_up(bench: BenchSetup, server: Process) -> None:
     """Run the first requests, which pay for things that are not measured."""
     measure_load(bench, server, make_load(bench, server, BenchAnswer(5), streams=100, concurrency=10))
 
 
-def measure_load(bench: Bench, server: Process, load: Load) -> tuple[Result, float]:
+def measure_load(bench: BenchSetup, server: Process, load: BenchLoad) -> tuple[BenchResult, float]:
     """Run ``load``. Return its result, and the CPU seconds that the server spent."""
     before = server.cpu_seconds()
     result = run_load(load)
@@ -111,7 +111,7 @@ def measure_load(bench: Bench, server: Process, load: Load) -> tuple[Result, flo
     return result, cpu
 
 
-def _per_token(bench: Bench, server: Process, load: Load) -> Figures:
+def _per_token(bench: BenchSetup, server: Process, load: BenchLoad) -> Figures:
     result, cpu = measure_load(bench, server, load)
     ttft = sorted(result.ttft)
     return {
@@ -124,27 +124,27 @@ def _per_token(bench: Bench, server: Process, load: Load) -> Figures:
     }
 
 
-def flooded(bench: Bench, server: Process) -> Figures:
+def flooded(bench: BenchSetup, server: Process) -> Figures:
     size = bench.size
     load = make_load(bench, server, BenchAnswer(200), streams=size.of(500), concurrency=size.of(100))
     return _per_token(bench, server, load)
 
 
-def paced(pace: Pace) -> Callable[[Bench, Process], Figures]:
-    def measure(bench: Bench, server: Process) -> Figures:
+def paced(pace: Pace) -> Callable[[BenchSetup, Process], Figures]:
+    def measure(bench: BenchSetup, server: Process) -> Figures:
         return _per_token(bench, server, pace.load(bench, server))
 
     return measure
 
 
-def short(bench: Bench, server: Process) -> Figures:
+def short(bench: BenchSetup, server: Process) -> Figures:
     count = bench.size.of(2000)
     load = make_load(bench, server, BenchAnswer(5), streams=count, concurrency=bench.size.of(50))
     result, cpu = measure_load(bench, server, load)
     return {"ms/request": cpu / count * 1000, "requests/s": count / result.seconds}
 
 
-def alone(bench: Bench, server: Process) -> Figures:
+def alone(bench: BenchSetup, server: Process) -> Figures:
     """Measure one stream at a time."""
     load = make_load(bench, server, BenchAnswer(5), streams=bench.size.of(500), concurrency=1)
     result, _ = measure_load(bench, server, load)
@@ -152,7 +152,7 @@ def alone(bench: Bench, server: Process) -> Figures:
     return {"TTFT p50 ms": percentile(ttft, 50), "TTFT p99 ms": percentile(ttft, 99)}
 
 
-def gone(bench: Bench, server: Process) -> Figures:
+def gone(bench: BenchSetup, server: Process) -> Figures:
     """Measure the time from a client's close, after 20 tokens, to the close of the upstream's connection."""
     figures: Figures = {}
     count = bench.size.of(100)
@@ -177,7 +177,7 @@ def gone(bench: Bench, server: Process) -> Figures:
     return figures
 
 
-def _closes(bench: Bench, numbers: Collection[int], seconds: float) -> dict[int, float]:
+def _closes(bench: BenchSetup, numbers: Collection[int], seconds: float) -> dict[int, float]:
     """Return when the upstream saw each stream close, for those that closed within ``seconds``."""
     closes: dict[int, float] = {}
     deadline = time.monotonic() + seconds
@@ -187,7 +187,7 @@ def _closes(bench: Bench, numbers: Collection[int], seconds: float) -> dict[int,
     return closes
 
 
-def memory(bench: Bench, server: Process) -> Figures:
+def memory(bench: BenchSetup, server: Process) -> Figures:
     """Measure 1,000 open streams at a token per second."""
     count = bench.size.of(1000)
     before, descriptors = server.memory_bytes(), server.descriptors()
@@ -199,10 +199,10 @@ def memory(bench: Bench, server: Process) -> Figures:
     return {"KiB/stream": taken / count / 1024, "descriptors/stream": opened / count}
 
 
-def opened(full: int) -> Callable[[Bench, Process], Figures]:
+def opened(full: int) -> Callable[[BenchSetup, Process], Figures]:
     """Open many streams of the echo provider, with a token every 10 s, as fast as possible."""
 
-    def measure(bench: Bench, server: Process) -> Figures:
+    def measure(bench: BenchSetup, server: Process) -> Figures:
         count = bench.size.of(full)
         return _opening(
             server, make_load(bench, server, BenchAnswer(1000), streams=count, concurrency=count, echo=True, hold=True)
@@ -211,7 +211,7 @@ def opened(full: int) -> Callable[[Bench, Process], Figures]:
     return measure
 
 
-def _opening(server: Process, load: Load) -> Figures:
+def _opening(server: Process, load: BenchLoad) -> Figures:
     memory, cpu, began = server.memory_bytes(), server.cpu_seconds(), time.perf_counter()
     with open_streams(load):
         return {
@@ -221,14 +221,14 @@ def _opening(server: Process, load: Load) -> Figures:
         }
 
 
-def proxied(bench: Bench, server: Process) -> Figures:
+def proxied(bench: BenchSetup, server: Process) -> Figures:
     """Measure 9,000 streams of an upstream: two descriptors each, of the 20,000 that a process may have here."""
     count = bench.size.of(9000)
     answer = BenchAnswer(60, 10_000_000)
     return _opening(server, make_load(bench, server, answer, streams=count, concurrency=count, hold=True))
 
 
-def growth(bench: Bench, server: Process) -> Figures:
+def growth(bench: BenchSetup, server: Process) -> Figures:
     """Measure the cost of one more token in answers of 10 to 100,000 tokens, without that of the request."""
 
     def seconds(tokens: int, streams: int) -> float:
@@ -243,7 +243,7 @@ def growth(bench: Bench, server: Process) -> Figures:
     return figures
 
 
-def code(bench: Bench, server: Process) -> Figures:
+def code(bench: BenchSetup, server: Process) -> Figures:
     """Count the byte code of a lone token, and of a request, from two answers of different lengths."""
     count = bench.size.of(20)
 
@@ -263,7 +263,7 @@ def code(bench: Bench, server: Process) -> Figures:
     }
 
 
-def pile(bench: Bench, server: Process) -> Figures:
+def pile(bench: BenchSetup, server: Process) -> Figures:
     """Measure the cost of a request while finished streams are retained."""
     figures: Figures = {}
     memory = server.memory_bytes()
@@ -275,7 +275,7 @@ def pile(bench: Bench, server: Process) -> Figures:
     return figures
 
 
-def stalled(bench: Bench, server: Process) -> Figures:
+def with_stalled_readers(bench: BenchSetup, server: Process) -> Figures:
     """Measure 200 streams beside 1,000 stalled readers."""
     figures = {f"{name}, none stalled": value for name, value in paced(HALF)(bench, server).items() if name in FELT}
     count = bench.size.of(1000)
@@ -316,7 +316,7 @@ def _lines_of_wire(wire: str) -> Iterator[Line]:
         )
 
 
-LINES = (
+LOCAL_LINES = (
     Line("flooded", "flooded, 100 streams", flooded),
     Line("full", "full, 500 streams at 50 tokens/s", paced(FULL), direct=True),
     Line("light", "light, 60 streams at 20 tokens/s", paced(LIGHT)),
@@ -333,7 +333,7 @@ LINES = (
     *itertools.chain.from_iterable(map(_lines_of_wire, ("chat", "messages", "responses", "ui"))),
     Line("growth", "a longer answer", growth, extra=True),
     Line("pile", "finished streams kept", pile, extra=True, ours_only=True),
-    Line("stalled", "200 streams beside stalled readers", stalled, extra=True, patient=True),
+    Line("stalled", "200 streams beside stalled readers", with_stalled_readers, extra=True, patient=True),
 )
 
 

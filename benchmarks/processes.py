@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 import tomli_w
 
-from benchmarks.client import Load, Result
+from benchmarks.client import BenchLoad, BenchResult
 from benchmarks.follower import FollowerLoad, FollowerResult
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 BENCH_START_SECONDS = 60.0
 COUNTING_SECONDS = 0.2
 """For a signal to arrive, and for what follows an answer: its record."""
-MAX_STREAMS = 20_000
+BENCH_MAX_STREAMS = 20_000
 """And as many readers of one user."""
 
 
@@ -168,9 +168,9 @@ def running_server(
         },
         "resume": {"max_log_bytes": 2**26},
         "limits": {
-            "max_streams": MAX_STREAMS,
-            "max_streams_per_user": MAX_STREAMS,
-            "max_readers_per_stream": MAX_STREAMS,
+            "max_streams": BENCH_MAX_STREAMS,
+            "max_streams_per_user": BENCH_MAX_STREAMS,
+            "max_readers_per_stream": BENCH_MAX_STREAMS,
             "requests_per_minute": 1_000_000_000,
             "max_tokens": 1_000_000,
         },
@@ -186,10 +186,10 @@ def running_server(
         yield process
 
 
-def run_load(load: Load) -> Result:
+def run_load(load: BenchLoad) -> BenchResult:
     """Run ``load`` to its end, in a process of its own."""
     with _client("client", load) as client:
-        return _result(client, Result)
+        return _result(client, BenchResult)
 
 
 def run_followers(load: FollowerLoad) -> FollowerResult:
@@ -199,7 +199,7 @@ def run_followers(load: FollowerLoad) -> FollowerResult:
 
 
 @contextmanager
-def open_streams(load: Load) -> Iterator[None]:
+def open_streams(load: BenchLoad) -> Iterator[None]:
     """Keep the streams of ``load`` open while the block runs."""
     with _client("client", load) as client:
         assert client.stdout is not None
@@ -210,7 +210,7 @@ def open_streams(load: Load) -> Iterator[None]:
 
 
 @contextmanager
-def _client(module: str, load: Load | FollowerLoad) -> Iterator[subprocess.Popen[str]]:
+def _client(module: str, load: BenchLoad | FollowerLoad) -> Iterator[subprocess.Popen[str]]:
     client = subprocess.Popen(
         [sys.executable, "-m", f"benchmarks.{module}"],
         stdin=subprocess.PIPE,

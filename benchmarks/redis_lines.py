@@ -12,7 +12,7 @@ from benchmarks.lines import (
     FULL,
     HALF,
     LIGHT,
-    Bench,
+    BenchSetup,
     Figures,
     Line,
     Pace,
@@ -37,7 +37,7 @@ class Shared(NamedTuple):
 
 
 @contextmanager
-def _sharing(bench: Bench, *configs: NodeConfig) -> Iterator[Shared]:
+def _sharing(bench: BenchSetup, *configs: NodeConfig) -> Iterator[Shared]:
     """Run a Redis, and a server over it for each of ``configs``."""
     with ExitStack() as stack:
         redis = stack.enter_context(running_redis(bench.folder))
@@ -67,7 +67,7 @@ class Cost(NamedTuple):
         }
 
 
-def _cost(bench: Bench, server: Process, pace: Pace, redis: BenchRedis | None = None) -> Cost:
+def _cost(bench: BenchSetup, server: Process, pace: Pace, redis: BenchRedis | None = None) -> Cost:
     before = redis.cpu_seconds() if redis else 0.0
     result, cpu = measure_load(bench, server, pace.load(bench, server))
     own = redis.cpu_seconds() - before if redis else 0.0
@@ -77,10 +77,10 @@ def _cost(bench: Bench, server: Process, pace: Pace, redis: BenchRedis | None = 
     return Cost(cpu / result.tokens * 1e6, own / result.tokens * 1e6, gap)
 
 
-def over_redis(pace: Pace, config: NodeConfig) -> Callable[[Bench, Process], Figures]:
+def over_redis(pace: Pace, config: NodeConfig) -> Callable[[BenchSetup, Process], Figures]:
     """Measure a load over the memory store, then over Redis."""
 
-    def measure(bench: Bench, server: Process) -> Figures:
+    def measure(bench: BenchSetup, server: Process) -> Figures:
         memory = _cost(bench, server, pace)
         with _sharing(bench, config) as shared:
             return _cost(bench, shared.nodes[0], pace, shared.redis).over(memory)
@@ -88,14 +88,14 @@ def over_redis(pace: Pace, config: NodeConfig) -> Callable[[Bench, Process], Fig
     return measure
 
 
-def read_elsewhere(pace: Pace) -> Callable[[Bench, Process], Figures]:
+def read_remotely(pace: Pace) -> Callable[[BenchSetup, Process], Figures]:
     """Measure streams that have a reader at another node too."""
 
-    def measure(bench: Bench, server: Process) -> Figures:
+    def measure(bench: BenchSetup, server: Process) -> Figures:
         memory = _cost(bench, server, pace)
         with _sharing(bench, {}, {}) as (redis, (near, far)):
             before = [redis.cpu_seconds(), near.cpu_seconds(), far.cpu_seconds()]
-            result = follow(bench, near, far, pace)
+            result = load_with_readers(bench, near, far, pace)
             after = [redis.cpu_seconds(), near.cpu_seconds(), far.cpu_seconds()]
         if not result.tokens:
             return {}
@@ -117,7 +117,7 @@ def read_elsewhere(pace: Pace) -> Callable[[Bench, Process], Figures]:
     return measure
 
 
-def follow(bench: Bench, near: Process, far: Process, pace: Pace) -> FollowerResult:
+def load_with_readers(bench: BenchSetup, near: Process, far: Process, pace: Pace) -> FollowerResult:
     """Run a load at ``near``, with a reader of each stream at ``far``."""
     answer = pace.answer(bench.size)
     result = run_followers(
@@ -134,7 +134,7 @@ def follow(bench: Bench, near: Process, far: Process, pace: Pace) -> FollowerRes
     return result
 
 
-def opening(bench: Bench, server: Process) -> Figures:
+def opening(bench: BenchSetup, server: Process) -> Figures:
     """Measure the time that Redis adds to the first token, one stream at a time."""
     memory = alone(bench, server)
     with _sharing(bench, {}) as shared:
@@ -146,7 +146,7 @@ def opening(bench: Bench, server: Process) -> Figures:
     }
 
 
-def short_requests(bench: Bench, server: Process) -> Figures:
+def short_requests(bench: BenchSetup, server: Process) -> Figures:
     """Measure requests of five tokens."""
     memory = short(bench, server)["ms/request"]
     count = bench.size.of(2000)
@@ -163,7 +163,7 @@ def short_requests(bench: Bench, server: Process) -> Figures:
     }
 
 
-def code_over_redis(bench: Bench, server: Process) -> Figures:
+def code_over_redis(bench: BenchSetup, server: Process) -> Figures:
     """Count the byte code that a token costs over both stores, where sixty streams share what a batch costs."""
     with _sharing(bench, {}) as shared:
         counted = {"memory": _counted(bench, server), "Redis": _counted(bench, shared.nodes[0])}
@@ -171,7 +171,7 @@ def code_over_redis(bench: Bench, server: Process) -> Figures:
     return figures | {"Redis / memory": counted["Redis"] / counted["memory"]}
 
 
-def _counted(bench: Bench, server: Process) -> float:
+def _counted(bench: BenchSetup, server: Process) -> float:
     """Return the instructions of a token: of two answers' difference, so that those of the request go out."""
     count = bench.size.of(LIGHT.streams)
 
@@ -195,10 +195,10 @@ def _lines() -> Iterator[Line]:
         "half": (HALF, "200 streams at 50 tokens/s"),
         "full": (FULL, "500 streams at 50 tokens/s"),
     }
-    kinds: dict[str, tuple[str, Callable[[Pace], Callable[[Bench, Process], Figures]]]] = {
+    kinds: dict[str, tuple[str, Callable[[Pace], Callable[[BenchSetup, Process], Figures]]]] = {
         "redis": ("over Redis", lambda pace: over_redis(pace, {})),
         "workers": ("two workers over Redis", lambda pace: over_redis(pace, WORKERS)),
-        "elsewhere": ("a reader at another node", read_elsewhere),
+        "elsewhere": ("a reader at another node", read_remotely),
     }
     for kind, (title, measured) in kinds.items():
         for name, (pace, load) in paces.items():

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.interpreter import describe_interpreter
-from benchmarks.lines import LINES as LOCAL_LINES
-from benchmarks.lines import Bench, Figures, Line, Size, StartServer, models, warm_up
+from benchmarks.lines import LOCAL_LINES, BenchSetup, Figures, Line, Size, StartServer, models, warm_up
 from benchmarks.processes import (
     ROOT,
     Process,
@@ -30,7 +29,7 @@ from benchmarks.redis_lines import REDIS_LINES
 
 LINES = (*LOCAL_LINES, *REDIS_LINES)
 
-DIRECT = "direct"
+DIRECT_TARGET = "direct"
 NAIVE = "naive"
 OTHERS = "other processes, % of a core"
 
@@ -97,13 +96,13 @@ def _measure(
     with running_upstream(folder) as upstream:
         for line in lines:
             for round_ in range(rounds):
-                for target in [*([DIRECT] if line.direct else []), *targets]:
+                for target in [*([DIRECT_TARGET] if line.direct else []), *targets]:
                     if line.ours_only and target == NAIVE:
                         continue
                     print(f"{line.name} {round_ + 1}/{rounds} {target}", file=sys.stderr, flush=True)
                     start = _starter(target, upstream, trees, line, size, folder)
-                    bench = Bench(upstream, size, folder, start, line.wire)
-                    with nullcontext(upstream) if target == DIRECT else start({}) as server:
+                    bench = BenchSetup(upstream, size, folder, start, line.wire)
+                    with nullcontext(upstream) if target == DIRECT_TARGET else start({}) as server:
                         warm_up(bench, server)
                         with _watched(upstream, server) as others:
                             figures = line.measure(bench, server)
@@ -155,9 +154,9 @@ def _median(rounds: list[Figures]) -> Figures:
 
 
 def _with_added(targets: dict[str, Figures]) -> dict[str, Figures]:
-    direct = targets.get(DIRECT, {})
+    direct = targets.get(DIRECT_TARGET, {})
     for target, figures in targets.items():
-        if target != DIRECT:
+        if target != DIRECT_TARGET:
             added = {f"added {name}": figures[name] - direct[name] for name in direct if name.startswith("TTFT")}
             targets[target] = {**figures, **added}
     return targets
@@ -165,7 +164,7 @@ def _with_added(targets: dict[str, Figures]) -> dict[str, Figures]:
 
 def _table(lines: list[Line], targets: list[str], medians: dict[str, dict[str, Figures]]) -> str:
     """Markdown: a row a figure, a column a target, and the last one's as a multiple of the first one's."""
-    shown = [*targets, *([DIRECT] if any(line.direct for line in lines) else [])]
+    shown = [*targets, *([DIRECT_TARGET] if any(line.direct for line in lines) else [])]
     ratios = [f"{targets[-1]} / {targets[0]}"] if len(targets) > 1 else []
     rows = [["", *shown, *ratios], ["---", *("---:" for _ in (*shown, *ratios))]]
     for line in lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_NAME = re.compile(rb'"model":\s*"bench-(\d+)-(\d+)-(\d+)-(\d+)"')
+_MODEL_NAME = re.compile(rb'"model":\s*"bench-(\d+)-(\d+)-(\d+)-(\d+)"')
 
 MARK = b"~"
 """The end of every token, and of nothing else on any wire, so that counting it counts tokens."""
@@ -26,5 +26,5 @@ class BenchAnswer(NamedTuple):
 
 def answer_in(body: bytes) -> BenchAnswer | None:
     """Return the answer that a request asks for."""
-    found = _NAME.search(body)
+    found = _MODEL_NAME.search(body)
     return BenchAnswer(*map(int, found.groups())) if found else None

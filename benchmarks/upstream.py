@@ -17,7 +17,7 @@ from typing import cast
 
 from benchmarks.spec import MARK, BenchAnswer, answer_in
 
-_NUMBER = re.compile(rb"#(\d+)")
+_PROMPT_NUMBER = re.compile(rb"#(\d+)")
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _CHUNK = (
     '{"id":"chatcmpl-benchmark","object":"chat.completion.chunk","created":1700000000,"model":"bench",'
@@ -54,7 +54,7 @@ def _end(tokens: int) -> bytes:
     return stop + _event(_USAGE % (tokens, tokens + 7)) + _event("[DONE]") + b"0\r\n\r\n"
 
 
-class Upstream(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """A connection."""
 
     closes: dict[int, float]
@@ -73,10 +73,10 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        Upstream.open += 1
+        UpstreamConnection.open += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        Upstream.open -= 1
+        UpstreamConnection.open -= 1
         self._note_close()
 
     def eof_received(self) -> None:
@@ -84,7 +84,7 @@ class Upstream(asyncio.Protocol):
 
     def _note_close(self) -> None:
         if self._answer is not None:
-            Upstream.closes[self._number] = time.monotonic()
+            UpstreamConnection.closes[self._number] = time.monotonic()
         self._answer = None
         if self._timer is not None:
             self._timer.cancel()
@@ -113,7 +113,7 @@ class Upstream(asyncio.Protocol):
         if answer is None:
             self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             return
-        number = _NUMBER.search(body)
+        number = _PROMPT_NUMBER.search(body)
         self._number = int(number[1]) if number else -1
         self._begin(answer)
 
@@ -143,8 +143,8 @@ class Upstream(asyncio.Protocol):
                 return
 
     def _report(self) -> None:
-        body = json.dumps({"open": Upstream.open - 1, "closes": Upstream.closes}).encode()
-        Upstream.closes = {}
+        body = json.dumps({"open": UpstreamConnection.open - 1, "closes": UpstreamConnection.closes}).encode()
+        UpstreamConnection.closes = {}
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
 
@@ -152,9 +152,9 @@ async def main() -> None:
     """Serve until the process is ended."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    Upstream.closes = {}
+    UpstreamConnection.closes = {}
     # asyncio's own loop: uvloop would gather the writes of one turn into one.
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(UpstreamConnection, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

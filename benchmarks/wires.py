@@ -33,7 +33,7 @@ def _ui(model: str, prompt: str) -> str:
     return f'"model":"{model}","id":"{prompt}","messages":[{{"id":"1","role":"user","parts":{parts}}}]'
 
 
-WIRES: Mapping[str, BenchWire] = {
+BENCH_WIRES: Mapping[str, BenchWire] = {
     "native": BenchWire("/api/chat/stream", lambda model, prompt: f'"model":"{model}","prompt":"{prompt}"'),
     "chat": BenchWire("/v1/chat/completions", _chat),
     "messages": BenchWire("/v1/messages", lambda model, prompt: _chat(model, prompt) + ',"max_tokens":100000'),
@@ -48,4 +48,4 @@ WIRES: Mapping[str, BenchWire] = {
 
 def echo_request(model: str) -> bytes:
     """Return a request to the echo provider, which sends the mark of a token back."""
-    return WIRES["native"].request(f'"model":"{model}","provider":"echo","prompt":"{MARK.decode()}"')
+    return BENCH_WIRES["native"].request(f'"model":"{model}","provider":"echo","prompt":"{MARK.decode()}"')

@@ -22,7 +22,7 @@ NO_REASONS = frozenset({"", "null", "none"})
 
 MAX_LESSONS = 8
 """So many shapes are learned in one answer: the frames of some servers differ in more than their text."""
-PROBE = "a probe"
+PROBE_TEXT = "a probe"
 
 BROKEN_OFF = "broken_off"
 """The reason, in an error's detail, for a generation that the provider itself says broke off."""
@@ -62,7 +62,7 @@ class AnswerState:
         if shape is None:
             return
         self._lessons -= 1
-        learned = self._lessons and has_token(shape.frame(PROBE), PROBE)
+        learned = self._lessons and has_token(shape.frame(PROBE_TEXT), PROBE_TEXT)
         self.shape = shape if learned else None
 
     def read_leniently(self, data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:

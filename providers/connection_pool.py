@@ -25,7 +25,7 @@ class UnsolicitedData(aiohttp.ClientError):
     """The server spoke before it was asked."""
 
 
-class Request(aiohttp.ClientRequest):
+class TrackedRequest(aiohttp.ClientRequest):
     """A request that tells its :class:`WatchedConnection` when it is sent."""
 
     connection: WatchedConnection | None = None
@@ -52,7 +52,7 @@ class Connector(aiohttp.TCPConnector):
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> PooledConnection:
-        assert isinstance(req, Request)
+        assert isinstance(req, TrackedRequest)
         while True:
             pooled = await super().connect(req, traces, timeout)
             connection = pooled.protocol
@@ -78,7 +78,7 @@ async def _send_again_if_unprocessed(
     (https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client.py, ``retry_persistent_connection``).
     The other kept connections to the same server are closed: they are as old, and would each cost a try.
     """
-    assert isinstance(request, Request)
+    assert isinstance(request, TrackedRequest)
     try:
         return await send(request)
     except (aiohttp.ServerDisconnectedError, OSError):
@@ -99,7 +99,7 @@ def open_session(**options: Any) -> aiohttp.ClientSession:
     connector = Connector(limit=0, ttl_dns_cache=DNS_SECONDS, keepalive_timeout=KEEP_SECONDS)
     if watch_connections(connector):
         return aiohttp.ClientSession(
-            connector=connector, request_class=Request, middlewares=(_send_again_if_unprocessed,), **options
+            connector=connector, request_class=TrackedRequest, middlewares=(_send_again_if_unprocessed,), **options
         )
     plain = aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_SECONDS, force_close=True)
     return aiohttp.ClientSession(connector=plain, **options)

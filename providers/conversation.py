@@ -15,7 +15,7 @@ from providers.base import Message, Opaque, ReasoningBlock
 from providers.foreign_reasoning import without_sealed
 from providers.validation import Invalid, convert
 
-_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal"})
+_MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal"})
 
 
 def read_messages(entries: Sequence[object], field: str = "messages") -> list[Message]:
@@ -35,9 +35,9 @@ def read_message(entry: object, field: str) -> Message:
     if not isinstance(entry, dict):
         raise Invalid(field, "expected an object")
     given = {name: value for name, value in entry.items() if value not in (None, "", [], {})}
-    message = convert({name: given[name] for name in _FIELDS & given.keys()}, Message, prefix=field)
+    message = convert({name: given[name] for name in _MESSAGE_FIELDS & given.keys()}, Message, prefix=field)
     _check_parts(message, field)
-    extra = {name: value for name, value in given.items() if name not in _FIELDS}
+    extra = {name: value for name, value in given.items() if name not in _MESSAGE_FIELDS}
     if not extra:
         return message
     reasoning = tuple(_reasoning(extra)) if message.role == "assistant" else ()
@@ -51,7 +51,7 @@ def _check_parts(message: Message, field: str) -> None:
         _check_call(call, f"{field}.tool_calls[{number}]")
 
 
-_PARTS: Mapping[str, tuple[str, ...]] = {
+_PART_STRINGS: Mapping[str, tuple[str, ...]] = {
     "text": ("text",),
     "refusal": ("refusal",),
     "image_url": ("image_url.url",),
@@ -64,7 +64,7 @@ def _check_part(part: Mapping[str, Any], field: str) -> None:
     kind = part.get("type")
     if not isinstance(kind, str):
         raise Invalid(f"{field}.type", "expected a string")
-    for path in _PARTS.get(kind, ()):
+    for path in _PART_STRINGS.get(kind, ()):
         outer, _, inner = path.rpartition(".")
         if outer and not isinstance(part.get(outer), dict):
             raise Invalid(f"{field}.{outer}", "expected an object")

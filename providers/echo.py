@@ -23,7 +23,7 @@ from providers.options import Context, Options
 
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
-_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
+_KNOWN_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
 """The parts of a message that chat completions have. Those without text are not echoed."""
 
 _FAULT_MODEL = re.compile(r"(fail|stall)-after-(\d{1,6})")
@@ -144,7 +144,7 @@ def _check(request: ChatRequest) -> None:
             raise unsupported(request, f"tools[{number}].type", "this provider has no tools of the type custom.")
     for number, message in enumerate(request.messages):
         for place, part in enumerate(message.content if isinstance(message.content, list) else ()):
-            if part.get("type") not in _PARTS:
+            if part.get("type") not in _KNOWN_PARTS:
                 field = f"messages[{number}].content[{place}]"
                 raise unsupported(request, field, "this provider has no parts of this type.")
     if request.response_format is not None and request.response_format.get("type") != "text":

@@ -22,7 +22,7 @@ from providers.errors import (
 
 Kind = type[ProviderError]
 
-_WORDS: Mapping[Kind, tuple[str, ...]] = {
+_CODE_WORDS: Mapping[Kind, tuple[str, ...]] = {
     QuotaExceeded: (
         *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "quota_exceeded"),
         *("insufficient_balance", "insufficient_credits", "insufficient_funds", "payment_required", "Arrearage"),
@@ -79,7 +79,7 @@ def _lookup(table: Mapping[Kind, tuple[str, ...]]) -> Mapping[str, Kind]:
     return {_plain(word): kind for kind, words in table.items() for word in words}
 
 
-_SPECIFIC, _GENERAL = _lookup(_WORDS), _lookup(_GENERAL_WORDS)
+_SPECIFIC, _GENERAL = _lookup(_CODE_WORDS), _lookup(_GENERAL_WORDS)
 _THROTTLING = "throttling"
 """Alibaba's words for a rate limit begin like this: ``Throttling.RateQuota``."""
 
@@ -88,7 +88,7 @@ def _pattern(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL)
 
 
-_MESSAGES: tuple[tuple[re.Pattern[str], Kind], ...] = (
+_MESSAGE_PATTERNS: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (
         _pattern(
             r"context (length|window|size|limit)|maximum context|max_model_len|too many (input )?tokens",
@@ -147,4 +147,4 @@ def by_message(message: object) -> Kind | None:
     if not isinstance(message, str):
         return None
     text = message[:MAX_MESSAGE]
-    return next((kind for pattern, kind in _MESSAGES if pattern.search(text)), None)
+    return next((kind for pattern, kind in _MESSAGE_PATTERNS if pattern.search(text)), None)

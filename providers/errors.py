@@ -47,7 +47,7 @@ PROVIDER_ERROR_CODES: Mapping[str, bool] = {
 }
 """The wire contract's codes for what a provider may do, and whether a client may try again."""
 
-_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_LOGGABLE = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
 def loggable_identifier(value: object) -> str | None:
@@ -59,7 +59,7 @@ def loggable_identifier(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     text = str(value)
-    return text if _WORD.fullmatch(text) else None
+    return text if _LOGGABLE.fullmatch(text) else None
 
 
 class UpstreamDetail(msgspec.Struct, frozen=True, kw_only=True):

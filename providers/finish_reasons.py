@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_WORDS: Mapping[str, tuple[str, ...]] = {
+_REASON_WORDS: Mapping[str, tuple[str, ...]] = {
     "stop": ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"),
     "length": (
         *("length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_length", "model_length"),
@@ -21,7 +21,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
         *("recitation", "blocklist", "prohibited_content", "spii", "image_safety", "guardrail_intervened"),
     ),
 }
-_REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
+_REASONS = {word: reason for reason, words in _REASON_WORDS.items() for word in words}
 _FAILURE = re.compile(
     r"error|abort|fail|cancel|interrupt|time_?d?_?out|exception|insufficient|unavailable|overload|malformed|disconnect",
     re.IGNORECASE,

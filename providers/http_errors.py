@@ -35,7 +35,7 @@ ERROR_SECONDS = 2.0
 """The limit for waiting for an error's body: the status has come already, and says enough."""
 
 
-async def read_body(response: HttpResponse) -> object:
+async def read_error_body(response: HttpResponse) -> object:
     """Return what an answer that is no stream says: its JSON, or that of its first event, or its text.
 
     None if it says nothing that can be read: HTML from a proxy, cut short, too slow.
@@ -50,14 +50,14 @@ async def read_body(response: HttpResponse) -> object:
     value = as_json(bytes(body))
     if value is not None:
         return value
-    event = _EVENT.search(body)
+    event = _EVENT_LINE.search(body)
     if event is not None:
         return as_json(event[1])
     text = body.decode(errors="replace").strip()
     return text if text and text[0] not in "<{[" else None
 
 
-_EVENT = re.compile(rb"^data: ?(\{.*)$", re.MULTILINE)
+_EVENT_LINE = re.compile(rb"^data: ?(\{.*)$", re.MULTILINE)
 """The data of an event: some servers send errors as events, whatever the status."""
 
 

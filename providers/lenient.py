@@ -32,7 +32,7 @@ def decode_leniently(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
     Raises :class:`~providers.errors.UpstreamError` for truncated or invalid JSON.
     """
     value = json_object(data)
-    return None if value is None else read(value, decoder.type)
+    return None if value is None else convert_leniently(value, decoder.type)
 
 
 def json_object(data: bytes) -> dict[str, Any] | None:
@@ -75,7 +75,7 @@ def is_end_marker(data: bytes) -> bool:
     return data.lstrip().startswith(b"[DONE]")
 
 
-def read(value: Mapping[str, Any], kind: type[T]) -> T:
+def convert_leniently(value: Mapping[str, Any], kind: type[T]) -> T:
     """Return ``value`` as a ``kind``. A field that cannot be read has its default."""
     fields = {}
     for name, key, expected in _fields(kind):
@@ -107,7 +107,7 @@ def _read_field(value: Any, expected: Any) -> Any:
     if get_origin(expected) is list:
         return list(_read_items(value, get_args(expected)[0]))
     if isinstance(expected, type) and issubclass(expected, msgspec.Struct):
-        return read(value, expected) if isinstance(value, dict) else _ABSENT
+        return convert_leniently(value, expected) if isinstance(value, dict) else _ABSENT
     if expected is int:
         count = as_count(value)
         return _ABSENT if count is None else count

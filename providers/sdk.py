@@ -10,7 +10,7 @@ from typing import Any
 from providers.address import Address
 from providers.options import Options
 
-_KEY = "sk-none"
+_PLACEHOLDER_KEY = "sk-none"
 _PREFIXES = ("OPENAI_", "ANTHROPIC_", "AZURE_OPENAI_")
 _ROUTE = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
 """The SDKs' own HTTP clients, which send nothing here, cannot be built with some values of these."""
@@ -46,14 +46,14 @@ def _openai(options: Any) -> tuple[_Head, _Head]:
     from providers.openai.kind import address_of, path_of
 
     client = openai.AsyncOpenAI(
-        api_key=_KEY,
+        api_key=_PLACEHOLDER_KEY,
         organization=options.organization,
         project=options.project,
         base_url=options.base_url,
         max_retries=0,
     )
     theirs = str(client.base_url.join(path_of(options))), _merged(client.default_headers, client.auth_headers)
-    return _ours(address_of(options, _KEY), options), theirs
+    return _ours(address_of(options, _PLACEHOLDER_KEY), options), theirs
 
 
 def _azure(options: Any) -> tuple[_Head, _Head]:
@@ -63,17 +63,17 @@ def _azure(options: Any) -> tuple[_Head, _Head]:
 
     if options.api_version is None:
         base_url = f"{options.base_url.rstrip('/')}/openai/v1"
-        v1 = openai.AsyncOpenAI(api_key=_KEY, base_url=base_url, max_retries=0)
-        headers = _merged(v1.default_headers, {"api-key": _KEY})
+        v1 = openai.AsyncOpenAI(api_key=_PLACEHOLDER_KEY, base_url=base_url, max_retries=0)
+        headers = _merged(v1.default_headers, {"api-key": _PLACEHOLDER_KEY})
         url = str(v1.base_url.join(deployment_path(options, options.model)))
     else:
         client = openai.AsyncAzureOpenAI(
-            api_key=_KEY, api_version=options.api_version, azure_endpoint=options.base_url, max_retries=0
+            api_key=_PLACEHOLDER_KEY, api_version=options.api_version, azure_endpoint=options.base_url, max_retries=0
         )
         headers = _merged(client.default_headers, client.auth_headers)
         path = client.base_url.join(deployment_path(options, options.model))
         url = str(path.copy_merge_params({"api-version": options.api_version}))
-    return _ours(address_of(options, _KEY), options), (url, headers)
+    return _ours(address_of(options, _PLACEHOLDER_KEY), options), (url, headers)
 
 
 def _anthropic(options: Any) -> tuple[_Head, _Head]:
@@ -81,9 +81,12 @@ def _anthropic(options: Any) -> tuple[_Head, _Head]:
 
     from providers.anthropic.kind import PATH, address_of
 
-    client = anthropic.AsyncAnthropic(api_key=_KEY, base_url=options.base_url, max_retries=0)
+    client = anthropic.AsyncAnthropic(api_key=_PLACEHOLDER_KEY, base_url=options.base_url, max_retries=0)
     url = f"{str(client.base_url).rstrip('/')}/{PATH}"
-    return _ours(address_of(options, _KEY), options), (url, _merged(client.default_headers, client.auth_headers))
+    return _ours(address_of(options, _PLACEHOLDER_KEY), options), (
+        url,
+        _merged(client.default_headers, client.auth_headers),
+    )
 
 
 _HEADS: Mapping[str, Callable[[Any], tuple[_Head, _Head]]] = {

@@ -9,7 +9,7 @@ from providers import upstream_errors
 from providers.answer import unreadable
 from providers.base import ApiProtocol, ChatRequest, Event
 from providers.errors import ProviderAuth, not_a_stream
-from providers.http_errors import annotate_address, annotate_errors, as_json, is_labelled, is_stream, read_body
+from providers.http_errors import annotate_address, annotate_errors, as_json, is_labelled, is_stream, read_error_body
 from providers.lenient import is_json_text
 from providers.options import Context
 from providers.parser import FrameParser, StreamParser
@@ -80,9 +80,9 @@ class SSEProvider(ABC):
     async def _expect_stream(self, response: HttpResponse) -> None:
         """Raise the error for a status other than 200, or for something else than an event stream."""
         if response.status != 200:
-            raise upstream_errors.from_answer(response.status, response.headers, await read_body(response))
+            raise upstream_errors.from_answer(response.status, response.headers, await read_error_body(response))
         if not is_stream(response):
-            raise upstream_errors.told_error(await read_body(response)) or not_a_stream()
+            raise upstream_errors.told_error(await read_error_body(response)) or not_a_stream()
 
     def _parser_for(self, request: ChatRequest) -> StreamParser:
         parser, protocol = self._parser(request), self._protocol()

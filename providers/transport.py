@@ -28,7 +28,7 @@ LARGE_BODY_BYTES = 512 * 1024
 """A larger body is written in pieces: aiohttp writes bytes at once, and warns of more than a megabyte
 (``TOO_LARGE_BYTES_BODY`` in ``aiohttp/payload.py``)."""
 
-MAX_HEADER_BYTES = 64 * 1024
+MAX_RESPONSE_HEADER_BYTES = 64 * 1024
 """The longest header of a response; some proxies add long policies."""
 
 
@@ -118,7 +118,7 @@ class AiohttpTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # A compressed event stream is held back until the compressor flushes.
                 headers={"Accept-Encoding": "identity"},
-                max_field_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_RESPONSE_HEADER_BYTES,
             )
         return self._session
 

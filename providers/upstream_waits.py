@@ -9,10 +9,10 @@ from typing import Any
 from providers.error_words import MAX_MESSAGE
 from providers.lenient import as_object, objects
 
-_UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNIT_SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _AMOUNT = r"\d+(?:\.\d+)?\s*(?:milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d)(?![a-z])"
 _WAIT = re.compile(rf"(?:try again|retry|retrying|wait)\s+(?:in|after|for)\s+((?:{_AMOUNT}[\s,]*)+)", re.IGNORECASE)
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)", re.IGNORECASE)
+_AMOUNT_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)", re.IGNORECASE)
 
 
 def wait_in(error: Mapping[str, Any]) -> float | None:
@@ -22,7 +22,7 @@ def wait_in(error: Mapping[str, Any]) -> float | None:
     OpenAI, Azure and Groq have them only in the sentence: "Please try again in 1m26.4s.".
     """
     for place in (error, as_object(error.get("metadata")), *objects(error.get("details"))):
-        for name, unit in _FIELDS.items():
+        for name, unit in _WAIT_FIELDS.items():
             seconds = _seconds(place.get(name), unit)
             if seconds is not None:
                 return seconds
@@ -31,12 +31,17 @@ def wait_in(error: Mapping[str, Any]) -> float | None:
     return None if said is None else _sum(said[1])
 
 
-_FIELDS: Mapping[str, float] = {"retryDelay": 1, "retry_after": 1, "retry_after_seconds": 1, "retry_after_ms": 0.001}
+_WAIT_FIELDS: Mapping[str, float] = {
+    "retryDelay": 1,
+    "retry_after": 1,
+    "retry_after_seconds": 1,
+    "retry_after_ms": 0.001,
+}
 
 
 def _seconds(value: object, unit: float) -> float | None:
     if isinstance(value, str):
-        if _PART.search(value):
+        if _AMOUNT_AND_UNIT.search(value):
             return _sum(value)
         try:
             value = float(value)
@@ -50,6 +55,6 @@ def _seconds(value: object, unit: float) -> float | None:
 def _sum(text: str) -> float:
     """Return the seconds in "1m26.4s" or "2 minutes"."""
     return sum(
-        float(number) * _UNITS["ms" if unit.lower() == "milli" else unit.lower()]
-        for number, unit in _PART.findall(text)
+        float(number) * _UNIT_SECONDS["ms" if unit.lower() == "milli" else unit.lower()]
+        for number, unit in _AMOUNT_AND_UNIT.findall(text)
     )

@@ -140,12 +140,12 @@ def _join(*parts: str) -> str:
 def _plain(message: str) -> str:
     """Return msgspec's words without its quoting: "Expected `int` >= 1" → "a whole number >= 1"."""
     text = message.removeprefix("Expected ").split(", got ")[0].replace("`", "")
-    for word, plain in _WORDS:
+    for word, plain in _TYPE_WORDS:
         text = re.sub(rf"\b{word}\b", plain, text)
     return text
 
 
-_WORDS = (
+_TYPE_WORDS = (
     ("int", "a whole number"),
     ("float", "a number"),
     ("str", "a string"),

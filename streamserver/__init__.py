@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from streamserver.import_conflict import explain
+from streamserver.import_conflict import explain_import_error
 from streamserver.version import __version__
 
 if TYPE_CHECKING:
@@ -33,4 +33,4 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(_MODULES[name]), name)
     except ModuleNotFoundError as error:
-        raise explain(error) or error from None
+        raise explain_import_error(error) or error from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from streamserver.import_conflict import explain
+from streamserver.import_conflict import explain_import_error
 
 
 def run() -> int:
@@ -21,7 +21,7 @@ def run() -> int:
 
         return main()
     except ModuleNotFoundError as error:
-        if (conflict := explain(error)) is None:
+        if (conflict := explain_import_error(error)) is None:
             raise
         sys.stderr.write(f"streamserver: {conflict}\n")
         return 2

@@ -21,7 +21,7 @@ HOST = "STREAMSERVER_SERVER__HOST"
 PORT = "STREAMSERVER_SERVER__PORT"
 DEFAULT_PROVIDER = "STREAMSERVER_PROVIDER__DEFAULT"
 ALLOW_ANONYMOUS = "STREAMSERVER_AUTH__ALLOW_ANONYMOUS"
-KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 """The providers of the built-in configuration that need a key, in order of preference."""
 
 NO_KEY = """\
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         read_env_file(Path(".env"), os.environ)
         os.environ.update(defaults(os.environ))
         if serves(arguments):
-            check(arguments, os.environ)
+            check_container(arguments, os.environ)
     except (CommandError, ConfigError) as error:
         print(f"streamserver: {error}", file=sys.stderr)
         return 2
@@ -68,7 +68,7 @@ def _port(environ: Mapping[str, str]) -> str:
 
 
 def _provider(environ: Mapping[str, str]) -> str:
-    return next((name for name, variable in KEYS.items() if environ.get(variable, "").strip()), "echo")
+    return next((name for name, variable in KEY_VARIABLES.items() if environ.get(variable, "").strip()), "echo")
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -85,7 +85,7 @@ def serves(arguments: Sequence[str]) -> bool:
     return not rest or (rest[0] == "serve" and not {"-h", "--help"} & set(rest))
 
 
-def check(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+def check_container(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     """Refuse a start that would fail, before anything is printed, or whose default provider lacks its key.
 
     On a terminal the server starts without the key and says so; in a container, that line would scroll by unread while

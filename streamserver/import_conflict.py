@@ -8,7 +8,7 @@ from pathlib import Path
 OURS = Path(__file__).parents[1] / "providers"
 
 
-def explain(error: ModuleNotFoundError) -> ImportError | None:
+def explain_import_error(error: ModuleNotFoundError) -> ImportError | None:
     """Return an error with the reason if ``error`` means that another ``providers`` hides ours, else None."""
     if not (error.name or "").startswith("providers."):
         return None

@@ -18,7 +18,7 @@ from streamserver.runner import STOPS
 from streamserver.telemetry.logs import flush_logs
 from streamserver.telemetry.tracebacks import log_crash
 
-RESTART_SECONDS = 1.0
+WORKER_RESTART_SECONDS = 1.0
 """A worker that lived shorter than this is not restarted at once."""
 LATE_SECONDS = 15.0
 """How much longer than its drain a worker may take to end."""
@@ -161,7 +161,7 @@ class Workers:
             self._status = self._status or abs(status)
         elif served or self._announced:
             log.error("a worker died; another one is started")
-            self._due.append(max(time.monotonic(), started + RESTART_SECONDS))
+            self._due.append(max(time.monotonic(), started + WORKER_RESTART_SECONDS))
         else:
             log.error("a worker died before it served: the server cannot start, and ends")
             self._status = 1

@@ -17,7 +17,7 @@ from providers.errors import disconnected
 from providers.lenient import as_object, as_text, as_word, objects
 from providers.upstream_errors import raise_error_in
 
-_KNOWN = frozenset(
+_KNOWN_EVENTS = frozenset(
     {
         *("message_start", "message_delta", "message_stop"),
         *("content_block_start", "content_block_delta", "content_block_stop"),
@@ -32,7 +32,7 @@ _KINDS: Mapping[str, _Kind] = {
     "tool_use": "tool_call",
 }
 
-_TOKENS = frozenset({"text", "reasoning"})
+_TEXT_KINDS = frozenset({"text", "reasoning"})
 
 
 class _Message(msgspec.Struct):
@@ -95,11 +95,11 @@ class MessagesParser(AnswerState):
         if event is None:
             raise_error_in(name, data)
             return
-        match event.type if event.type in _KNOWN else name or event.type:
+        match event.type if event.type in _KNOWN_EVENTS else name or event.type:
             case "content_block_delta":
                 block, delta = self._block_at(event.index), as_object(event.delta)
                 yield from self._delta(block, delta)
-                if block is not None and block.kind in _TOKENS and self.can_learn:
+                if block is not None and block.kind in _TEXT_KINDS and self.can_learn:
                     self._learn(name, data, event, delta)
             case "content_block_start":
                 yield from self._start(event.index, as_object(event.content_block))

@@ -13,7 +13,7 @@ from providers.anthropic.events import MessagesParser
 from providers.anthropic.request import counted, payload
 from providers.base import ApiProtocol, ChatRequest
 from providers.errors import malformed_response
-from providers.http_errors import annotate_address, annotate_errors, read_body
+from providers.http_errors import annotate_address, annotate_errors, read_error_body
 from providers.options import ApiOptions, Context, HttpUrl
 from providers.parser import StreamParser
 from providers.sse_provider import SSEProvider
@@ -51,7 +51,7 @@ class Anthropic(SSEProvider):
         post = self._request(f"{self._address.url(request.model)}/count_tokens", request, counted(request))
         response = await self.send(post)
         with closing(response), annotate_address(post.url), annotate_errors(response):
-            return _count(response, await read_body(response))
+            return _count(response, await read_error_body(response))
 
     def _protocol(self) -> ApiProtocol:
         return "messages"

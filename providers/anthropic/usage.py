@@ -12,7 +12,7 @@ class _CacheCreation(msgspec.Struct, gc=False):
     ephemeral_1h_input_tokens: int | None = None
 
 
-class _OutputDetails(msgspec.Struct, gc=False):
+class _MessagesOutputDetails(msgspec.Struct, gc=False):
     thinking_tokens: int | None = None
 
 
@@ -24,7 +24,7 @@ class MessageUsage(msgspec.Struct):
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation: _CacheCreation | None = None
-    output_tokens_details: _OutputDetails | None = None
+    output_tokens_details: _MessagesOutputDetails | None = None
 
     def updated(self, later: MessageUsage) -> MessageUsage:
         """Return these counts with those that ``later`` gives."""
@@ -41,6 +41,6 @@ class MessageUsage(msgspec.Struct):
             cache_write_tokens=self.cache_creation_input_tokens,
             cache_write_5m_tokens=creation.ephemeral_5m_input_tokens,
             cache_write_1h_tokens=creation.ephemeral_1h_input_tokens,
-            reasoning_tokens=(self.output_tokens_details or _OutputDetails()).thinking_tokens,
+            reasoning_tokens=(self.output_tokens_details or _MessagesOutputDetails()).thinking_tokens,
         )
         return Usage(prompt, self.output_tokens, details if details != UsageDetails() else None)

@@ -12,7 +12,7 @@ class _InputDetails(msgspec.Struct, gc=False):
     cache_write_tokens: int | None = None
 
 
-class _OutputDetails(msgspec.Struct, gc=False):
+class _ResponsesOutputDetails(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
@@ -22,14 +22,14 @@ class ResponseUsage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     input_tokens_details: _InputDetails | None = None
-    output_tokens_details: _OutputDetails | None = None
+    output_tokens_details: _ResponsesOutputDetails | None = None
 
     def as_usage(self) -> Usage:
         """Return the counts as the event they are."""
         read, written = self.input_tokens_details, self.output_tokens_details
         details = None
         if read is not None or written is not None:
-            read, written = read or _InputDetails(), written or _OutputDetails()
+            read, written = read or _InputDetails(), written or _ResponsesOutputDetails()
             details = UsageDetails(
                 cached_tokens=read.cached_tokens,
                 cache_write_tokens=read.cache_write_tokens,

@@ -26,7 +26,7 @@ Status: TypeAlias = Literal["connecting", "open", "quiet", "reconnecting"]
 """``quiet``: connected, and the model says nothing. ``reconnecting``: the connection broke, or there is none yet."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class StreamRequest(msgspec.Struct, frozen=True):
     """What every connection of an answer has in common."""
 
     session: Callable[[], aiohttp.ClientSession]
@@ -55,7 +55,7 @@ class Answer:
 
     def __init__(
         self,
-        request: Request,
+        request: StreamRequest,
         *,
         stream_id: str | None = None,
         first: int = 0,

@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from streamserver.client.answer import DEFAULT_KEEPALIVE_SECONDS, Answer, Request, Status
-from streamserver.client.errors import check
+from streamserver.client.answer import DEFAULT_KEEPALIVE_SECONDS, Answer, Status, StreamRequest
+from streamserver.client.errors import require
 from streamserver.client.events import StreamEvent
 
 _API_PATH = re.compile(r"/(api/(chat|providers|ai)|v1|openapi\.json|docs|client\.js)(/.*)?$")
@@ -40,10 +40,10 @@ class Client:
         give_up_after: float = 60.0,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        check(key is None or _VISIBLE.fullmatch(key), "key", "is not visible ASCII characters")
-        check(0 < give_up_after < math.inf, "give_up_after", "is not a number of seconds above 0")
+        require(key is None or _VISIBLE.fullmatch(key), "key", "is not visible ASCII characters")
+        require(0 < give_up_after < math.inf, "give_up_after", "is not a number of seconds above 0")
         valid = all(_HEADER.fullmatch(f"{name}:{value}") for name, value in (headers or {}).items())
-        check(valid, "headers", "are no HTTP headers")
+        require(valid, "headers", "are no HTTP headers")
         self.url = _root_of(url)
         self._headers = dict(headers or {})
         if key is not None:
@@ -67,16 +67,18 @@ class Client:
         ``temperature``, ``tools``, ``tool_choice`` and ``grace``; None counts as absent.
         Raises :class:`StreamError` for a wrong argument.
         """
-        check((prompt is None) != (messages is None), "prompt", "is missing, or given beside messages")
-        check(prompt is None or (isinstance(prompt, str) and prompt.strip()), "prompt", "is no text, or empty")
-        check(messages is None or (not isinstance(messages, str) and messages), "messages", "is no list, or empty")
+        require((prompt is None) != (messages is None), "prompt", "is missing, or given beside messages")
+        require(prompt is None or (isinstance(prompt, str) and prompt.strip()), "prompt", "is no text, or empty")
+        require(messages is None or (not isinstance(messages, str) and messages), "messages", "is no list, or empty")
         key = secrets.token_urlsafe(18) if idempotency_key is None else idempotency_key
-        check(_VISIBLE.fullmatch(key) and 8 <= len(key) <= 128, "idempotency_key", "is not 8 to 128 visible characters")
+        require(
+            _VISIBLE.fullmatch(key) and 8 <= len(key) <= 128, "idempotency_key", "is not 8 to 128 visible characters"
+        )
         given = {"prompt": prompt, "messages": messages, **fields}
         try:
             body = msgspec.json.encode({name: value for name, value in given.items() if value is not None})
         except (TypeError, ValueError, OverflowError):
-            check(False, "body", "cannot be written as JSON")
+            require(False, "body", "cannot be written as JSON")
         return Answer(self._request({"Idempotency-Key": key}, body), on_status=on_status)
 
     def resume(
@@ -92,10 +94,10 @@ class Client:
         ``keepalive_seconds`` is what the start event said, if that is not read again: it tells how soon a silent
         connection is known to be dead.
         """
-        check(0 < keepalive_seconds < math.inf, "keepalive_seconds", "is not a number of seconds above 0")
+        require(0 < keepalive_seconds < math.inf, "keepalive_seconds", "is not a number of seconds above 0")
         valid = isinstance(stream_id, str) and _STREAM_ID.fullmatch(stream_id)
-        check(valid, "stream_id", "is not a stream's id: 1 to 128 letters, digits, - and _")
-        check(after is None or (isinstance(after, int) and after >= 0), "after", "is not a position: a number from 0")
+        require(valid, "stream_id", "is not a stream's id: 1 to 128 letters, digits, - and _")
+        require(after is None or (isinstance(after, int) and after >= 0), "after", "is not a position: a number from 0")
         first = 0 if after is None else after + 1
         return Answer(
             self._request({}, b""),
@@ -111,8 +113,8 @@ class Client:
             await self._session.close()
             self._session = None
 
-    def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
-        return Request(self._open_session, self.url, {**self._headers, **headers}, body, self._give_up_after)
+    def _request(self, headers: Mapping[str, str], body: bytes) -> StreamRequest:
+        return StreamRequest(self._open_session, self.url, {**self._headers, **headers}, body, self._give_up_after)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -152,7 +154,7 @@ def _root_of(url: str) -> str:
     try:
         parsed = URL(url)
     except (TypeError, ValueError):
-        check(False, "url", f"is not a URL: {url}")
-    check(parsed.scheme in ("http", "https") and parsed.host, "url", f"is not an http or https URL: {url}")
-    check(parsed.user is None, "url", "may hold no user or password")
+        require(False, "url", f"is not a URL: {url}")
+    require(parsed.scheme in ("http", "https") and parsed.host, "url", f"is not an http or https URL: {url}")
+    require(parsed.user is None, "url", "may hold no user or password")
     return str(parsed.origin()) + _API_PATH.sub("", parsed.path).rstrip("/")

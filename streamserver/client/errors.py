@@ -43,7 +43,7 @@ class StreamError(Exception):
         self.status = status
 
 
-def check(holds: object, field: str, problem: str) -> None:
+def require(holds: object, field: str, problem: str) -> None:
     """Raise a :class:`StreamError` about the argument ``field`` unless ``holds``."""
     if not holds:
         raise StreamError("invalid_request", f"{field} {problem}.", field=field)

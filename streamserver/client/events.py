@@ -77,7 +77,7 @@ class UnknownEvent(msgspec.Struct, frozen=True):
 
 StreamEvent: TypeAlias = StartEvent | TextEvent | ReasoningEvent | ToolCallEvent | DoneEvent
 
-_TYPES: dict[str, type[StreamEvent]] = {
+_EVENT_TYPES: dict[str, type[StreamEvent]] = {
     "start": StartEvent,
     "reasoning": ReasoningEvent,
     "tool_call": ToolCallEvent,
@@ -125,9 +125,9 @@ class Block(msgspec.Struct, frozen=True):
             error = msgspec.json.decode(self.data, type=_ErrorFields)
             facts = msgspec.structs.asdict(error)
             return StreamError(facts.pop("code"), facts.pop("message"), **facts)
-        if self.event not in _TYPES:
+        if self.event not in _EVENT_TYPES:
             return UnknownEvent()
-        return msgspec.json.decode(self.data, type=_TYPES[self.event])
+        return msgspec.json.decode(self.data, type=_EVENT_TYPES[self.event])
 
 
 class BlockSplitter:

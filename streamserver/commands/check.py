@@ -11,7 +11,7 @@ from streamserver.config.secrets import without_secrets
 from streamserver.start import check_start, warnings_of
 
 
-def check(loaded: Loaded, registry: Registry) -> int:
+def print_configuration(loaded: Loaded, registry: Registry) -> int:
     """Print the configuration, which was checked when it was loaded, as TOML. Return the exit status.
 
     Raises :class:`~streamserver.config.ConfigError` where a start would be refused for it.

@@ -32,9 +32,9 @@ def dispatch(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "load":
-            from streamserver.loadtest.command import load as run_load
+            from streamserver.loadtest.command import run_load_test
 
-            return run_load(arguments)
+            return run_load_test(arguments)
         case "keys":
             from streamserver.commands.keys import print_new_key
 
@@ -57,9 +57,9 @@ def _run_configured(command: str, arguments: argparse.Namespace) -> int:
     loaded = load_from(vars(arguments).get("config"))
     match command:
         case "check":
-            from streamserver.commands.check import check
+            from streamserver.commands.check import print_configuration
 
-            return check(loaded, registry)
+            return print_configuration(loaded, registry)
         case "providers":
             return _providers(loaded, registry, probe=arguments.probe)
         case _:

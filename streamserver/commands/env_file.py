@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streamserver.commands.base import CommandError
 
-_LINE = re.compile(
+_ASSIGNMENT = re.compile(
     r"""(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*
     (?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^"'\s#].*?)?)(?:\s+\#.*)?""",
     re.VERBOSE,
@@ -33,7 +33,7 @@ def read_env_file(path: Path, environ: MutableMapping[str, str]) -> None:
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
-        match = _LINE.fullmatch(line)
+        match = _ASSIGNMENT.fullmatch(line)
         if match is None or "\0" in line:
             raise CommandError(f"{path}: line {number}: expected NAME=value")
         environ.setdefault(match["name"], match["double"] or match["single"] or match["plain"] or "")

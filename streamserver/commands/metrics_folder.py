@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "streamserver-metrics-"
+FOLDER_PREFIX = "streamserver-metrics-"
 _LOCK = "lock"
 
 
@@ -23,7 +23,7 @@ def metrics_folder() -> Iterator[Path]:
     """
     root = Path(tempfile.gettempdir())
     _remove_abandoned(root)
-    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+    made = Path(tempfile.mkdtemp(prefix=f".{FOLDER_PREFIX}"))
     lock = _locked(made / _LOCK)
     folder = root / made.name.removeprefix(".")
     try:
@@ -35,7 +35,7 @@ def metrics_folder() -> Iterator[Path]:
 
 
 def _remove_abandoned(root: Path) -> None:
-    for folder in root.glob(f"{PREFIX}*"):
+    for folder in root.glob(f"{FOLDER_PREFIX}*"):
         with suppress(OSError):  # in use, or another user's
             os.close(_locked(folder / _LOCK))
             shutil.rmtree(folder)

@@ -26,7 +26,7 @@ from providers.transport import AiohttpTransport
 from streamserver.app import catalog_for
 from streamserver.config.settings import RetrySettings, Settings
 
-PROBE = "Say ok."
+PROBE_PROMPT = "Say ok."
 PROBE_TOKENS = 16
 """As few as may be asked for: OpenAI's Responses API refuses less."""
 
@@ -77,7 +77,7 @@ async def _probe(configured: ProviderEntry) -> Probed:
     if configured.reason is not None:
         return Probed("not asked", ok=False)
     request = ChatRequest(
-        messages=[Message(role="user", content=PROBE)], model=configured.model, max_tokens=PROBE_TOKENS
+        messages=[Message(role="user", content=PROBE_PROMPT)], model=configured.model, max_tokens=PROBE_TOKENS
     )
     began = asyncio.get_running_loop().time()
     try:

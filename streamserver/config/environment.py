@@ -12,7 +12,7 @@ from providers.validation import Invalid
 from streamserver.config.settings import User
 from streamserver.config.table import SETTINGS, rows
 
-PREFIX = "STREAMSERVER_"
+ENV_PREFIX = "STREAMSERVER_"
 CONFIG_VARIABLE = "STREAMSERVER_CONFIG"
 
 _KUBERNETES = re.compile(r"(^|_)SERVICE_(HOST|PORT)(_|$)|_(TCP|UDP)(_(PROTO|PORT|ADDR))?$")
@@ -20,8 +20,8 @@ _KUBERNETES = re.compile(r"(^|_)SERVICE_(HOST|PORT)(_|$)|_(TCP|UDP)(_(PROTO|PORT
 besides ``NAME_PORT``, the value of which is an address."""
 _LISTS = frozenset(row.path for row in SETTINGS if isinstance(row.default, tuple))
 _USER_LISTS = frozenset(row.key for row in rows("auth.users.NAME", User) if isinstance(row.default, tuple))
-_NAMES = {
-    alias: f"{PREFIX}{row.section}__{row.key}".upper()
+_VARIABLES = {
+    alias: f"{ENV_PREFIX}{row.section}__{row.key}".upper()
     for row in reversed(SETTINGS)
     for alias in (row.key, f"{row.section}_{row.key}")
 }
@@ -35,9 +35,9 @@ def apply_environment(table: dict[str, Any], environ: Mapping[str, str], origins
     Raises :class:`~providers.validation.Invalid`.
     """
     for name, text in sorted(environ.items()):
-        if not name.startswith(PREFIX) or "__" not in name:
+        if not name.startswith(ENV_PREFIX) or "__" not in name:
             continue
-        steps = name.removeprefix(PREFIX).lower().split("__")
+        steps = name.removeprefix(ENV_PREFIX).lower().split("__")
         for path in (["providers"], ["auth", "users"]):
             if steps[: len(path)] == path and len(steps) > len(path) + 1:
                 steps[len(path)] = _table_named(table, path, steps[len(path)])
@@ -69,7 +69,7 @@ def set_key(table: dict[str, Any], steps: list[str], value: Any) -> None:
 def misnamed(environ: Mapping[str, str], used: frozenset[str]) -> Iterator[str]:
     """Return a warning for each variable that looks like a setting and is ignored; ``used`` are those that are not."""
     for name, text in sorted(environ.items()):
-        rest = name.removeprefix(PREFIX)
+        rest = name.removeprefix(ENV_PREFIX)
         if rest == name or "__" in name or name in used or "://" in text or _KUBERNETES.search(rest):
             continue
         if right := _meant(rest, used):
@@ -78,7 +78,10 @@ def misnamed(environ: Mapping[str, str], used: frozenset[str]) -> Iterator[str]:
 
 def _meant(rest: str, used: frozenset[str]) -> str | None:
     """Return the variable that ``rest``, a name without the prefix, was meant to be; None if it is like none."""
-    names = {**_NAMES, **{name.removeprefix(PREFIX).lower(): name for name in used if name.startswith(PREFIX)}}
+    names = {
+        **_VARIABLES,
+        **{name.removeprefix(ENV_PREFIX).lower(): name for name in used if name.startswith(ENV_PREFIX)},
+    }
     near = difflib.get_close_matches(rest.lower(), names, n=1, cutoff=0.85)
     return names[near[0]] if near else None
 

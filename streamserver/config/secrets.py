@@ -10,8 +10,8 @@ from streamserver.config.table import SETTINGS
 
 _PASSWORD = re.compile(r"(?<=:)[^/@:\s][^/@\s]*(?=@)")
 """The part of an address between the user's name and the ``@``."""
-_WORDS = ("secret", "password", "passwd", "credential", "authorization")
-_KNOWN = frozenset(row.path for row in SETTINGS)
+_SECRET_WORDS = ("secret", "password", "passwd", "credential", "authorization")
+_SETTING_PATHS = frozenset(row.path for row in SETTINGS)
 
 
 def without_secret(error: Invalid) -> Invalid:
@@ -20,7 +20,7 @@ def without_secret(error: Invalid) -> Invalid:
     value, allowed = without_secrets(error.value), error.allowed
     if _names_a_secret(name) and not _is_number(value):
         value = None
-        if error.key not in _KNOWN:
+        if error.key not in _SETTING_PATHS:
             allowed = "secrets come from the environment: set api_key_env to the name of a variable"
     elif name.endswith("_env") or (allowed == "expected a table" and not _is_number(value)):
         value = None
@@ -47,7 +47,7 @@ def _names_a_secret(name: str) -> bool:
     name = name.lower().replace("-", "_")
     if name.endswith(("_env", "_file")):
         return False
-    return name.endswith(("key", "keys", "token")) or any(word in name for word in _WORDS)
+    return name.endswith(("key", "keys", "token")) or any(word in name for word in _SECRET_WORDS)
 
 
 def _is_number(value: object) -> bool:

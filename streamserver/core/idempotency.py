@@ -13,7 +13,7 @@ from streamserver.store.base import Claim
 
 KEY_PATTERN = r"[\x21-\x7e]{8,128}"
 """The pattern of an idempotency key."""
-_KEY = re.compile(KEY_PATTERN)
+_VALID_KEY = re.compile(KEY_PATTERN)
 
 
 def parse_key(candidates: Iterable[tuple[str, str | None]]) -> str | None:
@@ -25,7 +25,7 @@ def parse_key(candidates: Iterable[tuple[str, str | None]]) -> str | None:
     for field, key in candidates:
         if key is None:
             continue
-        if not _KEY.fullmatch(key):
+        if not _VALID_KEY.fullmatch(key):
             raise invalid(field, f"{field} is not 8 to 128 visible ASCII characters.")
         keys.add(key)
     if len(keys) > 1:

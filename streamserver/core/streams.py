@@ -30,7 +30,7 @@ from streamserver.store.base import Claim, ClaimHolder, ReadableStream, Store, S
 _MAX_TRIES = 5
 _PUBLICATION_WAITS_SECONDS = (0, 0.02, 0.04, 0.08, 0.16, 0.32)
 
-_MESSAGES: Mapping[UserLimit, str] = {
+_LIMIT_MESSAGES: Mapping[UserLimit, str] = {
     "requests": "You may start {quota} streams a minute.",
     "streams": "You may have {quota} streams at a time.",
     "tokens": "You may use {quota} tokens a day, and have.",
@@ -206,7 +206,7 @@ def limit_refusal(reached: QuotaExhausted) -> Refusal:
     """Return the refusal of a caller that has used up a limit."""
     return Refusal(
         "rate_limited",
-        _MESSAGES[reached.limit].format(quota=reached.quota),
+        _LIMIT_MESSAGES[reached.limit].format(quota=reached.quota),
         retry_after=max(1.0, reached.retry_after),
         limit=LimitInfo(reached.limit, reached.quota, reached.window),
     )

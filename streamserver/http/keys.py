@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
-_NAMES = "a name is 1 to 64 of A-Z a-z 0-9 . _ @ -"
-_LINE = re.compile(rf"({_NAME.pattern}):sha256:([0-9a-f]{{64}})")
+_KEY_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_KEY_NAME_RULE = "a name is 1 to 64 of A-Z a-z 0-9 . _ @ -"
+_HASHED_KEY = re.compile(rf"({_KEY_NAME.pattern}):sha256:([0-9a-f]{{64}})")
 
 
 class Keys:
@@ -52,8 +52,8 @@ def parse_keys(text: str) -> Keys:
         name, separator, key = entry.partition(":")
         if not separator or not name.strip() or not key.strip():
             raise KeysError(f"entry {number} is not of the form name:key")
-        if not _NAME.fullmatch(name.strip()):
-            raise KeysError(f"entry {number}: {_NAMES}")
+        if not _KEY_NAME.fullmatch(name.strip()):
+            raise KeysError(f"entry {number}: {_KEY_NAME_RULE}")
         if name.strip() in keys:
             raise KeysError(f"entry {number} repeats a name")
         keys[name.strip()] = key.strip()
@@ -69,7 +69,7 @@ def parse_keys_file(text: str) -> Keys:
     for number, line in enumerate(text.split("\n"), start=1):
         entry = line.partition("#")[0].strip()
         if entry:
-            match = _LINE.fullmatch(entry)
+            match = _HASHED_KEY.fullmatch(entry)
             if match is None:
                 raise KeysError(f"line {number} is not of the form name:sha256:hash; see `streamserver keys new`")
             digests.append((match[1], bytes.fromhex(match[2])))
@@ -78,8 +78,8 @@ def parse_keys_file(text: str) -> Keys:
 
 def new_key(name: str) -> tuple[str, str]:
     """Return a new key for ``name``, and its line for the file. Raises :class:`KeysError` if the name is malformed."""
-    if not _NAME.fullmatch(name):
-        raise KeysError(_NAMES)
+    if not _KEY_NAME.fullmatch(name):
+        raise KeysError(_KEY_NAME_RULE)
     key = f"sk-{secrets.token_urlsafe(32)}"
     return key, f"{name}:sha256:{digest_of(key).hex()}"
 

@@ -48,7 +48,7 @@ def describe(settings: Settings, router: Router, *, with_keys: bool) -> Json:
         operation = {"summary": route.summary, **route.operation(components)}
         if with_keys and route.access in (Access.KEY, Access.POSITION):
             operation["security"] = [{"bearer": []}, {"header": []}]
-            operation["responses"] = {**operation["responses"], **refused("unauthorized")}
+            operation["responses"] = {**operation["responses"], **refusal_responses("unauthorized")}
         paths.setdefault(_PATTERN.sub(r"{\1}", route.path), {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -89,7 +89,7 @@ def whole_or_streamed(description: str) -> Json:
     return {"description": description, "content": {**whole["content"], **streamed["content"]}}
 
 
-def refused(*codes: str) -> Json:
+def refusal_responses(*codes: str) -> Json:
     """Return the responses of an operation's refusals: these codes, and those of every operation."""
     by_status: dict[str, list[str]] = {}
     for code in (*codes, *ALL_CODES):

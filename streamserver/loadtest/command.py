@@ -22,7 +22,7 @@ from streamserver.loop import EventLoop
 from streamserver.runner import raise_descriptor_limit
 
 
-def load(arguments: argparse.Namespace) -> int:
+def run_load_test(arguments: argparse.Namespace) -> int:
     """Run the load test that the flags describe.
 
     Return 0; 1 if a promise was broken or more than 1 % of the streams were refused; 2 if the test could not run.

@@ -10,7 +10,7 @@ import msgspec
 from streamserver.config.secrets import without_secrets
 from streamserver.loadtest.histogram import Histogram
 from streamserver.loadtest.plots import area_plot, bar_plot
-from streamserver.loadtest.result import Result
+from streamserver.loadtest.result import LoadTestResult
 from streamserver.loadtest.terminal import milliseconds, rows_of
 
 BARS = 48
@@ -58,7 +58,7 @@ section { margin-top: 0.75rem; }
 _COLOURS = ("var(--green)", "var(--blue)", "var(--violet)", "var(--amber)", "var(--red)", "var(--soft)")
 
 
-def page_of(result: Result) -> str:
+def page_of(result: LoadTestResult) -> str:
     """Return the whole page."""
     verdict = escape(result.verdict)
     return f"""<!doctype html>
@@ -82,12 +82,12 @@ def page_of(result: Result) -> str:
 """
 
 
-def _run(result: Result) -> str:
+def _run(result: LoadTestResult) -> str:
     facts = msgspec.structs.asdict(result.run)
     return "".join(f"<p>{escape(name)}: {escape(value)}</p>" for name, value in facts.items())
 
 
-def _asked(result: Result) -> str:
+def _asked(result: LoadTestResult) -> str:
     plan = result.plan
     pace = f"{plan.rate:g} streams a second" if plan.rate else f"{plan.concurrency:,} streams at a time"
     parts = [
@@ -102,12 +102,12 @@ def _asked(result: Result) -> str:
     return " · ".join(parts)
 
 
-def _broken(result: Result) -> str:
+def _broken(result: LoadTestResult) -> str:
     items = "".join(f"<li>{count:,} × {escape(reason)}</li>" for reason, count in result.broken.most_common(20))
     return f"<ul>{items}</ul>" if items else ""
 
 
-def _tiles(result: Result) -> list[tuple[str, str]]:
+def _tiles(result: LoadTestResult) -> list[tuple[str, str]]:
     summary = result.summary()
     tiles = [
         ("streams", f"{result.started:,}"),
@@ -127,7 +127,7 @@ def _tile(name: str, value: str) -> str:
     return f'<div class="card tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
 
 
-def _outcomes(result: Result) -> str:
+def _outcomes(result: LoadTestResult) -> str:
     """One bar of all streams, by how they ended."""
     counts = result.outcomes.most_common()
     coloured = [(name, count, _COLOURS[min(place, len(_COLOURS) - 1)]) for place, (name, count) in enumerate(counts)]
@@ -138,7 +138,7 @@ def _outcomes(result: Result) -> str:
     return f'<h2>How the streams ended</h2><div class="bar">{bar}</div><div class="legend">{legend}</div>'
 
 
-def _plots(result: Result) -> list[str]:
+def _plots(result: LoadTestResult) -> list[str]:
     seconds = [sample.seconds for sample in result.samples]
     tokens = [sample.tokens_per_second for sample in result.samples]
     open_streams = [float(sample.open_streams) for sample in result.samples]
@@ -169,7 +169,7 @@ def _figure(title: str, said: str, plot: str) -> str:
     return f'<figure class="card"><h2>{escape(title)}</h2><p>{escape(said)}</p>{plot}</figure>'
 
 
-def _table(result: Result) -> str:
+def _table(result: LoadTestResult) -> str:
     def row(name: str, value: str) -> str:
         part = ' class="part"' if name.startswith(" ") else ""
         return f"<div><dt{part}>{escape(name.strip())}</dt><dd>{escape(value)}</dd></div>"

@@ -14,7 +14,7 @@ ALIASES = {"openai": "chat", "anthropic": "messages"}
 
 DEFAULT_STREAMS = 1000
 DEFAULT_CONCURRENCY = 100
-MAX_STREAMS = 10_000_000
+MAX_PLANNED_STREAMS = 10_000_000
 GRACE_SECONDS = 30
 """How long a reader that is going to be cut asks the server to wait for its return."""
 MAX_CUTS = 3
@@ -38,7 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     """None: a server with the echo provider is started for the test."""
     api: str = "native"
-    """A name in :data:`~streamserver.loadtest.wires.WIRES`."""
+    """A name in :data:`~streamserver.loadtest.wires.LOAD_WIRES`."""
     streams: int | None = None
     rate: float | None = None
     """Streams started per second, whatever becomes of the others (open loop)."""
@@ -59,7 +59,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def most_streams(self) -> int:
         """How many streams are started at the most."""
-        return MAX_STREAMS if self.streams is None else self.streams
+        return MAX_PLANNED_STREAMS if self.streams is None else self.streams
 
     def prompt(self) -> str:
         """Return a prompt of ``prompt_tokens`` words, which the echo provider answers with as many tokens."""

@@ -16,15 +16,15 @@ import aiohttp
 
 from streamserver.loadtest.check import Check, NativeCheck
 from streamserver.loadtest.plan import GRACE_SECONDS, Behaviour, Plan
-from streamserver.loadtest.result import Result
-from streamserver.loadtest.wires import WIRES
+from streamserver.loadtest.result import LoadTestResult
+from streamserver.loadtest.wires import LOAD_WIRES
 
 STREAM_SECONDS = 180.0
 """A stream without an ending for so long has broken its promise; the server's own deadlines are shorter."""
 SLOW_BYTES = 1024
 SLOW_SECONDS = 0.05
 """What a slow reader takes at a time, and its rest after that."""
-RECONNECT_SECONDS = 0.05
+READER_RECONNECT_SECONDS = 0.05
 
 
 class _NoAnswer(Exception):
@@ -63,7 +63,7 @@ class Target:
     """The request of a load test, and its address."""
 
     def __init__(self, plan: Plan, url: str, api_key: str | None) -> None:
-        self._wire = WIRES[plan.api]
+        self._wire = LOAD_WIRES[plan.api]
         self.base = url.rstrip("/")
         self.url = self.base + self._wire.path
         self.headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
@@ -86,10 +86,10 @@ class Target:
         return self._wire.check(self.expected)
 
 
-class Reader:
+class LoadReader:
     """One stream, from its request to its ending."""
 
-    def __init__(self, target: Target, sessions: Sessions, result: Result, behaviour: Behaviour) -> None:
+    def __init__(self, target: Target, sessions: Sessions, result: LoadTestResult, behaviour: Behaviour) -> None:
         self._target = target
         self._session = sessions.slow if behaviour.slow else sessions.fast
         self._result = result
@@ -138,7 +138,7 @@ class Reader:
                 return False
             self._result.cuts += 1
             self._last_token = None
-            await asyncio.sleep(RECONNECT_SECONDS)
+            await asyncio.sleep(READER_RECONNECT_SECONDS)
         await self._connection(self._position(), None)
         return False
 

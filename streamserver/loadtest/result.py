@@ -47,7 +47,7 @@ class ProcessUsage(msgspec.Struct, frozen=True, kw_only=True):
     memory_peak_bytes: int
 
 
-class Run(msgspec.Struct, frozen=True):
+class LoadTestRun(msgspec.Struct, frozen=True):
     """When, where and how a test ran."""
 
     date: str
@@ -56,7 +56,7 @@ class Run(msgspec.Struct, frozen=True):
     command: str
 
     @classmethod
-    def now(cls) -> Run:
+    def now(cls) -> LoadTestRun:
         """Return the facts of this process; passwords in addresses are left out."""
         return cls(
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -66,12 +66,12 @@ class Run(msgspec.Struct, frozen=True):
         )
 
 
-class Result:
+class LoadTestResult:
     """Counts, durations and samples of a load test; it grows while the test runs."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.run = Run.now()
+        self.run = LoadTestRun.now()
         self.began = time.perf_counter()
         self.seconds = 0.0
         self.started = 0

@@ -10,21 +10,21 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from streamserver.loadtest.plan import Plan
-from streamserver.loadtest.reader import Reader, Sessions, Target, open_sessions
-from streamserver.loadtest.result import Result, Sample
+from streamserver.loadtest.reader import LoadReader, Sessions, Target, open_sessions
+from streamserver.loadtest.result import LoadTestResult, Sample
 from streamserver.loadtest.server import Watch, echo_server, processes_behind
 
 SAMPLE_SECONDS = 0.5
 
 
-async def perform(plan: Plan, api_key: str | None, show: Callable[[Result], None]) -> Result:
+async def perform(plan: Plan, api_key: str | None, show: Callable[[LoadTestResult], None]) -> LoadTestResult:
     """Run ``plan``; ``show`` is called twice a second with the result so far.
 
     Raises :class:`~streamserver.loadtest.server.ServerDied`.
     """
     async with _server(plan) as (url, pids), open_sessions() as sessions:
         target = Target(plan, url, api_key)
-        result = Result(plan)
+        result = LoadTestResult(plan)
         watch = Watch(pids)
         cpu = time.process_time()
         with _interrupts() as interrupted:
@@ -49,15 +49,15 @@ async def _run(
     plan: Plan,
     target: Target,
     sessions: Sessions,
-    result: Result,
+    result: LoadTestResult,
     watch: Watch,
-    show: Callable[[Result], None],
+    show: Callable[[LoadTestResult], None],
     interrupted: asyncio.Event,
 ) -> None:
     loop = asyncio.get_running_loop()
 
-    def read(number: int, due: float) -> Reader:
-        return Reader(target, sessions, result, plan.behaviour(number))
+    def read(number: int, due: float) -> LoadReader:
+        return LoadReader(target, sessions, result, plan.behaviour(number))
 
     async def load() -> None:
         async with asyncio.TaskGroup() as group:
@@ -80,7 +80,9 @@ async def _run(
             task.result()
 
 
-async def _open_loop(plan: Plan, rate: float, group: asyncio.TaskGroup, read: Callable[[int, float], Reader]) -> None:
+async def _open_loop(
+    plan: Plan, rate: float, group: asyncio.TaskGroup, read: Callable[[int, float], LoadReader]
+) -> None:
     began = time.perf_counter()
     for number in _numbers(plan):
         due = began + number / rate
@@ -88,7 +90,7 @@ async def _open_loop(plan: Plan, rate: float, group: asyncio.TaskGroup, read: Ca
         group.create_task(read(number, due).run(due))
 
 
-def _closed_loop(plan: Plan, group: asyncio.TaskGroup, read: Callable[[int, float], Reader]) -> None:
+def _closed_loop(plan: Plan, group: asyncio.TaskGroup, read: Callable[[int, float], LoadReader]) -> None:
     numbers = _numbers(plan)
 
     async def one_after_another() -> None:
@@ -107,7 +109,7 @@ def _numbers(plan: Plan) -> Iterator[int]:
     return itertools.takewhile(lambda _: time.perf_counter() < end, range(plan.most_streams))
 
 
-async def _sample(result: Result, watch: Watch, show: Callable[[Result], None]) -> None:
+async def _sample(result: LoadTestResult, watch: Watch, show: Callable[[LoadTestResult], None]) -> None:
     """Look at the test twice a second, until cancelled."""
     then, tokens, cpu = result.began, 0, watch.cpu_seconds()
     while True:

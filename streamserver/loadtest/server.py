@@ -22,7 +22,7 @@ from streamserver.loadtest.result import ProcessUsage
 SERVER_START_SECONDS = 60.0
 SERVER_STOP_SECONDS = 10.0
 MANY = 1_000_000_000
-MAX_STREAMS = 20_000
+SERVER_MAX_STREAMS = 20_000
 ECHO_DELAY_MS = 20
 
 
@@ -59,8 +59,8 @@ def _config(plan: Plan) -> dict[str, object]:
             "max_prompt_chars": max(5000, len(plan.prompt())),
             "max_conversation_chars": max(200_000, len(plan.prompt())),
             "max_tokens": max(4096, plan.prompt_tokens),
-            "max_streams": MAX_STREAMS,
-            "max_streams_per_user": MAX_STREAMS,
+            "max_streams": SERVER_MAX_STREAMS,
+            "max_streams_per_user": SERVER_MAX_STREAMS,
             "requests_per_minute": MANY,
         },
     }

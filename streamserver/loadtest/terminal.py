@@ -11,23 +11,23 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from streamserver.loadtest.plan import Plan
-from streamserver.loadtest.result import Result
+from streamserver.loadtest.result import LoadTestResult
 
 
 @contextmanager
-def live(plan: Plan, console: Console) -> Iterator[Callable[[Result], None]]:
+def live(plan: Plan, console: Console) -> Iterator[Callable[[LoadTestResult], None]]:
     """Show a progress bar while the block runs; the yielded function moves it."""
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=1.0)
 
-        def show(result: Result) -> None:
+        def show(result: LoadTestResult) -> None:
             progress.update(task, completed=_share(plan, result), description=_figures(result))
 
         yield show
 
 
-def _share(plan: Plan, result: Result) -> float:
+def _share(plan: Plan, result: LoadTestResult) -> float:
     """Return how much of the test is done: of its streams, or of its time, whichever is further."""
     seconds = result.samples[-1].seconds
     by_time = seconds / plan.duration if plan.duration else 0.0
@@ -35,7 +35,7 @@ def _share(plan: Plan, result: Result) -> float:
     return min(1.0, max(by_time, by_count))
 
 
-def _figures(result: Result) -> str:
+def _figures(result: LoadTestResult) -> str:
     sample = result.samples[-1]
     parts = [
         f"{sample.open_streams:,} open",
@@ -51,7 +51,7 @@ def _figures(result: Result) -> str:
     return " · ".join(parts)
 
 
-def table_of(result: Result) -> Table:
+def table_of(result: LoadTestResult) -> Table:
     """Return what the test amounts to."""
     table = Table(show_header=False, title="streamserver load", title_justify="left", min_width=60)
     table.add_column(style="bold")
@@ -65,7 +65,7 @@ def table_of(result: Result) -> Table:
     return table
 
 
-def rows_of(result: Result) -> list[tuple[str, str]]:
+def rows_of(result: LoadTestResult) -> list[tuple[str, str]]:
     """Return the names and figures of the result."""
     summary = result.summary()
     rows = [("streams started", f"{result.started:,}")]

@@ -11,7 +11,7 @@ import msgspec
 from streamserver.loadtest.check import ChatCheck, Check, MessagesCheck, NativeCheck, ResponsesCheck
 
 
-class Wire(msgspec.Struct, frozen=True):
+class LoadWire(msgspec.Struct, frozen=True):
     """One wire. ``body`` makes a request of a prompt and the plan's model."""
 
     path: str
@@ -35,11 +35,11 @@ def _native(prompt: str, model: str) -> dict[str, Any]:
     return {"prompt": prompt, **({"model": model} if model else {})}
 
 
-WIRES: Mapping[str, Wire] = MappingProxyType(
+LOAD_WIRES: Mapping[str, LoadWire] = MappingProxyType(
     {
-        "native": Wire("/api/chat/stream", _native, NativeCheck),
-        "chat": Wire("/v1/chat/completions", _chat, ChatCheck),
-        "messages": Wire("/v1/messages", _messages, MessagesCheck),
-        "responses": Wire("/v1/responses", _responses, ResponsesCheck),
+        "native": LoadWire("/api/chat/stream", _native, NativeCheck),
+        "chat": LoadWire("/v1/chat/completions", _chat, ChatCheck),
+        "messages": LoadWire("/v1/messages", _messages, MessagesCheck),
+        "responses": LoadWire("/v1/responses", _responses, ResponsesCheck),
     }
 )

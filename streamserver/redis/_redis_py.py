@@ -27,6 +27,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 Command: TypeAlias = Sequence[str | bytes | int | float]
+Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
+"""Entries of a Redis stream: the id of each, then its fields and values in turn."""
 Replies: TypeAlias = list[Any]
 """One for each command; a :class:`~redis.exceptions.ResponseError` for one that Redis refused."""
 
@@ -39,7 +41,7 @@ NOT_PRIMARY = frozenset({"READONLY", "MASTERDOWN", "LOADING", "UNBLOCKED"})
 
 # redis-py removes the first word from the text of an error that it has a class for, and keeps it as `status_code`
 # (since 6.3): https://github.com/redis/redis-py/blob/master/redis/_parsers/base.py, `parse_error`.
-_WORDS: tuple[tuple[type[RedisError], str], ...] = (
+_ERROR_WORDS: tuple[tuple[type[RedisError], str], ...] = (
     (NoPermissionError, "NOPERM"),
     (OutOfMemoryError, "OOM"),
     (ReadOnlyError, "READONLY"),
@@ -50,7 +52,7 @@ _WORDS: tuple[tuple[type[RedisError], str], ...] = (
 # Before Redis 7 a refusal inside a script is in the middle of the script's error:
 # https://github.com/redis/redis/blob/6.2/src/scripting.c, `luaRedisGenericCommand`.
 _IN_SCRIPT = re.compile(r"Error running script .*?: -([A-Z]+) ", re.DOTALL)
-_WORD = re.compile("[A-Z]+")
+_FIRST_WORD = re.compile("[A-Z]+")
 
 
 class NotPrimary(RedisConnectionError):
@@ -62,9 +64,9 @@ def first_word(error: BaseException) -> str | None:
     """Return the first word of Redis' answer, such as ``NOPERM``; None if the error is no answer of Redis."""
     word = getattr(error, "status_code", None)
     if word is None:
-        word = next((word for kind, word in _WORDS if isinstance(error, kind)), None)
+        word = next((word for kind, word in _ERROR_WORDS if isinstance(error, kind)), None)
     if word is None and isinstance(error, ResponseError):
-        found = _WORD.match(str(error))
+        found = _FIRST_WORD.match(str(error))
         word = found[0] if found else "ERR"
     if word == "ERR" and (inner := _IN_SCRIPT.search(str(error))):
         return inner[1]

@@ -7,13 +7,14 @@ A message that is lost costs time, one that comes twice costs nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
 
 import msgspec
 from loguru import logger
 from redis.exceptions import ResponseError
 
+from streamserver.redis._redis_py import Entries
 from streamserver.redis.connection import BROKEN, REPLY_SECONDS, Backoff, Command, ConnectionFactory, RedisConnection
 from streamserver.redis.keys import inbox_key
 
@@ -42,7 +43,6 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 Message: TypeAlias = Grown | Readers | Stop
-Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamserver.telemetry.tracebacks import log_crash
 
-RESTART_SECONDS = 1.0
+JOB_RESTART_SECONDS = 1.0
 
 
 async def run_forever(name: str, job: Callable[[], Coroutine[Any, Any, None]], message: str) -> None:
@@ -18,4 +18,4 @@ async def run_forever(name: str, job: Callable[[], Coroutine[Any, Any, None]], m
             await job()
         except Exception as error:
             log_crash(message, error, job=name)
-            await asyncio.sleep(RESTART_SECONDS)
+            await asyncio.sleep(JOB_RESTART_SECONDS)

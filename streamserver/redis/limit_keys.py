@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PREFIX = "streamserver:limits"
+LIMITS_PREFIX = "streamserver:limits"
 
 NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + t[2] / 1000 "
 """The first line of a script: ``now`` in milliseconds, by Redis' clock because those of the nodes may differ."""
@@ -10,19 +10,19 @@ NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + t[2] / 1000 "
 
 def slots_key(account: str) -> str:
     """Return the key of a sorted set: leases of slots, scored by when each ends."""
-    return f"{PREFIX}:slots:{account}"
+    return f"{LIMITS_PREFIX}:slots:{account}"
 
 
 def starts_key(account: str) -> str:
     """Return the key of a sorted set: stream starts, scored by when each happened."""
-    return f"{PREFIX}:starts:{account}"
+    return f"{LIMITS_PREFIX}:starts:{account}"
 
 
 def tokens_key(account: str) -> str:
     """Return the key of a number: tokens used since the key was created."""
-    return f"{PREFIX}:tokens:{account}"
+    return f"{LIMITS_PREFIX}:tokens:{account}"
 
 
 def writer_key(writer: str) -> str:
     """Return the key of a number: the last write of a process that Redis has carried out."""
-    return f"{PREFIX}:writer:{writer}"
+    return f"{LIMITS_PREFIX}:writer:{writer}"

@@ -16,6 +16,7 @@ from streamserver.core.refusals import too_many_readers
 from streamserver.log.codec import Unreadable, decode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Done, Failed, Record, Start
+from streamserver.redis._redis_py import Entries
 from streamserver.redis.connection import Command, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.inbox import Message, Readers, Stop
@@ -34,7 +35,6 @@ STOP_AGAIN_SECONDS = 0.2
 VANISHED_SECONDS = 5.0
 """How long a log may be missing in Redis. A producer writes a lost log again within this time, or has forgotten it."""
 
-Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
 Post: TypeAlias = Callable[[str, Message], None]
 
 

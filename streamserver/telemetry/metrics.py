@@ -110,7 +110,7 @@ METRICS = (
     Metric("gauge", "kept_log_bytes", "Bytes of ended streams that are kept to be read again."),
 )
 
-_FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
+_REASON_LABELS = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 
 class _Children:
@@ -252,7 +252,7 @@ def _make(metric: Metric, registry: CollectorRegistry) -> Any:
 def _ending(outcome: Outcome) -> tuple[str, str]:
     terminal = outcome.terminal
     if isinstance(terminal, Done):
-        return "done", terminal.finish_reason if terminal.finish_reason in _FINISH_REASONS else OTHER
+        return "done", terminal.finish_reason if terminal.finish_reason in _REASON_LABELS else OTHER
     return "cancelled" if terminal.code == "cancelled" else "failed", terminal.code
 
 

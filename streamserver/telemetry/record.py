@@ -12,7 +12,7 @@ from streamserver.log.records import Done
 from streamserver.telemetry.logs import logs_are_set_up
 from streamserver.telemetry.tracebacks import log_crash
 
-_NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
 
 
 def fields_of(outcome: Outcome) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
 
 def only_name(said: str) -> str:
     """Return ``said`` if it is a name. A client or a provider can write any text where a name belongs."""
-    return said if _NAME.fullmatch(said) else "(not a name)"
+    return said if _SAFE_NAME.fullmatch(said) else "(not a name)"
 
 
 def log_outcome(outcome: Outcome) -> None:

@@ -21,7 +21,7 @@ from streamserver.wire.problem import STATUS
 
 NAME = "ai_sdk"
 _DONE_MARKER = b"data: [DONE]\n\n"
-_FINISH_REASONS = {
+_AI_SDK_FINISH_REASONS = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "tool-calls",
@@ -82,7 +82,7 @@ class AiSdkEncoder:
 
     def _finish(self, done: Done) -> Chunk:
         reason = "tool_calls" if done.finish_reason == "stop" and self._parts.has_calls else done.finish_reason
-        chunk: Chunk = {"type": "finish", "finishReason": _FINISH_REASONS.get(reason, "other")}
+        chunk: Chunk = {"type": "finish", "finishReason": _AI_SDK_FINISH_REASONS.get(reason, "other")}
         if done.usage is not None:
             chunk["messageMetadata"] = {"usage": done.usage}
         return chunk

@@ -8,7 +8,7 @@ from providers.base import ToolCall
 
 DETAILS = "reasoning_details"
 """What a provider wants back with a call, but beside it, in the turn."""
-_KNOWN = frozenset({"index", "id", "type", "function", "custom"})
+_CALL_FIELDS = frozenset({"index", "id", "type", "function", "custom"})
 
 
 class CallDeltas:
@@ -46,7 +46,7 @@ class CallDeltas:
     def mended(self, call: dict[str, Any], piece: ToolCall) -> dict[str, Any]:
         """Return a provider's own ``call``, from which ``piece`` was read, as clients can read it."""
         delta = self.delta(piece)
-        own = {name: value for name, value in call.items() if name not in _KNOWN}
+        own = {name: value for name, value in call.items() if name not in _CALL_FIELDS}
         return {**delta, **own}
 
     def missing_arguments(self) -> list[dict[str, Any]]:

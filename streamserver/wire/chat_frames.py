@@ -20,7 +20,7 @@ from streamserver.wire.chat_usage import complete_usage
 from streamserver.wire.events import data_event, from_json, to_json
 
 CHUNK_OBJECT = "chat.completion.chunk"
-_TOKENS = frozenset({Text, ContinuedText, Reasoning})
+_TEXT_PIECES = frozenset({Text, ContinuedText, Reasoning})
 _ENVELOPE: Mapping[str, type] = {"id": str, "created": int, "model": str}
 _NO_USAGE = b',"usage":null'
 # An unescaped quote ends a string, so that none of these patterns is ever found inside one.
@@ -214,7 +214,7 @@ def _fits(shape: TokenShape, frame: Frame) -> bool:
 
 
 def _is_token(frame: Frame) -> bool:
-    return len(frame.pieces) == 1 and frame.pieces[0].__class__ in _TOKENS
+    return len(frame.pieces) == 1 and frame.pieces[0].__class__ in _TEXT_PIECES
 
 
 def _is_plain(data: bytes) -> bool:

@@ -16,7 +16,7 @@ from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.error_forms import ANTHROPIC_ERRORS, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
-from streamserver.wire.messages_blocks import ContentBlocks, Part, message_event
+from streamserver.wire.messages_blocks import BlockPiece, ContentBlocks, message_event
 from streamserver.wire.messages_replay import ENDING, is_null_delta, replayed_end, replayed_start
 from streamserver.wire.messages_usage import NO_USAGE, usage_fields
 from streamserver.wire.messages_whole import whole_message
@@ -94,7 +94,7 @@ class MessagesEncoder:
             return not self._started
         return False if frame.pieces else None
 
-    def _translated(self, piece: Part) -> bytes:
+    def _translated(self, piece: BlockPiece) -> bytes:
         self._refused = self._refused or isinstance(piece, RefusalText)
         return self._message_start() + self._blocks.add(piece)
 

@@ -10,7 +10,7 @@ from providers.base import BlockEnd, Delta, Opaque, Reasoning, Text, ToolCall
 from providers.jsontext import as_json_object
 from streamserver.wire.events import named_event, to_json
 
-Part: TypeAlias = Delta | BlockEnd
+BlockPiece: TypeAlias = Delta | BlockEnd
 
 
 def message_event(name: str, fields: Mapping[str, Any]) -> bytes:
@@ -31,14 +31,14 @@ class ContentBlocks:
         self._open: str | int | None = None
         """The kind of the open block, or the index of its tool call."""
         self._calls: dict[int, _ToolBlock] = {}
-        self._waiting: list[Part] = []
+        self._waiting: list[BlockPiece] = []
 
-    def add(self, part: Part) -> bytes:
-        """Return the events of ``part``, and of those that waited for it."""
-        if self._must_wait(part):
-            self._waiting.append(part)
+    def add(self, piece: BlockPiece) -> bytes:
+        """Return the events of ``piece``, and of those that waited for it."""
+        if self._must_wait(piece):
+            self._waiting.append(piece)
             return b""
-        written = [self._write(part)]
+        written = [self._write(piece)]
         while self._waiting and not self._is_busy():
             written.append(self._write_waiting())
         return b"".join(written)
@@ -54,31 +54,31 @@ class ContentBlocks:
         """Return whether the open block is a tool call without all of its arguments."""
         return isinstance(self._open, int) and not self._calls[self._open].is_complete()
 
-    def _must_wait(self, part: Part) -> bool:
-        belongs = isinstance(part, (ToolCall, BlockEnd)) and part.index is not None and part.index == self._open
+    def _must_wait(self, piece: BlockPiece) -> bool:
+        belongs = isinstance(piece, (ToolCall, BlockEnd)) and piece.index is not None and piece.index == self._open
         return not belongs and (bool(self._waiting) or self._is_busy())
 
     def _write_waiting(self) -> bytes:
-        """Write the parts that wait, except those that must wait for one of them."""
+        """Write the pieces that wait, except those that must wait for one of them."""
         waiting, self._waiting = self._waiting, []
         written = []
-        for part in waiting:
-            if self._must_wait(part):
-                self._waiting.append(part)
+        for piece in waiting:
+            if self._must_wait(piece):
+                self._waiting.append(piece)
             else:
-                written.append(self._write(part))
+                written.append(self._write(piece))
         return b"".join(written)
 
-    def _write(self, part: Part) -> bytes:
-        match part:
+    def _write(self, piece: BlockPiece) -> bytes:
+        match piece:
             case ToolCall():
-                return self._tool_call(part)
+                return self._tool_call(piece)
             case BlockEnd():
-                return self._block_end(part)
+                return self._block_end(piece)
             case Reasoning():
-                return self._text("thinking", part.text, {"signature": ""})
+                return self._text("thinking", piece.text, {"signature": ""})
             case Text():
-                return self._text("text", part.text, {})
+                return self._text("text", piece.text, {})
 
     def _text(self, kind: str, text: str, fields: Mapping[str, Any]) -> bytes:
         if not text:

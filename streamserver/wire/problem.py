@@ -29,7 +29,7 @@ STATUS: Mapping[str, int] = {
 }
 """Every code of a refusal on the native wire, and its status."""
 
-_UNITS: Mapping[LimitName, str] = {"requests": "requests", "streams": "concurrent-requests", "tokens": "tokens"}
+_LIMIT_UNITS: Mapping[LimitName, str] = {"requests": "requests", "streams": "concurrent-requests", "tokens": "tokens"}
 
 
 class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,7 +64,7 @@ def refusal_headers(refusal: Refusal) -> dict[str, str]:
     seconds = max(1, math.ceil(refusal.retry_after))
     headers["Retry-After"] = str(seconds)
     limit = refusal.limit
-    unit = None if limit is None else _UNITS.get(limit.name)
+    unit = None if limit is None else _LIMIT_UNITS.get(limit.name)
     if limit is not None and unit is not None:
         headers["RateLimit-Policy"] = f'"{limit.name}";q={limit.quota};qu="{unit}"{_window(limit)}'
         headers["RateLimit"] = f'"{limit.name}";r=0;t={seconds}'

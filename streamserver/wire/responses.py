@@ -17,7 +17,7 @@ from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.events import from_json, named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import failure_answer, refusal_answer
-from streamserver.wire.responses_items import ItemEvent, Items, Piece
+from streamserver.wire.responses_items import ItemEvent, ItemPiece, Items
 from streamserver.wire.responses_object import (
     error_event_fields,
     failed_fields,
@@ -99,7 +99,7 @@ class ResponsesEncoder:
         first = b"" if self._background else self._event("response.created", running)
         return first + self._event("response.in_progress", running)
 
-    def _piece(self, piece: Piece) -> bytes:
+    def _piece(self, piece: ItemPiece) -> bytes:
         self._refused = self._refused or isinstance(piece, RefusalText)
         return self._begin() + self._events(self._items.add(piece))
 

@@ -11,7 +11,7 @@ from providers.jsontext import as_json_object
 
 ItemEvent: TypeAlias = tuple[str, Mapping[str, Any]]
 """The type of an event and its fields, without the sequence number."""
-Piece: TypeAlias = Text | Reasoning | ToolCall | BlockEnd
+ItemPiece: TypeAlias = Text | Reasoning | ToolCall | BlockEnd
 
 
 class Items:
@@ -31,7 +31,7 @@ class Items:
         """Return the items that are done."""
         return [item.whole for item in self._items if item.is_done]
 
-    def add(self, piece: Piece) -> Iterator[ItemEvent]:
+    def add(self, piece: ItemPiece) -> Iterator[ItemEvent]:
         match piece:
             case ToolCall():
                 yield from self._tool_call(piece)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamserver.commands.metrics_folder import PREFIX, metrics_folder
+from streamserver.commands.metrics_folder import FOLDER_PREFIX, metrics_folder
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def folders(temporary: Path) -> list[Path]:
-    return [path for path in temporary.iterdir() if path.name.startswith(PREFIX)]
+    return [path for path in temporary.iterdir() if path.name.startswith(FOLDER_PREFIX)]
 
 
 def killed_in_its_folder(temporary: Path) -> None:

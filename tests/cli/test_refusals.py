@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from streamserver.assets import default_config
 from streamserver.cli import main
-from streamserver.config.environment import PREFIX
+from streamserver.config.environment import ENV_PREFIX
 from streamserver.config.table import SETTINGS
 from streamserver.listening import ListenError
 from tests.support.server import clean_environ
@@ -48,9 +48,17 @@ ODD_VALUES = (
     "'\x7f'",
 )
 VALUES = st.sampled_from(ODD_VALUES) | st.text(max_size=30)
-NAMES = [f"{PREFIX}{row.section}__{row.key}".upper() for row in SETTINGS]
-NAMES += [f"{PREFIX}PROVIDERS__{name}" for name in ("ECHO", "OPENAI__KIND", "OPENAI__BASE_URL", "X", "ECHO__DELAY_MS")]
-NAMES += [f"{PREFIX}KEYS", f"{PREFIX}CONFIG", "OPENAI_API_KEY", f"{PREFIX}__", f"{PREFIX}AUTH__USERS__A__MODELS"]
+NAMES = [f"{ENV_PREFIX}{row.section}__{row.key}".upper() for row in SETTINGS]
+NAMES += [
+    f"{ENV_PREFIX}PROVIDERS__{name}" for name in ("ECHO", "OPENAI__KIND", "OPENAI__BASE_URL", "X", "ECHO__DELAY_MS")
+]
+NAMES += [
+    f"{ENV_PREFIX}KEYS",
+    f"{ENV_PREFIX}CONFIG",
+    "OPENAI_API_KEY",
+    f"{ENV_PREFIX}__",
+    f"{ENV_PREFIX}AUTH__USERS__A__MODELS",
+]
 
 fuzzing = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 
@@ -132,9 +140,9 @@ def test_start_is_refused_in_one_line_when_a_file_is_no_text(
 
 @fuzzing
 @given(name=st.sampled_from(NAMES), value=VALUES)
-@example(f"{PREFIX}CONFIG", "9" * 5000)
-@example(f"{PREFIX}AUTH__KEYS_FILE", "x" * 5000)
-@example(f"{PREFIX}SERVER__UNIX_SOCKET", "x" * 5000)
+@example(f"{ENV_PREFIX}CONFIG", "9" * 5000)
+@example(f"{ENV_PREFIX}AUTH__KEYS_FILE", "x" * 5000)
+@example(f"{ENV_PREFIX}SERVER__UNIX_SOCKET", "x" * 5000)
 def test_start_is_refused_in_one_line_when_a_variable_is_odd(
     capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:

@@ -18,7 +18,7 @@ from providers.registry import load_registry
 from streamserver import __version__
 from streamserver.config import Settings, load
 from streamserver.config.load import settings
-from streamserver.container import KEYS
+from streamserver.container import KEY_VARIABLES
 from streamserver.core.error_codes import FAILURES
 from streamserver.telemetry.metrics import METRICS
 from streamserver.wire.problem import STATUS
@@ -138,12 +138,12 @@ def test_config_map_is_a_configuration_that_reloads(tmp_path: Path) -> None:
 
 def test_secrets_are_names_that_the_server_reads() -> None:
     (secret,) = manifests("Secret")
-    assert set(secret["stringData"]) <= {*KEYS.values(), DEFAULTS.auth.keys_env}
-    assert set(KEYS) <= set(DEFAULTS.providers)
-    for name, variable in KEYS.items():
+    assert set(secret["stringData"]) <= {*KEY_VARIABLES.values(), DEFAULTS.auth.keys_env}
+    assert set(KEY_VARIABLES) <= set(DEFAULTS.providers)
+    for name, variable in KEY_VARIABLES.items():
         assert DEFAULTS.providers[name]["api_key_env"] == variable
     empty = {name for name, value in next(iter(NODES.values()))["environment"].items() if value is None}
-    assert empty == {*KEYS.values(), DEFAULTS.auth.keys_env}
+    assert empty == {*KEY_VARIABLES.values(), DEFAULTS.auth.keys_env}
 
 
 def test_nodes_of_the_compose_file_have_valid_settings() -> None:

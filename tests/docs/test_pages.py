@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streamserver.container import KEYS, defaults
+from streamserver.container import KEY_VARIABLES, defaults
 from streamserver.core.error_codes import FAILURES
 from streamserver.http.apis import APIS
 from streamserver.http.apis.native.api import NATIVE
@@ -203,7 +203,7 @@ def test_deployment_page_has_the_defaults_of_the_image(tmp_path: Path, monkeypat
         assert documented[name].startswith(f"`{defaults({})[name]}`")
     assert f": {defaults({})['STREAMSERVER_SERVER__PORT']}." in documented["PORT"]
     providers = re.findall(r"`([a-z]+)`", documented["STREAMSERVER_PROVIDER__DEFAULT"])
-    assert providers == [*KEYS, defaults({})["STREAMSERVER_PROVIDER__DEFAULT"]]
+    assert providers == [*KEY_VARIABLES, defaults({})["STREAMSERVER_PROVIDER__DEFAULT"]]
 
 
 # The quickstart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from streamserver.loadtest.plan import Plan
-from streamserver.loadtest.result import Result
+from streamserver.loadtest.result import LoadTestResult
 from streamserver.loadtest.run import perform
 from streamserver.runner import raise_descriptor_limit
 from tests.conftest import StartServer
@@ -63,7 +63,7 @@ async def test_all_promises_hold_for_two_thousand_streams_with_cancels_cuts_and_
     assert not server.records("crash")
 
 
-def _assert_promises(result: Result) -> None:
+def _assert_promises(result: LoadTestResult) -> None:
     assert result.kept, result.broken
     assert (result.lost, result.doubled, result.truncated) == (0, 0, 0)
     assert result.outcomes.keys() <= {"done", "left", "stopped"}, result.outcomes

@@ -23,7 +23,7 @@ from providers._aiohttp import (
     WatchedConnection,
     watch_connections,
 )
-from providers.connection_pool import Connector, Request, open_session
+from providers.connection_pool import Connector, TrackedRequest, open_session
 
 LIMIT_BYTES = 1000
 """aiohttp pauses at twice that."""
@@ -154,8 +154,8 @@ async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
         (Body, StreamReader, "set_exception"),
         (Body, StreamReader, "begin_http_chunk_receiving"),
         (Body, StreamReader, "end_http_chunk_receiving"),
-        (Request, aiohttp.ClientRequest, "send"),
-        (Request, aiohttp.ClientRequest, "write_bytes"),
+        (TrackedRequest, aiohttp.ClientRequest, "send"),
+        (TrackedRequest, aiohttp.ClientRequest, "write_bytes"),
         (Connector, aiohttp.TCPConnector, "connect"),
     ],
 )

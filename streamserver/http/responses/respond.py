@@ -32,7 +32,7 @@ async def respond(context: RequestContext, started: StartResult, wire: Wire) -> 
     """
     stream = started.new
     if stream is None:
-        return await read(context, started.stream, wire)
+        return await respond_from(context, started.stream, wire)
     with ExitStack() as reader_slot:
         try:
             reader_slot.enter_context(stream.reading())
@@ -78,7 +78,7 @@ async def respond_whole(context: RequestContext, started: StartResult, wire: Wir
     return to_response(answer, {"X-Stream-ID": stream.id})
 
 
-async def read(
+async def respond_from(
     context: RequestContext, stream: ReadableStream, wire: Wire, resume_after: int | None = None
 ) -> web.StreamResponse:
     """Answer with ``stream``, from what follows event ``resume_after`` on."""

@@ -14,7 +14,7 @@ from streamserver.http.apis.ai_sdk.turns import read_turns
 from streamserver.http.apis.native.fields import ChatFields, fields_of_body, read_task
 from streamserver.http.apis.wires import read_json_object, select_requested_model, start
 from streamserver.http.context import RequestContext
-from streamserver.http.responses.respond import read, respond
+from streamserver.http.responses.respond import respond, respond_from
 from streamserver.store.base import ReadableStream, StoreUnavailable
 from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
 from streamserver.wire.ai_sdk_replay import repeated_chunks
@@ -52,7 +52,7 @@ async def resume(context: RequestContext) -> web.StreamResponse:
     stream = await _find(context)
     if stream is None or (stream.ended and await _is_delivered(context, stream)):
         return web.Response(status=204)
-    response = await read(context, stream, AI_SDK_REPLAY_WIRE)
+    response = await respond_from(context, stream, AI_SDK_REPLAY_WIRE)
     await _mark_delivered(context, stream)
     return response
 

@@ -19,12 +19,12 @@ from streamserver.http.apis.wires import (
 from streamserver.http.context import RequestContext
 from streamserver.http.query import read_query
 from streamserver.http.request_body import body_deadline, discard_body
-from streamserver.http.responses.respond import read, respond, respond_expired, wait_for_stream
+from streamserver.http.responses.respond import respond, respond_expired, respond_from, wait_for_stream
 from streamserver.store.base import StoreUnavailable
 from streamserver.wire.native_wire import NATIVE_WIRE
 
-_POSITION = frozenset({"last_event_id"})
-START_PARAMETERS = QUERY_FIELDS | _POSITION | {"idempotency_key"}
+_POSITION_PARAMETERS = frozenset({"last_event_id"})
+START_PARAMETERS = QUERY_FIELDS | _POSITION_PARAMETERS | {"idempotency_key"}
 """The query parameters of a start by GET."""
 
 
@@ -41,7 +41,7 @@ async def get_stream(context: RequestContext) -> web.StreamResponse:
 
 async def post_stream(context: RequestContext) -> web.StreamResponse:
     """Start a generation from the body and stream it; with a position, attach (``POST /api/chat/stream``)."""
-    query = read_query(context.http, _POSITION)
+    query = read_query(context.http, _POSITION_PARAMETERS)
     if position := position_of(context.http, query.get("last_event_id")):
         await _discard_body(context)
         return await _attach(context, position)
@@ -67,7 +67,7 @@ async def create_stream(context: RequestContext) -> web.StreamResponse:
 
 async def attach_stream(context: RequestContext) -> web.StreamResponse:
     """Read a stream, from its start or from a position (``GET /api/chat/streams/{stream_id}``)."""
-    query = read_query(context.http, _POSITION)
+    query = read_query(context.http, _POSITION_PARAMETERS)
     stream_id = context.http.match_info["stream_id"]
     position = position_of(context.http, query.get("last_event_id"))
     await _discard_body(context)
@@ -81,7 +81,7 @@ async def attach_stream(context: RequestContext) -> web.StreamResponse:
         return await wait_for_stream(context, stream_id, NATIVE_WIRE, None, lambda log: False)
     if stream is None:
         raise unknown_stream()
-    return await read(context, stream, NATIVE_WIRE)
+    return await respond_from(context, stream, NATIVE_WIRE)
 
 
 async def delete_stream(context: RequestContext) -> web.StreamResponse:
@@ -116,7 +116,7 @@ async def _attach(context: RequestContext, position: Position) -> web.StreamResp
     if position.is_end_of(stream.log):
         return web.Response(status=204)
     context.services.metrics.reader_resumed()
-    return await read(context, stream, NATIVE_WIRE, position.number)
+    return await respond_from(context, stream, NATIVE_WIRE, position.number)
 
 
 async def _start_by_body(context: RequestContext) -> StartResult:

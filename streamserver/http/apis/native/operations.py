@@ -20,7 +20,7 @@ from streamserver.http.openapi import (
     filled,
     having,
     parameter,
-    refused,
+    refusal_responses,
 )
 from streamserver.http.routing import Components
 from streamserver.wire.native import DoneData, ErrorData, StartData
@@ -45,7 +45,7 @@ def bind_schemas(components: dict[str, Json], settings: Settings, with_keys: boo
         {"required": ["messages"], "properties": {"messages": messages, "prompt": {"type": "null"}}},
     ]
     message = components["Message"]
-    message["properties"]["content"]["anyOf"][1]["items"] = _PART
+    message["properties"]["content"]["anyOf"][1]["items"] = _PART_SCHEMA
     message["properties"]["tool_calls"]["anyOf"][0]["items"] = _CALL
     for name in ("reasoning", "extra"):  # read from vendors' own fields, which any message may have
         del message["properties"][name]
@@ -63,7 +63,7 @@ def _strings(*names: str) -> Json:
     return {"type": "object", "required": list(names), "properties": {name: {"type": "string"} for name in names}}
 
 
-_PART: Json = {
+_PART_SCHEMA: Json = {
     "type": "object",
     "properties": {"type": {"type": "string"}},
     "required": ["type"],
@@ -112,11 +112,15 @@ _HAS_CONTENT: Json = {
 
 def get_stream(components: Components) -> Json:
     parameters = [*_query(components), _IDEMPOTENCY["query"], *_starting(components), *_ATTACHING]
-    return {"parameters": parameters, "responses": {**_STREAM, **refused(*START_CODES)}}
+    return {"parameters": parameters, "responses": {**_STREAM_RESPONSES, **refusal_responses(*START_CODES)}}
 
 
 def post_stream(components: Components) -> Json:
-    return {"parameters": [*_starting(components), *_ATTACHING], **_BODY, "responses": {**_STREAM, **_BODY_REFUSED}}
+    return {
+        "parameters": [*_starting(components), *_ATTACHING],
+        **_BODY,
+        "responses": {**_STREAM_RESPONSES, **_BODY_REFUSED},
+    }
 
 
 def create_stream(components: Components) -> Json:
@@ -126,17 +130,17 @@ def create_stream(components: Components) -> Json:
 
 
 def attach_stream(components: Components) -> Json:
-    refusals = refused(*QUERY_CODES, *BODY_CODES, "not_found", "rate_limited")
-    return {"parameters": [_STREAM_ID, *_ATTACHING], "responses": {**_STREAM, **refusals}}
+    refusals = refusal_responses(*QUERY_CODES, *BODY_CODES, "not_found", "rate_limited")
+    return {"parameters": [_STREAM_ID_PARAMETER, *_ATTACHING], "responses": {**_STREAM_RESPONSES, **refusals}}
 
 
 def delete_stream(components: Components) -> Json:
-    refusals = refused(*QUERY_CODES, "not_found", "store_unavailable")
-    return {"parameters": [_STREAM_ID], "responses": {"204": {"description": "It has ended."}, **refusals}}
+    refusals = refusal_responses(*QUERY_CODES, "not_found", "store_unavailable")
+    return {"parameters": [_STREAM_ID_PARAMETER], "responses": {"204": {"description": "It has ended."}, **refusals}}
 
 
 def providers(components: Components) -> Json:
-    return {"responses": {**OK, **refused(*QUERY_CODES)}}
+    return {"responses": {**OK, **refusal_responses(*QUERY_CODES)}}
 
 
 def _starting(components: Components) -> list[Json]:
@@ -156,11 +160,11 @@ def _query(components: Components) -> Iterable[Json]:
             yield {"name": name, "in": "query", "required": name == "prompt", "schema": value}
 
 
-_STREAM_ID: Json = {"name": "stream_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_STREAM_ID_PARAMETER: Json = {"name": "stream_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _BODY: Json = {
     "requestBody": {"required": True, **content("application/json", {"$ref": "#/components/schemas/ChatFields"})}
 }
-_BODY_REFUSED = refused(*START_CODES, "unsupported_media_type")
+_BODY_REFUSED = refusal_responses(*START_CODES, "unsupported_media_type")
 _ATTACHING = [
     parameter("last_event_id", "query", f"({POSITION})?", "The last event's id: attach, generate nothing."),
     parameter("Last-Event-ID", "header", f"({POSITION})?", "As last_event_id, and before it."),
@@ -172,7 +176,7 @@ _IDEMPOTENCY = {
     ),
 }
 
-_EVENT: Json = {
+_EVENT_SCHEMA: Json = {
     "type": "object",
     "description": "One event.",
     "properties": {
@@ -183,10 +187,10 @@ _EVENT: Json = {
     },
     "required": ["data"],
 }
-_STREAM = {
+_STREAM_RESPONSES = {
     "200": {
         "description": "The stream.",
-        **content("text/event-stream", _EVENT),
+        **content("text/event-stream", _EVENT_SCHEMA),
     },
     "204": {"description": "The position is the end."},
 }

@@ -20,7 +20,7 @@ from streamserver.http.apis.responses.retained import (
 from streamserver.http.apis.wires import read_json_object, select_requested_model, start
 from streamserver.http.context import RequestContext
 from streamserver.http.responses.ending import to_response
-from streamserver.http.responses.respond import read, respond, respond_whole
+from streamserver.http.responses.respond import respond, respond_from, respond_whole
 from streamserver.store.base import ReadableStream
 from streamserver.wire.base import HTTPAnswer
 from streamserver.wire.events import to_json
@@ -68,7 +68,7 @@ async def retrieve(context: RequestContext) -> web.StreamResponse:
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 18):
         raise invalid("starting_after", "Expected a sequence number.")
     try:
-        return await read(context, stream, BACKGROUND_RESPONSES_WIRE, None if after is None else int(after))
+        return await respond_from(context, stream, BACKGROUND_RESPONSES_WIRE, None if after is None else int(after))
     finally:
         await bind_items(context.streams, context.caller, stream.log)
 

@@ -18,7 +18,7 @@ _SECURITY = {
     "Cache-Control": "no-cache",
 }
 
-_TYPES = {
+_CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -32,7 +32,7 @@ _FILES = {
     f"{prefix}{path.name}": path
     for prefix, folder in (("", ""), ("", "client"), *((f"{name}/", name) for name in FOLDERS))
     for path in (web_folder() / folder).iterdir()
-    if path.suffix in _TYPES
+    if path.suffix in _CONTENT_TYPES
 }
 """The files of the demo and of the JavaScript client, listed once: a look at the disk would block the event loop."""
 
@@ -51,7 +51,7 @@ def _file(name: str) -> web.StreamResponse:
     path = _FILES.get(name)
     if path is None:
         raise web.HTTPNotFound
-    return web.FileResponse(path, headers={**_SECURITY, "Content-Type": _TYPES[path.suffix]})
+    return web.FileResponse(path, headers={**_SECURITY, "Content-Type": _CONTENT_TYPES[path.suffix]})
 
 
 async def alive(context: RequestContext) -> web.Response:
