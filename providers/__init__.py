@@ -6,6 +6,7 @@ What a plug-in needs is here: the values of :mod:`providers.base`, the errors of
 """
 
 from providers.base import (
+    AnsweringModel,
     Attempt,
     AttemptFailed,
     BlockEnd,
@@ -29,6 +30,7 @@ from providers.options import ApiOptions, Context, Options
 from providers.registry import Kind, Registry, load_registry
 
 __all__ = [
+    "AnsweringModel",
     "ApiOptions",
     "Attempt",
     "AttemptFailed",

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from providers import finish_reasons
-from providers.base import Finish, Reasoning, Text, ToolCall
+from providers.base import AnsweringModel, Finish, Reasoning, Text, ToolCall
 from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier
 from providers.lenient import decode_leniently, is_end_marker
 from providers.token_shape import TokenShape
@@ -35,6 +35,9 @@ class AnswerState:
         self.complete = False
         """The API has said that its stream ends here: nothing that matters follows."""
         self.model: str | None = None
+        """What the provider reports."""
+        self.announces_model = False
+        """The model is told before the first piece of its answer."""
         self.calls = ToolCalls()
         self.has_text = False
         """Text, reasoning or a refusal has been delivered."""
@@ -69,6 +72,12 @@ class AnswerState:
         """Return the frame in ``data``, which ``decoder`` refuses, or None if it is no JSON object."""
         self.is_lenient = True
         return decode_leniently(data, decoder)
+
+    def report_model(self, model: str | None) -> list[AnsweringModel]:
+        """Take what the provider reports in a frame, and return what is to be told of it: the first, if any is."""
+        is_first = self.model is None
+        self.model = model or self.model
+        return [AnsweringModel(model)] if model and is_first and self.announces_model else []
 
     @property
     def has_ended(self) -> bool:

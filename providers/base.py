@@ -157,6 +157,21 @@ class BlockEnd(msgspec.Struct, frozen=True):
     opaque: Opaque | None = None
 
 
+class AnsweringModel(msgspec.Struct, frozen=True, gc=False):
+    """The model that answers, before the first piece of its answer.
+
+    Optional, yielded as soon as the provider reports it, and only to a request with a :class:`Source`: the wires of
+    the vendors' protocols name the model in the first event. A :class:`Frame` names it by itself.
+    """
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        """All its text, for its size alone."""
+        return self.name
+
+
 class UsageDetails(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Parts of a usage, where the provider gives them. None: not given.
 
@@ -253,7 +268,7 @@ def is_token(event: Event) -> bool:
 
 
 Delta: TypeAlias = Text | Reasoning | ToolCall
-Event: TypeAlias = Delta | BlockEnd | Frame | Usage | Finish | Attempt | AttemptFailed
+Event: TypeAlias = Delta | BlockEnd | Frame | AnsweringModel | Usage | Finish | Attempt | AttemptFailed
 
 
 class Provider(Protocol):

@@ -35,6 +35,8 @@ class StreamParser(Protocol):
 
     is_lenient: bool
     """Set when the last data was no JSON by the letter: only lenient parsers read it."""
+    announces_model: bool
+    """Whether to return an :class:`~providers.base.AnsweringModel` when the provider reports it."""
 
     def events(self, name: str, data: bytes) -> Iterable[Event]:
         """Return the events in ``data``, which came under that event name.
@@ -70,6 +72,7 @@ class FrameParser:
 
     def __init__(self, parser: StreamParser, protocol: ApiProtocol) -> None:
         self.is_lenient = False
+        self.announces_model = False  # the frames name it
         self._parser = parser
         self._protocol = protocol
         self._shape: TokenShape | None = None

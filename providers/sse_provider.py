@@ -86,7 +86,10 @@ class SSEProvider(ABC):
 
     def _parser_for(self, request: ChatRequest) -> StreamParser:
         parser, protocol = self._parser(request), self._protocol()
-        return parser if request.source_of(protocol) is None else FrameParser(parser, protocol)
+        if request.source_of(protocol) is not None:
+            return FrameParser(parser, protocol)
+        parser.announces_model = request.source is not None
+        return parser
 
     @abstractmethod
     def _protocol(self) -> ApiProtocol:

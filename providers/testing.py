@@ -24,6 +24,7 @@ import pytest
 
 from providers.base import (
     DELTAS,
+    AnsweringModel,
     BlockEnd,
     ChatRequest,
     Event,
@@ -75,7 +76,7 @@ class ProviderContract:
     async def test_stream_yields_pieces_and_then_exactly_one_finish(self) -> None:
         async with self.harness("answers") as harness:
             events = await self._ask(harness)
-            assert all(isinstance(event, (*DELTAS, BlockEnd, Usage, Finish)) for event in events), (
+            assert all(isinstance(event, (*DELTAS, BlockEnd, AnsweringModel, Usage, Finish)) for event in events), (
                 "attempts are for wrappers to tell"
             )
             assert sum(isinstance(event, Finish) for event in events) == 1

@@ -107,7 +107,8 @@ class MessagesParser(AnswerState):
                 yield from self._stop(self._block_at(event.index))
             case "message_start":
                 message = event.message or _Message()
-                self.model, self._content = message.model, message.content
+                yield from self.report_model(message.model)
+                self._content = message.content
                 if message.usage is not None:
                     yield self._count(message.usage)
             case "message_delta":

@@ -56,10 +56,10 @@ class ChatParser(AnswerState):
         choices = chunk.choices
         if not choices or chunk.error or name == "error":
             raise_error_in(name, data)
-        if self.model is None:
-            self.model = chunk.model or None
         # A list, and functions that add to it: three generators would cost as much as reading the JSON.
         events: list[Event] = []
+        if self.model is None:
+            events += self.report_model(chunk.model)
         for choice in choices or ():
             if choice.index:
                 continue

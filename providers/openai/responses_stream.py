@@ -220,7 +220,7 @@ class ResponsesParser(AnswerState):
         yield from self._text_end()
 
     def _response(self, response: _Response) -> Iterator[Event]:
-        self.model = response.model or self.model
+        yield from self.report_model(response.model)
         if response.usage is not None:
             yield response.usage.as_usage()
 
@@ -229,6 +229,7 @@ class ResponsesParser(AnswerState):
             status = response.status
         if response.error or status in ("failed", "cancelled"):
             raise from_stream(json_object(data))
+        yield from self.report_model(response.model)
         if not self.has_text and not self.calls:
             yield from self._output(response.output)
         word = "completed" if status == "completed" else (response.incomplete_details or _Incomplete()).reason

@@ -10,6 +10,7 @@ from typing import assert_never
 import msgspec
 
 from providers.base import (
+    AnsweringModel,
     Attempt,
     AttemptFailed,
     BlockEnd,
@@ -112,12 +113,14 @@ class Generation:
         self._attempt_open = False
         """Whether the last attempt is still open or succeeded."""
         self._answered_by = (log.start.provider, log.start.model)
+        self._reported_model: str | None = None
+        self._told_model = log.start.model
         self._finish: Finish | None = None
         self._detail = UpstreamDetail()
         self._crash: BaseException | None = None
         self._stop_code = "cancelled"
         self._abandoned = False
-        self._keeps_blocks = log.start.wire != "native"
+        self._is_native = log.start.wire == "native"
         self._stopped: float | None = None
 
     def stop(self, code: str, *, abandoned: bool = False) -> None:
@@ -183,8 +186,9 @@ class Generation:
                     self._finish = event
                     return
                 case BlockEnd():
-                    if self._keeps_blocks:
-                        self._log.append(event)
+                    self._block_end(event)
+                case AnsweringModel():
+                    self._reported_model = event.name
                 case Attempt():
                     self._attempt(event)
                 case AttemptFailed():
@@ -194,11 +198,30 @@ class Generation:
 
     def _piece(self, piece: Delta) -> None:
         if self._first_token is None:
+            self._tell_model()
             self._first_token = self._clock.time()
             self._no_response_yet = False  # after a first token no further attempt is made
         if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
             piece = self._continued(piece)
         self._log.append(piece)
+
+    def _block_end(self, end: BlockEnd) -> None:
+        if not self._is_native:
+            if self._first_token is None:
+                self._tell_model()  # reasoning may be nothing but its opaque part
+            self._tokens.around += 1
+            self._log.append(end)
+
+    def _tell_model(self) -> None:
+        """Append the model that answers, before what it answers, if it is not the one in the start of the log.
+
+        The vendors' wires name it in their first event; the native one, in its last.
+        """
+        model = self._reported_model or self._answered_by[1]
+        if not self._is_native and model != self._told_model:
+            self._told_model = model
+            self._tokens.around += 1
+            self._log.append(AnsweringModel(model))
 
     def _frame(self, frame: Frame) -> None:
         if self._first_token is None and frame.pieces:
@@ -231,6 +254,7 @@ class Generation:
     def _attempt(self, attempt: Attempt) -> None:
         self._attempts.append(AttemptResult(attempt.provider))
         self._answered_by = (attempt.provider, attempt.model)
+        self._reported_model = None
         self._tokens.begin_attempt()
         self._no_response_yet = True
         self._attempt_open = True
@@ -252,6 +276,9 @@ class Generation:
         if self._finish is None:
             return self._failed_with(UpstreamDisconnected())
         provider, model = self._answered_by
+        if self._first_token is None:
+            self._reported_model = self._reported_model or self._finish.model
+            self._tell_model()  # the answer is empty
         return Done(
             finish_reason=self._finish.reason,
             provider=provider,

@@ -23,11 +23,22 @@ class TokenCount:
     failed are told only if the next one neither counts nor answers.
     """
 
-    __slots__ = ("_completion", "_log", "_of_failed_attempt", "_prompt", "_reported_at", "_request", "details")
+    __slots__ = (
+        "_completion",
+        "_log",
+        "_of_failed_attempt",
+        "_prompt",
+        "_reported_at",
+        "_request",
+        "around",
+        "details",
+    )
 
     def __init__(self, request: ChatRequest, log: Log) -> None:
         self._request = request
         self._log = log
+        self.around = 1
+        """How many records are no pieces, besides the end: the start, and what is told around the pieces."""
         self._prompt: int | None = None
         self._completion: int | None = None
         self.details: UsageDetails | None = None
@@ -40,8 +51,7 @@ class TokenCount:
     @property
     def pieces(self) -> int:
         """How many pieces the answer has."""
-        around = 1 if self._log.terminal is None else 2  # the start, and the end if it is there
-        return len(self._log) - around
+        return len(self._log) - self.around - (self._log.terminal is not None)
 
     def begin_attempt(self) -> None:
         """Take the numbers until now for those of an attempt that failed."""

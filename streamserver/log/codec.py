@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.jsontext import scalar, scalars
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start
 
@@ -19,6 +19,7 @@ KINDS: dict[str, type[Record]] = {
     "r": Reasoning,
     "k": ToolCall,
     "b": BlockEnd,
+    "m": AnsweringModel,
     "w": Frame,
     "d": Done,
     "f": Failed,
@@ -26,7 +27,7 @@ KINDS: dict[str, type[Record]] = {
 """Every kind of record, under the tag it travels with."""
 
 _TAGS = {kind: tag for tag, kind in KINDS.items()}
-_FLAT = frozenset({Text, ContinuedText, RefusalText, Reasoning, ToolCall})
+_FLAT = frozenset({Text, ContinuedText, RefusalText, Reasoning, ToolCall, AnsweringModel})
 """Kinds with plain values as fields."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
@@ -55,7 +56,7 @@ def decode(data: bytes) -> list[Record]:
 
 def _row(record: Record) -> tuple[Any, ...]:
     if isinstance(record, Frame):
-        return ("w", record.protocol, record.type, record.data, [_row(piece) for piece in record.pieces])
+        return ("w", record.protocol, record.type, record.data, [list(_row(piece)) for piece in record.pieces])
     return (_TAGS[type(record)], *msgspec.structs.astuple(record))
 
 

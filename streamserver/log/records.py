@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from providers.base import DELTAS, BlockEnd, Delta, Frame, Text, UsageDetails
+from providers.base import DELTAS, AnsweringModel, BlockEnd, Delta, Frame, Text, UsageDetails
 
 RECORD_OVERHEAD_BYTES = 64
 """What a record counts for in ``resume.max_log_bytes``, besides its text in UTF-8."""
@@ -34,7 +34,8 @@ class Start(msgspec.Struct, frozen=True, gc=False):
 
     ``created`` is in whole seconds since the epoch. ``wire`` is the name of the wire that the request came on,
     ``options`` what that wire needs to encode the answer again. ``user`` is the API key's name, empty for anonymous
-    callers. Logs of the native wire hold no :class:`~providers.base.BlockEnd` and no :class:`~providers.base.Frame`.
+    callers. Logs of the native wire hold no :class:`~providers.base.BlockEnd`, no :class:`~providers.base.Frame` and no
+    :class:`~providers.base.AnsweringModel`, which is there only if it differs from ``model``.
     """
 
     stream_id: str
@@ -91,7 +92,7 @@ NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})
 has no number on the wire."""
 
 Terminal: TypeAlias = Done | Failed
-Piece: TypeAlias = Delta | BlockEnd | Frame
+Piece: TypeAlias = Delta | BlockEnd | Frame | AnsweringModel
 """What a generation appends between the start and the end."""
 Record: TypeAlias = Start | Piece | Terminal
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from providers.base import BlockEnd, Frame, Reasoning, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, Text, ToolCall
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.ai_sdk_parts import Chunk, Parts
@@ -64,6 +64,8 @@ class AiSdkEncoder:
                     yield from self._parts.add(piece)
             case Text() | Reasoning() | ToolCall() | BlockEnd():
                 yield from self._parts.add(record)
+            case AnsweringModel():
+                pass  # no chunk names the model
             case Start():
                 yield from self._first()
             case Done():

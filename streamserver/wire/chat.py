@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from providers import opaque
-from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
@@ -38,17 +38,13 @@ class ChatEncoder:
     def __init__(self, start: Start) -> None:
         public_id = public_hash(start.stream_id)
         self._include_usage = bool(start.options.get("include_usage"))
-        head = {
-            "id": f"chatcmpl-{public_id}",
-            "object": CHUNK_OBJECT,
-            "created": start.created,
-            "model": start.model,
-        }
-        self._head = b'data: %b,"choices":' % to_json(head)[:-1]
+        head = {"id": f"chatcmpl-{public_id}", "object": CHUNK_OBJECT, "created": start.created, "model": start.model}
+        self._head = _head_of(head)
         self._has_role = False
         self._has_refusal = False
         self._calls = CallDeltas(public_id)
         self._replay = ChunkReplay(self._calls, head)
+        self._envelope = head
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         if len(records) == 1:
@@ -70,6 +66,10 @@ class ChatEncoder:
                 return self._piece(record)
             case BlockEnd():
                 return self._block_end(record)
+            case AnsweringModel():
+                self._envelope["model"] = record.name
+                self._head = _head_of(self._envelope)
+                return b""
             case Start():
                 return b""
             case Done():
@@ -143,3 +143,8 @@ class ChatWire:
 
 
 CHAT_WIRE = ChatWire()
+
+
+def _head_of(envelope: Mapping[str, Any]) -> bytes:
+    """Return a chunk up to the value of its choices."""
+    return b'data: %b,"choices":' % to_json(envelope)[:-1]

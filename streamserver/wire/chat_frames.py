@@ -58,10 +58,8 @@ class ChunkReplay:
         self._began: set[int] = set()
         self._calling: set[int] = set()
         self._finished: set[int] = set()
-        self._last: list[dict[str, Any]] = []
-        """What waits: the chunk after which every choice has finished, and those behind it."""
-        self._last_events: list[bytes] = []
-        """The same as events."""
+        self._waiting: list[tuple[dict[str, Any], bytes]] = []
+        """The chunk after which every choice has finished, and those behind it, each with its event."""
 
     @property
     def has_begun(self) -> bool:
@@ -89,17 +87,14 @@ class ChunkReplay:
         after = to_json(mended)
         event = b"data: %b\n\n" % (data if after == before else after)
         if self._finished >= self._began:
-            self._last.append(mended)
-            self._last_events.append(event)
+            self._waiting.append((mended, event))
             return b""
         return self._release() + event
 
     def _release(self) -> bytes:
         """Return what waits: nothing does any more."""
-        events = b"".join(self._last_events)
-        self._last.clear()
-        self._last_events.clear()
-        return events
+        waiting, self._waiting = self._waiting, []
+        return b"".join(event for _, event in waiting)
 
     def _learn(self, frame: Frame) -> None:
         """Learn the shape of a token that is sent as it came, so that its like need not be searched."""
@@ -128,10 +123,13 @@ class ChunkReplay:
 
     def fail(self) -> bytes:
         """Return the pieces that wait, without the finish that they came with."""
-        chunks, self._last = self._last, []
-        for chunk in chunks:
-            chunk["choices"] = [{**choice, "finish_reason": None} for choice in chunk["choices"] if choice.get("delta")]
-        return b"".join(data_event(to_json(chunk)) for chunk in chunks if chunk["choices"])
+        unfinished = []
+        for chunk, _ in self._waiting:
+            choices = [{**choice, "finish_reason": None} for choice in chunk["choices"] if choice.get("delta")]
+            if choices:
+                unfinished.append(data_event(to_json({**chunk, "choices": choices})))
+        self._waiting.clear()
+        return b"".join(unfinished)
 
     def mend(self, chunk: dict[str, Any], frame: Frame) -> dict[str, Any] | None:
         """Return ``chunk``, which is that of ``frame`` and may be changed, as clients can read it.

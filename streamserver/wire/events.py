@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from providers.jsontext import scalars
 from providers.lenient import json_object
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -27,6 +30,11 @@ def from_json(data: bytes) -> dict[str, Any]:
         return _decode(data)
     except (ValueError, RecursionError):
         return json_object(data) or {}
+
+
+def without_nulls(table: Mapping[str, T]) -> dict[str, T]:
+    """Return the fields of ``table`` that say something: not to every client is null as good as absent."""
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def data_event(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.lenient import json_object
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
@@ -46,7 +46,7 @@ class MessagesEncoder:
     offset = 0
 
     def __init__(self, start: Start) -> None:
-        self._start = start
+        self._model = start.model
         public = public_hash(start.stream_id)
         self._id = f"msg_{public}"
         self._started = False
@@ -69,6 +69,9 @@ class MessagesEncoder:
                 return self._frame(record)
             case Text() | Reasoning() | ToolCall() | BlockEnd():
                 return self._translated(record)
+            case AnsweringModel():
+                self._model = record.name
+                return b""
             case Start():
                 return b""
             case Done():
@@ -85,7 +88,7 @@ class MessagesEncoder:
             self._ending.append(frame)
             return b""
         if frame.type == "message_start":
-            return replayed_start(frame)
+            return replayed_start(frame, self._model)
         return b"" if is_null_delta(frame) else named_event(frame.type, frame.data)
 
     def _begins_replay(self, frame: Frame) -> bool | None:
@@ -106,7 +109,7 @@ class MessagesEncoder:
             "id": self._id,
             "type": "message",
             "role": "assistant",
-            "model": self._start.model,
+            "model": self._model,
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
@@ -142,11 +145,7 @@ class MessagesWire:
         return MessagesEncoder(start)
 
     def whole(self, records: Sequence[Record]) -> HTTPAnswer:
-        message = whole_message(_events_of(records))
-        done = records[-1]
-        if isinstance(done, Done):
-            message["model"] = done.model  # what the provider reported, which a stream's first event may not know
-        return HTTPAnswer(200, to_json(message))
+        return HTTPAnswer(200, to_json(whole_message(_events_of(records))))
 
     def failure(self, failed: Failed) -> HTTPAnswer:
         body = {"type": "error", "error": error_fields(failed), "request_id": failed.request_id}

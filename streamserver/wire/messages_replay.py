@@ -8,7 +8,7 @@ from typing import Any
 from providers.base import Frame
 from providers.lenient import as_count, as_object
 from streamserver.log.records import Done
-from streamserver.wire.events import from_json, named_event, to_json
+from streamserver.wire.events import from_json, named_event, to_json, without_nulls
 from streamserver.wire.messages_blocks import message_event
 from streamserver.wire.messages_usage import NO_USAGE, usage_fields
 
@@ -16,15 +16,17 @@ ENDING = frozenset({"message_delta", "message_stop"})
 """The types of the frames that end a message."""
 
 
-def replayed_start(frame: Frame) -> bytes:
-    """Return the provider's own ``message_start``, with the counts in it that the SDKs demand."""
+def replayed_start(frame: Frame, model: str) -> bytes:
+    """Return the provider's own ``message_start``, with the counts in it that the SDKs demand, and with a model."""
     event = from_json(frame.data)
     message = as_object(event.get("message"))
     own: dict[str, Any] = as_object(message.get("usage"))
-    if not message or all(isinstance(own.get(name), int) for name in ("input_tokens", "output_tokens")):
+    counted = all(isinstance(own.get(name), int) for name in ("input_tokens", "output_tokens"))
+    if not message or (counted and message.get("model")):
         return named_event(frame.type, frame.data)
-    usage = {**NO_USAGE, **{name: value for name, value in own.items() if value is not None}}
-    return named_event(frame.type, to_json({**event, "message": {**message, "usage": usage}}))
+    usage = {**NO_USAGE, **without_nulls(own)}
+    message = {**message, "model": message.get("model") or model, "usage": usage}
+    return named_event(frame.type, to_json({**event, "message": message}))
 
 
 def replayed_end(frames: Sequence[Frame], done: Done) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from providers.jsontext import as_json_object
+from streamserver.wire.events import without_nulls
 
 
 def whole_message(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -37,10 +38,8 @@ def whole_message(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def _add_end(message: dict[str, Any], event: dict[str, Any]) -> None:
     """Add a ``message_delta``: its counts and tables that are null say nothing."""
     message.update(event.get("delta") or {})
-    usage = {name: value for name, value in (event.get("usage") or {}).items() if value is not None}
-    message["usage"] = {**(message.get("usage") or {}), **usage}
-    more = event.keys() - {"type", "delta", "usage"}
-    message.update({name: event[name] for name in more if event[name] is not None})
+    message["usage"] = {**(message.get("usage") or {}), **without_nulls(event.get("usage") or {})}
+    message |= {name: value for name, value in without_nulls(event).items() if name not in ("type", "delta", "usage")}
 
 
 def _add_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 import msgspec
 
-from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.jsontext import scalar
 from streamserver.log.base import Log
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, TokenUsage, has_stable_offset
@@ -115,7 +115,7 @@ def visible(record: Record) -> Sequence[Record]:
     match record:
         case Frame():
             return [piece for piece in record.pieces if not isinstance(piece, BlockEnd)]
-        case BlockEnd():
+        case BlockEnd() | AnsweringModel():
             return ()
         case _:
             return (record,)
@@ -167,7 +167,7 @@ def _other_block(event_id: str, record: Record) -> str:
                 record.code, record.message, record.retryable, record.retry_after, record.request_id, record.usage
             )
             return _json_block("error", event_id, failed)
-        case BlockEnd() | Frame() | Text():
+        case BlockEnd() | Frame() | AnsweringModel() | Text():
             raise TypeError(f"the log of a native stream holds no {type(record).__name__}")
         case _:
             assert_never(record)

@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+import msgspec
+
+from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.refusals import Refusal
 from streamserver.log.base import Log
 from streamserver.log.records import Done, Failed, Record, Start, has_stable_offset
@@ -75,6 +77,9 @@ class ResponsesEncoder:
                 return self._frame(record)
             case Text() | Reasoning() | ToolCall() | BlockEnd():
                 return self._piece(record)
+            case AnsweringModel():
+                self._start = msgspec.structs.replace(self._start, model=record.name)
+                return b""
             case Start():
                 return self._queue()
             case Done():

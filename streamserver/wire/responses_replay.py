@@ -8,6 +8,7 @@ from typing import Any
 from providers.base import Frame
 from providers.lenient import as_object
 from streamserver.log.records import Start
+from streamserver.wire.events import without_nulls
 from streamserver.wire.responses_items import ItemEvent
 from streamserver.wire.responses_object import response_id
 
@@ -125,12 +126,8 @@ def _complete_usage(own: Mapping[str, Any]) -> dict[str, Any] | None:
     given, answered = own.get("input_tokens"), own.get("output_tokens")
     if not isinstance(given, int) or not isinstance(answered, int):
         return None
-    details = {name: {**zeros, **_without_nulls(as_object(own.get(name)))} for name, zeros in _DETAILS.items()}
-    return {"total_tokens": given + answered, **_without_nulls(own), **details}
-
-
-def _without_nulls(counts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: count for name, count in counts.items() if count is not None}
+    details = {name: {**zeros, **without_nulls(as_object(own.get(name)))} for name, zeros in _DETAILS.items()}
+    return {"total_tokens": given + answered, **without_nulls(own), **details}
 
 
 class _OpenItem:

@@ -9,6 +9,7 @@ import pytest
 
 from providers.anthropic.events import MessagesParser
 from providers.base import (
+    AnsweringModel,
     ApiProtocol,
     BlockEnd,
     Event,
@@ -92,11 +93,10 @@ async def test_chat_frames_carry_their_pieces_and_usage_stays_an_event(
         Usage(1, 2),
         Finish("stop", "x", "stop"),
     ]
-    assert await answer(start_upstream, transport, "chat", *blocks, source="messages") == [
-        Text("Hi"),
-        Usage(1, 2),
-        Finish("stop", "x", "stop"),
-    ]
+    pieces = [Text("Hi"), Usage(1, 2), Finish("stop", "x", "stop")]
+    translated = await answer(start_upstream, transport, "chat", *blocks, source="messages")
+    assert translated == [AnsweringModel("x"), *pieces]
+    assert await answer(start_upstream, transport, "chat", *blocks) == pieces, "the native wire needs it last"
 
 
 async def test_messages_frames_are_named_and_pings_are_left_out(

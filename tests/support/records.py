@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, Delta, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.error_codes import FAILURES
 from streamserver.log.records import ContinuedText, Done, Failed, Record, Start, Terminal, TokenUsage
 
@@ -125,8 +125,9 @@ def foreign_logs(wire: str) -> st.SearchStrategy[list[Record]]:
         options=st.sampled_from([{}, {"include_usage": True}, {"background": True}]),
     )
     return st.builds(
-        lambda start, pieces, terminal: [start, *pieces, terminal],
+        lambda start, model, pieces, terminal: [start, *model, *pieces, terminal],
         start,
+        st.lists(st.builds(AnsweringModel, any_text), max_size=1),
         st.lists(foreign_pieces, max_size=12) | st.lists(foreign_frames, max_size=6),
         foreign_terminals,
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import opaque
-from providers.base import BlockEnd, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
+from providers.base import AnsweringModel, BlockEnd, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import ContinuedText, Done, Failed, Piece, Record, Start, Terminal, TokenUsage
 from streamserver.wire.messages import MESSAGES_WIRE
@@ -82,6 +82,7 @@ def whole(*pieces: Piece, end: Done | None = None) -> dict[str, Any]:
 
 
 THINKS_SPEAKS_AND_CALLS: tuple[Piece, ...] = (
+    AnsweringModel("answered-model"),
     Reasoning("Sum "),
     Reasoning("it."),
     BlockEnd("reasoning", opaque=Opaque("messages", "asked-model", {"signature": "EqQB"})),
@@ -94,7 +95,8 @@ THINKS_SPEAKS_AND_CALLS: tuple[Piece, ...] = (
 )
 TRANSCRIPT = """\
 event: message_start
-data: {"type":"message_start","message":{"id":"msg_PUBLIC","type":"message","role":"assistant","model":"asked-model",\
+data: {"type":"message_start","message":{"id":"msg_PUBLIC","type":"message","role":"assistant",\
+"model":"answered-model",\
 "content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"usage":{"input_tokens":0,\
 "cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
 
@@ -379,9 +381,14 @@ def test_frames_of_the_same_protocol_are_replayed_as_they_came() -> None:
     ],
 )
 def test_replayed_start_has_the_counts_that_clients_demand(counted: dict[str, Any], expected: dict[str, Any]) -> None:
-    message = {"id": "msg_vendor", "content": []}
+    message = {"id": "msg_vendor", "model": "claude", "content": []}
     start = frame("message_start", message={**message, **counted})
     assert events(start, *REPLAYED[1:])[0]["message"] == {**message, **expected}
+
+
+def test_replayed_start_names_a_model_although_the_provider_names_none() -> None:
+    start = frame("message_start", message={"id": "msg_vendor", "usage": {"input_tokens": 3, "output_tokens": 1}})
+    assert events(start, *REPLAYED[1:])[0]["message"]["model"] == "asked-model"
 
 
 def test_message_of_frames_is_whole_with_everything_its_vendor_sent() -> None:
@@ -389,7 +396,7 @@ def test_message_of_frames_is_whole_with_everything_its_vendor_sent() -> None:
         "id": "msg_vendor",
         "type": "message",
         "role": "assistant",
-        "model": "answered-model",
+        "model": "claude",
         "content": [
             {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"q": "x"}},
             {"type": "text", "text": "a", "citations": [{"url": "u"}]},
