@@ -9,16 +9,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-from hypothesis import settings
 
 from tests.support.blocking import blocking_calls_raise
 from tests.support.programs import REDIS_SERVERS, found, program
+from tests.support.properties import draw_no_constants_of_modules, profile, register_profiles
 from tests.support.server import ServerProcess, running_server
 from tests.support.upstream import Script, Upstream, running_upstream
 
-# A busy machine is no failure.
-settings.register_profile("tests", deadline=None)
-settings.load_profile("tests")
+register_profiles()
 
 StartServer = Callable[..., Any]
 StartUpstream = Callable[..., Any]
@@ -31,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="fail, instead of skipping, where a program from outside PyPI is missing",
     )
     parser.addoption("--redis-server", metavar="PROGRAM", help="run what needs a Redis over this server, and no other")
+
+
+def pytest_sessionstart() -> None:
+    if profile().derandomize:
+        draw_no_constants_of_modules()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -82,8 +85,8 @@ async def start_upstream() -> AsyncIterator[StartUpstream]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that waits 30 s for anything, and no longer."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    """A client that waits 60 s for anything, and no longer."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield session
 
 

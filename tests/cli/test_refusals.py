@@ -18,6 +18,7 @@ from streamserver.cli import main
 from streamserver.config.environment import ENV_PREFIX
 from streamserver.config.table import SETTINGS
 from streamserver.listening import ListenError
+from tests.support.properties import examples
 from tests.support.server import clean_environ
 
 DEFAULT = default_config()
@@ -60,7 +61,7 @@ NAMES += [
     f"{ENV_PREFIX}AUTH__USERS__A__MODELS",
 ]
 
-fuzzing = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+fuzzing = settings(examples(40), suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)

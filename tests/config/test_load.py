@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from providers.registry import load_registry
 from streamserver.config import ConfigError, Loaded, Settings, load
+from tests.support.properties import examples
 
 REGISTRY = load_registry([])
 SECRET = "sk-proj-verysecret0123456789"
@@ -365,7 +366,7 @@ tables = st.recursive(
 )
 @example(key="providers", value={"...": None})  # what msgspec writes for any key of a free table
 @example(key="providers", value={"...": {"kind": "echo"}, "x": {"...": None}})
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_is_accepted_or_refused_in_one_line(tmp_path: Path, key: str, value: Any) -> None:
     try:
         loaded("", tmp_path, {}, **{key.replace(".", "__"): value})

@@ -17,7 +17,6 @@ from tests.support.sse import Event, Parser, parse
 over_a_fixture = settings(
     # One suite for several classes: that is what "differing executors" are.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
-    deadline=None,
 )
 
 

@@ -21,7 +21,6 @@ MANY = 10_000
 over_a_fixture = settings(
     # One suite for several classes: that is what "differing executors" are.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
-    deadline=None,
 )
 
 
@@ -216,7 +215,7 @@ class LogContract:
                 await asyncio.sleep(0)
             log.close(DONE)
 
-        *seen, _ = await asyncio.wait_for(asyncio.gather(read(1), read(7), read(MANY), write()), 30)
+        *seen, _ = await asyncio.wait_for(asyncio.gather(read(1), read(7), read(MANY), write()), 60)
         assert seen == [[START, *pieces, DONE]] * 3
 
     @given(pieces=st.lists(deltas, max_size=12))

@@ -17,20 +17,16 @@ from streamserver.log.records import Record
 from streamserver.store.base import Claim, ClaimHolder
 from streamserver.wire.native import NativeEncoder
 from tests.support.nodes import Node
+from tests.support.properties import examples
 from tests.support.records import DONE, FAILED, deltas
 
 MANY = 10_000
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 over_fixtures = settings(
     # Every test runs on its fixture's pair, memory's or Redis's; that these differ is the point.
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.differing_executors,
-    ],
-    deadline=None,
-    max_examples=25,
+    examples(25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.base import ChatRequest, Event, Finish, Message, Source, Text, Usage
@@ -38,7 +38,6 @@ async def collect(provider: Echo, asked: ChatRequest) -> list[Event]:
 
 
 @given(text=st.text())
-@settings(deadline=None)
 def test_tokens_of_splits_without_loss(text: str) -> None:
     assert "".join(tokens_of(text)) == text
 

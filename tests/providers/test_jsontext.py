@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.jsontext import MAX_DEPTH, DuplicateKey, loads, scalar, scalars
@@ -23,7 +23,6 @@ values = st.recursive(
 
 
 @given(value=values)
-@settings(deadline=None)
 def test_json_comes_back_as_it_was(value: Any) -> None:
     assert loads(json.dumps(value).encode()) == value
     assert loads(json.dumps(value, ensure_ascii=False).encode()) == value

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers import sse
 from providers.errors import UpstreamError
 from providers.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
+from tests.support.properties import examples
 
 
 def events_by_the_standard(stream: bytes) -> list[ServerSentEvent]:
@@ -94,7 +95,7 @@ STREAMS = st.lists(PARTS, max_size=25).map(b"".join)
 @example(stream=b"data: a\n\ndata: b\ndata: c\n\n", cuts=[9, 17])
 @example(stream=b"data: a\n\ndata: b\n\ndata: c\n\n", cuts=[9])
 @example(stream=b"data: a\n\ndata: b\r\rdata: c\n\n", cuts=[9])
-@settings(deadline=None, max_examples=500)
+@examples(500)
 def test_decoder_follows_the_standard_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
     assert decode(stream, cuts) == events_by_the_standard(stream)
     with pytest.MonkeyPatch.context() as patched:
@@ -103,13 +104,12 @@ def test_decoder_follows_the_standard_however_the_stream_is_cut(stream: bytes, c
 
 
 @given(stream=STREAMS)
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_decoder_follows_the_standard_when_bytes_come_one_by_one(stream: bytes) -> None:
     assert decode(stream, list(range(len(stream)))) == events_by_the_standard(stream)
 
 
 @given(texts=st.lists(st.binary(max_size=60).filter(lambda text: not {10, 13} & set(text)), max_size=10))
-@settings(deadline=None)
 def test_decoder_returns_any_bytes_of_a_payload(texts: list[bytes]) -> None:
     stream = b"".join(b"data: " + text + b"\n\n" for text in texts)
     assert decode(stream, []) == [("", text) for text in texts]
@@ -186,7 +186,6 @@ def test_decoder_cost_is_linear_in_the_bytes(payload: bytes, line_end: bytes) ->
     ),
     ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\r"]), min_size=1, max_size=3),
 )
-@settings(deadline=None)
 def test_decoder_returns_the_same_events_when_each_comes_in_a_chunk_of_its_own(
     blocks: list[list[bytes]], ends: list[bytes]
 ) -> None:

@@ -6,11 +6,12 @@ import asyncio
 
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import streamserver
 from streamserver.http.services import SERVICES
+from tests.support.properties import examples
 from tests.support.sse import Event, Parser, parse
 
 STREAM = "/api/chat/stream"
@@ -51,7 +52,7 @@ def app_client(**tables: object) -> TestClient[aiohttp.web.Request, aiohttp.web.
 
 
 @given(words=WORDS, cuts=st.lists(st.integers(0, 4000), max_size=12), by_query=st.booleans())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_over_any_cuts_a_finished_stream_reads_as_if_uncut(words: list[str], cuts: list[int], by_query: bool) -> None:
     async def run() -> None:
         async with app_client() as client:
@@ -77,7 +78,7 @@ def test_over_any_cuts_a_finished_stream_reads_as_if_uncut(words: list[str], cut
 
 
 @given(pauses=st.lists(st.integers(1, 5), min_size=1, max_size=8), prompt=WORDS)
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@examples(25)
 def test_over_any_cuts_a_running_stream_reads_as_if_uncut_and_is_generated_once(
     pauses: list[int], prompt: list[str]
 ) -> None:

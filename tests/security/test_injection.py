@@ -25,6 +25,7 @@ from streamserver.telemetry.record import log_outcome
 from streamserver.wire.native import NativeEncoder
 from tests.conftest import StartServer
 from tests.support.client import RawStream, stream_url
+from tests.support.properties import examples
 from tests.support.sse import Event, parse
 from tests.telemetry.test_logs import outcome
 
@@ -93,10 +94,11 @@ def test_no_name_forges_a_metric(provider: str, model: str, reason: str) -> None
     assert all(re.fullmatch(r"# (HELP|TYPE) .*|[a-z_]+(\{[^{}]*\})? \S+", line) for line in lines)
 
 
+@pytest.mark.hypothesis
 async def test_no_request_forges_a_header_or_an_id(start_server: StartServer, http: aiohttp.ClientSession) -> None:
     server = await start_server({"log": {"level": "DEBUG"}})
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(examples(60), suppress_health_check=list(HealthCheck))
     @given(prompt=nasty.filter(bool), request_id=st.text(st.characters(max_codepoint=255), max_size=200))
     def ask(prompt: str, request_id: str) -> None:
         future = asyncio.run_coroutine_threadsafe(check(prompt, request_id), loop)

@@ -80,7 +80,7 @@ def test_no_field_and_no_message_forges_a_line(set_up: SetUp, form: str) -> None
 
 
 @given(text=st.text(st.characters(codec=None, categories=None)))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("form", FORMATS)
 def test_whatever_is_logged_is_one_printable_line(set_up: SetUp, form: str, text: str) -> None:
     stream = set_up(format=form)
@@ -267,7 +267,7 @@ def test_what_a_thread_did_not_catch_is_logged_without_its_message(
     for target in (fail, leave):
         thread = threading.Thread(target=target, name=SECRET)
         thread.start()
-        thread.join(20)
+        thread.join(60)
     said = stream.getvalue()
     captured = capsys.readouterr()
     assert SECRET not in said + captured.out + captured.err

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamserver.core.error_codes import FAILURES
@@ -22,6 +22,7 @@ from streamserver.wire.messages import MESSAGES_WIRE
 from streamserver.wire.native_wire import NATIVE_WIRE
 from streamserver.wire.responses import BACKGROUND_RESPONSES_WIRE, RESPONSES_WIRE
 from tests.support.own_frames import own_logs
+from tests.support.properties import examples
 from tests.support.records import START, foreign_logs
 from tests.support.sse import parse
 
@@ -56,14 +57,13 @@ def encode(
 
 
 @given(case=logs, batches=st.lists(st.integers(1, 4), max_size=8))
-@settings(deadline=None)
 def test_bytes_do_not_depend_on_how_records_were_batched(case: tuple[Wire, list[Record]], batches: list[int]) -> None:
     wire, records = case
     assert encode(wire, records, batches) == encode(wire, records)
 
 
 @given(case=logs)
-@settings(deadline=None, max_examples=50)
+@examples(50)
 def test_bytes_are_the_same_at_another_node(case: tuple[Wire, list[Record]]) -> None:
     wire, records = case
     records = decode(encode_records(records))  # without lone surrogates, which two ids may differ in alone
@@ -71,7 +71,6 @@ def test_bytes_are_the_same_at_another_node(case: tuple[Wire, list[Record]]) -> 
 
 
 @given(case=logs)
-@settings(deadline=None)
 def test_every_event_is_json_without_an_id_and_the_last_one_ends_the_stream(case: tuple[Wire, list[Record]]) -> None:
     wire, records = case
     data = encode(wire, records)
@@ -102,7 +101,6 @@ GOOD_ENDS = {
 
 
 @given(case=wires.flatmap(lambda wire: st.tuples(st.just(wire), own_logs(wire.name))))
-@settings(deadline=None)
 def test_own_end_of_a_provider_is_followed_by_no_failure(case: tuple[Wire, list[Record]]) -> None:
     wire, records = case
     data = encode(wire, records).replace(b'": "', b'":"')
@@ -113,7 +111,6 @@ def test_own_end_of_a_provider_is_followed_by_no_failure(case: tuple[Wire, list[
 
 
 @given(log=foreign_logs("responses") | own_logs("responses"), data=st.data())
-@settings(deadline=None)
 def test_resuming_a_response_gives_the_suffix(log: list[Record], data: st.DataObject) -> None:
     whole = parse(encode(RESPONSES_WIRE, log))
     assert [json.loads(event.data)["sequence_number"] for event in whole] == list(range(len(whole)))
@@ -122,7 +119,6 @@ def test_resuming_a_response_gives_the_suffix(log: list[Record], data: st.DataOb
 
 
 @given(case=logs, data=st.data())
-@settings(deadline=None)
 def test_stream_of_any_wire_is_numbered_and_resumed_natively(
     case: tuple[Wire, list[Record]], data: st.DataObject
 ) -> None:
@@ -135,7 +131,6 @@ def test_stream_of_any_wire_is_numbered_and_resumed_natively(
 
 
 @given(case=logs)
-@settings(deadline=None)
 def test_whole_answer_can_be_made_of_every_complete_log(case: tuple[Wire, list[Record]]) -> None:
     wire, records = case
     if isinstance(records[-1], Done) and wire in STATUS_WIRES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers.base import ChatRequest, Event, Finish, Message, Text
@@ -36,7 +36,6 @@ class Pieces:
 
 @given(pieces=st.lists(st.sampled_from(["", "a", "\r", "\n", "\r\n", "b\r", "\nc"]), max_size=8))
 @example(pieces=["a\r", "", "\nb"])
-@settings(deadline=None)
 async def test_a_crlf_is_one_line_end_however_the_provider_cuts_it(pieces: list[str]) -> None:
     log = MemoryLog(START)
     ended: list[Outcome] = []

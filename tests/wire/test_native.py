@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers.base import BlockEnd, Delta, Frame, Reasoning, Text, ToolCall
@@ -104,7 +104,6 @@ def normal_json(value: object) -> object:
 
 
 @given(records=whole_logs)
-@settings(deadline=None)
 def test_every_record_is_one_event_with_its_name_its_id_and_its_fields(records: list[Record]) -> None:
     events = parse(encode_all(ENCODER, records))
     assert [event.id for event in events] == [f"{START.stream_id}:{number}" for number in range(len(records))]
@@ -120,14 +119,12 @@ def test_every_record_is_one_event_with_its_name_its_id_and_its_fields(records: 
 @example(["a\r", "\nb"])
 @example(["a\r", "", "\nb"])
 @example(["\r", "\n", "\r", "\r", "\n\n"])
-@settings(deadline=None)
 def test_text_is_put_together_as_if_it_had_never_been_cut(pieces: list[str]) -> None:
     records = as_generated([Text(piece) for piece in pieces])
     assert text_of(parse(encode_all(ENCODER, records, 1))) == normal("".join(pieces))
 
 
 @given(start=starts, piece=deltas, terminal=terminals)
-@settings(deadline=None)
 def test_no_word_of_anyone_forges_a_field(start: Start, piece: Delta, terminal: Done | Failed) -> None:
     parser = Parser()
     events = parser.feed(encode_all(ENCODER, [start, piece, terminal]))
