@@ -31,9 +31,9 @@ INTERRUPT_DRAIN_SECONDS = 2.0
 FINAL_FLUSH_SECONDS = 0.3
 RUNNER_POLL_SECONDS = 0.05
 """How often the write buffers of readers are polled during a drain."""
-COLLECTOR_THRESHOLDS = (50_000, 2, 200)
-"""Python's own, (700, 10, 10), cost 9 % of a short request, and more with each finished stream that is kept. The second
-one bounds how long the middle generation stops the server: it has 150,000 objects at most."""
+COLLECTOR_THRESHOLDS = (10_000, 2, 1000)
+"""Python's own, (700, 10, 10), cost 9 % of a short request, and more with each finished stream that is kept. The first
+two bound how long a collection of the young generations stops the server: it looks at 30,000 objects, about 30 ms."""
 ACCEPTS_PER_TURN = 16
 """libuv takes one connection a turn of the loop from each descriptor it listens on. With one descriptor and a
 busy loop, readers that come together wait for seconds."""
