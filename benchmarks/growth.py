@@ -30,7 +30,7 @@ from benchmarks.wires import echo_request
 
 ECHO = BenchAnswer(1000)
 SHORT = BenchAnswer(1)
-READ = BenchAnswer(100, 100_000)
+READ_TOKENS = 100
 NODES = (2, 5, 10, 20)
 KEPT = (1000, 10_000, 100_000)
 READER_COUNTS = (1, 10, 100, 1000)
@@ -48,10 +48,15 @@ class Growth:
     upstream: Process
     size: Size
 
+    @property
+    def read(self) -> BenchAnswer:
+        """The answer that is read elsewhere: ten tokens a second."""
+        return BenchAnswer(self.size.of(READ_TOKENS, 10), 100_000)
+
     @contextmanager
     def node(self, store: str, **resume: Any) -> Iterator[Process]:
         """Run a server with this store."""
-        models = [answer.model for answer in (ECHO, SHORT, READ)]
+        models = [answer.model for answer in (ECHO, SHORT, self.read)]
         config = {"resume": {"store": store, **resume}}
         with running_server(self.folder, self.upstream, models, config=config) as server:
             yield server
@@ -96,14 +101,15 @@ def open_many(growth: Growth) -> None:
 
 def read_remotely(growth: Growth) -> None:
     """Read one stream of 100 tokens at another node, by 1 to 1,000 readers."""
+    answer = growth.read
     with running_redis(growth.folder) as redis, growth.node(redis.url) as near, growth.node(redis.url) as far:
         for count in growth.sizes(READER_COUNTS, 1):
             load = FollowerLoad(
                 port=near.port,
                 reader_port=far.port,
-                model=READ.model,
+                model=answer.model,
                 streams=1,
-                tokens=READ.tokens,
+                tokens=answer.tokens,
                 readers=count,
             )
             before = [each.cpu_seconds() for each in (near, far, redis)]
@@ -113,10 +119,10 @@ def read_remotely(growth: Growth) -> None:
             growth.report(
                 f"{count:,} readers elsewhere",
                 {
-                    "ms CPU a token at the producer": producer / READ.tokens * 1000,
-                    "ms CPU a token at the readers": reader / READ.tokens * 1000,
-                    "µs CPU a token and reader": reader / READ.tokens / count * 1e6,
-                    "µs CPU a token in Redis": own / READ.tokens * 1e6,
+                    "ms CPU a token at the producer": producer / answer.tokens * 1000,
+                    "ms CPU a token at the readers": reader / answer.tokens * 1000,
+                    "µs CPU a token and reader": reader / answer.tokens / count * 1e6,
+                    "µs CPU a token in Redis": own / answer.tokens * 1e6,
                     "lag p50 ms": result.lags[0],
                     "failures": len(result.failures),
                 },
@@ -174,6 +180,8 @@ def _keep(growth: Growth, node: Process, count: int) -> int:
     result = run_load(load)
     if result.failures:
         growth.report("failed", {result.failures[0]: count - result.complete})
+    if not result.complete:
+        raise RuntimeError("no stream was kept")
     return result.complete
 
 

@@ -77,11 +77,18 @@ class Process:
 
     def _pids(self) -> list[int]:
         """Return the ids of this process and of its workers: proc(5), ``children``."""
-        pid = self.process.pid
-        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        return list(_family(self.process.pid))
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Yield the id of a process and those of its descendants."""
+    yield pid
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            yield from _family(int(child))
 
 
 def _memory_kilobytes(pid: int) -> int:

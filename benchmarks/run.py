@@ -1,4 +1,4 @@
-"""Run each measurement for this server and the naive relay in turn, and print the table."""
+"""Run each measurement for this server, the naive relay and other proxies in turn, and print the table."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from benchmarks.processes import (
     running_server,
     running_upstream,
 )
+from benchmarks.proxy import running_proxy
 from benchmarks.redis_lines import REDIS_LINES
 
 LINES = (*LOCAL_LINES, *REDIS_LINES)
@@ -32,6 +34,43 @@ LINES = (*LOCAL_LINES, *REDIS_LINES)
 DIRECT_TARGET = "direct"
 NAIVE = "naive"
 OTHERS = "other processes, % of a core"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The servers to compare: checkouts of this one, the naive relay, and other proxies by their commands."""
+
+    trees: Mapping[str, Path]
+    proxies: Mapping[str, str]
+    has_naive: bool
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.trees, *([NAIVE] if self.has_naive else []), *self.proxies]
+
+    def of(self, line: Line) -> list[str]:
+        """Return those that ``line`` can be measured for: other proxies speak chat completions and nothing else."""
+        proxies = self.proxies if not line.ours_only or (line.wire == "chat" and not line.counted) else ()
+        return [name for name in self.names if name in self.trees or name in proxies or not line.ours_only]
+
+    def wire(self, target: str, line: Line) -> str:
+        return "chat" if target in self.proxies else line.wire
+
+    def starter(self, target: str, upstream: Process, line: Line, size: Size, folder: Path) -> StartServer:
+        """Return the function that starts a server of ``target``."""
+        if target in self.proxies:
+            return lambda _: running_proxy(self.proxies[target], folder, upstream)
+        if target not in self.trees:
+            return lambda _: running_naive(folder, upstream)
+        patient = {"server": {"send_timeout_seconds": 600}} if line.patient else {}
+        tree, names = self.trees[target], models(size)
+
+        def start(config: Mapping[str, Any]) -> AbstractContextManager[Process]:
+            tables = {**patient, **config}
+            return running_server(folder, upstream, names, tree=tree, config=tables, counted=line.counted)
+
+        return start
+
 
 Measured = dict[str, dict[str, list[Figures]]]
 """By line and target, one entry a round."""
@@ -44,10 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"there is no line {', '.join(sorted(unknown))}")
     names = arguments.lines or [line.name for line in LINES if not line.extra]
     lines = [line for line in LINES if line.name in names or "all" in names]
-    trees = dict(_tree(text) for text in arguments.tree) or {"ours": ROOT}
-    targets = [*trees, *([] if arguments.no_naive else [NAIVE])]
+    targets = Targets(
+        trees=dict(_tree(text) for text in arguments.tree) or {"ours": ROOT},
+        proxies=dict(text.partition("=")[::2] for text in arguments.proxy),
+        has_naive=not arguments.no_naive,
+    )
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        measured, failures = _measure(lines, targets, trees, Size(arguments.quick), arguments.rounds, Path(folder))
+        measured, failures = _measure(lines, targets, Size(arguments.quick), arguments.rounds, Path(folder))
     if arguments.json:
         print(
             json.dumps(
@@ -61,12 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
     else:
-        print(_table(lines, targets, _medians(measured)))
+        print(_table(lines, targets.names, _medians(measured)))
         print(_disturbance(measured))
         print(describe_interpreter())
     for failure in dict.fromkeys(failures):
         print(f"failed: {failure} ({failures.count(failure)} times)", file=sys.stderr)
-    return 1 if any(not failure.startswith(NAIVE) for failure in failures) else 0
+    return 1 if any(failure.startswith(tuple(targets.trees)) for failure in failures) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +121,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tree", action="append", default=[], metavar="NAME=FOLDER", help="compare these checkouts; default: this one"
     )
+    parser.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="compare another proxy of chat completions too; the command finds PORT, UPSTREAM and FOLDER in its "
+        "environment, as benchmarks/proxies/nginx.sh does",
+    )
     parser.add_argument("--json", action="store_true", help="every round's figures, as JSON")
     return parser
 
@@ -88,20 +138,16 @@ def _tree(text: str) -> tuple[str, Path]:
     return name or Path(folder).name, Path(folder).resolve()
 
 
-def _measure(
-    lines: list[Line], targets: list[str], trees: dict[str, Path], size: Size, rounds: int, folder: Path
-) -> tuple[Measured, list[str]]:
+def _measure(lines: list[Line], targets: Targets, size: Size, rounds: int, folder: Path) -> tuple[Measured, list[str]]:
     measured: Measured = {}
     failures: list[str] = []
     with running_upstream(folder) as upstream:
         for line in lines:
             for round_ in range(rounds):
-                for target in [*([DIRECT_TARGET] if line.direct else []), *targets]:
-                    if line.ours_only and target == NAIVE:
-                        continue
+                for target in [*([DIRECT_TARGET] if line.direct else []), *targets.of(line)]:
                     print(f"{line.name} {round_ + 1}/{rounds} {target}", file=sys.stderr, flush=True)
-                    start = _starter(target, upstream, trees, line, size, folder)
-                    bench = BenchSetup(upstream, size, folder, start, line.wire)
+                    start = targets.starter(target, upstream, line, size, folder)
+                    bench = BenchSetup(upstream, size, folder, start, targets.wire(target, line))
                     with nullcontext(upstream) if target == DIRECT_TARGET else start({}) as server:
                         warm_up(bench, server)
                         with _watched(upstream, server) as others:
@@ -110,21 +156,6 @@ def _measure(
                     measured.setdefault(line.name, {}).setdefault(target, []).append(figures)
                     failures += [f"{target} {line.name}: {failure}" for failure in bench.failures]
     return measured, failures
-
-
-def _starter(
-    target: str, upstream: Process, trees: dict[str, Path], line: Line, size: Size, folder: Path
-) -> StartServer:
-    """Return the function that starts a server of ``target``."""
-    if target not in trees:
-        return lambda _: running_naive(folder, upstream)
-    patient = {"server": {"send_timeout_seconds": 600}} if line.patient else {}
-
-    def start(config: Mapping[str, Any]) -> AbstractContextManager[Process]:
-        tables = {**patient, **config}
-        return running_server(folder, upstream, models(size), tree=trees[target], config=tables, counted=line.counted)
-
-    return start
 
 
 @contextmanager
@@ -163,9 +194,9 @@ def _with_added(targets: dict[str, Figures]) -> dict[str, Figures]:
 
 
 def _table(lines: list[Line], targets: list[str], medians: dict[str, dict[str, Figures]]) -> str:
-    """Markdown: a row a figure, a column a target, and the last one's as a multiple of the first one's."""
+    """Markdown: a row a figure, a column a target, and each other's as a multiple of the first one's."""
     shown = [*targets, *([DIRECT_TARGET] if any(line.direct for line in lines) else [])]
-    ratios = [f"{targets[-1]} / {targets[0]}"] if len(targets) > 1 else []
+    ratios = [f"{other} / {targets[0]}" for other in targets[1:]]
     rows = [["", *shown, *ratios], ["---", *("---:" for _ in (*shown, *ratios))]]
     for line in lines:
         figures = medians[line.name]
@@ -173,8 +204,8 @@ def _table(lines: list[Line], targets: list[str], medians: dict[str, dict[str, F
             if name == OTHERS:
                 continue
             values = [figures.get(target, {}).get(name, math.nan) for target in shown]
-            ratio = values[len(targets) - 1] / values[0] if values[0] else math.nan
-            rows.append([f"{line.title}: {name}", *map(_number, values), *(_number(ratio) for _ in ratios)])
+            others = [value / values[0] if values[0] else math.nan for value in values[1 : len(targets)]]
+            rows.append([f"{line.title}: {name}", *map(_number, values), *map(_number, others)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+HANGING_SECONDS = 400
+PROXIED = {"short": "ms/request", "chat-light": "µs/token"}
+"""Lines that are measured for other proxies too, each with a figure."""
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,12 @@ async def test_a_moment_of_each_benchmark_gives_figures(lines: tuple[str, ...]) 
 async def test_a_moment_of_each_benchmark_over_redis_gives_figures(find_program: Callable[[str], str]) -> None:
     find_program("redis-server")
     await run_lines("--no-naive", "redis-light", "workers-light", "elsewhere-light")
+
+
+async def test_a_moment_beside_another_proxy_gives_figures(find_program: Callable[[str], str]) -> None:
+    find_program("nginx")
+    targets = await run_lines("--no-naive", "--proxy=nginx=benchmarks/proxies/nginx.sh", "short", "chat-light")
+    assert all(isinstance(targets[line]["nginx"][figure], float) for line, figure in PROXIED.items())
 
 
 async def test_a_moment_of_each_part_of_growth_gives_figures(find_program: Callable[[str], str]) -> None:
@@ -55,15 +64,16 @@ async def test_a_moment_of_each_part_of_growth_gives_figures(find_program: Calla
     assert "nan" not in out
 
 
-async def run_lines(*lines: str) -> None:
-    """Run ``python -m benchmarks`` for these lines, and check that each has figures."""
+async def run_lines(*lines: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Run ``python -m benchmarks`` for these lines, and check that each has figures. Return them by line and target."""
     out = await run("benchmarks", "--quick", "--rounds", "1", "--json", *lines)
-    medians = json.loads(out)["medians"]
+    medians: dict[str, dict[str, dict[str, float]]] = json.loads(out)["medians"]
     assert medians.keys() == {line for line in lines if not line.startswith("--")}
     for line, targets in medians.items():
         figures = targets["ours"]
         # In quick answers, all tokens may come in one read.
         assert all(math.isfinite(value) for name, value in figures.items() if "gap" not in name), (line, figures)
+    return medians
 
 
 async def run(*arguments: str) -> str:
@@ -75,7 +85,7 @@ async def run(*arguments: str) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        out, errors = await asyncio.wait_for(process.communicate(), 120)
+        out, errors = await asyncio.wait_for(process.communicate(), HANGING_SECONDS)
     finally:
         if process.returncode is None:
             process.kill()
