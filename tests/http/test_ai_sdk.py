@@ -6,9 +6,11 @@ import asyncio
 import io
 import json
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import RawStream
@@ -140,6 +142,28 @@ async def test_native_fields_of_the_body_reach_the_provider(
     assert (sent["model"], sent["temperature"], sent["tools"]) == ("other", 0.5, [tool])
     assert sent["tool_choice"] == "required" and 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
     assert "tools" not in plain
+
+
+PLAIN_IDS = ["team/chat", "/", "a//b", "a/stream", "a/stop", "stream"]
+IDS = [*PLAIN_IDS, "a%2Fb", "a?b#c d", "ü"]
+SEGMENTS = [*((chat_id, quote(chat_id, safe="")) for chat_id in IDS), *((chat_id, chat_id) for chat_id in PLAIN_IDS)]
+"""Chat ids as they are in addresses: the hook encodes the whole id; its older versions did not, and some proxies decode
+it."""
+
+
+async def test_chat_with_any_id_is_resumed_and_stopped(
+    start_server: StartServer, start_upstream: StartUpstream, http: aiohttp.ClientSession
+) -> None:
+    server = await start_server(openai_at(await start_upstream(Tap().script)))
+    for chat_id, segment in SEGMENTS:
+        url = f"{server.url}{PATH}/{segment}"
+        async with http.post(server.url + PATH, json=body("a", chat_id, grace=30)) as sent:
+            assert sent.status == 200
+            async with http.get(URL(f"{url}/stream", encoded=True)) as resumed:
+                assert resumed.status == 200, segment
+                async with http.post(URL(f"{url}/stop", encoded=True)) as stopped:
+                    assert stopped.status == 204, segment
+                assert chunks(await resumed.read())[-1] == {"type": "abort", "reason": "cancelled"}, segment
 
 
 async def test_page_that_leaves_cancels_its_answer_unless_it_has_grace(

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from yarl import URL
 
 from streamserver.admission import Quota
 from streamserver.core.caller import Caller, Permissions
@@ -425,11 +426,45 @@ async def test_what_a_provider_has_not_is_a_400_that_names_the_field() -> None:
                         assert error["code"] == "unsupported_parameter"
 
 
-@pytest.mark.parametrize(("path", "status"), [("", 200), ("/up", 200), ("/gone%2Fm", 404)])
-async def test_models_have_the_request_id_of_both_vendors(path: str, status: int) -> None:
-    async with serving() as server, server.http.get(f"{server.url}/v1/models{path}") as response:
-        assert response.status == status
-        assert response.headers["request-id"] == response.headers["x-request-id"]
+ANSWERS = [
+    ("GET", "/v1/models", 200),
+    ("GET", "/v1/models/up", 200),
+    ("GET", "/v1/models/gone%2Fm", 404),
+    ("GET", "/v1/models/", 404),
+    ("HEAD", "/v1/models", 405),
+    ("POST", "/v1/models", 405),
+    ("DELETE", "/v1/models/up", 405),
+    ("GET", "/v1/messages", 405),
+    ("POST", "/v1/messages/gone", 404),
+    ("POST", "/v1/messages", 400),
+    ("POST", "/v1/messages/count_tokens", 400),
+    ("HEAD", "/api/hello", 200),
+]
+OF_ANOTHER_PAGE = {"Origin": "https://other.example", "Sec-Fetch-Site": "cross-site"}
+
+
+async def test_every_answer_to_an_anthropic_client_has_the_request_id_that_it_looks_for() -> None:
+    async with serving() as server:
+        for method, path, status in ANSWERS:
+            for headers, expected in (({}, status), (OF_ANOTHER_PAGE, 403), ({"Host": "rebound.example"}, 403)):
+                async with server.http.request(method, URL(server.url + path, encoded=True), headers=headers) as answer:
+                    assert answer.status == expected, (method, path)
+                    assert answer.headers["request-id"] == answer.headers["x-request-id"], (method, path)
+    async with serving({"STREAMSERVER_KEYS": "anna:key"}) as server:
+        for method, path, _ in ANSWERS[:-1]:
+            async with server.http.request(method, URL(server.url + path, encoded=True)) as answer:
+                assert answer.status == 401, (method, path)
+                assert answer.headers["request-id"] == answer.headers["x-request-id"], (method, path)
+
+
+async def test_every_answer_to_an_openai_client_has_the_time_that_it_took() -> None:
+    paths = ("/v1/chat/completions", "/v1/responses", "/v1/responses/gone", "/v1/models", "/v1/gone", "/v1")
+    async with serving() as server:
+        for path in paths:
+            for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
+                async with server.http.request(method, server.url + path) as answer:
+                    assert answer.headers["openai-processing-ms"].isdigit(), (method, path)
+                    assert answer.headers["x-request-id"], (method, path)
 
 
 async def test_response_is_not_read_for_a_query_of_a_wrong_form() -> None:

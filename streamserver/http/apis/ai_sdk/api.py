@@ -7,6 +7,9 @@ from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.ai_sdk import AI_SDK_WIRE
 
+_CHAT = "/api/ai/chat/{chat_id:.+}"
+"""The hook encodes the id; its older versions do not, and some proxies decode it, so that it may contain ``/``."""
+
 AI_SDK = Api(
     name=AI_SDK_WIRE.name,
     prefixes=("/api/ai",),
@@ -23,7 +26,7 @@ AI_SDK = Api(
         ),
         Route(
             method="GET",
-            path="/api/ai/chat/{chat_id}/stream",
+            path=f"{_CHAT}/stream",
             handler=handlers.resume,
             access=Access.KEY,
             summary="AI SDK: replay the newest answer of a chat.",
@@ -31,7 +34,7 @@ AI_SDK = Api(
         ),
         Route(
             method="POST",
-            path="/api/ai/chat/{chat_id}/stop",
+            path=f"{_CHAT}/stop",
             handler=handlers.stop,
             access=Access.KEY,
             summary="AI SDK: stop a chat's running answer.",

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from streamserver.http.apis.chat import handlers, models, operations
 from streamserver.http.apis.wires import processing_time
-from streamserver.http.context import RequestContext
 from streamserver.http.keys import bearer_or_api_key
 from streamserver.http.routing import Access, Api, Route
 from streamserver.wire.chat import CHAT_WIRE
-
-_MODELS = "/v1/models"
-
-
-def _response_headers(context: RequestContext) -> dict[str, str]:
-    """Return what both vendors' SDKs look for: the list of models is for either."""
-    is_shared = context.route is not None and context.route.path.startswith(_MODELS)
-    return {**processing_time(context), **({"request-id": context.request_id} if is_shared else {})}
-
 
 CHAT = Api(
     name=CHAT_WIRE.name,
@@ -24,7 +14,7 @@ CHAT = Api(
     refusal=CHAT_WIRE.refusal,
     api_key=bearer_or_api_key,
     schemas=operations.SCHEMAS,
-    response_headers=_response_headers,
+    response_headers=processing_time,
     routes=(
         Route(
             method="POST",
@@ -34,9 +24,19 @@ CHAT = Api(
             summary="OpenAI chat completions: answer whole, or stream.",
             operation=operations.create,
         ),
+    ),
+)
+
+MODELS = Api(
+    name="models",
+    prefixes=("/v1/models",),
+    refusal=CHAT_WIRE.refusal,
+    api_key=bearer_or_api_key,
+    response_headers=lambda context: {**processing_time(context), "request-id": context.request_id},
+    routes=(
         Route(
             method="GET",
-            path=_MODELS,
+            path="/v1/models",
             handler=models.list_models,
             access=Access.KEY,
             summary="List the models, for the SDKs of both vendors.",
@@ -44,7 +44,7 @@ CHAT = Api(
         ),
         Route(
             method="GET",
-            path=f"{_MODELS}/{{model:.+}}",
+            path="/v1/models/{model:.+}",
             handler=models.get_model,
             access=Access.KEY,
             summary="Describe one model.",
@@ -52,3 +52,4 @@ CHAT = Api(
         ),
     ),
 )
+"""The list of models is for the SDKs of both vendors: each answer has the headers that either looks for."""
