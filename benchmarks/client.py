@@ -25,8 +25,8 @@ _END = b"\r\n0\r\n\r\n"
 
 
 class BenchLoad(msgspec.Struct, kw_only=True):
-    """``streams`` requests for ``model``, at most ``concurrency`` at a time, the first of them spread over ``ramp``
-    seconds, on the wire of the name ``wire``: one of :data:`~benchmarks.wires.BENCH_WIRES`."""
+    """A load of ``streams`` requests for ``model``, at most ``concurrency`` at a time, the first of them spread over
+    ``ramp`` seconds, on the wire of the name ``wire``: one of :data:`~benchmarks.wires.BENCH_WIRES`."""
 
     port: int
     model: str

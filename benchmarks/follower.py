@@ -26,8 +26,8 @@ _STREAM_ID_HEADER = re.compile(rb"x-stream-id: *([\w-]+)", re.IGNORECASE)
 
 
 class FollowerLoad(msgspec.Struct, kw_only=True):
-    """``streams`` requests for ``model`` at ``port``, spread over ``ramp`` seconds; each stream has one reader there
-    and ``readers`` at ``reader_port``."""
+    """A load of ``streams`` requests for ``model`` at ``port``, spread over ``ramp`` seconds; each stream has one
+    reader there and ``readers`` at ``reader_port``."""
 
     port: int
     reader_port: int

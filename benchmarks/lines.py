@@ -78,7 +78,7 @@ def make_load(bench: BenchSetup, server: Process, answer: BenchAnswer, **fields:
 
 
 class Pace(NamedTuple):
-    """How many streams there are at a time, of how many tokens, with how long a gap between two."""
+    """The number of streams at a time, of their tokens, and the gap between two."""
 
     streams: int
     tokens: int

@@ -194,7 +194,7 @@ def _with_added(targets: dict[str, Figures]) -> dict[str, Figures]:
 
 
 def _table(lines: list[Line], targets: list[str], medians: dict[str, dict[str, Figures]]) -> str:
-    """Markdown: a row a figure, a column a target, and each other's as a multiple of the first one's."""
+    """Return Markdown: a row a figure, a column a target, and each other's as a multiple of the first one's."""
     shown = [*targets, *([DIRECT_TARGET] if any(line.direct for line in lines) else [])]
     ratios = [f"{other} / {targets[0]}" for other in targets[1:]]
     rows = [["", *shown, *ratios], ["---", *("---:" for _ in (*shown, *ratios))]]

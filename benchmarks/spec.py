@@ -12,7 +12,7 @@ MARK = b"~"
 
 
 class BenchAnswer(NamedTuple):
-    """``tokens`` of ``token_bytes`` each: the first ``head`` come 20 ms apart, the others ``gap_us``; 0: at once."""
+    """An answer of ``tokens``, each of ``token_bytes``: ``head`` of them 20 ms apart, then ``gap_us`` (0: at once)."""
 
     tokens: int
     gap_us: int = 0

@@ -149,7 +149,7 @@ class WatchedConnection(ResponseHandler):
 
 
 class _IdleParser:
-    """In place of a parser, while nothing is expected."""
+    """A stand-in for a parser while nothing is expected."""
 
     def __init__(self, connection: WatchedConnection) -> None:
         self._connection = connection
@@ -165,7 +165,7 @@ class _IdleParser:
 
 
 class _AwaitFirstByte:
-    """In place of a parser, until the first byte of an answer."""
+    """A stand-in for a parser until the first byte of an answer."""
 
     def __init__(self, connection: WatchedConnection) -> None:
         self._connection = connection

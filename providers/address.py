@@ -25,7 +25,7 @@ _MACHINES: Mapping[str, str] = {"aarch64": "arm64", "arm64": "arm64", "arm": "ar
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where requests go, and with which headers. ``url`` is given the model."""
+    """The address and headers of requests. ``url`` is given the model."""
 
     url: Callable[[str], str]
     headers: Mapping[str, str]

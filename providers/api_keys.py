@@ -8,7 +8,7 @@ import msgspec
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """What a variable holds: a key that can be sent, or else why there is none, in one line without the value."""
+    """The value of a variable: a key that can be sent, or else why there is none, in one line without the value."""
 
     value: str | None = None
     problem: str | None = None

@@ -217,7 +217,7 @@ def disconnected(reason: str) -> UpstreamDisconnected:
 
 
 class UpstreamTimeout(ProviderError):
-    """``deadline`` is the one that passed, ``seconds`` how long it was."""
+    """A deadline that passed: ``deadline`` is its name, ``seconds`` its length."""
 
     code = "timeout"
     retryable = True

@@ -61,7 +61,7 @@ _PIECES = (*DELTAS, BlockEnd)
 
 
 class FrameParser:
-    """``parser``, which yields a :class:`~providers.base.Frame` for each frame instead of the pieces in it.
+    """A parser over ``parser`` that yields a :class:`~providers.base.Frame` for each frame instead of its pieces.
 
     Usage stays an event of its own. Frames that are no JSON object, such as the end marker of chat completions, and
     pings are left out: every wire sends its own. A frame that makes ``parser`` raise is never passed on. Frames are

@@ -34,7 +34,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 class UnknownKind(LookupError):
-    """No such kind. The message lists the known ones and the near miss."""
+    """An unknown kind. The message lists the known ones and the near miss."""
 
 
 # Import strings: a kind that is not configured costs no import.

@@ -67,7 +67,7 @@ class ProviderProxy:
 
 
 class RoutedTransport:
-    """``transport``, over the way to one provider. ``key`` is the provider's, which no proxy gets to read.
+    """A ``transport`` over the way to one provider. ``key`` is the provider's, which no proxy gets to read.
 
     Over https:// a proxy only passes on what is encrypted. Over http:// it reads everything, so the key is left out.
     """

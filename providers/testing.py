@@ -97,7 +97,7 @@ class ProviderContract:
                     assert value is None or name not in told, f"the {name} was told twice"
                     told |= {name} if value is not None else set()
 
-    async def test_usage_never_falls(self) -> None:
+    async def test_counts_of_usage_never_fall(self) -> None:
         async with self.harness("answers") as harness:
             said = [event for event in await self._ask(harness) if isinstance(event, Usage)]
             for counts in ([usage.prompt_tokens for usage in said], [usage.completion_tokens for usage in said]):

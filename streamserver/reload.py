@@ -38,7 +38,7 @@ _IN_THE_STORE = frozenset(row.path for row in SETTINGS if row.about.copied_by_st
 
 
 class _Stamp(NamedTuple):
-    """What tells one state of a file from another. A link that is set to another file changes the inode."""
+    """The marks that tell one state of a file from another. A link that is set to another file changes the inode."""
 
     device: int
     inode: int
@@ -55,7 +55,7 @@ class ReloadedParts(msgspec.Struct, frozen=True):
 
 
 class Reloader:
-    """Replaces the settings of ``services``, and what is made from them.
+    """A replacer of the settings of ``services``, and of what is made from them.
 
     ``load`` reads the configuration again, ``build`` makes its parts; if either fails nothing changes.
     """

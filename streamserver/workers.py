@@ -32,7 +32,7 @@ _PID = struct.Struct("=q")
 
 
 class Workers:
-    """Forks ``count`` processes that run ``work``, starts another for one that dies, and ends when all have.
+    """The parent of ``count`` processes that run ``work``. It starts another for one that dies, and ends when all have.
 
     ``work`` is given what it has to call, in its event loop, once it serves; it returns an exit status. A SIGTERM,
     SIGINT or SIGHUP goes on to every worker, a second SIGTERM or SIGINT as :data:`EXPEDITE`. If this process dies, its

@@ -37,7 +37,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What a test marked ``each_redis`` proves it proves over each server that speaks Redis."""
+    """Run a test marked ``each_redis`` over each server that speaks Redis."""
     if metafunc.definition.get_closest_marker("each_redis") and "redis_program" in metafunc.fixturenames:
         only = metafunc.config.getoption("--redis-server")
         metafunc.parametrize("redis_program", [only] if only else REDIS_SERVERS, indirect=True)
@@ -45,13 +45,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def find_program(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """The path of a program by its name; skips, or fails, where it is missing."""
+    """Return the path of a program by its name; skips, or fails, where it is missing."""
     return lambda name: program(name, request)
 
 
 @pytest.fixture
 def redis_program(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> str:
-    """The server that a test which needs a Redis runs over: any that is here, if it does not say which."""
+    """Return the Redis server that a test runs over: any that is here, if it does not say which."""
     there = (name for name in REDIS_SERVERS if found(name))
     default = request.config.getoption("--redis-server") or next(there, REDIS_SERVERS[0])
     return find_program(getattr(request, "param", default))
@@ -59,7 +59,7 @@ def redis_program(request: pytest.FixtureRequest, find_program: Callable[[str], 
 
 @pytest.fixture
 async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
-    """``await start_server({"limits": {…}}, arguments=(…), environ={…})``: a :class:`ServerProcess`."""
+    """Return ``await start_server({"limits": {…}}, arguments=(…), environ={…})``: a :class:`ServerProcess`."""
     async with AsyncExitStack() as stack:
         count = 0
 
@@ -73,7 +73,7 @@ async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
 
 @pytest.fixture
 async def start_upstream() -> AsyncIterator[StartUpstream]:
-    """``await start_upstream(script)``: an :class:`Upstream`."""
+    """Return ``await start_upstream(script)``: an :class:`Upstream`."""
     async with AsyncExitStack() as stack:
 
         async def start(script: Script) -> Upstream:
@@ -85,13 +85,13 @@ async def start_upstream() -> AsyncIterator[StartUpstream]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that waits 60 s for anything, and no longer."""
+    """Return a client that waits 60 s for anything, and no longer."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield session
 
 
 def openai_at(upstream: Upstream, **options: Any) -> dict[str, Any]:
-    """The tables that make ``upstream`` the default provider."""
+    """Return the tables that make ``upstream`` the default provider."""
     table = {"kind": "openai", "model": "gpt-4o-mini", "base_url": f"{upstream.url}/v1", **options}
     return {"provider": {"default": "up"}, "providers": {"up": table}}
 

@@ -142,7 +142,7 @@ def is_core(name: str) -> bool:
     return any(name in (f"streamserver/{room}.py",) or name.startswith(f"streamserver/{room}/") for room in CORE)
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_rules_have_files_to_check() -> None:
     assert len(FILES) > 40
     assert {name.split("/")[1].removesuffix(".py") for name in FILES if is_core(name)} == set(CORE)
 
@@ -218,5 +218,5 @@ class TestTheseRules:
         assert private_uses(source) == {"_a", "_b", "_c"}
         assert private_uses("class A:\n    __slots__ = ('_s',)\n    def f(self):\n        return self._s") == set()
 
-    def test_tasks_are_found(self) -> None:
+    def test_starts_of_tasks_are_found(self) -> None:
         assert tasks_started("def f():\n    asyncio.create_task(x)\n    loop.create_task(y)") == [2, 3]

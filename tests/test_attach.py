@@ -26,7 +26,7 @@ async def create(http: aiohttp.ClientSession, server: ServerProcess, prompt: str
         return str(body["stream_id"])
 
 
-async def test_a_created_stream_is_read_from_its_start_as_often_as_one_likes(
+async def test_created_stream_is_read_from_its_start_any_number_of_times(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server()
@@ -66,7 +66,7 @@ async def test_a_position_gets_what_follows_it_at_every_path(
     assert len(server.records()) == 1, "nothing was generated again"
 
 
-async def test_after_the_end_there_is_nothing(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_position_after_the_end_gets_a_204(start_server: StartServer, http: aiohttp.ClientSession) -> None:
     server = await start_server()
     last = (await get_events(http, stream_url(server.url)))[-1]
     stream_id = last.id.partition(":")[0]
@@ -90,7 +90,7 @@ async def test_a_position_past_the_end_gets_the_terminal_event(
     assert await get_events(http, stream_url(server.url), headers={"Last-Event-ID": f"{stream_id}:99"}) == [last]
 
 
-async def test_a_position_past_what_there_is_waits(start_server: StartServer, start_upstream: StartUpstream) -> None:
+async def test_position_past_the_newest_event_waits(start_server: StartServer, start_upstream: StartUpstream) -> None:
     more = asyncio.Event()
 
     async def script(exchange: Exchange) -> None:
@@ -110,7 +110,7 @@ async def test_a_position_past_what_there_is_waits(start_server: StartServer, st
     ahead.close()
 
 
-async def test_an_unknown_stream_has_expired_for_who_has_a_position_and_is_404_for_who_has_none(
+async def test_unknown_stream_has_expired_with_a_position_and_is_404_without(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server()

@@ -1,4 +1,4 @@
-"""Nobody reads, nobody pays: the reader leaves, and the provider's connection closes."""
+"""A disconnect stops the provider: the last reader leaves, and the provider's connection closes."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ TARGET = "/api/chat/stream?prompt=hello"
 
 
 async def silent(exchange: Exchange) -> None:
-    """Headers, and then nothing."""
+    """Send headers, and then nothing."""
     await exchange.start_stream()
     await exchange.until_closed(60)
 
 
 async def unanswering(exchange: Exchange) -> None:
-    """Not even headers."""
+    """Send nothing, not even headers."""
     await exchange.until_closed(60)
 
 
 async def pausing(exchange: Exchange) -> None:
-    """One token, and then nothing."""
+    """Send one token, and then nothing."""
     await exchange.start_stream()
     await exchange.send(chunk("one"))
     await exchange.until_closed(60)
 
 
 async def chattering(exchange: Exchange) -> None:
-    """Tokens without an end."""
+    """Send tokens without an end."""
     await exchange.start_stream()
     while not exchange.closed.is_set():
         await exchange.send(chunk("more "))
@@ -104,7 +104,7 @@ async def test_stop_closes_the_providers_connection_and_ends_every_reader(
         assert response.status == 204, "stopping what has ended is no error"
 
 
-async def test_one_reader_of_several_leaving_stops_nothing(
+async def test_stream_goes_on_when_one_of_several_readers_disconnects(
     start_server: StartServer, start_upstream: StartUpstream
 ) -> None:
     more = asyncio.Event()
@@ -144,7 +144,7 @@ async def test_the_concurrency_slot_of_a_cancelled_stream_is_free(
     assert [record["status"] for record in server.records()] == ["cancelled"] * 20
 
 
-async def test_a_created_stream_that_nobody_reads_is_cancelled(
+async def test_created_stream_is_cancelled_when_no_reader_comes(
     start_upstream: StartUpstream, http: aiohttp.ClientSession
 ) -> None:
     upstream = await start_upstream(pausing)
@@ -231,7 +231,7 @@ async def test_a_hundred_cancels_in_a_row_each_close_their_connection(
 
 
 @pytest.mark.parametrize("size", [900_000, 100])
-async def test_a_body_that_nobody_reads_hides_no_leaving(
+async def test_disconnect_is_detected_behind_an_unread_body(
     start_server: StartServer, start_upstream: StartUpstream, size: int
 ) -> None:
     upstream = await start_upstream(silent)

@@ -50,7 +50,7 @@ class Named:
         self._closed.close(self._name)
 
 
-class Transport:
+class FakeTransport:
     def __init__(self, closed: Closed) -> None:
         self._closed = closed
 
@@ -61,7 +61,7 @@ class Transport:
         self._closed.close("transport")
 
 
-class Store(MemoryStore):
+class FakeStore(MemoryStore):
     def __init__(self, closed: Closed) -> None:
         super().__init__()
         self._noted = closed
@@ -93,8 +93,8 @@ def app_noting(closed: Closed) -> web.Application:
     return create_app(
         settings(tables, registry=registry),
         registry=registry,
-        transport=Transport(closed),
-        store=Store(closed),
+        transport=FakeTransport(closed),
+        store=FakeStore(closed),
         limiter=Limits(closed),
         environ={},
     )
@@ -102,7 +102,7 @@ def app_noting(closed: Closed) -> web.Application:
 
 @pytest.fixture
 def crashes() -> Iterator[list[str]]:
-    """The crashes that were logged, with all that is said of them."""
+    """Return the crashes that were logged, with all that is said of them."""
     found: list[str] = []
     sink = logger.add(
         lambda message: found.append(f"{message.record}"), filter=lambda r: r["extra"]["event"] == "crash"

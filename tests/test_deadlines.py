@@ -17,7 +17,7 @@ from tests.support.upstream import Exchange, chunk
 
 
 async def never(exchange: Exchange) -> None:
-    """Headers and comments, which are no tokens."""
+    """Send headers and comments, which are no tokens."""
     await exchange.start_stream()
     while not exchange.closed.is_set():
         await exchange.send(": still here\n\n")

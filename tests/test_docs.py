@@ -45,7 +45,7 @@ PLUG_IN = Kind(PlugInOptions, never)
 
 
 def wrong_examples(text: str) -> Iterator[str]:
-    """What is wrong with the fenced TOML: each block changes the defaults, and the page's other blocks may
+    """Yield what is wrong with the fenced TOML: each block changes the defaults, and the page's other blocks may
     bring the providers and kinds that it names."""
     blocks = []
     for language, body in _FENCE.findall(text):
@@ -69,14 +69,14 @@ def wrong_examples(text: str) -> Iterator[str]:
 
 
 def tables(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Every table's first heading, and the first cells of its rows."""
+    """Yield every table's first heading, and the first cells of its rows."""
     for block in re.findall(r"(?:^\s*\|.*\n)+", text, re.MULTILINE):
         first, _, *rows = [line.strip().strip("|").split("|")[0].strip() for line in block.strip().splitlines()]
         yield first.lower(), rows
 
 
 def wrong_codes(text: str) -> Iterator[str]:
-    """Error codes, in tables that begin with ``code``, that nothing sends."""
+    """Yield error codes, in tables that begin with ``code``, that nothing sends."""
     for heading, rows in tables(text):
         if heading in ("code", "error code"):
             for row in rows:
@@ -84,7 +84,7 @@ def wrong_codes(text: str) -> Iterator[str]:
 
 
 def wrong_keys(text: str) -> Iterator[str]:
-    """Settings that there are not: in tables, in the text, and as variables."""
+    """Yield settings that do not exist: in tables, in the text, and as variables."""
     for heading, rows in tables(text):
         if heading in ("key", "setting"):
             for row in rows:
@@ -104,14 +104,14 @@ def is_setting(section: str, *key: str) -> bool:
 
 
 def wrong_flags(text: str) -> Iterator[str]:
-    """Flags of the command line that there are not."""
+    """Yield flags of the command line that do not exist."""
     known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", full_help()))
     for words in _COMMAND.findall(text):
         yield from (flag for flag in re.findall(r"(?<=\s)--?[a-z][a-z-]*", words) if flag not in known)
 
 
 def full_help() -> str:
-    """The help of the program and of each of its commands."""
+    """Return the help of the program and of each of its commands."""
     parser = build_parser()
     commands = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
     return parser.format_help() + "".join(sub.format_help() for each in commands for sub in each.values())

@@ -96,7 +96,7 @@ async def test_behind_nginx_a_reader_that_leaves_closes_the_providers_connection
 
 @asynccontextmanager
 async def running_nginx(nginx: str, folder: Path, port: int, backend: int) -> AsyncIterator[None]:
-    """A reverse proxy with nothing configured but where to: buffering on, HTTP/1.0 to the backend."""
+    """Run a reverse proxy with nothing configured but where to: buffering on, HTTP/1.0 to the backend."""
     config = folder / "nginx.conf"
     config.write_text(
         f"""

@@ -26,7 +26,7 @@ from tests.test_start import run
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A short path: a socket's has at most 107 bytes."""
+    """Return a short path: a socket's has at most 107 bytes."""
     with TemporaryDirectory(prefix="s-") as name:
         yield Path(name)
 
@@ -139,7 +139,7 @@ def test_banner_links_to_an_address_that_can_be_opened(host: str, linked: str) -
 
 
 def program(code: str, *arguments: str) -> list[str]:
-    """The command line, after ``code``."""
+    """Return the command line, after ``code``."""
     main = "from streamserver.__main__ import run; sys.exit(run())"
     return [sys.executable, "-c", f"import os, signal, sys\n{code}\n{main}", *arguments]
 

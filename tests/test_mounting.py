@@ -50,7 +50,7 @@ async def mounted(
         await runner.cleanup()
 
 
-async def test_it_serves_below_a_path(http: aiohttp.ClientSession, unused_tcp_port: int) -> None:
+async def test_mounted_server_serves_below_a_path(http: aiohttp.ClientSession, unused_tcp_port: int) -> None:
     async with mounted(unused_tcp_port, handler_cancellation=True) as url:
         assert text_of(await get_events(http, stream_url(url))) == "hello big world"
         async with http.post(f"{url}/api/chat/streams", json={"prompt": "a b"}) as response:
@@ -114,7 +114,7 @@ async def test_a_middleware_of_the_applications_may_end_the_answer(unused_tcp_po
         ({"access_log": logging.getLogger("aiohttp.access")}, ["access_log=None"]),
     ],
 )
-async def test_it_says_once_if_it_is_run_in_a_way_that_breaks_its_promises(
+async def test_mounted_server_warns_once_when_its_runner_breaks_promises(
     http: aiohttp.ClientSession,
     unused_tcp_port: int,
     caplog: pytest.LogCaptureFixture,
@@ -136,7 +136,7 @@ async def test_it_says_once_if_it_is_run_in_a_way_that_breaks_its_promises(
 
 @asynccontextmanager
 async def running_example(port: int, log: Path) -> AsyncIterator[str]:
-    """The documented application in a process of its own, once it listens; it has to end well."""
+    """Run the documented application in a process of its own until it listens; it has to end well."""
     command = (sys.executable, "-W", "error", "-c", ON_PORT, str(EXAMPLE), str(port))
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, env=clean_environ())

@@ -108,14 +108,14 @@ def test_the_wheel_is_named_llm_streamserver_and_has_the_version_of_the_module(t
 
 
 def wrong_names(text: str) -> Iterator[str]:
-    """Text that would install, require or look up ``streamserver``: another project has that name on PyPI."""
+    """Yield text that would install, require or look up ``streamserver``: another project has that name on PyPI."""
     yield from (match.group() for match in _INSTALL.finditer(text) if "streamserver" in installed(match.group(1)))
     for pattern in (_EXTRA, _METADATA, _DEPENDENCY):
         yield from pattern.findall(text)
 
 
 def installed(arguments: str) -> set[str]:
-    """The distributions among the arguments of an installer, without quotes, extras and versions."""
+    """Return the distributions among the arguments of an installer, without quotes, extras and versions."""
     return {re.split(r"[\[=<>~!@]", word.strip("'\""))[0] for word in arguments.split()}
 
 

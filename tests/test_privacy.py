@@ -108,7 +108,7 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
                 assert response.status == 200
                 outcomes += 1
                 if TOKEN not in body:
-                    assert all(mark not in body for mark in MARKS), "a provider's words reach nobody"
+                    assert all(mark not in body for mark in MARKS), "a provider's words reach no client"
     asked = {"messages": [{"role": "user", "content": PROMPT}], "stream": True}
     for script in SCRIPTS:
         upstream.script = script
@@ -173,7 +173,7 @@ async def test_the_record_has_the_contracts_fields(
     assert 0 <= record["ttft_ms"] <= record["duration_ms"]
     await server.record()
     assert len(server.records()) == 1, "one record a stream"
-    assert stream_id not in server.log, "who has the whole id may read the stream"
+    assert stream_id not in server.log, "the whole id suffices to read the stream"
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/api/chat/stream?prompt=hello", "/api/chat/stream"])

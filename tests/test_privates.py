@@ -39,7 +39,7 @@ USED = [
 
 
 @pytest.mark.parametrize(("owner", "name"), USED)
-def test_it_is_there(owner: type, name: str) -> None:
+def test_private_attribute_of_a_class_exists(owner: type, name: str) -> None:
     assert hasattr(owner, name), f"{owner.__module__}.{owner.__qualname__}.{name} is gone"
 
 
@@ -47,7 +47,7 @@ SERVERS = (*SERVER_ATTRIBUTES, "handler_cancellation")
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_a_server_has_it(name: str) -> None:
+async def test_private_attribute_of_a_server_exists(name: str) -> None:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         raise NotImplementedError
 

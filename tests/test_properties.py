@@ -29,7 +29,7 @@ def drawn() -> list[str]:
 
 @pytest.fixture
 def ordinary() -> bool:
-    """Whether this run is no exploration."""
+    """Return whether this run is no exploration."""
     return profile().derandomize
 
 

@@ -264,7 +264,7 @@ async def test_a_body_that_breaks_off_is_malformed(start_server: StartServer) ->
     server = await start_server()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-    # In one piece: of a body that breaks off while it is read aiohttp tells nobody, and its deadline ends it.
+    # In one piece: of a body that breaks off while it is read aiohttp says nothing, and its deadline ends it.
     writer.write(f"{head}2\r\n{{}}\r\nzz\r\n".encode())
     assert b" 400 " in await asyncio.wait_for(reader.readline(), 30)
     writer.close()
@@ -295,7 +295,7 @@ async def test_lone_surrogates_and_nul_pass_as_text(start_server: StartServer, h
         assert b"data: a\xef\xbf\xbdb\n" in await response.read()
 
 
-async def test_max_tokens_is_imposed_on_who_does_not_ask(
+async def test_max_tokens_is_imposed_when_the_request_has_none(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:
     server = await start_server({"limits": {"max_tokens": 5}})

@@ -12,7 +12,7 @@ from tests.support.relay import Relay, running_relay
 
 
 class HoldingRelay(Relay):
-    """Keeps each connection open, and passes nothing on."""
+    """A relay that keeps each connection open, and passes nothing on."""
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.get_running_loop().create_future()

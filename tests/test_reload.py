@@ -153,7 +153,7 @@ async def test_another_key_file_is_read_once_and_watched_from_then_on(
         return ReloadedParts(catalog, keys_for(settings, {}), stream_limits(settings))
 
     async def until_looked() -> None:
-        """Long enough to see a change, and that it has settled."""
+        """Wait long enough to see a change, and that it has settled."""
         enough = looks + 12
         async with asyncio.timeout(20):
             while looks < enough:
@@ -213,7 +213,7 @@ async def reload_with(core: Services, tables: dict[str, Any]) -> None:
 
 @pytest.fixture
 def keep_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log is the process', which is not the application's here."""
+    """Keep the log as it is: it is the process', which is not the application's here."""
     monkeypatch.setattr("streamserver.reload.set_up_logs", lambda _: None)
 
 
@@ -369,7 +369,7 @@ async def test_file_that_is_being_written_is_not_put_in_force(tmp_path: Path, mo
     stamp = reload._stamp
 
     def look(path: Path) -> reload._Stamp | None:
-        """The file grows at every second look, until it is whole."""
+        """Let the file grow at every second look, until it is whole."""
         nonlocal looks
         looks += 1
         if looks % 2 == 0 and len(config.read_text()) < len(whole):

@@ -75,7 +75,7 @@ async def test_drain_lasts_until_a_slow_reader_has_its_ending(
             assert response.status == 503
     await slow.take_all()
     async with asyncio.timeout(30):
-        assert await server.wait() == 0, "nobody is left to be waited for"
+        assert await server.wait() == 0, "no reader is left to be waited for"
 
 
 async def test_drain_time_bounds_the_wait_for_a_stalled_reader(

@@ -21,7 +21,7 @@ from tests.support.upstream import Exchange, chunk, one_and_later_two
 
 
 def run(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """A start that is expected to end by itself."""
+    """Run a start that is expected to end by itself."""
     return subprocess.run(
         [sys.executable, "-m", "streamserver", *arguments],
         cwd=cwd,
@@ -143,7 +143,7 @@ async def test_every_path_needs_a_key_but_pages_and_a_known_stream(
         stream = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a+b", headers=headers)).head()
         path = f"/api/chat/streams/{stream.headers['x-stream-id']}"
         other = await (await RawStream.request(server.port, path)).head()
-        assert other.status == 200, "who has the id may read"
+        assert other.status == 200, "the id suffices to read"
         position = {"Last-Event-ID": f"{stream.headers['x-stream-id']}:0"}
         third = await (await RawStream.request(server.port, "/api/chat/stream?prompt=a", headers=position)).head()
         assert third.status == 200, "by a position as well"
@@ -215,7 +215,7 @@ async def test_sigterm_finishes_running_streams_and_refuses_new_ones(
 
 
 async def until_draining(http: aiohttp.ClientSession, url: str) -> None:
-    """Two signals at once may arrive as one."""
+    """Wait until the server drains: two signals at once may arrive as one."""
     async with asyncio.timeout(20):
         while True:
             async with http.get(f"{url}/readyz") as response:

@@ -104,7 +104,9 @@ async def test_a_stream_that_is_stopped_has_an_estimate_of_what_came(
     assert (await server.record())["estimated"] is True
 
 
-async def test_there_is_no_usage_where_nothing_was_sent(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_record_has_no_usage_when_no_request_was_sent(
+    start_server: StartServer, http: aiohttp.ClientSession
+) -> None:
     dead = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9"}
     keyless = {**dead, "api_key_env": "NO_SUCH_KEY"}
     providers = {"dead": dead, "keyless": keyless}

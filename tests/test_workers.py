@@ -86,7 +86,7 @@ sys.exit(Workers(2, work, drain_seconds=5).run(lambda: print("all serve", flush=
 
 
 def keeper(folder: Path, *roles: str) -> subprocess.Popen[str]:
-    """Two workers, and those that replace them: each of the next of the ``roles``."""
+    """Start two workers, and those that replace them: each of the next of the ``roles``."""
     return subprocess.Popen(
         [sys.executable, "-c", KEEPER, *roles],
         cwd=folder, env=clean_environ(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -9,7 +9,7 @@ const SPOKEN_CHARS = 3000;
 const KEPT = 3;
 const SENTENCE_END = /^[^]*(?:[.!?…:]["'”’)\]*_]*\s|\n)/u;
 
-/** `status` is a live region for states, `log` one whose additions are read out. */
+/** `status` is a live region for states, `log` one of which additions are read out. */
 export class Announcer {
   #status;
   #log;

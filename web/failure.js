@@ -1,4 +1,4 @@
-/** A failure, in the words of the person who met it, and what can be done. */
+/** A failure in plain words, and what can be done about it. */
 
 import { adviceFor, sentence, smallPrint, titleOf } from "./messages.js";
 

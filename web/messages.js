@@ -57,7 +57,7 @@ export function remarkOn(finishReason) {
   return `The answer ended with “${finishReason}”, the provider’s own word for why it stopped. It may not be complete.`;
 }
 
-/** A code and a request id, for those who will look into it. */
+/** A code and a request id, for the operator. */
 export const smallPrint = (code, requestId) => (requestId ? `${code} · request ${requestId}` : code);
 
 /** A time: `212 ms`, `3.4 s`, `2 min 5 s`. */

@@ -74,7 +74,7 @@ class ChatUsage(msgspec.Struct):
 
 
 class Chunk(msgspec.Struct):
-    """In the order in which servers send them, which is how msgspec looks for them."""
+    """A chunk, its fields in the order in which servers send them, which is how msgspec looks for them."""
 
     model: str | None = None
     choices: list[Choice] | None = None

@@ -24,10 +24,11 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Fallback:
-    """``first``, and when it fails before its first token, the ``others`` in order, each for its own model.
+    """A provider that asks ``first`` and, if that fails before its first token, the ``others`` in order.
 
     Providers with an open breaker come last, not never: if all others have failed, a request to them may still
-    succeed. A request for another model than that of ``first`` goes to ``first`` alone: the others do not offer it.
+    succeed. Each is asked for its own model. A request for another model than that of ``first`` goes to ``first``
+    alone: the others do not offer it.
     """
 
     def __init__(self, first: Candidate, others: Sequence[Candidate]) -> None:

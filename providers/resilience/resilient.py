@@ -13,7 +13,7 @@ from providers.resilience.retry import Retry, StartedAnswer
 
 
 class Resilient:
-    """``provider``, known as ``name``, with deadlines, retries and a ``breaker``.
+    """A provider that is ``provider``, known as ``name``, with deadlines, retries and a ``breaker``.
 
     The first token must come within ``first_token`` seconds, retries included, and every next one within ``idle``
     seconds. Text, reasoning and tool calls are tokens; a provider's pings, usage and headers are not, so that a

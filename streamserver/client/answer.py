@@ -27,7 +27,7 @@ Status: TypeAlias = Literal["connecting", "open", "quiet", "reconnecting"]
 
 
 class StreamRequest(msgspec.Struct, frozen=True):
-    """What every connection of an answer has in common."""
+    """The part of a request that every connection of an answer repeats."""
 
     session: Callable[[], aiohttp.ClientSession]
     url: str

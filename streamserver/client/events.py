@@ -131,7 +131,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class BlockSplitter:
-    """Bytes in, blocks out. A block that is cut off is dropped: it comes again on the next connection."""
+    """A splitter of bytes into blocks. A block that is cut off is dropped: it comes again on the next connection."""
 
     def __init__(self) -> None:
         self._rest = b""

@@ -44,7 +44,7 @@ def _provider(name: str, options: str) -> dict[str, Any]:
 
 
 def _with_portable_patterns(schema: Any) -> Any:
-    r"""``schema`` with the regular expressions of ECMA 262, which JSON Schema uses: they have no ``\Z``."""
+    r"""Return ``schema`` with the regular expressions of ECMA 262, which JSON Schema uses: they have no ``\Z``."""
     match schema:
         case dict():
             return {

@@ -38,7 +38,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
-    """Where the server listens, and how it treats connections."""
+    """The addresses of the server, and its treatment of connections."""
 
     host: Annotated[
         str,
@@ -70,14 +70,14 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class ProviderSettings(Section, frozen=True, kw_only=True):
-    """Which of the configured providers answer."""
+    """The choice among the configured providers."""
 
     default: Annotated[str, About("the provider of requests that name none: switch providers here", NEW)] = "openai"
     fallback: Annotated[Names, About("tried in order when the default fails before its first token", NEW)] = ()
 
 
 class LimitSettings(Section, frozen=True, kw_only=True):
-    """What requests and users may have. A user is an API key, else an address (of IPv6 its /64)."""
+    """Limits on requests and users. A user is an API key, else an address (of IPv6 its /64)."""
 
     max_prompt_chars: Annotated[
         Positive, About("characters of the newest user turn: the prompt, or the last message of the role user")
@@ -128,7 +128,7 @@ class RetrySettings(Section, frozen=True, kw_only=True):
 
 
 class ResumeSettings(Section, frozen=True, kw_only=True):
-    """How long streams wait for readers, and where they are kept."""
+    """The time that streams wait for readers, and the place where they are kept."""
 
     store: Annotated[
         StoreAddress, About('"memory", or redis://host:6379/0: then any node serves any stream', RESTART)
@@ -159,7 +159,7 @@ class ResumeSettings(Section, frozen=True, kw_only=True):
 
 
 class User(Section, frozen=True, kw_only=True, omit_defaults=True):
-    """What one API key may do. None, or an empty list: what every key may do."""
+    """The rights of one API key. None, or an empty list: those of every key."""
 
     providers: Annotated[
         Names, About("only these providers; the first is the default if the server's is not among them", NEW)

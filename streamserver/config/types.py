@@ -49,7 +49,7 @@ StoreAddress: TypeAlias = Annotated[
 
 
 class Applies(StrEnum):
-    """When a changed value takes effect, after the file was changed and reloaded."""
+    """The time at which a changed value takes effect, after the file was changed and reloaded."""
 
     NOW = "now"
     """From the next request, response or log record on."""

@@ -11,7 +11,7 @@ from streamserver.log.records import Failed, TokenUsage
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """``message`` is for the end user."""
+    """A row of :data:`FAILURES`. ``message`` is for the end user."""
 
     retryable: bool
     message: str

@@ -34,7 +34,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamOwner(Protocol):
-    """What a stream needs of its supervisor: limits, a clock, and callbacks."""
+    """The part of a supervisor that a stream needs: limits, a clock, and callbacks."""
 
     @property
     def limits(self) -> StreamLimits: ...

@@ -23,7 +23,7 @@ from streamserver.store.base import Store
 
 
 class Supervisor:
-    """Registers, finds and forgets streams, and ends all of them at a shutdown.
+    """The registry of this process's streams, which ends all of them at a shutdown.
 
     ``store`` is told which streams are retained no more; ``on_end`` is told of each stream's end, once; ``on_retained``
     how many bytes the logs of ended streams take, whenever that has changed.

@@ -68,7 +68,7 @@ class TokenCount:
         self.details = usage.details or self.details
 
     def total(self) -> TokenUsage:
-        """Everything until now."""
+        """Return the counts until now."""
         if self.pieces:
             self._forget_failed_attempt()
         stale = self._reported_at != self.pieces
@@ -85,7 +85,7 @@ class TokenCount:
             self._prompt = self._completion = self._reported_at = self.details = None
 
     def _chars(self) -> int:
-        """One pass over the log, 0.1 µs a piece; not made where the provider has counted."""
+        """Count in one pass over the log, 0.1 µs a piece; not made where the provider has counted."""
         return sum(
             len(piece.arguments if isinstance(piece, ToolCall) else piece.text)
             for record in self._log.take(0, len(self._log))

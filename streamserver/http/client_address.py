@@ -43,7 +43,7 @@ def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
 
 
 def _last_untrusted(hops: list[str], trusted: tuple[_Network, ...]) -> _Address | None:
-    """From the right, the first hop that is no trusted proxy; else the leftmost that is an address at all."""
+    """Return the first hop from the right that is no trusted proxy; else the leftmost that is an address at all."""
     last = None
     for hop in reversed(hops[-MAX_HOPS:]):
         address = _parse(hop)

@@ -42,7 +42,7 @@ class Keys:
 
 
 class KeysError(ValueError):
-    """Keys are malformed. The message quotes nothing of them."""
+    """Malformed keys. The message quotes nothing of them."""
 
 
 def parse_keys(text: str) -> Keys:

@@ -27,7 +27,7 @@ Operation: TypeAlias = Callable[[Components], dict[str, Any]]
 
 
 class Access(enum.Enum):
-    """What a request must have where API keys are configured."""
+    """The credentials that a request must have where API keys are configured."""
 
     PUBLIC = enum.auto()
     KEY = enum.auto()

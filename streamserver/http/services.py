@@ -19,8 +19,8 @@ from streamserver.telemetry.metrics import Metrics
 
 
 class Services(msgspec.Struct):
-    """What the edge works with. ``settings``, ``keys``, ``longest_seconds``, the streams' catalog and the supervisor's
-    limits are replaced by a reload."""
+    """The collaborators of the edge. ``settings``, ``keys``, ``longest_seconds``, the streams' catalog and the
+    supervisor's limits are replaced by a reload."""
 
     settings: Settings
     streams: Streams

@@ -41,7 +41,7 @@ class _Blocks:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[tuple[str, str | None, str]]:
-        """Of each complete block its event's type, its id if it has one, and its data."""
+        """Return of each complete block its event's type, its id if it has one, and its data."""
         data = self._rest + data.replace(b"\r\n", b"\n") if b"\r" in data else self._rest + data
         *blocks, self._rest = data.split(b"\n\n")
         return [_fields(block.decode("utf-8", "replace")) for block in blocks]

@@ -25,7 +25,7 @@ class Histogram:
         self.max = max(self.max, milliseconds)
 
     def percentile(self, percent: float) -> float | None:
-        """By nearest rank; None if there is nothing."""
+        """Return a percentile by nearest rank; None if there is nothing."""
         if not self.count:
             return None
         wanted = math.ceil(self.count * percent / 100)

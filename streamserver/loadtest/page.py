@@ -128,7 +128,7 @@ def _tile(name: str, value: str) -> str:
 
 
 def _outcomes(result: LoadTestResult) -> str:
-    """One bar of all streams, by how they ended."""
+    """Return one bar of all streams, by how they ended."""
     counts = result.outcomes.most_common()
     coloured = [(name, count, _COLOURS[min(place, len(_COLOURS) - 1)]) for place, (name, count) in enumerate(counts)]
     bar = "".join(f'<div style="flex:{count};background:{colour}"></div>' for _, count, colour in coloured)

@@ -81,7 +81,7 @@ def _height(share: float) -> float:
 
 
 def _thin(values: Sequence[float]) -> Sequence[float]:
-    """At most ``MAX_POINTS`` of them, evenly."""
+    """Return at most ``MAX_POINTS`` of them, evenly."""
     return values[:: math.ceil(len(values) / MAX_POINTS) or 1]
 
 

@@ -174,7 +174,7 @@ class LoadReader:
         return True
 
     async def _refusal(self, response: aiohttp.ClientResponse, *, resuming: bool) -> None:
-        """Anything but a stream. A 204 to a reader that comes back says that it has seen the ending."""
+        """Take an answer that is no stream. A 204 to a reader that comes back says that it has seen the ending."""
         if resuming:
             self._check.broken.append(f"coming back was answered with {response.status}")
         raise _NoAnswer(f"no stream: {response.status}")

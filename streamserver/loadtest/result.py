@@ -48,7 +48,7 @@ class ProcessUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadTestRun(msgspec.Struct, frozen=True):
-    """When, where and how a test ran."""
+    """The time, place and command of a load test."""
 
     date: str
     version: str

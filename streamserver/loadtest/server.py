@@ -102,19 +102,19 @@ class Watch:
         return sum(values) if values else None
 
     def memory_bytes(self) -> int | None:
-        """Resident memory."""
+        """Return the resident memory."""
         values = [value for value in map(_resident_bytes, self._pids) if value is not None]
         return sum(values) if values else None
 
     def look(self) -> tuple[float | None, int | None]:
-        """CPU seconds and memory now; the peak is remembered."""
+        """Return CPU seconds and memory now; the peak is remembered."""
         memory = self.memory_bytes()
         if memory is not None:
             self._memory_peak = max(self._memory_peak or 0, memory)
         return self.cpu_seconds(), memory
 
     def usage(self) -> ProcessUsage | None:
-        """Since the watch began; None if nothing can be seen."""
+        """Return the usage since the watch began; None if nothing can be seen."""
         cpu, _ = self.look()
         if cpu is None or self._cpu_start is None or self._memory_start is None:
             return None

@@ -56,7 +56,7 @@ _FIRST_WORD = re.compile("[A-Z]+")
 
 
 class NotPrimary(RedisConnectionError):
-    """Redis answered that it does not accept writes because it is a replica or starting. Its connections are of no use
+    """An answer of Redis that it accepts no writes, because it is a replica or starting. Its connections are of no use
     any more, although they work: the address may lead to another server now."""
 
 

@@ -67,7 +67,7 @@ class ReplicaLog(MemoryLog):
             self._add(records[len(self) - first :])
 
     def subscribe(self, wake: Callable[[], object]) -> None:
-        """Also raises :class:`~streamserver.store.base.StoreLost`, after :meth:`disconnect_readers`."""
+        """Subscribe a reader. Raises :class:`~streamserver.store.base.StoreLost` after :meth:`disconnect_readers`."""
         if self.is_disconnected and self.terminal is None:
             raise StoreLost
         super().subscribe(wake)

@@ -46,7 +46,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class RedisStore:
-    """See :class:`~streamserver.store.base.Store`."""
+    """A store in Redis; see :class:`~streamserver.store.base.Store`."""
 
     def __init__(self, url: str, *, ttl: LogTTL, max_readers: int, ending_wait_seconds: float = 5.0) -> None:
         """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""

@@ -128,7 +128,7 @@ def _log_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Without the message: pydantic's, for one, quote the value they are about."""
+    """Log a warning without its message: pydantic's, for one, quote the value they are about."""
     logger.bind(event="warning", place=f"{filename}:{lineno}").warning("{} (message left out)", category.__name__)
 
 

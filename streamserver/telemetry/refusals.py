@@ -12,7 +12,7 @@ INTERVAL_SECONDS = 10.0
 
 
 class RefusalLog:
-    """Logs refused requests with a bounded number of records, because no limit stops a client from sending them.
+    """A log of refused requests with a bounded number of records, because no limit stops a client from sending them.
 
     In each interval the first refusal of a kind is logged at INFO, at once; the others of that kind are logged at
     DEBUG, and their number at INFO when the interval ends. The metrics count every refusal.

@@ -98,7 +98,7 @@ class AiSdkEncoder:
 
 
 class AiSdkWire:
-    """See :class:`~streamserver.wire.base.Wire`."""
+    """The wire of the AI SDK's UI messages; see :class:`~streamserver.wire.base.Wire`."""
 
     name = NAME
     commit: Literal["at_once", "first_piece"] = "at_once"

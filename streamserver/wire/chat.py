@@ -123,7 +123,7 @@ class ChatEncoder:
 
 
 class ChatWire:
-    """See :class:`~streamserver.wire.base.Wire`."""
+    """The wire of chat completions; see :class:`~streamserver.wire.base.Wire`."""
 
     name = NAME
     commit: Literal["at_once", "first_piece"] = "first_piece"

@@ -34,7 +34,7 @@ _OBFUSCATION = re.compile(rb',\s*"obfuscation":\s*"[^"\\]*"')
 
 
 class ChunkReplay:
-    """Replays the chunks of one completion.
+    """A replay of the chunks of one completion.
 
     - Each choice has ``role`` once, in its first chunk: openai-python joins them, openai-node demands one.
     - Each choice has one ``finish_reason``; ``stop`` after tool calls, which some servers say, is ``tool_calls``.

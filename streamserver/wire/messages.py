@@ -135,7 +135,7 @@ class MessagesEncoder:
 
 
 class MessagesWire:
-    """See :class:`~streamserver.wire.base.Wire`."""
+    """The wire of Messages; see :class:`~streamserver.wire.base.Wire`."""
 
     name = NAME
     commit: Literal["at_once", "first_piece"] = "first_piece"

@@ -13,7 +13,7 @@ from streamserver.wire.problem import render
 
 
 class NativeWire:
-    """See :class:`~streamserver.wire.base.Wire`. Every answer is a stream, and every failure of it an event in it."""
+    """The native :class:`~streamserver.wire.base.Wire`. Every answer is a stream, and its failure an event in it."""
 
     name = NAME
     commit: Literal["at_once", "first_piece"] = "at_once"

@@ -165,7 +165,7 @@ class ResponsesEncoder:
 
 
 class ResponsesWire:
-    """See :class:`~streamserver.wire.base.Wire`."""
+    """The wire of Responses; see :class:`~streamserver.wire.base.Wire`."""
 
     name = NAME
     commit: Literal["at_once", "first_piece"] = "first_piece"

@@ -91,7 +91,7 @@ class Turn:
 
 @pytest.fixture
 async def browser(find_program: Callable[[str], str]) -> AsyncIterator[Browser]:
-    """Chromium, without a window."""
+    """Run Chromium without a window."""
     path = find_program("chromium")
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=path, args=list(SWITCHES))
@@ -106,7 +106,7 @@ OpenWatched = Callable[..., Awaitable[Watched]]
 
 @pytest.fixture
 async def open_watched(browser: Browser) -> AsyncIterator[OpenWatched]:
-    """``await open_watched(**options)``: a page in a context of its own with Playwright's ``options``.
+    """Return ``await open_watched(**options)``: a page in a context of its own with Playwright's ``options``.
 
     No script of it may have failed when the test is over.
     """
@@ -126,11 +126,11 @@ async def open_watched(browser: Browser) -> AsyncIterator[OpenWatched]:
 
 @pytest.fixture
 async def watched(open_watched: OpenWatched) -> Watched:
-    """A page at laptop size."""
+    """Return a page at laptop size."""
     return await open_watched(viewport=LAPTOP)
 
 
 @pytest.fixture
 async def phone(open_watched: OpenWatched) -> Watched:
-    """A page on a phone."""
+    """Return a page on a phone."""
     return await open_watched(**PHONE)

@@ -82,7 +82,7 @@ def _plain(value: dict[str, Any]) -> Any:
 
 @asynccontextmanager
 async def running_firefox(path: str, profile: Path) -> AsyncIterator[FirefoxPage]:
-    """Firefox without a window, with one page."""
+    """Run Firefox without a window, with one page."""
     arguments = ("--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0", "about:blank")
     process = await asyncio.create_subprocess_exec(
         path, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE

@@ -9,7 +9,7 @@ from tests.support.relay import Relay, running_relay
 
 
 class BreakableRelay(Relay):
-    """Passes bytes on to ``port`` of the loopback until it is cut; then it takes no connection until it is mended."""
+    """A relay to ``port`` of the loopback that can be cut; then it takes no connection until it is mended."""
 
     def __init__(self, port: int) -> None:
         super().__init__()

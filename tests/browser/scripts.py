@@ -9,20 +9,20 @@ from tests.support.upstream import DONE, Exchange, Script, chunk, usage_chunk
 
 
 async def endless(exchange: Exchange) -> None:
-    """One word, and then nothing, for as long as the connection is open."""
+    """Send one word, and then nothing, for as long as the connection is open."""
     await exchange.start_stream()
     await exchange.send(chunk("word"))
     await exchange.closed.wait()
 
 
 async def nothing() -> None:
-    """What happens between two pieces, if nothing does."""
+    """Do nothing between two pieces."""
 
 
 def shown_one_by_one(
     watched: Watched, pieces: Sequence[str], *, before_last: Callable[[], Awaitable[object]] = nothing
 ) -> Script:
-    """Each piece is sent when the page shows the one before: whoever holds one back gets no further."""
+    """Send each piece when the page shows the one before: a proxy that holds one back gets no further."""
 
     async def script(exchange: Exchange) -> None:
         answer = watched.page.locator(".turn").last.locator(".answer")

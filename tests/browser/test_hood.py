@@ -12,7 +12,7 @@ from tests.support.proxy import running_proxy
 
 
 def fact(watched: Watched, name: str) -> Locator:
-    """The value beside ``name``."""
+    """Return the value beside ``name``."""
     panel = watched.page.get_by_role("complementary", name="Under the hood")
     return panel.locator(f"dt:text-is('{name}') + dd")
 

@@ -43,7 +43,7 @@ print("a line of code that is far too long for the narrow screen of a telephone,
 
 
 async def many_sided(exchange: Exchange) -> None:
-    """Reasoning, a tool call, Markdown, a finish reason; or what the question says."""
+    """Answer with reasoning, a tool call, Markdown and a finish reason; or with what the question says."""
     question = exchange.json()["messages"][-1]["content"]
     if question == "endless":
         return await endless(exchange)
@@ -63,7 +63,7 @@ async def many_sided(exchange: Exchange) -> None:
 
 
 class Inspector:
-    """Looks at the page in each state, and leaves a picture where ``STREAMSERVER_SCREENSHOTS`` names a folder."""
+    """A look at the page in each state, which leaves a picture where ``STREAMSERVER_SCREENSHOTS`` names a folder."""
 
     def __init__(self, page: Page, axe: Axe, name: str, *, touch: bool) -> None:
         self.page = page

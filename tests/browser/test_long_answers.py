@@ -30,7 +30,7 @@ LONGEST_BLOCK = """() => Math.max(...[...document.querySelectorAll(":is(p, li, c
 
 
 def piece(number: int) -> str:
-    """One third is a single paragraph, one many short blocks, one a single block of code."""
+    """Return a piece: one third is a single paragraph, one many short blocks, one a single block of code."""
     third, place = divmod(number, TOKENS // 3)
     match third:
         case 0:

@@ -33,7 +33,7 @@ SETTLED_STAYS = "([first, rest]) => markdown.settledStays(first, rest)"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def page(request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """A page with the functions of ``markdown.js`` as ``window.markdown``, for all tests: each replaces its body."""
+    """Return a page, for all tests, with the functions of ``markdown.js`` as ``window.markdown``."""
     path = program("chromium", request)
     async with running_site() as url, async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=path, args=[*SWITCHES, COUNTABLE])
@@ -133,7 +133,7 @@ async def test_the_work_is_linear_in_the_length_of_the_answer(page: Page) -> Non
     await page.evaluate(IMPORT)
 
     async def steps(head: str, unit: str, chars: int) -> int:
-        """The number of times that a block of the code ran."""
+        """Return the number of times that a block of the code ran."""
         await session.send("Profiler.takePreciseCoverage")
         await page.evaluate("([...all]) => markdown.stream(...all)", [head, unit, chars // len(unit)])
         scripts: list[dict[str, Any]] = (await session.send("Profiler.takePreciseCoverage"))["result"]

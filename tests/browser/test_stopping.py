@@ -37,7 +37,9 @@ async def test_stop_lets_go_of_the_provider_and_keeps_what_had_come(
     await expect(watched.button("Send")).to_be_visible()
 
 
-async def test_escape_stops(start_server: StartServer, start_upstream: StartUpstream, watched: Watched) -> None:
+async def test_escape_stops_the_answer(
+    start_server: StartServer, start_upstream: StartUpstream, watched: Watched
+) -> None:
     upstream = await start_upstream(endless)
     server = await start_server(openai_at(upstream))
     await watched.open(server.url)

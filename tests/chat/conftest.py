@@ -16,7 +16,7 @@ ClientOf = Callable[..., Awaitable[openai.AsyncOpenAI]]
 
 @pytest.fixture
 async def client_of(start_server: StartServer) -> AsyncIterator[ClientOf]:
-    """``await client_of(config, max_retries=0)``: an SDK at a new server with that configuration."""
+    """Return ``await client_of(config, max_retries=0)``: an SDK at a new server with that configuration."""
     async with AsyncExitStack() as stack:
 
         async def make(

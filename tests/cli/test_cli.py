@@ -299,7 +299,7 @@ def test_full_disk_is_not_treated_as_a_closed_pipe(monkeypatch: pytest.MonkeyPat
 
 
 def without_temporary_files(*arguments: str) -> tuple[str, ...]:
-    """The program, where no folder for temporary files can be made."""
+    """Run the program where no folder for temporary files can be made."""
     program = "import sys, tempfile; tempfile.tempdir = '/no/such'; from streamserver.cli import main; sys.exit(main())"
     return (sys.executable, "-c", program, "--provider", "echo", "--port", "0", *arguments)
 
@@ -391,14 +391,14 @@ def test_help_names_every_command_and_the_signals_and_exit_statuses(capsys: pyte
 
 
 def test_tables_have_no_colours_when_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
+    class PseudoTerminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     monkeypatch.setenv("TERM", "xterm-256color")
     for value, coloured in (("", True), ("1", False)):
         monkeypatch.setenv("NO_COLOR", value)
-        out = Terminal()
+        out = PseudoTerminal()
         registry = load_registry([])
         settings = load(None, registry=registry, environ={}).settings
         show_providers(settings, registry, probe=False, environ={}, out=out)

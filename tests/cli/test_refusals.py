@@ -91,7 +91,7 @@ def start(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 @pytest.fixture(autouse=True)
 def in_reach(never_listen: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """These tests can pass."""
+    """Assert that these tests can pass."""
     assert start(capsys, "--provider", "echo") == "streamserver: it would listen\n"
 
 

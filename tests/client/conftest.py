@@ -16,7 +16,7 @@ NODE_MODULES = Path(__file__).parent / "node_modules"
 
 @pytest.fixture
 def origin() -> str:
-    """The origin of the page in which Chromium runs the client."""
+    """Return the origin of the page in which Chromium runs the client."""
     return new_origin()
 
 
@@ -31,7 +31,7 @@ async def runtime(
 
 @pytest.fixture
 def node_modules(request: pytest.FixtureRequest) -> Path:
-    """The folder of the packages that ``npm ci --prefix tests/client`` installs."""
+    """Return the folder of the packages that ``npm ci --prefix tests/client`` installs."""
     if not NODE_MODULES.is_dir():
         reason = "needs npm ci --ignore-scripts --prefix tests/client"
         if request.config.getoption("--require-programs"):
@@ -42,7 +42,7 @@ def node_modules(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 async def project(tmp_path: Path, node_modules: Path, find_program: Callable[[str], str]) -> Project:
-    """A project that has installed the JavaScript client."""
+    """Return a project that has installed the JavaScript client."""
     folder = tmp_path / "project"
     folder.mkdir()
     project = Project(folder, find_program("node"))

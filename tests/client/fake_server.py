@@ -58,7 +58,7 @@ CUT = Reply(cut=True)
 
 
 class FakeServer:
-    """Gives the ``replies`` in turn; ``requests`` are those that came. A DELETE takes from ``deletions``."""
+    """A server with ``replies`` given in turn. ``requests`` are those that came; a DELETE takes from ``deletions``."""
 
     def __init__(self, replies: Sequence[Reply], deletions: Sequence[Reply] = ()) -> None:
         self.replies = list(replies)

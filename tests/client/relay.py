@@ -28,7 +28,7 @@ class Fault:
 
 
 class FaultRelay(Relay):
-    """Relays connections to ``targets``, in turn. Each connection takes the next fault; without one it is sound."""
+    """A relay of connections to ``targets``, in turn. Each connection takes the next fault; without one it is sound."""
 
     def __init__(self, targets: Iterable[int], faults: Iterable[Fault] = ()) -> None:
         super().__init__()

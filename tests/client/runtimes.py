@@ -50,7 +50,7 @@ class Seen(msgspec.Struct):
 
 
 class Runtime(Protocol):
-    """Performs tasks, several at a time."""
+    """A performer of tasks, several at a time."""
 
     async def observe(self, task: Task) -> Seen: ...
 

@@ -36,7 +36,7 @@ KINDS: tuple[FaultKind, ...] = ("refuse", "cut_request", "cut", "cut", "cut", "c
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """What happens to one answer."""
+    """The events of one answer's transport."""
 
     prompt: str
     pieces: tuple[str, ...]
@@ -71,7 +71,7 @@ def schedule_of(seed: int, number: int) -> Schedule:
     )
 
 
-class Bench:
+class ScheduleHarness:
     """Servers, and a provider that counts how often it is asked for each schedule."""
 
     def __init__(self, seed: int) -> None:
@@ -142,12 +142,12 @@ class Bench:
 @asynccontextmanager
 async def running_bench(
     folder: Path, *, seed: int, nodes: int = 1, redis: str | None = None, origin: str = "", script: Script | None = None
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[ScheduleHarness]:
     """Run ``nodes`` servers, over the program ``redis`` if there are several; ``origin`` is that of a page.
 
     ``script`` is the provider, instead of the schedules' own.
     """
-    bench = Bench(seed)
+    bench = ScheduleHarness(seed)
     async with AsyncExitStack() as stack:
         upstream: Upstream = await stack.enter_async_context(running_upstream(script or bench.script))
         config: dict[str, Any] = openai_at(upstream) | {

@@ -21,7 +21,7 @@ __all__ = ["redis", "start_node", "start_redis"]
 
 
 def allowing(origin: str, **tables: Any) -> dict[str, Any]:
-    """The tables of a server that pages of ``origin`` may use."""
+    """Return the tables of a server that pages of ``origin`` may use."""
     return {"auth": {"cors_origins": [origin]}, "server": {"keepalive_seconds": 0.5}, **tables}
 
 

@@ -18,8 +18,8 @@ PIECES = ("Hé\n", "\nyou", "€𝄞")
 AT_ONCE = 8
 
 
-class Provider:
-    """Answers at once, and counts how often each prompt is asked."""
+class CountingProvider:
+    """A provider that answers at once, and counts how often each prompt is asked."""
 
     def __init__(self) -> None:
         self.asked: dict[str, int] = {}
@@ -35,7 +35,7 @@ class Provider:
 async def test_an_answer_arrives_once_when_its_connection_breaks_at_any_byte(
     runtime: Runtime, kind: FaultKind, tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
-    provider = Provider()
+    provider = CountingProvider()
     async with running_bench(tmp_path, seed=0, script=provider.script) as bench:
         port = bench.ports[0]
         async with running_fault_relay(port) as relay:

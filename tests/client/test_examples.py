@@ -40,7 +40,7 @@ def test_every_example_is_executed_or_like_one_that_is() -> None:
 
 @pytest.fixture
 async def server(start_server: StartServer, start_upstream: StartUpstream, origin: str) -> ServerProcess:
-    """A server that answers every prompt with the same, and lets pages of ``origin`` ask."""
+    """Run a server that answers every prompt with the same, and lets pages of ``origin`` ask."""
     config = openai_at(await start_upstream(answer("Hello", " ", "you"))) | {"auth": {"cors_origins": [origin]}}
     started: ServerProcess = await start_server(config)
     return started

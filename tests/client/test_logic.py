@@ -31,7 +31,7 @@ OBSERVE_SECONDS = 20.0
 
 @pytest.fixture(params=["python", "node"])
 async def client(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> AsyncIterator[Runtime]:
-    """A client without a page."""
+    """Return a client without a page."""
     if request.param == "python":
         yield PythonRuntime()
         return
@@ -47,7 +47,7 @@ async def observe(client: Runtime, server: FakeServer, **options: object) -> See
 
 
 def assert_whole(seen: Seen) -> None:
-    """The answer arrived once, with one ending."""
+    """Assert that the answer arrived once, with one ending."""
     assert (seen.text, seen.ending) == ("one two", "end")
     assert seen.types == ["start", "text", "text", "done"]
     assert seen.positions == [0, 1, 2, 3]
@@ -241,7 +241,7 @@ async def test_a_long_retry_after_does_not_outlast_the_patience(client: Runtime)
     assert (seen.text, seen.ending) == ("one ", "shutting_down")
 
 
-async def test_leaving_deletes_nothing(client: Runtime) -> None:
+async def test_leaving_an_answer_stops_no_stream(client: Runtime) -> None:
     async with running_fake_server([Reply(BEGUN.parts, hangs=True), REST]) as server:
         assert_whole(await observe(client, server, action="reload", at=1))
     assert server.methods == ["POST", "GET"]

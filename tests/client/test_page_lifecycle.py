@@ -56,7 +56,7 @@ async def relay(start_server: StartServer, upstream: Upstream, origin: str) -> A
 
 @pytest.fixture
 async def page(find_program: Callable[[str], str], relay: FaultRelay, origin: str) -> AsyncIterator[Page]:
-    """A page that reads the count."""
+    """Return a page that reads the count."""
     async with running_site(int(origin.rpartition(":")[2])), async_playwright() as playwright:
         chromium = await playwright.chromium.launch(
             executable_path=find_program("chromium"), args=list(SWITCHES), ignore_default_args=[LEAVE_IN]

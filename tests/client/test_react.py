@@ -34,7 +34,7 @@ async def upstream(start_upstream: StartUpstream) -> Upstream:
 async def page(
     browser: Browser, project: Project, start_server: StartServer, upstream: Upstream, origin: str
 ) -> AsyncIterator[Page]:
-    """The component, asking in an effect."""
+    """Return a page with the component, asking in an effect."""
     server = await start_server(openai_at(upstream) | {"auth": {"cors_origins": [origin]}})
     (project.folder / "strict.jsx").write_text((PROGRAMS / "strict.jsx").read_text())
     await project.bundle("strict.jsx")

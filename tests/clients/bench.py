@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from tests.clients.client import NODE_FOLDER, Client, Runner, Seen, Task, running_clients
+from tests.clients.client import NODE_FOLDER, OtherClient, Runner, Seen, Task, running_clients
 from tests.clients.upstreams import answering
 from tests.support.server import ServerProcess, running_server
 from tests.support.upstream import Exchange, Script, Upstream, running_upstream
@@ -42,20 +42,20 @@ class Needs(Protocol):
         """Return the path of a program."""
         ...
 
-    def package(self, client: Client, name: str) -> NoReturn:
-        """Skip or fail the test of a client whose package is missing."""
+    def package(self, client: OtherClient, name: str) -> NoReturn:
+        """Skip or fail the test of a client without its package."""
         ...
 
 
-class Bench:
+class ClientHarness:
     """An upstream, servers before it, and the clients. ``upstream.script`` is what the upstream does.
 
-    ``start("idle")`` is a server whose deadline of that name is short.
+    ``start("idle")`` is a server with a short deadline of that name.
     """
 
     def __init__(self, upstream: Upstream, stack: AsyncExitStack, folder: Path, needs: Needs) -> None:
         self.upstream = upstream
-        self.versions: dict[Client, str] = {}
+        self.versions: dict[OtherClient, str] = {}
         """The version of each client that was run."""
         self._stack = stack
         self._folder = folder
@@ -72,7 +72,7 @@ class Bench:
         return self._servers[deadline]
 
     async def start_chain(self) -> ServerProcess:
-        """Return the server whose providers are at the other server."""
+        """Return the server with providers that are at the other server."""
         if "chain" not in self._servers:
             inner = await self.start()
             tables = {name: _table(name.partition("-")[0], inner.url, name.rpartition("-")[2]) for name in CHAINED}
@@ -90,7 +90,9 @@ class Bench:
         environ = {"STREAMSERVER_KEYS": f"anna:{KEY}", "OWN_KEY": KEY}
         return await self._stack.enter_async_context(running_server(self._folder / name, config, environ=environ))
 
-    async def ask(self, client: Client, script: Script, *, at: ServerProcess | None = None, **options: Any) -> Seen:
+    async def ask(
+        self, client: OtherClient, script: Script, *, at: ServerProcess | None = None, **options: Any
+    ) -> Seen:
         """Return what the client's caller saw of an upstream that does as ``script`` says."""
         self.upstream.script = script
         server = at or await self.start()
@@ -115,11 +117,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def running_bench(folder: Path, needs: Needs) -> AsyncIterator[Bench]:
+async def running_bench(folder: Path, needs: Needs) -> AsyncIterator[ClientHarness]:
     """Run an upstream. The servers and the clients start when they are used."""
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(running_upstream(answering(None, "text")))
-        yield Bench(upstream, stack, folder, needs)
+        yield ClientHarness(upstream, stack, folder, needs)
 
 
 def refusing(status: int, code: str | None = None) -> Script:

@@ -21,7 +21,7 @@ FEATURES = ("whole", "streamed", "tools", "reasoning", "errors", "retries", "can
 TASK_SECONDS = 60.0
 
 
-class Client(msgspec.Struct, frozen=True):
+class OtherClient(msgspec.Struct, frozen=True):
     """A client and the protocol that it speaks. ``package`` is what its version is of, ``page`` documents it.
 
     ``lacks`` names the features that it does not have, whatever the server does. Beside those of the table these are
@@ -63,7 +63,7 @@ class Task(msgspec.Struct, frozen=True, rename="camel"):
     timeout: float | None = None
 
 
-class Failure(msgspec.Struct):
+class ClientFailure(msgspec.Struct):
     """The error that a client raised: its class, and the HTTP status that it tells."""
 
     name: str
@@ -80,7 +80,7 @@ class Seen(msgspec.Struct):
     reasoning: str = ""
     calls: list[dict[str, str]] = []
     usage: tuple[int, int] | None = None
-    error: Failure | None = None
+    error: ClientFailure | None = None
 
     @property
     def text(self) -> str:

@@ -1,6 +1,6 @@
 """The table of clients in ``docs/clients/index.md``, written from what the tests have shown.
 
-``scripts/clients`` runs the tests, which add an :class:`Outcome` each to a file, and then this module.
+``scripts/clients`` runs the tests, which add an :class:`FeatureResult` each to a file, and then this module.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.clients.client import FEATURES, Client
+from tests.clients.client import FEATURES, OtherClient
 from tests.clients.clients import CLIENTS, USE_CHAT
 
 PAGE = Path(__file__).parents[2] / "docs" / "clients" / "index.md"
@@ -23,7 +23,7 @@ _COLUMNS = ("client", "package", "version", "protocol", *FEATURES)
 HEADING = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}\n"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class FeatureResult(msgspec.Struct, frozen=True):
     """What one test showed of a version of a client, which goes by its name in the tests."""
 
     client: str
@@ -32,14 +32,14 @@ class Outcome(msgspec.Struct, frozen=True):
     passed: bool
 
 
-def note(outcome: Outcome) -> None:
+def note(outcome: FeatureResult) -> None:
     """Add an outcome to the file that the environment names, if it names one."""
     if path := os.environ.get(VARIABLE):
         with Path(path).open("ab") as file:
             file.write(msgspec.json.encode(outcome) + b"\n")
 
 
-def rows_of(outcomes: Iterable[Outcome]) -> list[str]:
+def rows_of(outcomes: Iterable[FeatureResult]) -> list[str]:
     """Return a row for each version of each client that has shown all its features in tests that all passed."""
     shown: dict[tuple[str, str], set[str]] = defaultdict(set)
     failed: set[tuple[str, str]] = set()
@@ -56,16 +56,16 @@ def rows_of(outcomes: Iterable[Outcome]) -> list[str]:
     ]
 
 
-def features_of(client: Client) -> set[str]:
+def features_of(client: OtherClient) -> set[str]:
     return set(FEATURES) - client.lacks
 
 
-def beginning(client: Client, version: str) -> str:
+def beginning(client: OtherClient, version: str) -> str:
     """Return what the row of a version of a client begins with."""
     return f"| [{client.name}]({client.page}) | `{client.package}` | {version} | {client.protocol} |"
 
 
-def row(client: Client, version: str) -> str:
+def row(client: OtherClient, version: str) -> str:
     """Return the row of a version of a client that has all its features."""
     cells = " | ".join("–" if name in client.lacks else "yes" for name in FEATURES)
     return f"{beginning(client, version)} {cells} |"
@@ -90,7 +90,7 @@ def with_rows(text: str, rows: Iterable[str]) -> str:
 
 def main(path: str) -> None:
     """Write the table from the file of outcomes at ``path``."""
-    outcomes = [msgspec.json.decode(line, type=Outcome) for line in Path(path).read_bytes().splitlines()]
+    outcomes = [msgspec.json.decode(line, type=FeatureResult) for line in Path(path).read_bytes().splitlines()]
     PAGE.write_text(with_rows(PAGE.read_text("utf-8"), rows_of(outcomes)), "utf-8")
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from tests.clients.bench import CHAINED, KEY, Bench, conversing, refusing
-from tests.clients.client import Client
+from tests.clients.bench import CHAINED, KEY, ClientHarness, conversing, refusing
+from tests.clients.client import OtherClient
 from tests.clients.clients import CLIENTS
 from tests.clients.test_contract import check_answer, results_of
 from tests.clients.upstreams import CALL_IDS, SIGNATURE, ZONES, answering
-from tests.support.sse import Event, parse
+from tests.support.sse import DispatchedEvent, parse
 from tests.support.upstream import Script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -20,7 +20,7 @@ each_sdk = pytest.mark.parametrize("client", SDKS, ids=str)
 each_model = pytest.mark.parametrize("model", CHAINED)
 
 
-async def natively(bench: Bench, script: Script, model: str) -> list[Event]:
+async def natively(bench: ClientHarness, script: Script, model: str) -> list[DispatchedEvent]:
     """Return the events of the native API."""
     bench.upstream.script = script
     server = await bench.start_chain()
@@ -33,7 +33,7 @@ async def natively(bench: Bench, script: Script, model: str) -> list[Event]:
 
 
 @each_sdk
-async def test_text_reasoning_and_usage_pass_both_servers(bench: Bench, client: Client) -> None:
+async def test_text_reasoning_and_usage_pass_both_servers(bench: ClientHarness, client: OtherClient) -> None:
     chain = await bench.start_chain()
     for model in CHAINED:
         for streamed in (True, False):
@@ -43,7 +43,7 @@ async def test_text_reasoning_and_usage_pass_both_servers(bench: Bench, client: 
 
 
 @each_sdk
-async def test_tools_are_called_and_answered_through_both_servers(bench: Bench, client: Client) -> None:
+async def test_tools_are_called_and_answered_through_both_servers(bench: ClientHarness, client: OtherClient) -> None:
     chain = await bench.start_chain()
     for model in CHAINED:
         bench.upstream.exchanges.clear()
@@ -58,7 +58,9 @@ async def test_tools_are_called_and_answered_through_both_servers(bench: Bench, 
     ("program", "model"),
     [("openai-responses", "responses-responses"), ("anthropic", "messages-messages")],
 )
-async def test_signed_reasoning_goes_back_to_the_model_that_wrote_it(bench: Bench, program: str, model: str) -> None:
+async def test_signed_reasoning_goes_back_to_the_model_that_wrote_it(
+    bench: ClientHarness, program: str, model: str
+) -> None:
     (client,) = (client for client in SDKS if client.program == program)
     bench.upstream.exchanges.clear()
     seen = await bench.ask(client, conversing, at=await bench.start_chain(), model=model, tools=True)
@@ -66,7 +68,7 @@ async def test_signed_reasoning_goes_back_to_the_model_that_wrote_it(bench: Benc
 
 
 @each_sdk
-async def test_client_that_leaves_closes_every_connection(bench: Bench, client: Client) -> None:
+async def test_client_that_leaves_closes_every_connection(bench: ClientHarness, client: OtherClient) -> None:
     chain = await bench.start_chain()
     for model in CHAINED:
         seen = await bench.ask(client, answering(None, "text", end=False), at=chain, model=model, leave=True)
@@ -75,7 +77,7 @@ async def test_client_that_leaves_closes_every_connection(bench: Bench, client: 
 
 
 @each_model
-async def test_native_stream_has_text_reasoning_and_one_ending(bench: Bench, model: str) -> None:
+async def test_native_stream_has_text_reasoning_and_one_ending(bench: ClientHarness, model: str) -> None:
     events = await natively(bench, ANSWER, model)
     assert [event.type for event in events] == ["start", "reasoning", "message", "message", "done"]
     assert "".join(event.data for event in events if event.type == "message") == "Four"
@@ -96,13 +98,13 @@ BEFORE: list[tuple[Script, str]] = [
 
 
 @each_model
-async def test_failure_before_the_first_piece_keeps_its_meaning(bench: Bench, model: str) -> None:
+async def test_failure_before_the_first_piece_keeps_its_meaning(bench: ClientHarness, model: str) -> None:
     endings = [(await natively(bench, script, model))[-1] for script, _ in BEFORE]
     assert [(ending.type, ending.json()["code"]) for ending in endings] == [("error", code) for _, code in BEFORE]
 
 
 @each_model
-async def test_failure_after_the_first_piece_is_one_error_after_the_text(bench: Bench, model: str) -> None:
+async def test_failure_after_the_first_piece_is_one_error_after_the_text(bench: ClientHarness, model: str) -> None:
     events = await natively(bench, answering(None, "text", cut=True), model)
     assert [event.type for event in events] == ["start", "message", "message", "error"]
     assert events[-1].json()["code"] in ("upstream_disconnected", "upstream_error")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.bench import KEY, PROTOCOLS, Bench, conversing, hanging, refusing
-from tests.clients.client import Client, Seen
+from tests.clients.bench import KEY, PROTOCOLS, ClientHarness, conversing, hanging, refusing
+from tests.clients.client import OtherClient, Seen
 from tests.clients.clients import CLIENTS
 from tests.clients.feature import feature
 from tests.clients.upstreams import CALL_IDS, ZONES, answering
@@ -17,18 +17,18 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.parametrize(
 ANSWER = answering(None, "reasoning", "text")
 
 
-def has(client: Client, name: str) -> bool:
+def has(client: OtherClient, name: str) -> bool:
     return name not in client.lacks
 
 
-def check_answer(client: Client, seen: Seen) -> None:
+def check_answer(client: OtherClient, seen: Seen) -> None:
     assert seen.error is None
     assert seen.text == "Four" and seen.usage == (9, 7)
     assert seen.reasoning == ("Sum it." if has(client, "reasoning") else "")
 
 
 @feature("whole", "reasoning")
-async def test_whole_answer_has_its_text_reasoning_and_usage(bench: Bench, client: Client) -> None:
+async def test_whole_answer_has_its_text_reasoning_and_usage(bench: ClientHarness, client: OtherClient) -> None:
     for model in PROTOCOLS:
         seen = await bench.ask(client, ANSWER, model=model, streamed=False)
         check_answer(client, seen)
@@ -36,7 +36,7 @@ async def test_whole_answer_has_its_text_reasoning_and_usage(bench: Bench, clien
 
 
 @feature("streamed", "reasoning")
-async def test_streamed_answer_comes_in_pieces_and_has_its_usage(bench: Bench, client: Client) -> None:
+async def test_streamed_answer_comes_in_pieces_and_has_its_usage(bench: ClientHarness, client: OtherClient) -> None:
     for model in PROTOCOLS:
         seen = await bench.ask(client, ANSWER, model=model)
         check_answer(client, seen)
@@ -46,7 +46,7 @@ async def test_streamed_answer_comes_in_pieces_and_has_its_usage(bench: Bench, c
 @feature("tools")
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 async def test_two_parallel_calls_are_run_and_their_results_answered(
-    bench: Bench, client: Client, streamed: bool
+    bench: ClientHarness, client: OtherClient, streamed: bool
 ) -> None:
     for model in PROTOCOLS:
         bench.upstream.exchanges.clear()
@@ -75,7 +75,9 @@ def results_of(protocol: str, body: Any) -> dict[str, str]:
 
 @feature("errors")
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-async def test_refusal_of_the_server_is_an_error_with_its_status(bench: Bench, client: Client, streamed: bool) -> None:
+async def test_refusal_of_the_server_is_an_error_with_its_status(
+    bench: ClientHarness, client: OtherClient, streamed: bool
+) -> None:
     bench.upstream.exchanges.clear()
     for key, model, status in (("wrong", "chat", 401), (KEY, "gone", 404)):
         seen = await bench.ask(client, ANSWER, key=key, model=model, streamed=streamed)
@@ -86,7 +88,7 @@ async def test_refusal_of_the_server_is_an_error_with_its_status(bench: Bench, c
 @feature("errors")
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 async def test_failure_before_the_first_piece_is_an_error_with_its_status(
-    bench: Bench, client: Client, streamed: bool
+    bench: ClientHarness, client: OtherClient, streamed: bool
 ) -> None:
     for model in PROTOCOLS:
         for answered, status in ((401, 502), (400, 400)):
@@ -97,7 +99,9 @@ async def test_failure_before_the_first_piece_is_an_error_with_its_status(
 
 
 @feature("errors")
-async def test_failure_after_the_first_piece_is_an_error_and_is_not_retried(bench: Bench, client: Client) -> None:
+async def test_failure_after_the_first_piece_is_an_error_and_is_not_retried(
+    bench: ClientHarness, client: OtherClient
+) -> None:
     for model in PROTOCOLS:
         bench.upstream.exchanges.clear()
         seen = await bench.ask(client, answering(None, "text", cut=True), model=model, retries=1)
@@ -106,7 +110,9 @@ async def test_failure_after_the_first_piece_is_an_error_and_is_not_retried(benc
 
 
 @feature("errors")
-async def test_whole_answer_that_breaks_off_is_an_error_and_not_half_an_answer(bench: Bench, client: Client) -> None:
+async def test_whole_answer_that_breaks_off_is_an_error_and_not_half_an_answer(
+    bench: ClientHarness, client: OtherClient
+) -> None:
     for model in PROTOCOLS:
         seen = await bench.ask(client, answering(None, "text", cut=True), model=model, streamed=False)
         assert seen.error is not None and seen.error.status == 502
@@ -114,7 +120,7 @@ async def test_whole_answer_that_breaks_off_is_an_error_and_not_half_an_answer(b
 
 
 @feature("retries")
-async def test_request_that_may_succeed_later_is_sent_again(bench: Bench, client: Client) -> None:
+async def test_request_that_may_succeed_later_is_sent_again(bench: ClientHarness, client: OtherClient) -> None:
     status = 429 if client.name == "AI SDK" else 500  # each client waits least after that one
 
     async def busy(exchange: Exchange) -> None:
@@ -129,7 +135,7 @@ async def test_request_that_may_succeed_later_is_sent_again(bench: Bench, client
 
 
 @feature("cancel")
-async def test_client_that_leaves_closes_the_providers_connection(bench: Bench, client: Client) -> None:
+async def test_client_that_leaves_closes_the_providers_connection(bench: ClientHarness, client: OtherClient) -> None:
     if not has(client, "leaving"):
         pytest.skip(f"{client.name} is cancelled by ending its process: test_llm.py")
     for model in PROTOCOLS:
@@ -139,7 +145,7 @@ async def test_client_that_leaves_closes_the_providers_connection(bench: Bench, 
 
 
 @feature("timeouts")
-async def test_providers_silence_before_the_first_piece_is_a_status(bench: Bench, client: Client) -> None:
+async def test_providers_silence_before_the_first_piece_is_a_status(bench: ClientHarness, client: OtherClient) -> None:
     server = await bench.start("first_token")
     for streamed in (True, False):
         seen = await bench.ask(client, hanging, at=server, model="chat", streamed=streamed)
@@ -148,7 +154,7 @@ async def test_providers_silence_before_the_first_piece_is_a_status(bench: Bench
 
 
 @feature("timeouts")
-async def test_providers_silence_after_the_first_piece_is_an_error(bench: Bench, client: Client) -> None:
+async def test_providers_silence_after_the_first_piece_is_an_error(bench: ClientHarness, client: OtherClient) -> None:
     server = await bench.start("idle")
     seen = await bench.ask(client, answering(None, "text", end=False), at=server, model="chat")
     assert seen.error is not None and seen.text == "Four"
@@ -156,7 +162,7 @@ async def test_providers_silence_after_the_first_piece_is_an_error(bench: Bench,
 
 
 @feature("timeouts")
-async def test_clients_own_timeout_closes_the_providers_connection(bench: Bench, client: Client) -> None:
+async def test_clients_own_timeout_closes_the_providers_connection(bench: ClientHarness, client: OtherClient) -> None:
     if not has(client, "own timeout"):
         pytest.skip(f"{client.name} has no timeout of its own")
     seen = await bench.ask(client, hanging, model="chat", timeout=0.5)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.clients.bench import KEY, Bench
-from tests.clients.client import ROOT, Client
+from tests.clients.bench import KEY, ClientHarness
+from tests.clients.client import ROOT, OtherClient
 from tests.clients.clients import CLIENTS
 from tests.clients.feature import feature
 from tests.clients.upstreams import answering
@@ -39,8 +39,8 @@ Run = Callable[..., Any]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def llm(tmp_path: Path, bench: Bench) -> AsyncIterator[Run]:
-    """``await llm(url, "-m", "echo", "hello")``: the program, with the models of the page at a server."""
+async def llm(tmp_path: Path, bench: ClientHarness) -> AsyncIterator[Run]:
+    """Return ``await llm(url, "-m", "echo", "hello")``: the program, with the models of the page at a server."""
     if not VERSION:
         bench.needs.package(CLIENTS[0], "llm")
     async with AsyncExitStack() as stack:
@@ -67,7 +67,9 @@ async def output(process: Process) -> tuple[int | None, str, str]:
     return process.returncode, out.decode(), errors.decode()
 
 
-async def test_program_prints_the_answer_of_the_models_on_its_page(bench: Bench, llm: Run, client: Client) -> None:
+async def test_program_prints_the_answer_of_the_models_on_its_page(
+    bench: ClientHarness, llm: Run, client: OtherClient
+) -> None:
     assert KEY not in MODELS and MODELS.count("http://127.0.0.1:8080/v1") == len(NAMES)
     bench.upstream.script = answering(None, "reasoning", "text")
     server = await bench.start()
@@ -76,7 +78,9 @@ async def test_program_prints_the_answer_of_the_models_on_its_page(bench: Bench,
 
 
 @feature("cancel")
-async def test_interrupted_program_closes_the_providers_connection(bench: Bench, llm: Run, client: Client) -> None:
+async def test_interrupted_program_closes_the_providers_connection(
+    bench: ClientHarness, llm: Run, client: OtherClient
+) -> None:
     bench.upstream.script = answering(None, "text", end=False)
     server = await bench.start()
     process = await llm(server.url, "-m", NAMES[client.program], "hello", model="chat")

@@ -36,7 +36,7 @@ PYTHON, NODE = list(examples("python")), list(examples("js"))
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The address of a server."""
+    """Return the address of a server."""
     async with running_server(tmp_path_factory.mktemp("pages")) as server:
         yield server.url
 

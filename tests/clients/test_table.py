@@ -8,16 +8,16 @@ import pytest
 
 from tests.clients import test_contract, test_llm
 from tests.clients.ai_sdk import test_use_chat
-from tests.clients.client import Client, node_version
+from tests.clients.client import OtherClient, node_version
 from tests.clients.clients import CLIENTS, USE_CHAT
-from tests.clients.table import HEADING, PAGE, Outcome, beginning, features_of, page_rows, row, rows_of, with_rows
+from tests.clients.table import HEADING, PAGE, FeatureResult, beginning, features_of, page_rows, row, rows_of, with_rows
 
 FIRST, SECOND = CLIENTS[0], CLIENTS[1]
 ALL = tuple(features_of(FIRST))
 
 
 @pytest.mark.parametrize("client", [*CLIENTS, USE_CHAT], ids=str)
-def test_page_says_of_each_version_of_a_client_what_the_tests_show(client: Client) -> None:
+def test_page_says_of_each_version_of_a_client_what_the_tests_show(client: OtherClient) -> None:
     rows = {
         version: line
         for line in page_rows(PAGE.read_text("utf-8"))
@@ -49,11 +49,11 @@ def test_every_feature_that_a_client_has_is_tested() -> None:
 
 def test_version_has_a_row_only_if_all_its_tests_passed_and_showed_every_feature() -> None:
     outcomes = [
-        Outcome(str(FIRST), "1", ALL[:3], True),
-        Outcome(str(FIRST), "1", ALL[3:], True),
-        Outcome(str(FIRST), "2", ALL, True),
-        Outcome(str(FIRST), "2", ALL[:1], False),
-        Outcome(str(SECOND), "1", ALL[1:], True),
+        FeatureResult(str(FIRST), "1", ALL[:3], True),
+        FeatureResult(str(FIRST), "1", ALL[3:], True),
+        FeatureResult(str(FIRST), "2", ALL, True),
+        FeatureResult(str(FIRST), "2", ALL[:1], False),
+        FeatureResult(str(SECOND), "1", ALL[1:], True),
     ]
     assert rows_of(outcomes) == [row(FIRST, "1")]
 

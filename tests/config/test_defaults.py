@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "settings.md"
 
 
 def leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key by its dotted path, with its value."""
+    """Yield every key by its dotted path, with its value."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{prefix}{key}.")
@@ -34,7 +34,7 @@ def leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def comments(text: str) -> dict[str, str]:
-    """The comment behind every key of a TOML file, by the key's dotted path."""
+    """Return the comment behind every key of a TOML file, by the key's dotted path."""
     found, section = {}, ""
     for line in text.splitlines():
         if table := re.match(r"(?:# )?\[([\w.]+)\]", line):

@@ -70,7 +70,7 @@ def test_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_kinds_of_a_given_registry_are_known() -> None:
     def create(options: Any, context: Any) -> Any:
-        """Never asked."""
+        """Raise: it is never asked."""
 
     registry = Registry({"mine": lambda: Kind(Options, create)}, {})
     tables = {"provider": {"default": "x"}, "providers": {"x": {"kind": "mine", "model": "m"}}}

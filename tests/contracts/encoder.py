@@ -12,7 +12,7 @@ from providers.base import Delta, Text
 from streamserver.log.records import Record
 from streamserver.wire.base import MAX_BATCH_BYTES, Encoder
 from tests.support.records import DONE, FAILED, START, whole_logs
-from tests.support.sse import Event, Parser, parse
+from tests.support.sse import DispatchedEvent, Parser, parse
 
 over_a_fixture = settings(
     # One suite for several classes: that is what "differing executors" are.
@@ -21,7 +21,7 @@ over_a_fixture = settings(
 
 
 def encode_all(encoder: Encoder, records: Sequence[Record], offset: int = 0) -> bytes:
-    """``records``, which begin at ``offset``, in as many batches as it takes."""
+    """Encode ``records``, which begin at ``offset``, in as many batches as it takes."""
     data = b""
     while records:
         batch, count = encoder.encode(offset, records)
@@ -33,7 +33,7 @@ def encode_all(encoder: Encoder, records: Sequence[Record], offset: int = 0) -> 
 
 
 class EncoderContract:
-    """Subclass it, with the encoder and with what a client of the format makes of the events."""
+    """A contract to be subclassed, with the encoder and with what a client of the format makes of the events."""
 
     def new_encoder(self) -> Encoder:
         """Return the encoder of a new response."""
@@ -43,12 +43,12 @@ class EncoderContract:
         """Return the bytes for a client that has the events of the first ``position`` records."""
         raise NotImplementedError
 
-    def text_of(self, events: list[Event]) -> str:
-        """The answer's text, as a client puts it together."""
+    def text_of(self, events: list[DispatchedEvent]) -> str:
+        """Return the answer's text, as a client puts it together."""
         raise NotImplementedError
 
     def normal(self, text: str) -> str:
-        """``text`` as the format carries it, where it cannot carry all of Unicode as it is."""
+        """Return ``text`` as the format carries it, where it cannot carry all of Unicode as it is."""
         raise NotImplementedError
 
     @given(records=whole_logs)

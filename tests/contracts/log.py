@@ -25,7 +25,7 @@ over_a_fixture = settings(
 
 
 class LogContract:
-    """Subclass it, with a fixture ``make_log``."""
+    """A contract to be subclassed, with a fixture ``make_log``."""
 
     @pytest.fixture
     def make_log(self) -> MakeLog:
@@ -173,7 +173,7 @@ class LogContract:
         await asyncio.sleep(0)
         assert seen == [Text("a")]
 
-    async def test_a_refused_append_wakes_nobody(self, log: Log) -> None:
+    async def test_refused_append_wakes_no_reader(self, log: Log) -> None:
         log.close(DONE)
         late: list[int] = []
         log.subscribe(partial(late.append, 1))
@@ -182,7 +182,7 @@ class LogContract:
         await asyncio.sleep(0)
         assert late == []
 
-    async def test_a_waiter_that_was_given_up_disturbs_nobody(self, log: Log) -> None:
+    async def test_cancelled_waiter_disturbs_no_other_reader(self, log: Log) -> None:
         woken: list[str] = []
         forgotten, waiting = partial(woken.append, "forgotten"), partial(woken.append, "waiting")
         log.subscribe(forgotten)

@@ -60,7 +60,7 @@ async def read_all(log: Log) -> list[Record]:
 
 
 class SharedLogContract:
-    """Subclass it, with a fixture ``pair``."""
+    """A contract to be subclassed, with a fixture ``pair``."""
 
     @pytest.fixture
     def pair(self) -> Pair:
@@ -186,7 +186,7 @@ class SharedLogContract:
         await pair.near.store.bind("late", first.stream_id)
         assert await pair.near.store.lookup("late") is None
 
-    async def test_a_publication_whose_key_is_taken_binds_no_name(self, pair: Pair) -> None:
+    async def test_publication_binds_no_name_when_its_key_is_taken(self, pair: Pair) -> None:
         first = await pair.near.publish(Claim("key", "print"), ["chat 7"])
         log = MemoryLog(pair.far.start())
         assert await pair.far.try_publish(log, Claim("key", "print"), ["chat 7", "resp_1"]) is not None

@@ -37,10 +37,10 @@ class Scripted:
         return self._script()
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
-class Run:
+class GenerationRun:
     """A generation, its log, and the outcomes it told of."""
 
     def __init__(self, script: Script) -> None:
@@ -88,7 +88,7 @@ async def finishes_twice() -> AsyncGenerator[Event, None]:
 
 @pytest.mark.parametrize("script", [finishes_then_fails, finishes_then_lingers, finishes_twice])
 async def test_nothing_behind_the_finish_changes_a_whole_answer(script: Script) -> None:
-    run = Run(script)
+    run = GenerationRun(script)
     ending = await run.ending()
     assert isinstance(ending, Done)
     assert ending.finish_reason == "stop"
@@ -131,7 +131,7 @@ async def is_overloaded() -> AsyncGenerator[Event, None]:
     ],
 )
 async def test_every_failure_has_one_ending_with_its_code(script: Script, code: str, crashed: bool) -> None:
-    run = Run(script)
+    run = GenerationRun(script)
     ending = await run.ending()
     assert isinstance(ending, Failed)
     assert ending.code == code
@@ -147,7 +147,7 @@ async def test_a_stop_is_told_by_its_code(code: str) -> None:
         asked.set()
         await asyncio.get_running_loop().create_future()
 
-    run = Run(waits)
+    run = GenerationRun(waits)
     task = asyncio.create_task(run.generation.run())
     async with asyncio.timeout(20):
         await asked.wait()
@@ -164,7 +164,7 @@ async def is_unreachable() -> AsyncGenerator[Event, None]:
 
 
 async def test_what_was_never_sent_has_no_usage() -> None:
-    ending = await Run(is_unreachable).ending()
+    ending = await GenerationRun(is_unreachable).ending()
     assert isinstance(ending, Failed)
     assert ending.usage is None
 
@@ -192,7 +192,7 @@ async def test_a_try_that_failed_has_failed_also_while_the_next_one_is_waited_fo
             raise UpstreamTimeout("first_token", 30)
         await asyncio.get_running_loop().create_future()
 
-    run = Run(waits)
+    run = GenerationRun(waits)
     task = asyncio.create_task(run.generation.run())
     async with asyncio.timeout(20):
         await waiting.wait()
@@ -213,6 +213,6 @@ async def test_what_broke_off_without_a_word_may_be_billed(tokens: int) -> None:
             yield Text("half")
         raise UpstreamDisconnected
 
-    run = Run(breaks_off)
+    run = GenerationRun(breaks_off)
     await run.ending()
     assert run.outcomes[0].maybe_billed is (tokens == 0)

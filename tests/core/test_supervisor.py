@@ -27,7 +27,7 @@ CALLER = Caller("r", "", "127.0.0.1", Permissions(quota=Quota(9, 9, 9), max_toke
 
 
 class Holding:
-    """Says one thing, and lets go only when the test says so."""
+    """A provider that says one thing, and lets go only when the test says so."""
 
     def __init__(self) -> None:
         self.let_go = asyncio.Event()
@@ -39,7 +39,7 @@ class Holding:
 
 
 class Swallowing(Holding):
-    """Takes no notice of being cancelled, and goes on talking."""
+    """A provider that takes no notice of being cancelled, and goes on talking."""
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         yield Text("one")
@@ -56,7 +56,7 @@ class Swallowing(Holding):
 
 
 class Tidying(Holding):
-    """Takes long to clean up."""
+    """A provider that takes long to clean up."""
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         yield Text("one")
@@ -131,7 +131,7 @@ def ended_once(scene: Scene) -> None:
     assert [outcome.stream_id for outcome in scene.outcomes] == [scene.stream.id]
 
 
-async def test_its_stream_is_ended_when_its_time_to_let_go_is_over(scene: Scene) -> None:
+async def test_stream_of_a_stuck_provider_is_ended_at_the_deadline(scene: Scene) -> None:
     await read_and_leave(scene)
     await scene.clock.passes(PROVIDER_CLOSE_SECONDS * 0.99)
     assert scene.code is None and scene.freed == 0
@@ -142,7 +142,7 @@ async def test_its_stream_is_ended_when_its_time_to_let_go_is_over(scene: Scene)
     scene.supervisor.discard(scene.open())  # there is room again
 
 
-async def test_what_it_says_and_how_it_ends_after_that_changes_nothing(scene: Scene) -> None:
+async def test_stuck_provider_changes_nothing_after_its_stream_has_ended(scene: Scene) -> None:
     await read_and_leave(scene)
     await scene.clock.passes(PROVIDER_CLOSE_SECONDS)
     before = scene.stream.log.take(0, 100)
@@ -154,7 +154,7 @@ async def test_what_it_says_and_how_it_ends_after_that_changes_nothing(scene: Sc
     ended_once(scene)
 
 
-async def test_who_stops_it_waits_no_longer_than_that(scene: Scene) -> None:
+async def test_stop_waits_no_longer_than_the_provider_may_take_to_close(scene: Scene) -> None:
     with scene.stream.reading():
         scene.stream.launch()
         await settle()
@@ -167,7 +167,7 @@ async def test_who_stops_it_waits_no_longer_than_that(scene: Scene) -> None:
         assert scene.provider.asked_to == 1 and not scene.provider.ended
 
 
-async def test_who_stops_it_and_leaves_changes_nothing(scene: Scene) -> None:
+async def test_stop_goes_on_when_its_caller_disconnects(scene: Scene) -> None:
     with scene.stream.reading():
         scene.stream.launch()
         await settle()
@@ -179,7 +179,7 @@ async def test_who_stops_it_and_leaves_changes_nothing(scene: Scene) -> None:
         ended_once(scene)
 
 
-async def test_a_drain_waits_for_who_still_reads_what_has_ended(scene: Scene) -> None:
+async def test_drain_waits_for_readers_of_ended_streams(scene: Scene) -> None:
     reading = scene.stream.reading()
     reading.__enter__()
     scene.provider.let_go.set()
@@ -193,7 +193,7 @@ async def test_a_drain_waits_for_who_still_reads_what_has_ended(scene: Scene) ->
     assert draining.done()
 
 
-async def test_a_drain_takes_its_time_and_then_that(scene: Scene) -> None:
+async def test_drain_takes_its_time_and_then_that_of_the_provider(scene: Scene) -> None:
     with scene.stream.reading():
         scene.stream.launch()
         draining = asyncio.create_task(scene.supervisor.drain(30))
@@ -205,7 +205,7 @@ async def test_a_drain_takes_its_time_and_then_that(scene: Scene) -> None:
         assert draining.done() and scene.code == "shutting_down"
 
 
-async def test_one_that_lets_go_in_time_ends_its_stream_itself(scene: Scene) -> None:
+async def test_provider_that_closes_in_time_ends_its_stream_itself(scene: Scene) -> None:
     await read_and_leave(scene)
     scene.provider.let_go.set()
     await settle()

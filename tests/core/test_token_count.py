@@ -59,7 +59,7 @@ def test_numbers_of_a_failed_attempt_give_way_to_those_of_the_next() -> None:
     assert numbers(count) == (7, 1, False)
 
 
-def test_what_it_does_not_say_is_estimated_and_marked_so() -> None:
+def test_counts_are_estimated_and_marked_when_the_provider_gives_none() -> None:
     count = counting("12345", "678", "9")
     assert numbers(count) == (3, 0, True)
     for piece in (Text("a"), Reasoning("b"), ToolCall(0, "id", "name", "c")):
@@ -121,7 +121,7 @@ said = st.one_of(
 
 
 @given(st.lists(said))
-def test_whatever_is_said_the_answers_count_is_at_least_the_providers_and_ends_exact_if_it_ends_with_usage(
+def test_count_is_at_least_the_providers_and_exact_when_usage_comes_last(
     events: list[Text | Usage],
 ) -> None:
     count = counting()

@@ -59,7 +59,7 @@ def succeeds(*command: str | Path) -> str:
 
 
 def beside_python(name: str) -> str:
-    """The path of a program that a test dependency brings."""
+    """Return the path of a program that a test dependency brings."""
     spec = find_spec("yaml")
     assert spec is not None and spec.origin is not None
     folders = (Path(sys.executable).parent, Path(spec.origin).parents[4] / "bin")

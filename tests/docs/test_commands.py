@@ -27,7 +27,7 @@ def examples() -> Iterator[str]:
                 yield found[1].strip()
 
 
-def test_examples_are_found() -> None:
+def test_examples_of_commands_are_found() -> None:
     assert len(list(examples())) > 15
 
 

@@ -42,7 +42,7 @@ def read(name: str) -> str:
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
-    """The cells of every table whose first heading is ``heading``."""
+    """Return the cells of every table with the first heading ``heading``."""
     found = []
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         lines = [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in block.splitlines()]
@@ -55,7 +55,7 @@ def code(cell: str) -> str:
 
 
 def wrong_requests(text: str) -> Iterator[str]:
-    """Requests that no route takes. A path with ``{id}`` is any path with one parameter in that place."""
+    """Yield the requests that no route takes. A path with ``{id}`` is any path with one parameter in that place."""
     shapes = {(method, re.sub(r"\{[^}]*\}", "{}", path)) for method, path in ROUTES}
     for method, path in _REQUEST.findall(text):
         if (method, re.sub(r"\{[^}]*\}", "{}", path)) not in shapes:
@@ -78,12 +78,12 @@ def unreadable_blocks(text: str) -> Iterator[str]:
 
 
 def links_out_of_the_site(text: str) -> list[str]:
-    """Links to files of the repository, which the site does not have: pages name those as code."""
+    """Return links to files of the repository, which the site does not have: pages name those as code."""
     return re.findall(r"\]\((\.\./[^)]*)\)", text)
 
 
 def missing_files(text: str) -> list[str]:
-    """Files and folders of the repository that a page names and that do not exist."""
+    """Return the files and folders of the repository that a page names and that do not exist."""
     named = re.findall(r"`((?:tests|scripts|deploy|docs|benchmarks|web)/[\w./*-]+)`", text)
     return [name for name in named if not list(ROOT.glob(name.rstrip("/")))]
 

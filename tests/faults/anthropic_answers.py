@@ -19,7 +19,7 @@ MANY = "This request would exceed your organization's rate limit of 40,000 input
 
 
 def said(kind: str, message: str, error_code: str | None = None) -> dict[str, Any]:
-    """The API's error; the marked word is in every message."""
+    """Return the API's error; the marked word is in every message."""
     details = {} if error_code is None else {"details": {"error_code": error_code}}
     error = {"type": kind, "message": f"{message} {MARK}", **details}
     return {"type": "error", "error": error, "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy"}

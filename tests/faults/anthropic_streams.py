@@ -47,7 +47,7 @@ LETTERS = (4_194_304 - 64) // 65
 
 
 def millions() -> Iterator[bytes]:
-    """A million deltas of one letter."""
+    """Return a script of a million deltas of one letter."""
     return itertools.repeat(
         b'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}\n\n' * 1000, 1000
     )

@@ -6,12 +6,12 @@ from typing import Any
 
 from streamserver.core.error_codes import FAILURES
 from tests.faults.case import MARK, Case
-from tests.faults.harness import Run
+from tests.faults.harness import RowResult
 from tests.faults.wire_check import check_answer, ends_on
 from tests.support.sse import text_of
 
 
-def check(case: Case, run: Run) -> None:
+def check(case: Case, run: RowResult) -> None:
     """Assert one ending, the right one; all text before it; nothing left behind; one record, and no text in the log."""
     _check_ending(case, run)
     _check_message(case, run)
@@ -27,7 +27,7 @@ def check(case: Case, run: Run) -> None:
     _check_log(case, run)
 
 
-def _check_ending(case: Case, run: Run) -> None:
+def _check_ending(case: Case, run: RowResult) -> None:
     endings = [event for event in run.events if event.type in ("done", "error")]
     assert len(endings) == 1 and endings[0] is run.events[-1], [event.type for event in run.events[-5:]]
     assert [event.offset for event in run.events] == [str(number) for number in range(len(run.events))]
@@ -35,7 +35,7 @@ def _check_ending(case: Case, run: Run) -> None:
     assert (ending.type if ending.type == "done" else ending.json()["code"]) == case.ends
 
 
-def _check_message(case: Case, run: Run) -> None:
+def _check_message(case: Case, run: RowResult) -> None:
     end = run.end
     if case.ends == "done":
         assert end["finish_reason"] == case.finish
@@ -49,8 +49,8 @@ def _check_message(case: Case, run: Run) -> None:
         assert end["usage"] == {**counts, "estimated": False}
 
 
-def _check_records(case: Case, run: Run) -> None:
-    """One record a stream, which differs only in its wire."""
+def _check_records(case: Case, run: RowResult) -> None:
+    """Assert one record a stream, which differs only in its wire."""
     wires = sorted(["native", *(answer.form.wire for answer in run.answers)])
     assert sorted(record["wire"] for record in run.records) == wires
     for record in run.records:
@@ -68,7 +68,7 @@ def _check_record(case: Case, record: dict[str, Any]) -> None:
     assert record["level"] == ("INFO" if case.ends == "done" else "WARNING")
 
 
-def _check_log(case: Case, run: Run) -> None:
+def _check_log(case: Case, run: RowResult) -> None:
     assert MARK not in run.log
     stream_ids = [run.events[0].json()["stream_id"], *(answer.headers["X-Stream-ID"] for answer in run.answers)]
     assert not any(stream_id in run.log for stream_id in stream_ids)

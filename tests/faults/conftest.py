@@ -22,6 +22,6 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 async def harness(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[FaultHarness]:
-    """Servers of the kind that the module's ``KIND`` names."""
+    """Run servers of the kind that the module's ``KIND`` names."""
     async with start_harness(request.module.KIND, tmp_path_factory.mktemp("harness")) as harness:
         yield harness

@@ -26,7 +26,7 @@ from tests.faults.case import MARK, Case
 from tests.faults.tls import untrusted
 from tests.faults.upstreams import unused
 from tests.faults.wire_answers import FORMS, WireAnswer, ask
-from tests.support.sse import Event, Parser
+from tests.support.sse import DispatchedEvent, Parser
 from tests.support.upstream import Upstream, running_upstream
 
 LIMIT_SECONDS = 30.0
@@ -34,10 +34,10 @@ SHORT_SECONDS = 0.2
 LONG_SECONDS = 60.0
 
 
-class Run(msgspec.Struct):
+class RowResult(msgspec.Struct):
     """The outcome of a row."""
 
-    events: list[Event]
+    events: list[DispatchedEvent]
     """Those of the native wire."""
     answers: list[WireAnswer]
     """Those of the client wires."""
@@ -66,7 +66,7 @@ class FaultHarness:
         self._stack = AsyncExitStack()
         self.upstream = upstream
 
-    async def run(self, case: Case) -> Run:
+    async def run(self, case: Case) -> RowResult:
         """Ask, and wait until everything that the row used is gone again."""
         port = await self._port(case.short)
         self.upstream.script, self.upstream.raw = case.upstream, case.raw
@@ -82,7 +82,7 @@ class FaultHarness:
         left = await _left(before)
         log = self._log.getvalue()
         records = [record for record in map(json.loads, log.splitlines()) if record.get("event") == "stream"]
-        return Run(events, answers, self._kind, records, log, left)
+        return RowResult(events, answers, self._kind, records, log, left)
 
     async def _port(self, short: str | None) -> int:
         if short not in self._ports:
@@ -144,11 +144,11 @@ async def _serving(settings: Settings) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def _ask(http: aiohttp.ClientSession, url: str, case: Case) -> list[Event]:
+async def _ask(http: aiohttp.ClientSession, url: str, case: Case) -> list[DispatchedEvent]:
     """Return all events of the native stream, by the time the response has ended."""
     body = {"prompt": f"What is {MARK}?", "provider": case.at}
     parser = Parser()
-    events: list[Event] = []
+    events: list[DispatchedEvent] = []
     async with http.post(f"{url}/api/chat/stream", json=body) as response:
         assert response.status == 200
         async for data in response.content.iter_any():
@@ -162,7 +162,7 @@ def _open() -> tuple[set[asyncio.Task[Any]], list[str]]:
 
 
 def _descriptors() -> Iterator[str]:
-    """What every open descriptor is of."""
+    """Yield what every open descriptor is of."""
     for path in list(Path("/proc/self/fd").iterdir()):
         with suppress(FileNotFoundError):  # that of the listing itself
             yield str(path.readlink())
@@ -182,7 +182,7 @@ async def _left(before: tuple[set[asyncio.Task[Any]], list[str]]) -> str:
 
 @contextmanager
 def _logging() -> Iterator[io.StringIO]:
-    """The server's own log, as JSON, instead of pytest's; asyncio's complaints and warnings too."""
+    """Collect the server's own log, as JSON, instead of pytest's; asyncio's complaints and warnings too."""
     log = io.StringIO()
     root = logging.root
     handlers, level = root.handlers, root.level

@@ -25,12 +25,12 @@ def error(**fields: Any) -> str:
 
 
 def deltas(*contents: Any) -> str:
-    """Chunks with any ``delta``."""
+    """Return chunks with any ``delta``."""
     return "".join(chunk(choices=[{"index": 0, "delta": delta}]) for delta in contents)
 
 
 def millions() -> Iterator[bytes]:
-    """A million deltas of one letter."""
+    """Return a script of a million deltas of one letter."""
     return itertools.repeat(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n' * 1000, 1000)
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import get_events, stream_url
 from tests.support.server import ServerProcess
-from tests.support.sse import Event, text_of
+from tests.support.sse import DispatchedEvent, text_of
 from tests.support.upstream import DONE, Exchange, Upstream, chunk
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -20,7 +20,7 @@ NOT_RETRIED: dict[str, Any] = {"retry": {"attempts": 1}}
 
 
 def whole_answer(text: str) -> bytes:
-    """An answer that leaves its connection open for the next request."""
+    """Return an answer that leaves its connection open for the next request."""
     body = (chunk(text) + chunk(finish="stop") + DONE).encode()
     return HEAD + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
@@ -86,7 +86,7 @@ UNASKED: dict[str, Tail] = {
 }
 
 
-async def ask(http: aiohttp.ClientSession, server: ServerProcess) -> list[Event]:
+async def ask(http: aiohttp.ClientSession, server: ServerProcess) -> list[DispatchedEvent]:
     return await get_events(http, stream_url(server.url))
 
 
@@ -140,7 +140,7 @@ async def test_kept_connection_serves_the_next_request_when_nothing_arrived(
 
 
 class Kept:
-    """An upstream whose connections answer one request, and end in ``ending`` as the next one arrives."""
+    """An upstream with connections that answer one request, and end in ``ending`` as the next one arrives."""
 
     def __init__(self, ending: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
         self.answered = 0

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import StartServer, StartUpstream
 from tests.faults.tls import HOST, with_own_authority
 from tests.support.client import get_events, stream_url
-from tests.support.sse import Event, text_of
+from tests.support.sse import DispatchedEvent, text_of
 from tests.support.upstream import Exchange, Upstream, answer, chunk, running_upstream
 
 KEY = "sk-Quarkstrudel"
@@ -22,7 +22,7 @@ GREETING = answer("hello")
 
 
 def at(url: str, **options: Any) -> dict[str, Any]:
-    """The tables of a provider at ``url`` that has a key and is asked once."""
+    """Return the tables of a provider at ``url`` that has a key and is asked once."""
     table = {"kind": "openai", "model": "m", "base_url": f"{url}/v1", "api_key_env": "MY_API_KEY", **options}
     return {"provider": {"default": "up"}, "providers": {"up": table}, "retry": {"attempts": 1}}
 
@@ -63,7 +63,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @pytest.fixture
 async def secure(tmp_path: Path) -> AsyncIterator[tuple[Upstream, str]]:
-    """An upstream that speaks TLS, and the file of its certificate authority."""
+    """Run an upstream that speaks TLS, and the file of its certificate authority."""
     context, authority = with_own_authority(tmp_path)
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(running_upstream(GREETING, tls=context))
@@ -72,7 +72,7 @@ async def secure(tmp_path: Path) -> AsyncIterator[tuple[Upstream, str]]:
 
 async def ask(
     start_server: StartServer, http: aiohttp.ClientSession, config: dict[str, Any], **environ: str
-) -> tuple[list[Event], dict[str, Any]]:
+) -> tuple[list[DispatchedEvent], dict[str, Any]]:
     """Start a server, ask it once, and return the events and the record."""
     server = await start_server(config, environ={"MY_API_KEY": KEY, **environ})
     events = await get_events(http, stream_url(server.url))

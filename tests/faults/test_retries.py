@@ -21,7 +21,7 @@ AT_ONCE: dict[str, Any] = {"Retry_After": "0"}
 
 
 def one_after_another(*scripts: Script) -> Script:
-    """The first request gets the first, and so on; the last is for all that follow."""
+    """Return a script that answers with each of them in turn; the last is for all requests that follow."""
     left = list(scripts)
 
     async def script(exchange: Exchange) -> None:

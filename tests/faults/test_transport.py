@@ -22,7 +22,7 @@ CHUNKED = HEAD + "Transfer-Encoding: chunked\r\n\r\n"
 
 @pytest.fixture(params=["private", "documented"])
 async def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AiohttpTransport]:
-    """The transport, once as it is and once as if aiohttp had none of the private parts that it uses."""
+    """Return the transport, once as it is and once as if aiohttp had none of the private parts that it uses."""
     if request.param == "documented":
         monkeypatch.setattr(_aiohttp, "BODY_ATTRIBUTES", ("_gone",))
         monkeypatch.setattr(_aiohttp, "CONNECTION_ATTRIBUTES", ("_gone",))

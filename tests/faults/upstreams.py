@@ -11,7 +11,7 @@ from tests.faults.case import MARK
 from tests.support.upstream import Exchange, RawScript, Script
 
 Ending: TypeAlias = Callable[[Exchange], Awaitable[None]]
-Body: TypeAlias = str | bytes | Mapping[str, Any] | list[Any]
+AnswerBody: TypeAlias = str | bytes | Mapping[str, Any] | list[Any]
 
 SSE = "text/event-stream"
 HTML = "text/html; charset=utf-8"
@@ -23,21 +23,21 @@ async def hold(exchange: Exchange) -> None:
 
 
 async def whole(exchange: Exchange) -> None:
-    """The proper end of a chunked body."""
+    """Send the proper end of a chunked body."""
     await exchange.send("0\r\n\r\n")
 
 
 async def cut(exchange: Exchange) -> None:
-    """FIN in the middle of a chunked body."""
+    """Close the connection in the middle of a chunked body (FIN)."""
 
 
 async def reset(exchange: Exchange) -> None:
-    """RST."""
+    """Reset the connection (RST)."""
     exchange.reset()
 
 
-def answers(status: int, body: Body = b"", content_type: str = "application/json", **headers: str) -> Script:
-    """A whole answer, and the end of its connection."""
+def answers(status: int, body: AnswerBody = b"", content_type: str = "application/json", **headers: str) -> Script:
+    """Return a script that sends a whole answer, and the end of its connection."""
     data = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(data)}", "Connection: close"]
     if content_type:
@@ -53,12 +53,12 @@ def answers(status: int, body: Body = b"", content_type: str = "application/json
 def streams(
     *parts: str | bytes, then: Ending = whole, by: int | None = None, content_type: str = SSE, **headers: str
 ) -> Script:
-    """A chunked 200 with ``parts``, each sent by itself (in slices of ``by`` bytes), and how it ends."""
+    """Return a script of a chunked 200: each part by itself (in slices of ``by`` bytes), then the end ``then``."""
     return _streams(parts, then, by, content_type, headers)
 
 
 def streams_many(parts: Callable[[], Iterable[bytes]], then: Ending = hold) -> Script:
-    """A stream too large to be written down."""
+    """Return a script that sends a stream too large to be written down."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.send(_head(SSE, {}))
@@ -86,7 +86,7 @@ def _streams(
 
 
 def closes_with(*parts: str, then: Ending = cut) -> Script:
-    """A 200 whose body ends with its connection, as HTTP/1.0 has it."""
+    """Return a script that sends a 200 with a body that ends with its connection, as HTTP/1.0 has it."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
@@ -98,7 +98,7 @@ def closes_with(*parts: str, then: Ending = cut) -> Script:
 
 
 def sends(data: str | bytes, then: Ending = hold) -> Script:
-    """Bytes that need not be HTTP."""
+    """Return a script that sends bytes that need not be HTTP."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.send(data)
@@ -108,17 +108,17 @@ def sends(data: str | bytes, then: Ending = hold) -> Script:
 
 
 def silent() -> Script:
-    """The request is read, and that is all."""
+    """Return a script that reads the request, and does nothing more."""
     return hold
 
 
 def breaks_off() -> Script:
-    """The request is read, and the connection reset."""
+    """Return a script that reads the request, and resets the connection."""
     return reset
 
 
 def leaves() -> Script:
-    """The request is read, and the connection closed."""
+    """Return a script that reads the request, and closes the connection."""
     return cut
 
 
@@ -127,7 +127,7 @@ async def unused(exchange: Exchange) -> None:
 
 
 def connection(data: bytes, stay: bool = False) -> RawScript:
-    """``data`` as soon as the other side has said something, without TLS; then the end, or silence."""
+    """Return a script of ``data`` without TLS once the other side has said something; then the end, or silence."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -139,7 +139,7 @@ def connection(data: bytes, stay: bool = False) -> RawScript:
 
 
 def said(kind: str | None, message: str, code: Any = None, param: str | None = None, **more: Any) -> dict[str, Any]:
-    """OpenAI's error object; the marked word is in every message."""
+    """Return OpenAI's error object; the marked word is in every message."""
     return {"error": {"message": f"{message} {MARK}", "type": kind, "param": param, "code": code, **more}}
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from tests.faults.case import MARK
-from tests.support.sse import Event, Parser
+from tests.support.sse import DispatchedEvent, Parser
 
 PROMPT = f"What is {MARK}?"
 
@@ -52,9 +52,9 @@ class WireAnswer(msgspec.Struct):
     def json(self) -> Any:
         return json.loads(self.body)
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[DispatchedEvent]:
         parser = Parser()
-        events: list[Event] = []
+        events: list[DispatchedEvent] = []
         for start in range(0, len(self.body), 4096):  # the parser's cost is the square of what it is fed
             events += parser.feed(self.body[start : start + 4096])
         assert parser.last_event_id == "" and parser.retry is None, "openai-python fails on the blank line behind them"
@@ -98,9 +98,9 @@ class Reading(msgspec.Struct):
 def read(answer: WireAnswer, *, is_replayed: bool) -> Reading:
     """Read an answer as the strictest clients of its wire do. Asserts that it has exactly one ending.
 
-    ``is_replayed``: it is the provider's own, whose sloppiness is passed on where clients bear it.
+    ``is_replayed``: it is the provider's own; its sloppiness is passed on where clients bear it.
     """
-    streamed: dict[str, Callable[[list[Event]], Reading]] = {
+    streamed: dict[str, Callable[[list[DispatchedEvent]], Reading]] = {
         "chat": functools.partial(_chat, is_replayed),
         "messages": functools.partial(_messages, is_replayed),
         "responses": _responses,
@@ -118,7 +118,7 @@ def read(answer: WireAnswer, *, is_replayed: bool) -> Reading:
     return whole[answer.form.wire](answer.json())
 
 
-def _chat(is_replayed: bool, events: list[Event]) -> Reading:
+def _chat(is_replayed: bool, events: list[DispatchedEvent]) -> Reading:
     assert all(event.type == "message" for event in events)
     error = json.loads(events[-1].data).get("error") if events[-1].data != "[DONE]" else None
     chunks = [json.loads(event.data) for event in events[:-1]]
@@ -143,7 +143,7 @@ def _whole_chat(body: Any) -> Reading:
     return Reading(choice["message"]["content"] or "", choice["finish_reason"], usage=counts)
 
 
-def _messages(is_replayed: bool, events: list[Event]) -> Reading:
+def _messages(is_replayed: bool, events: list[DispatchedEvent]) -> Reading:
     data = [event.json() for event in events]
     assert [event.type for event in events] == [each["type"] for each in data]
     data = [each for each in data if each["type"] != "ping"]
@@ -206,7 +206,7 @@ def _whole_message(body: Any) -> Reading:
     return Reading(text, body["stop_reason"], usage=_message_counts(body["usage"]))
 
 
-def _responses(events: list[Event]) -> Reading:
+def _responses(events: list[DispatchedEvent]) -> Reading:
     data = [event.json() for event in events]
     assert [event.type for event in events] == [each["type"] for each in data]
     assert [each["sequence_number"] for each in data] == list(range(len(data)))
@@ -247,7 +247,7 @@ def _whole_response(response: Any) -> Reading:
     return Reading(text, finish, usage=(usage["input_tokens"], usage["output_tokens"]))
 
 
-def _ai_sdk(events: list[Event]) -> Reading:
+def _ai_sdk(events: list[DispatchedEvent]) -> Reading:
     assert all(event.type == "message" for event in events)
     assert [place for place, event in enumerate(events) if event.data == "[DONE]"] == [len(events) - 1]
     chunks = [event.json() for event in events[:-1]]

@@ -50,7 +50,7 @@ EXPECTED: Mapping[str, Expected] = {
 }  # fmt: skip
 LONGEST_WAIT_SECONDS = 60
 OWN_PROTOCOLS = {"chat": "openai", "messages": "anthropic", "responses": "responses"}
-"""The kind of provider whose words pass as they are on a wire."""
+"""The kind of provider with words that pass as they are on a wire."""
 FINISHES: Mapping[str, Mapping[str, str]] = {
     "chat": {"pause_turn": "stop"},
     "messages": {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"},
@@ -140,7 +140,7 @@ def _check_openai_error(case: Case, wire: str, expected: Expected, body: Any) ->
 
 
 def _check_retry(case: Case, expected: Expected, answer: WireAnswer) -> None:
-    """The SDKs of both vendors retry 408, 409, 429 and from 500 on, unless they are told not to."""
+    """Check what SDKs do: those of both vendors retry 408, 409, 429 and from 500 on, unless they are told not to."""
     wait = answer.headers.get("retry-after")
     if case.retry_after is not None:
         assert wait == str(max(1, math.ceil(case.retry_after)))

@@ -265,7 +265,7 @@ async def test_limit_is_a_sentence_with_the_time_to_wait(
         assert response.status in (429, 503) and int(response.headers["Retry-After"]) >= 1
         assert response.content_type == "text/plain" and (await response.text()).endswith(".")
     async with http.get(f"{server.url}{PATH}/d/stream") as response:
-        assert response.status == 204, "a chat whose start was refused has nothing to resume"
+        assert response.status == 204, "a chat with a refused start has nothing to resume"
     page.close()
 
 

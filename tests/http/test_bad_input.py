@@ -24,7 +24,7 @@ STATUS = {"ai_sdk": 422}
 WIDE = {"max_streams_per_user": 10_000, "requests_per_minute": 1_000_000}
 
 
-class Answer(msgspec.Struct):
+class SeenAnswer(msgspec.Struct):
     """An answer, and how many requests it cost at the provider."""
 
     status: int
@@ -41,20 +41,20 @@ class Answer(msgspec.Struct):
         return str(error["param"])
 
 
-class Server(msgspec.Struct):
+class TranslatingServer(msgspec.Struct):
     """A server with a provider of each protocol, by the protocol's name; ``up`` is the wire's own."""
 
     http: aiohttp.ClientSession
     url: str
     upstream: Upstream
 
-    async def post(self, path: str, body: Any) -> Answer:
+    async def post(self, path: str, body: Any) -> SeenAnswer:
         before = len(self.upstream.exchanges)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         async with self.http.post(f"{self.url}{path}", data=io.BytesIO(data), headers=headers) as response:
             answer = await response.read()
-            return Answer(response.status, answer, len(self.upstream.exchanges) - before)
+            return SeenAnswer(response.status, answer, len(self.upstream.exchanges) - before)
 
 
 async def answer_in_its_protocol(exchange: Exchange) -> None:
@@ -63,7 +63,7 @@ async def answer_in_its_protocol(exchange: Exchange) -> None:
 
 
 @asynccontextmanager
-async def serving(wire: str = "chat", **limits: int) -> AsyncIterator[Server]:
+async def serving(wire: str = "chat", **limits: int) -> AsyncIterator[TranslatingServer]:
     own = wire if wire in PROTOCOLS else "chat"
     async with running_upstream(answer_in_its_protocol) as upstream:
         tables = {
@@ -76,7 +76,7 @@ async def serving(wire: str = "chat", **limits: int) -> AsyncIterator[Server]:
             "limits": {**WIDE, **limits},
         }
         async with running_app(config) as (_, url), aiohttp.ClientSession() as http:
-            yield Server(http, url, upstream)
+            yield TranslatingServer(http, url, upstream)
 
 
 def replaced(body: dict[str, Any], field: Field, value: Any) -> dict[str, Any]:

@@ -273,7 +273,7 @@ async def test_what_is_not_asked_for_is_the_default(catalog: Catalog) -> None:
     assert (asked.request.tools, asked.grace_seconds) == (None, SETTINGS.resume.grace_seconds)
 
 
-async def test_null_is_as_if_it_were_not_there(catalog: Catalog) -> None:
+async def test_null_counts_as_an_absent_field(catalog: Catalog) -> None:
     nothing = dict.fromkeys(("messages", "system", "provider", "model", "max_tokens", "temperature", "tools", "grace"))
     assert await ask(catalog, prompt="p", **nothing) == await ask(catalog, prompt="p")
 

@@ -1,4 +1,4 @@
-"""Who the user is: by address, and behind proxies."""
+"""The account of an anonymous user: its address, also behind proxies."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def forwarded(text: str) -> list[tuple[str, str]]:
         # Both, saying the same; and disagreeing: one of them is not the proxy's.
         ("10.0.0.1", [*xff("198.51.100.1"), *forwarded("for=198.51.100.1")], "198.51.100.1"),
         ("10.0.0.1", [*xff("198.51.100.1"), *forwarded("for=192.0.2.66")], "10.0.0.1"),
-        # Garbage is nobody: the hop before it answers for it.
+        # Garbage is no address: the hop before it answers for it.
         ("10.0.0.1", [], "10.0.0.1"),
         ("10.0.0.1", xff(""), "10.0.0.1"),
         ("10.0.0.1", xff("unknown"), "10.0.0.1"),
@@ -78,13 +78,13 @@ junk = st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_
 
 
 @given(peer=addresses, text=junk, other=junk)
-def test_whatever_the_headers_say_the_user_is_an_address(peer: str, text: str, other: str) -> None:
+def test_user_is_an_address_for_any_headers(peer: str, text: str, other: str) -> None:
     everyone = ("0.0.0.0/0", "::/0")
     for found in (client(peer, [*xff(text), *forwarded(other)]), client(peer, xff(text), everyone)):
         ipaddress.ip_network(found)
 
 
 @given(forged=st.lists(st.one_of(addresses, junk), max_size=5), true=addresses.filter(lambda text: text != "10.0.0.1"))
-def test_nobody_chooses_who_they_are_behind_a_proxy_that_appends(forged: list[str], true: str) -> None:
+def test_client_cannot_forge_its_address_behind_a_proxy_that_appends(forged: list[str], true: str) -> None:
     headers = xff(", ".join([*forged, true]))
     assert client("10.0.0.1", headers, ("10.0.0.1",)) == client(true)

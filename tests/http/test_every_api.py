@@ -20,7 +20,7 @@ from streamserver.http.services import Services
 from tests.conftest import StartServer
 from tests.messages.upstreams import SCRIPTS, provider_at
 from tests.support.application import running_app
-from tests.support.sse import Event, Parser, parse
+from tests.support.sse import DispatchedEvent, Parser, parse
 from tests.support.upstream import Tap, Upstream, running_upstream
 
 TURN = {"role": "user", "content": "Hi"}
@@ -49,7 +49,7 @@ KINDS = {"chat": "openai", "messages": "anthropic", "responses": "openai", "ai_s
 """The form of a wire's errors."""
 
 
-class Server(msgspec.Struct):
+class PacedServer(msgspec.Struct):
     """A server over a provider that sends a piece each time the test says so."""
 
     http: aiohttp.ClientSession
@@ -62,14 +62,14 @@ class Server(msgspec.Struct):
         body = {**BODIES[wire], **fields}
         return self.http.post(f"{self.url}{PATHS[wire]}", json=body, headers=dict(headers))
 
-    async def get(self, path: str, headers: Mapping[str, str] = {}) -> list[Event]:
+    async def get(self, path: str, headers: Mapping[str, str] = {}) -> list[DispatchedEvent]:
         async with self.http.get(f"{self.url}{path}", headers=dict(headers)) as response:
             assert response.status == 200, await response.text()
             return parse(await response.read())
 
 
 @asynccontextmanager
-async def serving(environ: Mapping[str, str] = {}, **sections: Any) -> AsyncIterator[Server]:
+async def serving(environ: Mapping[str, str] = {}, **sections: Any) -> AsyncIterator[PacedServer]:
     tap = Tap()
     async with running_upstream(tap.script) as upstream:
         table = {"kind": "openai", "model": "m", "base_url": f"{upstream.url}/v1"}
@@ -78,13 +78,13 @@ async def serving(environ: Mapping[str, str] = {}, **sections: Any) -> AsyncIter
             running_app(config, environ=environ) as (services, url),
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http,
         ):
-            yield Server(http, url, upstream, tap, services)
+            yield PacedServer(http, url, upstream, tap, services)
 
 
-async def read_until(response: aiohttp.ClientResponse, word: str) -> list[Event]:
+async def read_until(response: aiohttp.ClientResponse, word: str) -> list[DispatchedEvent]:
     """Return the events of a response as far as the one in which ``word`` is."""
     parser = Parser()
-    events: list[Event] = []
+    events: list[DispatchedEvent] = []
     while not any(word in event.data for event in events):
         data = await response.content.readany()
         assert data, f"the response ended without {word}"
@@ -313,7 +313,7 @@ async def test_draining_server_refuses_to_start(wire: str) -> None:
 
 
 ANNA = {"Authorization": "Bearer key-of-anna-1234"}
-Send = Callable[[Server, str], Any]
+Send = Callable[[PacedServer, str], Any]
 REFUSED: list[tuple[str, Send, int, dict[str, str]]] = [
     ("no key", lambda server, wire: server.post(wire), 401,
      {"openai": "invalid_api_key", "anthropic": "authentication_error", "text": "unauthorized"}),

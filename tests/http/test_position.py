@@ -68,7 +68,7 @@ def test_empty_is_as_if_absent() -> None:
     assert position("", query="") is None
 
 
-def test_the_header_wins() -> None:
+def test_header_wins_over_the_query() -> None:
     assert position("abc:5", query="abc:1") == Position("abc", 5)
     assert position("", query="abc:1") == Position("abc", 1)
 

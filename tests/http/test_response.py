@@ -23,7 +23,7 @@ async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-async def test_what_is_written_behind_the_end_of_a_body_reaches_nobody(unused_tcp_port: int) -> None:
+async def test_bytes_behind_the_end_of_a_body_are_not_sent(unused_tcp_port: int) -> None:
     """It would be read as the beginning of the connection's next response."""
 
     async def handler(request: web.Request) -> web.StreamResponse:

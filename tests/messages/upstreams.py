@@ -39,7 +39,7 @@ def _calls(*pieces: tuple[int, str | None, str | None, str]) -> list[str]:
 
 
 def chat_calls_tools() -> Script:
-    """Chat completions, whose two calls are interleaved."""
+    """Return a script of chat completions with two interleaved calls."""
     usage = {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29,
              "prompt_tokens_details": {"cached_tokens": 5}}  # fmt: skip
     return speaks(
@@ -60,7 +60,7 @@ def chat_calls_tools() -> Script:
 
 
 def responses_calls_tools() -> Script:
-    """The Responses API, with encrypted reasoning."""
+    """Return a script of the Responses API, with encrypted reasoning."""
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
     message: dict[str, Any] = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
     calls = [
@@ -95,7 +95,7 @@ def responses_calls_tools() -> Script:
 
 
 def messages_calls_tools() -> Script:
-    """Anthropic's own, with a signature."""
+    """Return a script of Messages, with a signature."""
     usage = {"input_tokens": 15, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 0, "output_tokens": 1}
     message: dict[str, Any] = {
         "id": "msg_vendor",

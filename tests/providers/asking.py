@@ -15,7 +15,7 @@ REGISTRY = load_registry(plugins=())
 
 
 def build(table: Mapping[str, Any], transport: Transport, *, key: str | None = None) -> Provider:
-    """The provider of a ``[providers.x]`` table. ``key`` is what its variable holds."""
+    """Return the provider of a ``[providers.x]`` table. ``key`` is what its variable holds."""
     options = read_options("x", table, REGISTRY)
     named = isinstance(options, ApiOptions) and options.api_key_env is not None
     context = Context("x", transport, api_key=key if named else None)
@@ -23,13 +23,13 @@ def build(table: Mapping[str, Any], transport: Transport, *, key: str | None = N
 
 
 def request(*messages: Message, model: str = "m", max_tokens: int = 100, **fields: Any) -> ChatRequest:
-    """A request; without messages, a user's ``hello``."""
+    """Return a request; without messages, a user's ``hello``."""
     said = messages or (Message(role="user", content="hello"),)
     return ChatRequest(messages=said, model=model, max_tokens=max_tokens, **fields)
 
 
 async def ask(provider: Provider, asked: ChatRequest | None = None) -> list[Event]:
-    """All events of one answer."""
+    """Return all events of one answer."""
     return [event async for event in provider.stream(asked or request())]
 
 

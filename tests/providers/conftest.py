@@ -11,7 +11,7 @@ from providers.transport import AiohttpTransport, Transport
 
 @pytest.fixture
 async def transport() -> AsyncIterator[Transport]:
-    """The real transport, closed at the end."""
+    """Return the real transport, closed at the end."""
     transport = AiohttpTransport()
     yield transport
     await transport.aclose()

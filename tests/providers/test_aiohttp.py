@@ -185,7 +185,7 @@ def _private_attributes(owner: type) -> set[str]:
 
 
 def _own(owner: type) -> set[str]:
-    """Names that ``owner`` defines, in its body or on its instances."""
+    """Return the names that ``owner`` defines, in its body or on its instances."""
     nodes = ast.walk(ast.parse(inspect.getsource(owner)))
     stored = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
     known = {*BODY_ATTRIBUTES, *CONNECTION_ATTRIBUTES}

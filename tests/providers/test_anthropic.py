@@ -54,13 +54,13 @@ WHOLE = (started(input_tokens=7, output_tokens=1), delta(0, type="text_delta", t
 
 
 async def answer(upstream: Any, transport: Transport, *events: dict[str, Any]) -> list[Event]:
-    """What the provider makes of ``events``."""
+    """Return what the provider makes of ``events``."""
     upstream.script = says(*events)
     return await ask(build({**TABLE, "base_url": upstream.url}, transport, key=KEY))
 
 
 async def sent(upstream: Any, transport: Transport, asked: Any, **options: Any) -> dict[str, Any]:
-    """The body that is sent for ``asked``."""
+    """Return the body that is sent for ``asked``."""
     await ask(build({**TABLE, "base_url": upstream.url, **options}, transport, key=KEY), asked)
     body: dict[str, Any] = upstream.exchanges[-1].json()
     return body

@@ -99,7 +99,7 @@ class _Silenced:
 
 
 def _wrapped(options: Any, context: Context) -> Provider:
-    """OpenAI in all its wrappers, as the one that answers after another has failed."""
+    """Return OpenAI in all its wrappers, as the one that answers after another has failed."""
     clock = LoopClock()
     openai = REGISTRY.kind("openai").create(options, context)
     candidates = []
@@ -171,7 +171,7 @@ async def test_contract_fails_when_a_provider_breaks_it(script: list[Any], guara
 
 
 class _Deaf(Scripted):
-    """Swallows its cancellation."""
+    """A provider that swallows its cancellation."""
 
     async def stream(self, request: Any) -> AsyncIterator[Any]:  # type: ignore[override]
         try:

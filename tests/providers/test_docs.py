@@ -49,7 +49,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def documented() -> dict[str, dict[str, Any]]:
-    """Every ``[providers.NAME]`` table of the document."""
+    """Return every ``[providers.NAME]`` table of the document."""
     tables: dict[str, dict[str, Any]] = {}
     for block in blocks(PROVIDERS, "toml"):
         tables |= tomllib.loads(block).get("providers", {})
@@ -105,7 +105,7 @@ def test_documented_tables_of_the_examples_are_valid() -> None:
 
 
 def table_of(heading: str) -> list[list[str]]:
-    """The rows of the documented table whose first heading is ``heading``: the words in backquotes of each cell."""
+    """Return the words in backquotes of each cell of the documented table with the first heading ``heading``."""
     rows = PLUGINS.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     return [
         [" ".join(re.findall(r"`(\w+)[`(]", cell)) or cell.strip() for cell in row.split("|")[1:-1]] for row in rows

@@ -26,7 +26,7 @@ from tests.providers.fakes import Scripted, answering, failing, resilient
 from tests.support.clock import FakeClock
 
 
-class Setting:
+class FallbackSetup:
     """A default and its fallbacks, each wrapped as the catalog wraps it."""
 
     def __init__(self, *providers: Scripted) -> None:
@@ -47,7 +47,7 @@ class Setting:
 
 
 def tries(events: list[Event]) -> list[tuple[str, str] | type[ProviderError]]:
-    """The providers that were asked, and what they failed with."""
+    """Return the providers that were asked, and what they failed with."""
     said: list[tuple[str, str] | type[ProviderError]] = []
     for event in events:
         if isinstance(event, Attempt):
@@ -58,7 +58,7 @@ def tries(events: list[Event]) -> list[tuple[str, str] | type[ProviderError]]:
 
 
 async def test_fallback_asks_the_others_in_order_each_for_its_own_model() -> None:
-    setting = Setting(failing(Overloaded()), failing(RateLimited()), answering("ok"), answering("never"))
+    setting = FallbackSetup(failing(Overloaded()), failing(RateLimited()), answering("ok"), answering("never"))
     events = await ask(setting.fallback, request(model="m0"))
     assert events[-2:] == [Text("ok"), Finish("stop")]
     assert tries(events) == [("p0", "m0"), Overloaded, ("p1", "m1"), RateLimited, ("p2", "m2")]
@@ -71,7 +71,7 @@ def error_of(kind: type[ProviderError]) -> ProviderError:
 
 @pytest.mark.parametrize("kind", BY_CODE.values())
 async def test_fallback_asks_another_only_when_it_may_not_have_the_failure(kind: type[ProviderError]) -> None:
-    setting = Setting(failing(error_of(kind)), answering("ok"))
+    setting = FallbackSetup(failing(error_of(kind)), answering("ok"))
     if kind in (ContentFilter, ContextLength, InvalidRequest):
         with pytest.raises(kind):
             await ask(setting.fallback, request(model="m0"))
@@ -81,27 +81,27 @@ async def test_fallback_asks_another_only_when_it_may_not_have_the_failure(kind:
 
 
 async def test_fallback_asks_no_other_after_the_first_token() -> None:
-    setting = Setting(Scripted([[Text("half"), UpstreamDisconnected()]]), answering("never"))
+    setting = FallbackSetup(Scripted([[Text("half"), UpstreamDisconnected()]]), answering("never"))
     with pytest.raises(UpstreamDisconnected):
         await ask(setting.fallback, request(model="m0"))
     assert setting.asked[1] == []
 
 
 async def test_fallback_asks_only_the_default_when_another_model_is_requested() -> None:
-    setting = Setting(failing(Overloaded()), answering("never"))
+    setting = FallbackSetup(failing(Overloaded()), answering("never"))
     with pytest.raises(Overloaded):
         await ask(setting.fallback, request(model="special"))
     assert setting.asked == [["special"], []]
 
 
 async def test_fallback_raises_the_last_error_when_all_fail() -> None:
-    setting = Setting(failing(Overloaded()), failing(UpstreamError()))
+    setting = FallbackSetup(failing(Overloaded()), failing(UpstreamError()))
     with pytest.raises(UpstreamError):
         await ask(setting.fallback, request(model="m0"))
 
 
 async def test_fallback_gives_each_provider_its_own_first_token_deadline() -> None:
-    setting = Setting(Scripted([[None]]), Scripted([[None]]))
+    setting = FallbackSetup(Scripted([[None]]), Scripted([[None]]))
 
     async def run() -> list[Event]:
         return await ask(setting.fallback, request(model="m0"))
@@ -121,14 +121,14 @@ async def test_fallback_gives_each_provider_its_own_first_token_deadline() -> No
     assert not any(provider.open for provider in setting.providers)
 
 
-async def open_first(setting: Setting) -> None:
+async def open_first(setting: FallbackSetup) -> None:
     for _ in range(3):
         await ask(setting.fallback, request(model="m0"))
     assert setting.breakers[0].state == "open"
 
 
 async def test_fallback_leaves_out_a_provider_that_fails_repeatedly_and_tries_it_later() -> None:
-    setting = Setting(failing(*(Overloaded() for _ in range(4))), answering("ok"))
+    setting = FallbackSetup(failing(*(Overloaded() for _ in range(4))), answering("ok"))
     await open_first(setting)
     await ask(setting.fallback, request(model="m0"))
     assert len(setting.providers[0].asked) == 3, "it is left out"
@@ -140,7 +140,7 @@ async def test_fallback_leaves_out_a_provider_that_fails_repeatedly_and_tries_it
 
 
 async def test_fallback_asks_a_provider_that_is_left_out_when_no_other_remains() -> None:
-    setting = Setting(failing(Overloaded()), answering("ok"))
+    setting = FallbackSetup(failing(Overloaded()), answering("ok"))
     await open_first(setting)
     setting.providers[0].scripts = [[Text("back"), Finish("stop")]]
     setting.providers[1].scripts = [[Overloaded()]]
@@ -151,7 +151,7 @@ async def test_fallback_asks_a_provider_that_is_left_out_when_no_other_remains()
 
 
 async def test_provider_without_a_fallback_is_asked_when_its_breaker_is_open() -> None:
-    setting = Setting(failing(Overloaded()))
+    setting = FallbackSetup(failing(Overloaded()))
     for number in range(6):
         with pytest.raises(Overloaded):
             await ask(setting.fallback, request(model="m0"))
@@ -161,7 +161,7 @@ async def test_provider_without_a_fallback_is_asked_when_its_breaker_is_open() -
 
 
 async def test_fallback_closes_the_answering_provider_when_it_is_closed() -> None:
-    setting = Setting(failing(Overloaded()), Scripted([[Text("a"), None]]))
+    setting = FallbackSetup(failing(Overloaded()), Scripted([[Text("a"), None]]))
     async with aclosing(setting.fallback.stream(request(model="m0"))) as events:
         async for event in events:
             if event == Text("a"):
@@ -171,6 +171,6 @@ async def test_fallback_closes_the_answering_provider_when_it_is_closed() -> Non
 
 
 async def test_fallback_releases_only_the_default() -> None:
-    setting = Setting(answering("a"), answering("b"))
+    setting = FallbackSetup(answering("a"), answering("b"))
     await setting.fallback.aclose()
     assert [provider.closed for provider in setting.providers] == [True, False]

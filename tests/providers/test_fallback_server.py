@@ -19,7 +19,7 @@ async def overloaded(exchange: Exchange) -> None:
 
 
 def config(url: str) -> dict[str, Any]:
-    """``up`` is the default, and falls back to ``spare`` after ``keyless``, which cannot answer."""
+    """Return a configuration: ``up``, the default, falls back to ``spare`` after ``keyless``, which cannot answer."""
     spare = {"kind": "echo", "model": "echo-2", "delay_ms": 0}
     keyless = {"kind": "anthropic", "model": "c", "api_key_env": "NO_SUCH_KEY", "base_url": url}
     return {

@@ -24,7 +24,7 @@ from tests.support.upstream import DONE, Exchange, Script, chunk
 
 
 def says(*events: dict[str, Any] | str) -> Script:
-    """A script that streams these events and closes."""
+    """Return a script that streams these events and closes."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()

@@ -40,7 +40,7 @@ POLLUTION = {
 
 
 async def respond(exchange: Exchange) -> None:
-    """Whatever is asked: a whole answer, of the API that was asked."""
+    """Send a whole answer of the API that was asked, whatever the request is."""
     if exchange.path.partition("?")[0].endswith("/responses"):
         await exchange.start_stream()
         await exchange.send('data: {"type": "response.completed", "response": {"model": "m"}}\n\n')
@@ -51,7 +51,7 @@ async def respond(exchange: Exchange) -> None:
 async def sent_by(
     table: dict[str, Any], upstream: Any, transport: Transport, asked: ChatRequest | None = None
 ) -> Exchange:
-    """The request that the provider of ``table`` makes to ``upstream``."""
+    """Return the request that the provider of ``table`` makes to ``upstream``."""
     number = len(upstream.exchanges)
     await ask(build(table, transport, key=KEY), asked)
     exchange: Exchange = upstream.exchanges[number]
@@ -59,7 +59,7 @@ async def sent_by(
 
 
 def headers_of(exchange: Exchange) -> dict[str, str]:
-    """The headers that are not the transport's, and that the SDK does not choose for each request."""
+    """Return the headers that are not the transport's, and that the SDK does not choose for each request."""
     return {name: value for name, value in exchange.headers.items() if name not in CHOSEN}
 
 
@@ -98,7 +98,7 @@ async def test_azure_address_and_headers_are_those_of_the_sdk(
 
 
 async def sent_by_sdk(client: openai.AsyncOpenAI, api: str, model: str, upstream: Any) -> Exchange:
-    """The same question, asked by the SDK itself."""
+    """Return the same question, asked by the SDK itself."""
     number = len(upstream.exchanges)
     async with client:
         if api == "chat":

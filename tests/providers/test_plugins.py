@@ -25,7 +25,7 @@ SOURCES = ("pyproject.toml", "streamserver_ollama.py")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """The environment of a program that has the example installed, which needs no network."""
+    """Return the environment of a program that has the example installed, which needs no network."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run(
         [
@@ -53,7 +53,7 @@ def importable(folder: Path) -> Mapping[str, str]:
 
 
 async def ollama(exchange: Exchange) -> None:
-    """Ollama's API, answering with what it was asked."""
+    """Serve Ollama's API, which answers with what it was asked."""
     asked = exchange.json()
     await exchange.send("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n")
     said = asked["messages"][-1]["content"]
@@ -141,12 +141,12 @@ async def test_example_passes_the_contract_that_its_author_runs(
     assert "skipped" not in done.stdout
 
 
-def test_example_is_short() -> None:
+def test_example_of_a_plug_in_is_short() -> None:
     assert sum(len((EXAMPLE / name).read_text("utf-8").splitlines()) for name in SOURCES) < 65
 
 
 def broken_package(folder: Path) -> Path:
-    """A plug-in whose module raises as it is imported, as an installer would leave it."""
+    """Install a plug-in with a module that raises as it is imported, as an installer would leave it."""
     info = folder / "streamserver_broken-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: streamserver-broken\nVersion: 1.0\n")

@@ -28,7 +28,7 @@ async def run(
     environ: Mapping[str, str] | None = None,
     output: int | None = None,
 ) -> tuple[int, str, str]:
-    """Run the command; its status and what it printed."""
+    """Run the command. Return its status and what it printed."""
     path = folder / "config.toml"
     path.write_text(tomli_w.dumps(tables), "utf-8")
     process = await asyncio.create_subprocess_exec(
@@ -44,7 +44,7 @@ async def run(
 
 
 def rows(printed: str) -> dict[str, str]:
-    """The table's lines by their first word."""
+    """Return the table's lines by their first word."""
     return {line.split()[0]: line for line in printed.splitlines()}
 
 

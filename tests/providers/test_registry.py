@@ -88,7 +88,7 @@ def test_registry_takes_the_first_of_two_installations_of_a_plug_in(
     assert "x" not in registry.names
 
 
-def test_registry_is_immutable() -> None:
+def test_registry_of_kinds_is_immutable() -> None:
     registry = load_registry([])
     with pytest.raises(TypeError):
         registry.broken["x"] = "y"  # type: ignore[index]

@@ -30,7 +30,7 @@ async def respond(exchange: Exchange) -> None:
 
 
 def came(protocol: Any, body: dict[str, Any], headers: dict[str, str] | None = None, **fields: Any) -> ChatRequest:
-    """A request whose other fields say something else than its body: none of them counts."""
+    """Return a request with other fields than its body has: none of them counts."""
     source = Source(protocol=protocol, body=body, headers=headers or {})
     other = Message(role="user", content="not this")
     return request(other, max_tokens=77, source=source, temperature=0.123, extra={"seed": 123}, **fields)

@@ -19,7 +19,7 @@ from tests.support.properties import examples
 
 
 def events_by_the_standard(stream: bytes) -> list[ServerSentEvent]:
-    """WHATWG HTML, 9.2.6, line by line: the name and the data of every event that is dispatched."""
+    """Return the name and the data of every event that is dispatched, by WHATWG HTML, 9.2.6, line by line."""
     events: list[ServerSentEvent] = []
     data: list[bytes] = []
     event = ""
@@ -38,7 +38,7 @@ def events_by_the_standard(stream: bytes) -> list[ServerSentEvent]:
 
 
 def lines_by_the_standard(stream: bytes) -> Iterator[bytes]:
-    """Every line that an end closes: LF, CR, or CR and LF."""
+    """Yield every line that an end closes: LF, CR, or CR and LF."""
     line = b""
     position = 0
     while position < len(stream):
@@ -144,7 +144,7 @@ def test_decoder_limits_one_event_and_not_many_together() -> None:
 
 
 def bytes_touched(chunks: list[bytes]) -> int:
-    """How many bytes the decoder's splits and replacements went over."""
+    """Return how many bytes the decoder's splits and replacements went over."""
     touched = 0
 
     def count(frame: object, event: str, called: Any) -> None:

@@ -132,7 +132,7 @@ def test_messages_sends_parameters_by_its_own_names() -> None:
         ("none", {"thinking": {"type": "disabled"}}),
     ],
 )
-def test_messages_translates_effort(effort: str, sent: dict[str, Any]) -> None:
+def test_messages_translates_effort_to_a_budget(effort: str, sent: dict[str, Any]) -> None:
     body = messages(request(reasoning_effort=effort))
     assert {name: body[name] for name in ("output_config", "thinking") if name in body} == sent
 

@@ -27,7 +27,7 @@ async def test_a_body_that_is_all_there_lets_other_tasks_run_between_its_reads(
 
     upstream = await start_upstream(script)
     response = await transport.send(HttpRequest(f"{upstream.url}/", {}, b"{}"))
-    turns, size = _Turns(), 0
+    turns, size = LoopTurns(), 0
     while data := await response.read():
         assert len(data) <= TAKE_BYTES
         size += len(data)
@@ -75,7 +75,7 @@ async def _ask(transport: Transport, upstream: Upstream) -> None:
     response.finish()
 
 
-class _Turns:
+class LoopTurns:
     """Counts the turns of the event loop."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ StartNode = Callable[..., Awaitable[ServerProcess]]
 
 @pytest.fixture
 async def start_redis(tmp_path: Path, redis_program: str) -> AsyncIterator[StartRedis]:
-    """``await start_redis(*options)``: a :class:`RedisProcess`."""
+    """Return ``await start_redis(*options)``: a :class:`RedisProcess`."""
     async with AsyncExitStack() as stack:
         count = 0
 
@@ -41,7 +41,7 @@ async def redis(start_redis: StartRedis) -> RedisProcess:
 
 @pytest.fixture
 async def start_node(start_server: StartServer, redis: RedisProcess) -> StartNode:
-    """``await start_node({…}, grace_seconds=…)``: a server over the Redis; further names go into ``[resume]``."""
+    """Return ``await start_node({…}, grace_seconds=…)``: a server over the Redis. Other names go into ``[resume]``."""
 
     async def start(config: dict[str, Any] | None = None, *, url: str | None = None, **resume: Any) -> ServerProcess:
         server: ServerProcess = await start_server({**(config or {}), "resume": {"store": url or redis.url, **resume}})
@@ -57,7 +57,7 @@ def tap() -> Tap:
 
 @pytest.fixture
 async def upstream(start_upstream: StartUpstream, tap: Tap) -> Upstream:
-    """A provider that answers what ``tap`` is told."""
+    """Run a provider that answers what ``tap`` is told."""
     found: Upstream = await start_upstream(tap.script)
     return found
 

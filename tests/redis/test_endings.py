@@ -33,13 +33,13 @@ async def cable(redis: RedisProcess) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def near(cable: Proxy, stack: AsyncExitStack) -> RedisNode:
-    """A producer, which can be cut off."""
+    """Return a producer, which can be cut off."""
     return await node_at(stack, cable.port)
 
 
 @pytest.fixture
 async def hasty(cable: Proxy, stack: AsyncExitStack) -> RedisNode:
-    """A producer that tells its local readers an ending after 10 ms without the store."""
+    """Return a producer that tells its local readers an ending after 10 ms without the store."""
     return await node_at(stack, cable.port, ending_wait_seconds=0.01)
 
 

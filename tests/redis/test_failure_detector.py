@@ -12,7 +12,7 @@ from streamserver.redis.keys import BEAT_SECONDS, GAP_SECONDS, HEARTBEAT_LEASE_S
 
 
 def looks(detector: FailureDetector, begin: float, seconds: float, beat: bytes, late: float = 0.0) -> list[str]:
-    """Look for ``seconds`` at a node whose beat does not change; return the nodes that were found dead."""
+    """Observe a node with an unchanged beat for ``seconds``. Return the nodes that were found dead."""
     dead: list[str] = []
     for number in range(round(seconds / BEAT_SECONDS) + 1):
         asked = begin + number * BEAT_SECONDS

@@ -147,7 +147,7 @@ async def test_a_stream_that_this_process_does_not_know_any_more_is_not_its_own(
     assert await near.store.find(log.stream_id) is None
 
 
-async def test_a_publication_whose_key_is_taken_leaves_no_log_behind(
+async def test_publication_leaves_no_log_behind_when_its_key_is_taken(
     near: RedisNode, far: RedisNode, redis: RedisProcess
 ) -> None:
     first = await near.publish(Claim("key", "print"))

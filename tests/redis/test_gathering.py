@@ -34,7 +34,7 @@ async def far(redis: RedisProcess, stack: AsyncExitStack) -> RedisNode:
 
 @pytest.fixture
 def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gathered records are not sent by the timer: only what must not wait is sent."""
+    """Stop the timer that sends gathered records: only what must not wait is sent."""
     monkeypatch.setattr("streamserver.redis.replicator.GATHER_SECONDS", NEVER_SECONDS)
 
 

@@ -86,7 +86,7 @@ async def test_streams_are_shared_cancelled_and_ended_properly(
         await running.events(2)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
-            while True:  # nobody is let in while it drains
+            while True:  # no request is let in while it drains
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                 except ConnectionRefusedError:

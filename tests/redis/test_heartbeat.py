@@ -64,7 +64,7 @@ async def beat_of(client: Redis, node: RedisNode) -> int:
 
 
 @pytest.mark.each_redis
-async def test_a_node_hears_messages_whose_ids_are_lower_than_before(
+async def test_node_receives_messages_when_their_ids_are_lower_than_before(
     redis: RedisProcess, stack: AsyncExitStack
 ) -> None:
     """As in a Redis that comes back empty with a clock that is behind."""

@@ -32,7 +32,7 @@ QUOTA = Quota(max_streams=2, requests_per_minute=1000, tokens_per_day=100)
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """The messages that are logged about limits and crashes."""
+    """Return the messages that are logged about limits and crashes."""
     found: list[str] = []
     sink = logger.add(
         lambda message: found.append(message.record["message"]),

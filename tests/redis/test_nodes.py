@@ -189,7 +189,7 @@ async def test_no_prompt_and_no_key_is_in_redis(
 
 
 async def everything_in(redis: RedisProcess) -> bytes:
-    """Every key that does not expire at this moment, and what it holds."""
+    """Return every key that does not expire at this moment, and what it holds."""
     found = b""
     async with Redis.from_url(redis.url) as client:
         for name in await redis.keys():

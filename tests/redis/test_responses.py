@@ -10,7 +10,7 @@ import aiohttp
 
 from tests.conftest import openai_at
 from tests.redis.conftest import StartNode
-from tests.support.sse import Event, parse
+from tests.support.sse import DispatchedEvent, parse
 from tests.support.upstream import Tap, Upstream
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ async def ask(http: aiohttp.ClientSession, method: str, url: str, *, status: int
         return await response.json()  # type: ignore[no-any-return]
 
 
-async def stream(http: aiohttp.ClientSession, url: str, after: int | None = None) -> list[Event]:
+async def stream(http: aiohttp.ClientSession, url: str, after: int | None = None) -> list[DispatchedEvent]:
     query = {"stream": "true"} if after is None else {"stream": "true", "starting_after": str(after)}
     async with http.get(url, params=query) as response:
         assert response.status == 200

@@ -10,18 +10,18 @@ import aiohttp
 from tests.redis.conftest import StartNode
 from tests.support.proxy import running_proxy
 from tests.support.server import ServerProcess
-from tests.support.sse import Event, Parser, text_of
+from tests.support.sse import DispatchedEvent, Parser, text_of
 
 READERS = 30
 PROMPT = " ".join(f"word{number}" for number in range(60))
 
 
 @dataclass
-class Load:
+class RollingClients:
     """Clients that repeat their requests, as an ``EventSource`` or a careful client does."""
 
     url: str
-    streams: list[list[Event]] = field(default_factory=list)
+    streams: list[list[DispatchedEvent]] = field(default_factory=list)
     refused: int = 0
     broken: int = 0
     over: bool = False
@@ -34,8 +34,8 @@ class Load:
                 count += 1
                 self.streams.append(await self._ask(http, f"reader-{name:04}-{count:04}"))
 
-    async def _ask(self, http: aiohttp.ClientSession, key: str) -> list[Event]:
-        events: list[Event] = []
+    async def _ask(self, http: aiohttp.ClientSession, key: str) -> list[DispatchedEvent]:
+        events: list[DispatchedEvent] = []
         parser = Parser()
         while not events or events[-1].type not in ("done", "error"):
             headers = {"Last-Event-ID": events[-1].id} if events else {"Idempotency-Key": key}
@@ -61,7 +61,7 @@ async def test_a_rolling_restart_ends_no_stream_early_and_loses_no_token(start_n
     nodes: list[ServerProcess] = [await start_node(echo) for _ in range(2)]
     everyone = list(nodes)
     async with running_proxy(*(node.port for node in nodes)) as proxy:
-        load = Load(proxy.url)
+        load = RollingClients(proxy.url)
         people = [asyncio.get_running_loop().create_task(load.ask_on(number)) for number in range(READERS)]
         for number in range(2):
             served = len(load.streams)

@@ -212,7 +212,7 @@ class TestTroubledRedis:
         assert log_key(log.stream_id) not in await redis.keys()
         assert len(store._outbox) == 0
 
-    async def test_a_reader_of_a_stream_whose_start_is_given_up_is_told_to_try_again(
+    async def test_reader_is_told_to_retry_when_the_start_of_its_stream_is_given_up(
         self, pair: Pair, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It had its key already; its client was cut before it was told the id."""
@@ -328,7 +328,7 @@ def _lost() -> bytes:
 
 
 def count_batches(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How much the node asks of Redis from now on: the number of commands of each time."""
+    """Count what the node asks of Redis from now on: the number of commands of each time."""
     assert isinstance(node.store, RedisStore)
     counts: list[int] = []
     submit = node.store._connection.submit

@@ -16,7 +16,7 @@ from tests.redis.conftest import StartNode, StartRedis
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.proxy import Proxy, running_proxy
 from tests.support.redis import RedisProcess, free_port
-from tests.support.sse import Event, parse, text_of
+from tests.support.sse import DispatchedEvent, parse, text_of
 from tests.support.upstream import DONE, Exchange, Tap, Upstream, answer, chunk
 
 LOST_SECONDS = 3.0
@@ -24,12 +24,12 @@ LOST_SECONDS = 3.0
 
 @pytest.fixture
 async def cable(redis: RedisProcess) -> AsyncIterator[Proxy]:
-    """What one node's connections to Redis go through."""
+    """Return the proxy that one node's connections to Redis go through."""
     async with running_proxy(redis.port) as proxy:
         yield proxy
 
 
-async def rest(reader: RawStream) -> list[Event]:
+async def rest(reader: RawStream) -> list[DispatchedEvent]:
     events = await reader.events()
     reader.close()
     return events
@@ -98,7 +98,7 @@ async def test_a_reader_that_comes_back_after_its_node_was_killed_is_told_within
     assert all(text_of(end) == "hello " and end[-1].json()["code"] == "producer_lost" for end in ends)
 
 
-async def test_a_key_whose_producer_died_before_its_first_token_is_free(
+async def test_key_is_free_when_its_producer_died_before_the_first_token(
     start_node: StartNode, upstream: Upstream, http: aiohttp.ClientSession
 ) -> None:
     producer, other = await two(start_node, upstream, grace_seconds=30)
@@ -326,7 +326,7 @@ async def test_redis_with_a_password_a_database_number_and_tls(
 
 
 async def self_signed(openssl: str, folder: Path) -> tuple[Path, Path]:
-    """A key and a certificate for the loopback."""
+    """Return a key and a certificate for the loopback."""
     key, certificate = folder / "redis.key", folder / "redis.pem"
     made = await asyncio.create_subprocess_exec(
         *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),

@@ -23,7 +23,7 @@ from tests.support.upstream import Exchange
 
 
 def workers_of(server: ServerProcess) -> set[int]:
-    """The processes that the server has started."""
+    """Return the processes that the server has started."""
     found = set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -100,7 +100,7 @@ async def test_all_of_them_stop_cleanly(start_node: StartNode, number: signal.Si
 
 
 async def reading(server: ServerProcess, words: int) -> list[RawStream]:
-    """Streams that run for a while, on any of the workers."""
+    """Start streams that run for a while, on any of the workers."""
     target = stream_url("", " ".join(map(str, range(words))))
     streams = [await (await RawStream.request(server.port, target)).head() for _ in range(6)]
     for stream in streams:
@@ -121,7 +121,7 @@ async def ends(streams: list[RawStream]) -> set[str]:
     return {end.json().get("code", end.type) for end in found}
 
 
-async def test_who_stops_every_process_of_them_gives_them_their_whole_drain(start_node: StartNode) -> None:
+async def test_workers_have_their_whole_drain_when_every_process_gets_the_signal(start_node: StartNode) -> None:
     """So does systemd: a worker has the signal from it, and once more from the process that keeps it."""
     server = await start(start_node)
     streams = await reading(server, words=200)
@@ -186,7 +186,7 @@ async def test_all_of_them_reload(start_node: StartNode, tmp_path: Path) -> None
 
 
 async def asked_alone(server: ServerProcess, pid: int, workers: set[int]) -> int:
-    """The status of an answer of that worker: the others stand still meanwhile, and take no connection."""
+    """Return the status of an answer of that worker: the others stand still meanwhile, and take no connection."""
     for other in workers - {pid}:
         os.kill(other, signal.SIGSTOP)
     try:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 import streamserver
 from streamserver.http.services import SERVICES
 from tests.support.properties import examples
-from tests.support.sse import Event, Parser, parse
+from tests.support.sse import DispatchedEvent, Parser, parse
 
 STREAM = "/api/chat/stream"
 WORDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12), min_size=1, max_size=12)
 
 
-class Reader:
+class EventSourceReader:
     """An ``EventSource``: keeps its bytes as far as whole events go, and comes back with the last id."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Reader:
         return self._parser.last_event_id
 
     def take(self, data: bytes, cut: int | None) -> None:
-        """All of a body, or its first ``cut`` bytes; what is no whole event is lost."""
+        """Take all of a body, or its first ``cut`` bytes; what is no whole event is lost."""
         data = data if cut is None else data[: max(cut, data.index(b"\n\n") + 2)]
         data = data[: data.rindex(b"\n\n") + 2] if b"\n\n" in data else b""
         self._parser = Parser(last_event_id=self.position)
@@ -60,7 +60,7 @@ def test_over_any_cuts_a_finished_stream_reads_as_if_uncut(words: list[str], cut
             uncut = await response.read()
             events = parse(uncut)
             stream_id = events[0].json()["stream_id"]
-            reader = Reader()
+            reader = EventSourceReader()
             for cut in [*cuts, None]:
                 where: dict[str, dict[str, str]] = {}
                 if reader.position:
@@ -107,9 +107,9 @@ def test_over_any_cuts_a_running_stream_reads_as_if_uncut_and_is_generated_once(
     asyncio.run(run())
 
 
-async def _some(response: aiohttp.ClientResponse, parser: Parser, count: int) -> list[Event]:
-    """The next events, ``count`` at least if there are so many; those of one read come together."""
-    events: list[Event] = []
+async def _some(response: aiohttp.ClientResponse, parser: Parser, count: int) -> list[DispatchedEvent]:
+    """Return the next events, ``count`` at least if there are so many; those of one read come together."""
+    events: list[DispatchedEvent] = []
     while len(events) < count and (data := await response.content.readany()):
         events += parser.feed(data)
     return events

@@ -17,7 +17,7 @@ from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.application import running_app
 from tests.support.client import RawStream, get_events, post_events, stream_url
 from tests.support.server import ServerProcess
-from tests.support.sse import Event, parse, text_of
+from tests.support.sse import DispatchedEvent, parse, text_of
 from tests.support.upstream import DONE, Exchange, answer, chunk
 
 KEY = {"Idempotency-Key": "order-0001"}
@@ -31,7 +31,7 @@ async def create(http: aiohttp.ClientSession, server: ServerProcess, body: Any, 
         return response.status, str(found["stream_id"])
 
 
-def stream_of(events: list[Event]) -> str:
+def stream_of(events: list[DispatchedEvent]) -> str:
     return events[0].id.partition(":")[0]
 
 
@@ -187,7 +187,7 @@ async def test_the_stream_goes_on_when_the_first_of_two_readers_leaves(
 
 
 class Deaf(MemoryStore):
-    """It publishes slowly, and swallows a cancellation meanwhile: some clients of a database do."""
+    """A store that publishes slowly, and swallows a cancellation meanwhile: some clients of a database do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,18 +240,18 @@ class Remembering(MemoryStore):
         return await super().publish(stream, claim, names)
 
 
-async def test_what_is_kept_of_a_request_tells_nobody_that_two_asked_the_same(http: aiohttp.ClientSession) -> None:
+async def test_fingerprints_of_equal_requests_differ(http: aiohttp.ClientSession) -> None:
     store = Remembering()
     async with running_app({"provider": {"default": "echo"}}, store=store, environ={}) as (_, url):
         for key in ("order-0001", "order-0002"):
             await post_events(http, url, BODY, headers={"Idempotency-Key": key})
     first, second = store.claims
     assert first.key != second.key
-    assert first.fingerprint != second.fingerprint, "who reads the store could guess the prompt, and see that it is"
+    assert first.fingerprint != second.fingerprint, "a reader of the store could guess the prompt, and see that it is"
 
 
 class SlowToSay(MemoryStore):
-    """A store whose first answer is slow to come, while everybody else sees what was written."""
+    """A store that answers its first caller slowly, while all others see what was written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -265,7 +265,7 @@ class SlowToSay(MemoryStore):
         return found
 
 
-async def test_who_starts_a_stream_and_finds_its_place_taken_is_refused_and_the_other_gets_it(
+async def test_second_start_is_refused_when_the_last_slot_was_taken_meanwhile(
     http: aiohttp.ClientSession,
 ) -> None:
     store = SlowToSay()

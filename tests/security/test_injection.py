@@ -26,7 +26,7 @@ from streamserver.wire.native import NativeEncoder
 from tests.conftest import StartServer
 from tests.support.client import RawStream, stream_url
 from tests.support.properties import examples
-from tests.support.sse import Event, parse
+from tests.support.sse import DispatchedEvent, parse
 from tests.telemetry.test_logs import outcome
 
 FORGERIES = (
@@ -43,7 +43,7 @@ records: st.SearchStrategy[Record] = st.one_of(
 )
 
 
-def wire(stream: Sequence[Record]) -> list[Event]:
+def wire(stream: Sequence[Record]) -> list[DispatchedEvent]:
     encoder, sent, offset = NativeEncoder("stream"), b"", 0
     while offset < len(stream):
         data, count = encoder.encode(offset, stream[offset:])

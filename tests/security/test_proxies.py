@@ -27,7 +27,7 @@ TARGET = "/api/chat/stream?prompt=mArKpRoMpT"
 
 
 def block(language: str) -> str:
-    """The page's first block in ``language``."""
+    """Return the page's first block in ``language``."""
     found = re.search(rf"```{language}\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     assert found is not None
     return found[1]
@@ -63,7 +63,7 @@ PROXIES: dict[str, Callable[[Path, int, int], list[str]]] = {"nginx": nginx, "ca
 
 
 async def ask(port: int, target: str, address: str = "", **headers: str) -> RawStream:
-    """The answer to a client that claims to be ``address``."""
+    """Return the answer to a client that claims to be ``address``."""
     claimed = {"X-Forwarded-For": address, "Forwarded": f"for={address}"} if address else {}
     stream = await RawStream.request(port, target, headers={**claimed, **headers}, host=HOST)
     return await stream.head()

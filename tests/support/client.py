@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from tests.support.sse import Event, Parser, parse
+from tests.support.sse import DispatchedEvent, Parser, parse
 
 READ_SECONDS = 30.0
 """Longer than anything that a test waits for in silence."""
@@ -72,9 +72,9 @@ class RawStream:
         size = int((await self.reader.readuntil(b"\r\n"))[:-2], 16)
         return (await self.reader.readexactly(size + 2))[:-2]
 
-    async def events(self, count: int | None = None) -> list[Event]:
+    async def events(self, count: int | None = None) -> list[DispatchedEvent]:
         """Return at least the next ``count`` events, or all events until the end of the body."""
-        events: list[Event] = []
+        events: list[DispatchedEvent] = []
         while count is None or len(events) < count:
             data = await self.read()
             if not data:
@@ -92,14 +92,14 @@ def stream_url(base: str, prompt: str = "hello big world", **parameters: object)
     return f"{base}/api/chat/stream?prompt={quote(prompt, safe='')}{extra}"
 
 
-async def get_events(http: aiohttp.ClientSession, url: str, **options: Any) -> list[Event]:
+async def get_events(http: aiohttp.ClientSession, url: str, **options: Any) -> list[DispatchedEvent]:
     """Return all events of a GET that must be answered with 200."""
     async with http.get(url, **options) as response:
         assert response.status == 200, await response.text()
         return parse(await response.read())
 
 
-async def post_events(http: aiohttp.ClientSession, url: str, body: Any, **options: Any) -> list[Event]:
+async def post_events(http: aiohttp.ClientSession, url: str, body: Any, **options: Any) -> list[DispatchedEvent]:
     """Return all events of a POST that must be answered with 200."""
     async with http.post(f"{url}/api/chat/stream", json=body, **options) as response:
         assert response.status == 200, await response.text()

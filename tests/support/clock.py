@@ -58,7 +58,7 @@ class FakeClock:
         self._now = end
 
     async def passes(self, seconds: float) -> None:
-        """:meth:`advance`, between two times at which every task has run as far as it can."""
+        """Call :meth:`advance` between two times at which every task has run as far as it can."""
         await settle()
         self.advance(seconds)
         await settle()

@@ -41,7 +41,7 @@ REDIS_SERVERS = ("redis-server", "valkey-server")
 
 
 def program(name: str, request: pytest.FixtureRequest) -> str:
-    """The path of a program. Without it the test is skipped; with ``--require-programs`` it fails."""
+    """Return the path of a program. Without it the test is skipped; with ``--require-programs`` it fails."""
     path = found(name)
     if path is None:
         reason = f"needs {name}: {INSTALL.get(name, 'there is no such program')}"

@@ -10,7 +10,7 @@ from tests.support.relay import Relay, running_relay
 
 
 class Proxy(Relay):
-    """Relays connections to ``targets`` in turn, and to the next one if a target refuses.
+    """A relay of connections to ``targets`` in turn, and to the next one if a target refuses.
 
     ``cut`` aborts every connection, ``refuse`` new ones too; ``hold`` pauses them without closing any.
     With ``delay_seconds`` each byte takes so much longer, in both directions.

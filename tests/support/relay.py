@@ -12,7 +12,7 @@ R = TypeVar("R", bound="Relay")
 
 
 class Relay(ABC):
-    """A listener whose connections are counted, and aborted at its end. A subclass says what passes through one."""
+    """A listener that counts its connections, and aborts them at its end. A subclass says what passes through one."""
 
     def __init__(self) -> None:
         self.port = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Event:
+class DispatchedEvent:
     """A dispatched event. ``id`` is the last event id at that moment."""
 
     type: str
@@ -34,7 +34,7 @@ class Parser:
     _type: str = ""
     _data: list[str] = field(default_factory=list)
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[DispatchedEvent]:
         self._buffer += data
         events = []
         while b"\n" in self._buffer:
@@ -45,9 +45,13 @@ class Parser:
                 events.append(event)
         return events
 
-    def _line(self, line: str) -> Event | None:
+    def _line(self, line: str) -> DispatchedEvent | None:
         if not line:
-            event = Event(self._type or "message", "\n".join(self._data), self.last_event_id) if self._data else None
+            event = (
+                DispatchedEvent(self._type or "message", "\n".join(self._data), self.last_event_id)
+                if self._data
+                else None
+            )
             self._type, self._data = "", []
             return event
         name, _, value = line.partition(":")
@@ -66,11 +70,11 @@ class Parser:
         return None
 
 
-def parse(data: bytes) -> list[Event]:
+def parse(data: bytes) -> list[DispatchedEvent]:
     """Return all events of a complete body."""
     return Parser().feed(data)
 
 
-def text_of(events: list[Event]) -> str:
+def text_of(events: list[DispatchedEvent]) -> str:
     """Return the text of all messages."""
     return "".join(event.data for event in events if event.type == "message")

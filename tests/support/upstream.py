@@ -203,7 +203,7 @@ async def running_upstream(script: Script, *, tls: ssl.SSLContext | None = None)
 
 
 def chunk(content: str | None = None, *, finish: str | None = None, **extra: Any) -> str:
-    """One event of OpenAI's chat completions."""
+    """Return one event of OpenAI's chat completions."""
     delta = {} if content is None else {"content": content}
     body = {
         "id": "chatcmpl-1",
@@ -217,7 +217,7 @@ def chunk(content: str | None = None, *, finish: str | None = None, **extra: Any
 
 
 def usage_chunk(prompt: int, completion: int) -> str:
-    """OpenAI's last chunk, with the counts."""
+    """Return OpenAI's last chunk, with the counts."""
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return chunk(choices=[], usage=usage)
 
@@ -226,7 +226,7 @@ DONE = "data: [DONE]\n\n"
 
 
 def answer(*pieces: str) -> Script:
-    """A script that streams a whole, proper answer of OpenAI's."""
+    """Return a script that streams a whole, proper answer of OpenAI's."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
@@ -238,7 +238,7 @@ def answer(*pieces: str) -> Script:
 
 
 def one_and_later_two(more: asyncio.Event) -> Script:
-    """A script that streams ``one`` and, once ``more`` is set, ``two`` and a proper end."""
+    """Return a script that streams ``one`` and, once ``more`` is set, ``two`` and a proper end."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()

@@ -20,7 +20,7 @@ SetUp = Callable[..., io.StringIO]
 
 @pytest.fixture
 def set_up() -> Iterator[SetUp]:
-    """``set_up(format="json", level="DEBUG")``: the stream that everything logged goes to."""
+    """Return ``set_up(format="json", level="DEBUG")``: the stream that everything logged goes to."""
     root, names = logging.root, list(logging.Logger.manager.loggerDict)
     handlers, level = root.handlers, root.level
     levels = {name: logging.getLogger(name).level for name in names}

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def calls() -> Iterator[tuple[str, dict[str, ast.expr]]]:
-    """Every call in the server, by the name of what is called, with its keyword arguments."""
+    """Yield every call in the server, by the name of what is called, with its keyword arguments."""
     for path in (ROOT / "streamserver").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
@@ -30,7 +30,7 @@ def calls() -> Iterator[tuple[str, dict[str, ast.expr]]]:
 
 
 def logged() -> dict[str, set[str]]:
-    """Event → the fields that are bound with it, in the code. Where a variable names the event: None."""
+    """Return the fields that are bound with each event in the code. Where a variable names the event: None."""
     found: dict[str, set[str]] = defaultdict(set)
     for name, given in calls():
         event = given.get("event")
@@ -80,7 +80,7 @@ def test_every_field_has_a_type() -> None:
 
 
 def wrong(record: dict[str, object]) -> list[str]:
-    """The fields of a record that are not of their type."""
+    """Return the fields of a record that are not of their type."""
     return [
         name
         for name, value in record.items()
@@ -89,7 +89,7 @@ def wrong(record: dict[str, object]) -> list[str]:
     ]
 
 
-async def test_a_servers_records_keep_to_it(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+async def test_records_of_a_server_keep_to_the_table(start_server: StartServer, http: aiohttp.ClientSession) -> None:
     server = await start_server({"log": {"format": "json", "level": "DEBUG"}})
     await get_events(http, stream_url(server.url))
     for path in ("/nothing", "/api/providers"):

@@ -41,7 +41,7 @@ class Pipe:
         os.set_blocking(self.writing, True)
 
     def read(self) -> bytes:
-        """What is in the pipe now."""
+        """Return what is in the pipe now."""
         os.set_blocking(self.reading, False)
         try:
             return os.read(self.reading, 1 << 20)
@@ -57,7 +57,7 @@ class Pipe:
 async def server_writing_to(
     stderr: int, folder: Path, *, stdout: int = asyncio.subprocess.PIPE, port: int = 0
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A server that logs to ``stderr``, and its URL; it must end with 0 after a SIGTERM."""
+    """Run a server that logs to ``stderr``, and its URL; it must end with 0 after a SIGTERM."""
     config = {
         "provider": {"default": "echo"},
         "providers": {"echo": {"kind": "echo", "delay_ms": 0}},

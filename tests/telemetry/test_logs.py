@@ -82,7 +82,7 @@ def test_no_field_and_no_message_forges_a_line(set_up: SetUp, form: str) -> None
 @given(text=st.text(st.characters(codec=None, categories=None)))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("form", FORMATS)
-def test_whatever_is_logged_is_one_printable_line(set_up: SetUp, form: str, text: str) -> None:
+def test_record_is_one_printable_line_for_any_text(set_up: SetUp, form: str, text: str) -> None:
     stream = set_up(format=form)
     logger.bind(event="x", field=text).info("{}", text)
     assert len(lines(stream)) == 1
@@ -155,7 +155,7 @@ def test_a_whole_stream_id_is_never_logged(set_up: SetUp, form: str) -> None:
 
 
 def failing(secret: str) -> Exception:
-    """An exception with a cause and a context, all of which quote ``secret``."""
+    """Return an exception with a cause and a context, all of which quote ``secret``."""
     try:
         try:
             raise KeyError(secret)
@@ -283,7 +283,7 @@ class Full(io.StringIO):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_record_that_cannot_be_written_is_lost_and_nobody_learns_what_it_said(
+def test_record_is_dropped_without_its_text_when_it_cannot_be_written(
     set_up: SetUp, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_up(format=form)
@@ -349,7 +349,7 @@ def test_the_level_is_everyones(set_up: SetUp, level: str, expected: list[str]) 
         assert [json.loads(line)["message"] for line in lines(stream)] == expected
 
 
-def test_levels_that_nobody_knows_are_written(set_up: SetUp) -> None:
+def test_records_are_written_when_their_level_is_unknown(set_up: SetUp) -> None:
     stream = set_up(format="json")
     logging.getLogger("third.party").log(25, "between")
     assert json.loads(stream.getvalue())["message"] == "between"

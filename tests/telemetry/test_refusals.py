@@ -20,7 +20,7 @@ UNAUTHORIZED: dict[str, Any] = {"event": "request", "route": "/api/providers", "
 
 @pytest.fixture
 def logged() -> Iterator[list[dict[str, Any]]]:
-    """The records that are logged, as fields."""
+    """Return the records that are logged, as fields."""
     found: list[dict[str, Any]] = []
 
     def sink(message: Any) -> None:

@@ -55,11 +55,11 @@ def test_every_ending_is_one_span_with_the_conventions_names() -> None:
     assert cancelled.status.status_code is StatusCode.UNSET, "a cancelled stream has not failed"
 
 
-def test_a_whole_stream_id_is_a_secret_and_not_in_it() -> None:
+def test_span_has_no_whole_stream_id() -> None:
     assert "0123456789abcdef" not in str(attributes_of(outcome(DONE)))
 
 
-def test_free_words_where_a_name_belongs_are_not_in_it() -> None:
+def test_span_leaves_out_free_words_where_a_name_belongs() -> None:
     words = "my prompt, put into model"
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
@@ -75,7 +75,7 @@ def test_free_words_where_a_name_belongs_are_not_in_it() -> None:
         assert span.attributes["gen_ai.request.model"] == "(not a name)"
 
 
-def test_unasked_there_are_none() -> None:
+def test_traces_make_no_spans_when_unconfigured() -> None:
     assert type(spans_for({})) is NoSpans
     disabled = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}
     assert type(spans_for(disabled)) is NoSpans
@@ -95,7 +95,7 @@ async def test_the_last_spans_are_sent_as_the_application_ends(
     assert events[0].json()["stream_id"][:6].encode() in exchange.body
 
 
-async def test_a_collector_that_does_not_answer_keeps_nobody(
+async def test_application_ends_when_the_collector_does_not_answer(
     start_upstream: StartUpstream, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, enough = asyncio.Event(), asyncio.Event()

@@ -87,7 +87,7 @@ def test_two_text_blocks_are_two_parts() -> None:
     assert parts(Text("a"), BlockEnd("text"), Text("b")) == [*written("text", "t0", "a"), *written("text", "t1", "b")]
 
 
-def test_refusal_is_text() -> None:
+def test_refusal_of_a_model_is_text() -> None:
     assert parts(RefusalText("No"), BlockEnd("refusal")) == written("text", "t0", "No")
 
 

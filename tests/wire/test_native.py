@@ -17,14 +17,14 @@ from streamserver.wire.native import NativeEncoder
 from streamserver.wire.native_wire import NATIVE_WIRE
 from tests.contracts.encoder import EncoderContract, encode_all
 from tests.support.records import DONE, FAILED, START, any_text, as_generated, deltas, starts, terminals, whole_logs
-from tests.support.sse import Event, Parser, parse, text_of
+from tests.support.sse import DispatchedEvent, Parser, parse, text_of
 
 ENCODER = NativeEncoder(START.stream_id)
 NAMES = {Start: "start", Reasoning: "reasoning", ToolCall: "tool_call", Done: "done", Failed: "error"}
 
 
 def normal(text: str) -> str:
-    """CRLF and CR as LF, half surrogate pairs as U+FFFD."""
+    """Return ``text`` with CRLF and CR as LF, half surrogate pairs as U+FFFD."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join("\ufffd" if "\ud800" <= sign <= "\udfff" else sign for sign in text)
 
@@ -37,7 +37,7 @@ class TestNative(EncoderContract):
         encoder = NATIVE_WIRE.encoder(START, position - 1)
         return encode_all(encoder, records[encoder.offset :], encoder.offset)
 
-    def text_of(self, events: list[Event]) -> str:
+    def text_of(self, events: list[DispatchedEvent]) -> str:
         return text_of(events)
 
     def normal(self, text: str) -> str:
@@ -45,7 +45,7 @@ class TestNative(EncoderContract):
 
 
 class TestNativeFold(TestNative):
-    """Streams of another wire, whose logs hold records that are no native events."""
+    """Streams of another wire, with records in their logs that are no native events."""
 
     def new_encoder(self) -> Encoder:
         return NATIVE_WIRE.encoder(FOREIGN)
@@ -83,7 +83,7 @@ HIDDEN: dict[type, tuple[str, ...]] = {
 
 
 def fields(record: Record) -> Any:
-    """What the data of a record's event says, by its fields."""
+    """Return what the data of a record's event says, by its fields."""
     match record:
         case Reasoning():
             return {"text": normal_json(record.text)}
@@ -97,7 +97,7 @@ def fields(record: Record) -> Any:
 
 
 def normal_json(value: object) -> object:
-    """Inside JSON line ends are as they were."""
+    """Return ``text`` as JSON carries it: with its line ends as they were."""
     if not isinstance(value, str):
         return value
     return "".join("\ufffd" if "\ud800" <= sign <= "\udfff" else sign for sign in value)

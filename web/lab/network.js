@@ -3,7 +3,7 @@
 const AWAY_MS = 700;
 
 /**
- * `fetch` whose first response breaks off after `blocks` blocks of Server-Sent Events; then nothing is reached for a
+ * `fetch` with a first response that breaks off after `blocks` blocks of Server-Sent Events; then nothing is reached for a
  * while. `on` has `request(number, lastEventId)`, and `cut()`.
  */
 export function cuttingFetch(blocks, on) {

@@ -10,7 +10,7 @@ const SPACE = /[ \t\n]/;
 
 /**
  * Parse `text`. While `streaming`, what its end leaves open (emphasis, code, a link's address) is taken as about to be
- * closed, and marks whose meaning the next character decides are held back.
+ * closed, and marks with a meaning that the next character decides are held back.
  *
  * Returns `{tokens, settled}`. A token is a string, `{code}`, `{lineBreak}`, or `{close, text, open}`: close so many
  * elements, write the text, open the elements. Whatever text follows, the first `settled.tokens` tokens stay as they

@@ -95,7 +95,7 @@ def _origin(request: web.Request) -> str:
 
 
 def _is_own_host(request: web.Request, settings: Settings) -> bool:
-    """A server that only this machine can reach answers only to this machine's names.
+    """Return whether ``Host`` names this server. One that only this machine can reach has only this machine's names.
 
     A rebound name is always a name, and always sent: an address, or no Host at all, is no attack.
     """

@@ -20,7 +20,7 @@ StartChat = Callable[..., Awaitable[Chat]]
 
 @pytest.fixture
 def node(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> str:
-    """The path of Node, beside which the AI SDK is installed."""
+    """Return the path of Node, beside which the AI SDK is installed."""
     if not (NODE_FOLDER / "node_modules").is_dir():
         miss("needs npm ci --ignore-scripts --prefix tests/clients/node", request)
     return find_program("node")
@@ -28,7 +28,7 @@ def node(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> 
 
 @pytest.fixture
 async def start_chat(node: str) -> AsyncIterator[StartChat]:
-    """``await start_chat(server.url, id="…", …)``: a :class:`Chat`."""
+    """Return ``await start_chat(server.url, id="…", …)``: a :class:`Chat`."""
     async with AsyncExitStack() as stack:
 
         async def start(server: str, **options: Any) -> Chat:

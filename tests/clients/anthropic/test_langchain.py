@@ -12,7 +12,7 @@ from tests.conftest import StartServer
 from tests.support.programs import miss
 
 
-async def test_tokens_are_counted(request: pytest.FixtureRequest, start_server: StartServer) -> None:
+async def test_model_counts_tokens_before_it_asks(request: pytest.FixtureRequest, start_server: StartServer) -> None:
     if find_spec("langchain_anthropic") is None:
         miss("needs langchain-anthropic: pip install -e '.[clients]'", request)
     from langchain_anthropic import ChatAnthropic

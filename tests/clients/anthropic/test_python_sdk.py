@@ -26,7 +26,7 @@ async def ask(client: anthropic.AsyncAnthropic, messages: list[Any], *, streamed
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_echo_answers(client_of: ClientOf, streamed: bool) -> None:
+async def test_echo_answers_the_sdk_in_its_types(client_of: ClientOf, streamed: bool) -> None:
     message = await ask(await client_of(), HELLO, streamed=streamed, model="echo")
     assert [block.text for block in message.content] == ["hello big world"]
     assert (message.stop_reason, message.model, message.role) == ("end_turn", "echo", "assistant")

@@ -1,4 +1,4 @@
-"""Simon Willison's ``llm``, whose models are those of the file ``extra-openai-models.yaml``."""
+"""Simon Willison's ``llm``, with the models of the file ``extra-openai-models.yaml``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _ask(kind: Any, task: Task, seen: Seen) -> None:
         return seen.run_tool({"tz": tz})
 
     class Model(kind):  # type: ignore[misc]
-        """The model, whose number of retries ``llm`` has no option for."""
+        """The model; ``llm`` has no option for its number of retries."""
 
         def get_client(self, key: str | None, *, async_: bool = False) -> Any:
             return super().get_client(key, async_=async_).with_options(max_retries=task.retries)

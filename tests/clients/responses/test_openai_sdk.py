@@ -23,7 +23,7 @@ Connect = Callable[..., Any]
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """``connect(server)``: a client of a server."""
+    """Return ``connect(server)``: a client of a server."""
     async with AsyncExitStack() as stack:
 
         def made(server: ServerProcess, **options: Any) -> openai.AsyncOpenAI:
@@ -37,7 +37,7 @@ async def connect() -> AsyncIterator[Connect]:
 
 @pytest.fixture(params=PROTOCOLS)
 async def over(request: pytest.FixtureRequest, start_server: StartServer, start_upstream: StartUpstream) -> Any:
-    """``await over("text")``: an upstream of each protocol that answers so, and a server before it."""
+    """Return ``await over("text")``: an upstream of each protocol that answers so, and a server before it."""
 
     async def start(*steps: str, **options: Any) -> tuple[ServerProcess, Upstream]:
         upstream = await start_upstream(answering(request.param, *steps, **options))

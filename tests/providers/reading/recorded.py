@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, TypeAlias
 
-Frame: TypeAlias = tuple[str, dict[str, Any]]
+RecordedFrame: TypeAlias = tuple[str, dict[str, Any]]
 """An event's name and its data."""
 
 
-def _chunk(delta: dict[str, Any], finish: str | None = None, **fields: Any) -> Frame:
+def _chunk(delta: dict[str, Any], finish: str | None = None, **fields: Any) -> RecordedFrame:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790000000, "model": "model-1"}
     return "", {**head, "service_tier": "default", "system_fingerprint": "fp_1", "choices": [choice], **fields}
@@ -20,7 +20,7 @@ def _call(index: int, arguments: str, **fields: Any) -> dict[str, Any]:
     return {"tool_calls": [{"index": index, **fields, "function": {**name, "arguments": arguments}}]}
 
 
-CHAT: list[Frame] = [
+CHAT: list[RecordedFrame] = [
     _chunk({"role": "assistant", "content": "", "refusal": None}),
     _chunk({"reasoning_content": "Sum it."}),
     _chunk({"content": "Fo"}),
@@ -45,7 +45,7 @@ CHAT: list[Frame] = [
 ]
 
 
-def _event(kind: str, **fields: Any) -> Frame:
+def _event(kind: str, **fields: Any) -> RecordedFrame:
     return kind, {"type": kind, **fields}
 
 
@@ -70,7 +70,7 @@ PART = {"type": "output_text", "text": "Four", "annotations": [], "logprobs": []
 TIME = _function("fc_1", "call_a", "get_time", '{"tz":"UTC"}')
 DATE = _function("fc_2", "call_b", "get_date", '{"day":1}')
 SEALED = _reasoning(summary=[SUMMARY], encrypted_content="sealed")
-RESPONSES: list[Frame] = [
+RESPONSES: list[RecordedFrame] = [
     _event("response.created", sequence_number=0, response=_response(status="in_progress", output=[], usage=None)),
     _event("response.in_progress", sequence_number=1, response=_response(status="in_progress", output=[])),
     _event("response.output_item.added", output_index=0, item=_reasoning()),
@@ -112,7 +112,7 @@ RESPONSES: list[Frame] = [
     ),
 ]
 
-MESSAGES: list[Frame] = [
+MESSAGES: list[RecordedFrame] = [
     _event(
         "message_start",
         message={
@@ -156,5 +156,5 @@ MESSAGES: list[Frame] = [
 STREAMS = {"chat": CHAT, "responses": RESPONSES, "messages": MESSAGES}
 
 
-def encoded(frames: list[Frame]) -> list[tuple[str, bytes]]:
+def encoded(frames: list[RecordedFrame]) -> list[tuple[str, bytes]]:
     return [(name, json.dumps(data).encode()) for name, data in frames]

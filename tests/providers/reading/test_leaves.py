@@ -12,7 +12,7 @@ import pytest
 
 from providers.errors import UpstreamDisconnected, UpstreamError
 from tests.providers.reading.reading import Reading, read
-from tests.providers.reading.recorded import STREAMS, Frame, encoded
+from tests.providers.reading.recorded import STREAMS, RecordedFrame, encoded
 
 Path: TypeAlias = tuple[str | int, ...]
 REMOVED = object()
@@ -38,7 +38,7 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
         yield path
 
 
-def replaced(frames: list[Frame], number: int, path: Path, value: Any) -> list[Frame]:
+def replaced(frames: list[RecordedFrame], number: int, path: Path, value: Any) -> list[RecordedFrame]:
     changed = copy.deepcopy(frames)
     parent: Any = changed[number][1]
     for step in path[:-1]:

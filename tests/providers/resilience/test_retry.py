@@ -50,7 +50,7 @@ class Waits:
         self._clock.advance(seconds)
 
 
-class Bench:
+class RetryHarness:
     """A resilient provider over a scripted one."""
 
     def __init__(self, *scripts: list[Event | ProviderError | None], attempts: int = 3, max_wait: float = 8) -> None:
@@ -93,7 +93,7 @@ NOT_RETRIED = {
 
 @pytest.mark.parametrize("error", RETRIED.values(), ids=RETRIED)
 async def test_retry_asks_again_when_a_failure_may_pass(error: ProviderError) -> None:
-    bench = Bench([error], [Text("a"), FINISH])
+    bench = RetryHarness([error], [Text("a"), FINISH])
     events = await ask(bench.provider)
     assert events == [Attempt("x", "m"), AttemptFailed(error), Attempt("x", "m"), Text("a"), FINISH]
     assert bench.asked == 2 and bench.scripted.open == 0
@@ -101,7 +101,7 @@ async def test_retry_asks_again_when_a_failure_may_pass(error: ProviderError) ->
 
 @pytest.mark.parametrize("error", NOT_RETRIED.values(), ids=NOT_RETRIED)
 async def test_retry_raises_at_once_when_a_failure_will_not_pass_or_may_be_billed(error: ProviderError) -> None:
-    bench = Bench([error])
+    bench = RetryHarness([error])
     with pytest.raises(type(error)) as failure:
         await ask(bench.provider)
     assert failure.value is error
@@ -109,7 +109,7 @@ async def test_retry_raises_at_once_when_a_failure_will_not_pass_or_may_be_bille
 
 
 async def test_retry_sends_nothing_again_after_the_first_token() -> None:
-    bench = Bench([Text("a"), answered(Overloaded, 200)], [Text("b"), FINISH])
+    bench = RetryHarness([Text("a"), answered(Overloaded, 200)], [Text("b"), FINISH])
     events: list[Event] = []
     with pytest.raises(Overloaded):
         async for event in bench.provider.stream(request()):
@@ -118,13 +118,13 @@ async def test_retry_sends_nothing_again_after_the_first_token() -> None:
 
 
 async def test_retry_asks_again_when_only_usage_came() -> None:
-    bench = Bench([Usage(7, 1), answered(Overloaded, 200)], [Usage(7, 2), Text("b"), FINISH])
+    bench = RetryHarness([Usage(7, 1), answered(Overloaded, 200)], [Usage(7, 2), Text("b"), FINISH])
     assert text_in(await ask(bench.provider)) == "b"
 
 
 async def test_retry_stops_after_its_attempts() -> None:
     errors = [answered(RateLimited, 429) for _ in range(4)]
-    bench = Bench([errors[0]], [errors[1]], [errors[2]], [errors[3]], attempts=3)
+    bench = RetryHarness([errors[0]], [errors[1]], [errors[2]], [errors[3]], attempts=3)
     with pytest.raises(RateLimited) as failure:
         await ask(bench.provider)
     assert failure.value is errors[2] and bench.asked == 3
@@ -133,7 +133,7 @@ async def test_retry_stops_after_its_attempts() -> None:
 async def test_retry_waits_longer_each_time_and_at_random() -> None:
     rounds = []
     for _ in range(200):
-        bench = Bench([answered(RateLimited, 429)], attempts=8, max_wait=2)
+        bench = RetryHarness([answered(RateLimited, 429)], attempts=8, max_wait=2)
         with pytest.raises(RateLimited):
             await ask(bench.provider)
         rounds.append(bench.waits.seconds)
@@ -144,20 +144,20 @@ async def test_retry_waits_longer_each_time_and_at_random() -> None:
 
 
 async def test_retry_waits_as_long_as_the_provider_said() -> None:
-    bench = Bench([RateLimited(retry_after=3.5, detail=UpstreamDetail(status=429))], [Text("a"), FINISH])
+    bench = RetryHarness([RateLimited(retry_after=3.5, detail=UpstreamDetail(status=429))], [Text("a"), FINISH])
     await ask(bench.provider)
     assert bench.waits.seconds == [3.5]
 
 
 async def test_retry_raises_at_once_when_the_provider_says_to_wait_longer_than_max_wait() -> None:
-    bench = Bench([RateLimited(retry_after=8.1)], max_wait=8)
+    bench = RetryHarness([RateLimited(retry_after=8.1)], max_wait=8)
     with pytest.raises(RateLimited) as failure:
         await ask(bench.provider)
     assert failure.value.retry_after == 8.1 and bench.asked == 1 and bench.waits.seconds == []
 
 
 async def test_retry_raises_at_once_when_a_wait_would_pass_the_deadline() -> None:
-    bench = Bench([RateLimited(retry_after=16)], attempts=9, max_wait=20)
+    bench = RetryHarness([RateLimited(retry_after=16)], attempts=9, max_wait=20)
     with pytest.raises(RateLimited):
         await ask(bench.provider)
     assert bench.waits.seconds == [16] and bench.asked == 2
@@ -189,7 +189,7 @@ async def test_retry_ends_its_wait_when_it_is_cancelled() -> None:
 
 async def test_retry_leaves_no_generator_to_the_collector_when_it_is_closed_between_attempts() -> None:
     left: list[object] = []
-    bench = Bench([RateLimited()], [Text("a"), FINISH])
+    bench = RetryHarness([RateLimited()], [Text("a"), FINISH])
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(hooks.firstiter, left.append)
     try:
@@ -205,7 +205,7 @@ async def test_retry_leaves_no_generator_to_the_collector_when_it_is_closed_betw
 
 
 async def test_retry_closes_the_attempt_when_it_is_cancelled() -> None:
-    bench = Bench([None])
+    bench = RetryHarness([None])
     task = asyncio.get_running_loop().create_task(ask(bench.provider))
     await settle()
     assert bench.scripted.open == 1
@@ -216,7 +216,7 @@ async def test_retry_closes_the_attempt_when_it_is_cancelled() -> None:
 
 
 async def test_retry_closes_the_answer_when_its_reader_leaves() -> None:
-    bench = Bench([answered(Overloaded, 529)], [Text("a"), Text("b"), None])
+    bench = RetryHarness([answered(Overloaded, 529)], [Text("a"), Text("b"), None])
     async with aclosing(bench.provider.stream(request())) as events:
         async for event in events:
             if event == Text("b"):
@@ -249,7 +249,7 @@ class Failing:
         yield Text("")
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 class WatchedRequest(ChatRequest, frozen=True, kw_only=True, weakref=True):

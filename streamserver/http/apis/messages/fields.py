@@ -24,20 +24,20 @@ _LOW_BUDGET, _MEDIUM_BUDGET = 4_000, 16_000
 
 
 class OutputConfig(msgspec.Struct, frozen=True):
-    """What the answer is to be like."""
+    """The wanted form of the answer."""
 
     effort: str | None = None
     format: dict[str, Any] | None = None
 
 
 class MessagesMetadata(msgspec.Struct, frozen=True):
-    """What the caller tells of its own request."""
+    """The caller's facts about its own request."""
 
     user_id: str | None = None
 
 
 class ThinkingFields(msgspec.Struct, frozen=True):
-    """How much to think."""
+    """The wanted amount of thinking."""
 
     type: str
     budget_tokens: int | None = None

@@ -22,7 +22,7 @@ from streamserver.wire.responses_object import ECHOED
 
 
 class ReasoningFields(msgspec.Struct, frozen=True):
-    """How much to reason. Its other fields reach a provider of the same protocol untouched."""
+    """The wanted amount of reasoning. Its other fields reach a provider of the same protocol untouched."""
 
     effort: Effort | None = None
     summary: str | None = None
