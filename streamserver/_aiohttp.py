@@ -9,7 +9,6 @@ leaves aiohttp's server as it is: it serves streams without these bounds, and th
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 from aiohttp import web, web_server
@@ -20,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from loguru import logger
 
 from streamserver.http.context import CONTEXT
+from streamserver.http.send_timeout import set_send_timeout
 from streamserver.telemetry.refusals import log_refusal
 from streamserver.telemetry.tracebacks import log_crash
 
@@ -56,14 +56,12 @@ PROTOCOL_ATTRIBUTES = (
 """What is used of ``RequestHandler``."""
 SERVER_ATTRIBUTES = ("_kwargs", "_loop")
 """What is used of a ``web_server.Server``."""
-TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
-"""Linux alone has it."""
 
 
 class HttpProtocol(RequestHandler):
     """aiohttp's server protocol, its own errors answered and logged without a word of the request."""
 
-    __slots__ = ("_last_body", "_outside")
+    __slots__ = ("_last_body", "_outside", "_send_seconds")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,6 +69,8 @@ class HttpProtocol(RequestHandler):
         """The body of the last request that came."""
         self._outside = 0
         """Bytes that came since: of that body, or of headers that are not complete."""
+        self._send_seconds: float | None = None
+        """How long the kernel lets a peer take nothing; None: for ever."""
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -121,11 +121,17 @@ class HttpProtocol(RequestHandler):
         super().connection_made(transport)
         if not isinstance(self._manager, HttpServer):
             return
-        _bound_waiting(transport, self._manager.send_seconds())
+        self.set_send_timeout(self._manager.send_seconds())
         if self._keepalive_handle is not None:
             self._keepalive_handle.cancel()
             self._next_keepalive_close_time = self._loop.time() + self._manager.headers_seconds()
             self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
+    def set_send_timeout(self, seconds: float) -> None:
+        """Set the kernel's send timeout, unless the connection has it already."""
+        if seconds != self._send_seconds and self.transport is not None:
+            self._send_seconds = seconds
+            set_send_timeout(self.transport, seconds)
 
     def _pause_transport_reading(self) -> None:
         """Cut the connection if it carries a stream and too much has come behind its request: a connection that is not
@@ -154,14 +160,6 @@ class HttpProtocol(RequestHandler):
 
 def _log_refused(message: str, error_type: str) -> None:
     log_refusal(message, event="refused", by=("error_type",), error_type=error_type)
-
-
-def _bound_waiting(transport: asyncio.BaseTransport, seconds: float) -> None:
-    """Have the kernel give up on a peer that takes nothing for ``seconds``, also while the
-    connection is being closed. A stream has a deadline of its own besides."""
-    sock = transport.get_extra_info("socket")
-    if TCP_USER_TIMEOUT is not None and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 class HttpServer(web_server.Server):

@@ -22,7 +22,6 @@ from streamserver.core.generation import Outcome
 from streamserver.core.stream import StreamLimits
 from streamserver.core.streams import Streams
 from streamserver.core.supervisor import Supervisor
-from streamserver.http import deployment_checks
 from streamserver.http.apis import APIS
 from streamserver.http.context import context_of
 from streamserver.http.keys import Keys, KeysError, parse_keys, parse_keys_file
@@ -94,7 +93,6 @@ def create_app(
         router=router,
         longest_seconds=settings.timeouts.total,
     )
-    deployment_checks.prepare(app)
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
     app.cleanup_ctx.append(spans.open)  # the first to open is the last to end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import resource
 import signal
@@ -45,22 +46,21 @@ class AccessLog(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         if not isinstance(request, web.Request) or CONTEXT not in request:
             return  # what the parser refused never reached the application, and has no route
-        log = _log_at_debug if response.status < 400 else log_refusal
+        context = request[CONTEXT]
+        log = logger.debug if response.status < 400 else _log_refused
         log(
             "request",
             event="request",
-            by=("route", "http_status"),
-            request_id=request[CONTEXT].request_id,
+            request_id=context.request_id,
             method=request.method if request.method.isascii() else "?",
-            route=request[CONTEXT].route_path,
+            route=context.route_path,
             http_status=response.status,
             bytes=response.body_length,
             duration_ms=round(time * 1000, 1),
         )
 
 
-def _log_at_debug(message: str, *, by: object, **fields: object) -> None:
-    logger.bind(**fields).debug(message)
+_log_refused = functools.partial(log_refusal, by=("route", "http_status"))
 
 
 class AppRunner(web.AppRunner):

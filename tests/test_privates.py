@@ -26,8 +26,6 @@ from tests.support.client import get_events, stream_url
 USED = [
     (web.AppRunner, "_make_server"),
     (web.StreamResponse, "_send_headers_immediately"),
-    (EventSourceResponse, "_ping"),
-    (EventSourceResponse, "_restore_tcp_user_timeout"),
     (RequestHandler, "access_logger"),
     *((RequestHandler, name) for name in PROTOCOL_ATTRIBUTES),
     (AccessLogger, "enabled"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 import msgspec
@@ -51,6 +51,22 @@ class StreamOwner(Protocol):
         ...
 
     def stream_ended(self, stream: Stream, outcome: Outcome) -> None: ...
+
+
+class Reading:
+    """A block in which a reader is counted."""
+
+    __slots__ = ("_add", "_remove")
+
+    def __init__(self, add: Callable[[], None], remove: Callable[[], None]) -> None:
+        self._add = add
+        self._remove = remove
+
+    def __enter__(self) -> None:
+        self._add()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._remove()
 
 
 class Stream:
@@ -100,8 +116,7 @@ class Stream:
         if not self.readers and not self.remote_readers and not self._is_detached:
             self._start_abandonment_timer(self._owner.limits.attach_seconds)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """Count a reader for as long as the block runs.
 
         A client disconnect ends the block. When the last reader has disconnected, the generation is cancelled, and with
@@ -109,19 +124,7 @@ class Stream:
 
         Raises :class:`~streamserver.core.refusals.Refusal` if the stream has as many readers as it may have.
         """
-        max_readers = self._owner.limits.max_readers_per_stream
-        if self.readers + self.remote_readers >= max_readers:
-            raise too_many_readers(max_readers)
-        self.readers += 1
-        self._owner.reader_joined()
-        self._cancel_abandonment_timer()
-        try:
-            yield
-        finally:
-            self.readers -= 1
-            self._owner.reader_left()
-            logger.bind(event="reader", stream_id=self.id[:6], readers=self.readers).debug("a reader has left")
-            self._on_reader_left()
+        return Reading(self._add_reader, self._remove_reader)
 
     def set_remote_readers(self, readers: int) -> None:
         """Set how many readers on other nodes read the stream now."""
@@ -178,6 +181,20 @@ class Stream:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._end_without_provider()
         self.task = None  # an ended stream that is retained holds nothing that only a running one needs
+
+    def _add_reader(self) -> None:
+        max_readers = self._owner.limits.max_readers_per_stream
+        if self.readers + self.remote_readers >= max_readers:
+            raise too_many_readers(max_readers)
+        self.readers += 1
+        self._owner.reader_joined()
+        self._cancel_abandonment_timer()
+
+    def _remove_reader(self) -> None:
+        self.readers -= 1
+        self._owner.reader_left()
+        logger.debug("a reader has left", event="reader", stream_id=self.id[:6], readers=self.readers)
+        self._on_reader_left()
 
     def _on_reader_left(self) -> None:
         """Handle the client disconnect of a reader: if it was the last one, cancel the generation after the grace.

@@ -143,8 +143,7 @@ class Streams:
             current = task if entry is task.entry else msgspec.structs.replace(task, entry=entry)
             stream = self.supervisor.register(current, caller, resources)
         self._counter.stream_opened()
-        stream.resources.callback(self._counter.stream_closed)
-        stream.resources.callback(self._charge, caller.account, quota, stream)
+        stream.resources.callback(self._settle, caller.account, quota, stream)
         return stream
 
     def _current_entry(self, task: ChatTask) -> ProviderEntry:
@@ -191,7 +190,9 @@ class Streams:
                 return found
         return None
 
-    def _charge(self, account: str, quota: Quota, stream: Stream) -> None:
+    def _settle(self, account: str, quota: Quota, stream: Stream) -> None:
+        """Count a stream as closed, and charge its tokens to the account."""
+        self._counter.stream_closed()
         ending = stream.log.proposed  # a fence, which other nodes write, does not know the usage
         if ending is not None and ending.usage is not None:
             self.limiter.charge(account, quota, ending.usage.total_tokens)

@@ -70,7 +70,7 @@ CONTEXT = web.RequestKey("context", RequestContext)
 
 def make_context(request: web.Request, request_id: str) -> RequestContext:
     """Return the context of a new request, and attach it to the request."""
-    context = request[CONTEXT] = RequestContext(request, request.config_dict[SERVICES], request_id)
+    context = request[CONTEXT] = RequestContext(request, request.app[SERVICES], request_id)
     return context
 
 

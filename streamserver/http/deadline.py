@@ -8,7 +8,10 @@ from providers.clock import Clock, Timer
 
 
 class RequestDeadline:
-    """A deadline that ends the ``asyncio.timeout`` around a handler, by our own clock: its timers are cheap."""
+    """A deadline that ends the ``asyncio.timeout`` around a handler, by our own clock: its timers are cheap.
+
+    As a context manager it is cleared when the block ends.
+    """
 
     def __init__(self, timeout: asyncio.Timeout, clock: Clock) -> None:
         self._timeout = timeout
@@ -25,6 +28,12 @@ class RequestDeadline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def __enter__(self) -> RequestDeadline:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.clear()
 
     def _expire(self) -> None:
         self._timeout.reschedule(asyncio.get_running_loop().time())

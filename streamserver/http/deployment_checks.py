@@ -8,25 +8,14 @@ from loguru import logger
 
 from streamserver._aiohttp import cancels_on_disconnect
 
-_WARNED = web.AppKey("warned", list[bool])
-
-
-def prepare(app: web.Application) -> None:
-    """Make room for the one look at how an application is run."""
-    app[_WARNED] = []
-
 
 def warn_if_misconfigured(request: web.Request) -> None:
-    """Log an error, once, if the application is run in a way that breaks what it promises.
+    """Log an error if the application is run in a way that breaks what it promises.
 
     Without ``handler_cancellation`` a reader that leaves is noticed at the next write to it, and until then its
     generation is paid for. With aiohttp's own access log, URLs are logged, which hold prompts and streams' ids.
     Our own runner sets both; an application that mounts this one has to.
     """
-    warned = request.config_dict[_WARNED]
-    if warned:
-        return
-    warned.append(True)
     if not cancels_on_disconnect(request.protocol):
         logger.bind(event="misconfigured").error(
             "readers that leave go unnoticed: run the application with handler_cancellation=True"

@@ -19,6 +19,8 @@ def read_query(request: web.Request, allowed: frozenset[str]) -> dict[str, str]:
     Raises :class:`~streamserver.core.refusals.Refusal` for one that is unknown or given twice.
     """
     _, _, raw = request.raw_path.partition("?")
+    if not raw:
+        return {}
     try:
         raw.encode()  # bytes that are no UTF-8 arrive as lone surrogates
         pairs = parse_qsl(raw.partition("#")[0], keep_blank_values=True, errors="strict", max_num_fields=64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -15,6 +13,7 @@ from streamserver.core.refusals import Refusal, invalid
 
 if TYPE_CHECKING:
     from streamserver.http.context import RequestContext
+    from streamserver.http.deadline import RequestDeadline
 
 MAX_VALUES = 30_000
 """The most commas and brackets in a body. A large honest body is text, or an image in one string; a megabyte of empty
@@ -52,18 +51,23 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     Raises a refusal: ``body_too_large`` as soon as the body is known to be larger than ``max_bytes``, ``malformed`` if
     it has not the transfer or content encoding of its headers.
     """
-    too_large = Refusal("body_too_large", f"The body is larger than {max_bytes} bytes.")
     if (request.content_length or 0) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
+    content = request.content
     data = bytearray()
     try:
-        while chunk := await request.content.readany():
-            data += chunk
+        while True:
+            data += await content.readany()
             if len(data) > max_bytes:
-                raise too_large
+                raise _too_large(max_bytes)
+            if content.at_eof():
+                return bytes(data)
     except (web.RequestPayloadError, HttpProcessingError, aiohttp.ClientPayloadError):
         raise Refusal("malformed", "The body has an invalid transfer or content encoding.") from None
-    return bytes(data)
+
+
+def _too_large(max_bytes: int) -> Refusal:
+    return Refusal("body_too_large", f"The body is larger than {max_bytes} bytes.")
 
 
 async def discard_body(request: web.Request, max_bytes: int) -> None:
@@ -80,13 +84,9 @@ def quotable(name: str) -> str:
     return name if len(name) <= 100 and name.isprintable() else f"{name[:100]!a}"
 
 
-@contextmanager
-def body_deadline(context: RequestContext) -> Iterator[None]:
-    """Give the rest of the body its deadline, ``timeouts.body``."""
+def body_deadline(context: RequestContext) -> RequestDeadline:
+    """Give the rest of the body its deadline, ``timeouts.body``, until the block ends that this is entered for."""
     deadline = context.deadline
     if not context.http.content.is_eof():
         deadline.set(context.settings.timeouts.body)
-    try:
-        yield
-    finally:
-        deadline.clear()
+    return deadline

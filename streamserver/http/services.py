@@ -32,6 +32,8 @@ class Services(msgspec.Struct):
     """The longest ``timeouts.total`` that was in force: no running stream has more."""
     token_counts: Counter[str] = msgspec.field(default_factory=Counter)
     """How many requests of each account are being counted, without a stream."""
+    is_deployment_checked: bool = False
+    """Whether the one look at how the application is run has been taken."""
 
     @property
     def catalog(self) -> Catalog:

@@ -53,7 +53,7 @@ def log_outcome(outcome: Outcome) -> None:
     level = "INFO" if fields["status"] in ("done", "cancelled") else "WARNING"
     # Another application's sink may show the message alone; the one of set_up_logs() shows the fields.
     facts = "" if logs_are_set_up() else _facts(fields)
-    logger.bind(**fields).log(level, "stream {}{}", fields["status"], facts)
+    logger.log(level, "stream {}{}", fields["status"], facts, **fields)
 
 
 def _facts(fields: dict[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import itertools
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -10,11 +12,14 @@ import pytest
 from aiohttp import web
 
 from streamserver.http.responses.sse_response import SSEResponse
+from streamserver.runner import AppRunner
 
 
 @asynccontextmanager
-async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
-    runner = web.AppRunner(app)
+async def serving(
+    app: web.Application, port: int, make_runner: Callable[[web.Application], web.AppRunner] = web.AppRunner
+) -> AsyncIterator[None]:
+    runner = make_runner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
@@ -63,3 +68,33 @@ async def test_a_batch_of_any_size_is_one_whole_chunk(unused_tcp_port: int, size
         http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer,
     ):
         assert await answer.read() == b"x" * size
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel's send timeout is Linux's")
+@pytest.mark.parametrize("make_runner", [web.AppRunner, AppRunner])
+async def test_a_connection_has_the_send_timeout_of_its_last_response(
+    unused_tcp_port: int, make_runner: Callable[[web.Application], web.AppRunner]
+) -> None:
+    """Also after the body: the kernel may still hold the last of it."""
+    changed = itertools.cycle([5, 7])
+    after: list[int] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        sock = request.transport.get_extra_info("socket")
+        seconds = next(changed)
+        response = SSEResponse(send_timeout=seconds, headers={}, on_stall=lambda: None)
+        await response.prepare(request)
+        await response.send_batch(b"data: a\n\n")
+        await response.write_eof()
+        after.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    connector = aiohttp.TCPConnector(limit=1)
+    async with serving(app, unused_tcp_port, make_runner), aiohttp.ClientSession(connector=connector) as http:
+        for _ in range(3):
+            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+                await answer.read()
+    assert after == [5000, 7000, 5000]

@@ -18,6 +18,7 @@ from tests.support.client import get_events, stream_url
 from tests.telemetry.test_logs import DONE, outcome
 
 ROOT = Path(__file__).parents[2]
+LOG_CALLS = ("bind", "debug", "log", "log_refusal")
 
 
 def calls() -> Iterator[tuple[str, dict[str, ast.expr]]]:
@@ -37,7 +38,7 @@ def logged() -> dict[str, set[str]]:
         if name == "log_crash":
             found["crash"] |= given.keys()
         elif isinstance(event, ast.Constant) and isinstance(event.value, str):
-            found[event.value] |= given.keys() - {"event", "by"} if name in ("bind", "log", "log_refusal") else set()
+            found[event.value] |= given.keys() - {"event", "by"} if name in LOG_CALLS else set()
         elif name == "bind":
             found[""] |= given.keys() - {"event"}
     return found

@@ -86,10 +86,8 @@ def idempotency_key(context: RequestContext, in_query: str | None = None) -> str
     return parse_key([*(("Idempotency-Key", value) for value in in_headers), ("idempotency_key", in_query)])
 
 
-def claim_of_request(context: RequestContext, key: str | None, content: object) -> Claim | None:
+def claim_of_request(context: RequestContext, key: str, content: object) -> Claim:
     """Return the claim of ``key``; ``content`` is what a retry with the same key must repeat, encodable as JSON."""
-    if key is None:
-        return None
     data = json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")
     return claim_for(context.caller.key_name, key, data)
 
@@ -128,7 +126,8 @@ async def start(
     grace_seconds = grace_of_request(context, requested_grace, has_key=key is not None)
     fields = {"grace_seconds": grace_seconds, **task_fields}
     task = ChatTask(request=request, entry=entry, wire=wire, options=options, **fields)
-    return await context.streams.start(task, context.caller, claim_of_request(context, key, [wire, body]))
+    claim = None if key is None else claim_of_request(context, key, [wire, body])
+    return await context.streams.start(task, context.caller, claim)
 
 
 def api_key_or_bearer(request: web.Request) -> str | None:

@@ -23,11 +23,8 @@ async def enforce_deadlines(request: web.Request, handler: Handler) -> web.Strea
     context = context_of(request)
     try:
         async with asyncio.timeout(None) as timeout:
-            deadline = context.deadline = RequestDeadline(timeout, context.services.clock)
-            try:
+            with RequestDeadline(timeout, context.services.clock) as context.deadline:
                 return await handler(request)
-            finally:
-                deadline.clear()
     except TimeoutError:
         if not timeout.expired():
             raise

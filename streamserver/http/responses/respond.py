@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import ExitStack
 
 from aiohttp import web
 
@@ -33,27 +32,26 @@ async def respond(context: RequestContext, started: StartResult, wire: Wire) -> 
     stream = started.new
     if stream is None:
         return await respond_from(context, started.stream, wire)
-    with ExitStack() as reader_slot:
-        try:
-            reader_slot.enter_context(stream.reading())
-        except Refusal:
-            stream.launch()  # other requests found it by its key, took every reader slot, and wait for it
-            raise
-        if wire.commit == "first_piece":
+    try:
+        with stream.reading():
+            if wire.commit == "first_piece":
+                stream.launch()
+                return await _hold_and_follow(context, stream, wire, None)
+            encoder = wire.encoder(stream.log.start)
+            try:
+                opened = await _open(context, stream, wire, encoder)
+                # Send the start before the request to the provider.
+                data, offset = encoder.encode(0, stream.log.take(0, 1))
+                await opened.response.send_batch(data)
+            except BaseException:
+                if started.has_key:
+                    stream.launch()  # the client disconnected; with its key it may reconnect, within the grace
+                raise
             stream.launch()
-            return await _hold_and_follow(context, stream, wire, None)
-        encoder = wire.encoder(stream.log.start)
-        try:
-            opened = await _open(context, stream, wire, encoder)
-            # Send the start before the request to the provider.
-            data, offset = encoder.encode(0, stream.log.take(0, 1))
-            await opened.response.send_batch(data)
-        except BaseException:
-            if started.has_key:
-                stream.launch()  # the client disconnected; with its key it may reconnect, within the grace
-            raise
-        stream.launch()
-        return await _follow(context, opened, stream.log, offset)
+            return await _follow(context, opened, stream.log, offset)
+    except Refusal:
+        stream.launch()  # other requests found it by its key, took every reader slot, and wait for it
+        raise
 
 
 async def respond_whole(context: RequestContext, started: StartResult, wire: Wire) -> web.StreamResponse:
@@ -200,7 +198,10 @@ async def _wait_for_store(context: RequestContext) -> None:
 
 async def _open(context: RequestContext, stream: ReadableStream, wire: Wire, encoder: Encoder) -> OpenResponse:
     """Begin the response. From here on a failure is reported by an event in it."""
-    warn_if_misconfigured(context.http)
+    services = context.services
+    if not services.is_deployment_checked:
+        services.is_deployment_checked = True
+        warn_if_misconfigured(context.http)
     _set_deadline(context, stream.grace_seconds)
     return await _begin(context, stream.id, wire, encoder, stream.log.start.request_id)
 

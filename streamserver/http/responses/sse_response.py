@@ -9,6 +9,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
+from streamserver.http.send_timeout import set_send_timeout
+
 BUFFER_BYTES = 64 * 1024
 """More than this waiting in the socket's buffer, and a write waits for the reader to take some."""
 
@@ -24,8 +26,8 @@ class ReaderStalled(ConnectionError):
 class SSEResponse(EventSourceResponse):
     """An ``EventSourceResponse`` that writes batches, each under the send timeout.
 
-    aiohttp-sse sets the headers, and TCP_USER_TIMEOUT, with which the kernel gives up on a
-    reader that acknowledges nothing. The tail (:mod:`.tail`) sends keepalives.
+    aiohttp-sse sets the headers. The kernel gives up on a reader that acknowledges nothing. The tail (:mod:`.tail`)
+    sends keepalives.
     """
 
     # The headers leave with the first event, in one packet; without one, when the tail begins to wait. Where aiohttp
@@ -34,7 +36,9 @@ class SSEResponse(EventSourceResponse):
     _send_headers_immediately = False
 
     def __init__(self, *, send_timeout: float, headers: dict[str, str], on_stall: Callable[[], None]) -> None:
-        super().__init__(allow_all_methods=True, send_timeout=send_timeout)
+        # The kernel's send timeout is not left to aiohttp-sse, which takes it back at the end of the body: a reader
+        # that answers the kernel's probes and takes nothing would keep its connection, and what waits in it, for ever.
+        super().__init__(send_timeout=None)
         # aiohttp-sse sets its own; a proxy that may transform may also buffer.
         self.headers["Cache-Control"] = "no-cache, no-transform"
         self.headers.update(headers)
@@ -47,6 +51,8 @@ class SSEResponse(EventSourceResponse):
         """The body is sent in chunks (HTTP/1.1)."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if self.prepared:
+            return None  # aiohttp prepares each response that a handler returns
         if request.version < (1, 1):
             # Without chunks the end of the connection is the only end of the body.
             self.force_close()
@@ -56,9 +62,15 @@ class SSEResponse(EventSourceResponse):
             raise ConnectionResetError("the client has disconnected")
         if not transport.is_reading():
             raise ConnectionResetError("too much was sent behind the request: a disconnect would not be seen")
-        writer = await super().prepare(request)
-        if writer is None:
-            return None  # aiohttp prepares each response that a handler returns; this one has been ended already
+        set_by_connection = getattr(request.protocol, "set_send_timeout", None)
+        if set_by_connection is not None:
+            set_by_connection(self._stall_seconds)
+        else:  # a connection of another application's runner
+            set_send_timeout(transport, self._stall_seconds)
+        # Not aiohttp-sse's own, which starts a task for pings: a comment and a blank line, which popular clients take
+        # for an empty event (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, "decode").
+        writer = await web.StreamResponse.prepare(self, request)
+        assert writer is not None
         self._transport = transport
         # What each token needs is looked up once. aiohttp has the writer too, until the body ends.
         self._writer = writer
@@ -130,17 +142,6 @@ class SSEResponse(EventSourceResponse):
         if transport is not None and transport.get_write_buffer_size():
             await self.wait_drained()  # returns at once unless the transport has paused writing
         await super().write_eof(data)
-
-    def _restore_tcp_user_timeout(self) -> None:
-        """Do nothing: a reader may stop before it has taken the last of the body, which the kernel still holds.
-
-        aiohttp-sse would set the connection's own again at the end; a reader that answers the
-        kernel's probes and takes nothing then keeps its connection, and what waits in it, for ever.
-        """
-
-    async def _ping(self) -> None:
-        """Send nothing: aiohttp-sse's comment ends in a blank line, which popular clients take for an empty event
-        (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``SSEDecoder.decode``)."""
 
 
 def _always_closing() -> bool:

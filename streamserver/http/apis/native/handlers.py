@@ -129,7 +129,7 @@ async def _start(context: RequestContext, fields: ChatFields, key: str | None) -
     caller, settings = context.caller, context.settings
     grace_seconds = grace_of_request(context, fields.grace, has_key=key is not None)
     task = read_task(fields, settings, context.streams.catalog, caller.permissions, grace_seconds=grace_seconds)
-    claim = claim_of_request(context, key, msgspec.to_builtins(fields))
+    claim = None if key is None else claim_of_request(context, key, msgspec.to_builtins(fields))
     return await context.streams.start(task, caller, claim)
 
 
