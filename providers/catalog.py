@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 
 import msgspec
 
 from providers.base import Provider, TokenCounter
+from providers.bracket import Bracket
 from providers.resilience import Breaker
 from providers.transport import Transport
 
@@ -55,17 +56,18 @@ class Catalog:
         """Return the provider called ``name``, None if there is none."""
         return self._entries.get(name)
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
+    def lease(self) -> Bracket:
         """Keep the providers in use for as long as the block runs."""
+        return Bracket(self._begin_lease, self._end_lease)
+
+    def _begin_lease(self) -> None:
         self._leases += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._leases -= 1
-            if not self._leases:
-                self._idle.set()
+
+    def _end_lease(self) -> None:
+        self._leases -= 1
+        if not self._leases:
+            self._idle.set()
 
     async def wait_idle(self) -> None:
         """Wait until no lease is held."""

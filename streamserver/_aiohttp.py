@@ -96,11 +96,13 @@ class HttpProtocol(RequestHandler):
             return
         before = self._request_count
         super().data_received(data)
-        if self._request_count == before:
-            self._outside += len(data)
-        else:
+        if self._request_count != before:
             self._last_body = self._messages[-1][1]
             self._outside = 0
+        elif data:
+            self._outside += len(data)
+        else:
+            return  # aiohttp had its parser go on, and it had nothing to go on with
         most = MAX_HEAD_BYTES + CHUNK_BYTES * self._last_body.total_bytes
         if self._outside > most or (len(self._messages) > 1 and self._waiting_bytes() > MAX_HEAD_BYTES):
             self._refuse_the_rest()

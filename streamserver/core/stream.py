@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Protocol
 
 import msgspec
 from loguru import logger
 
+from providers.bracket import Bracket
 from providers.clock import Clock, Timer
 from streamserver.core.generation import Generation, Outcome
 from streamserver.core.refusals import too_many_readers
@@ -51,22 +51,6 @@ class StreamOwner(Protocol):
         ...
 
     def stream_ended(self, stream: Stream, outcome: Outcome) -> None: ...
-
-
-class Reading:
-    """A block in which a reader is counted."""
-
-    __slots__ = ("_add", "_remove")
-
-    def __init__(self, add: Callable[[], None], remove: Callable[[], None]) -> None:
-        self._add = add
-        self._remove = remove
-
-    def __enter__(self) -> None:
-        self._add()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._remove()
 
 
 class Stream:
@@ -116,7 +100,7 @@ class Stream:
         if not self.readers and not self.remote_readers and not self._is_detached:
             self._start_abandonment_timer(self._owner.limits.attach_seconds)
 
-    def reading(self) -> AbstractContextManager[None]:
+    def reading(self) -> Bracket:
         """Count a reader for as long as the block runs.
 
         A client disconnect ends the block. When the last reader has disconnected, the generation is cancelled, and with
@@ -124,7 +108,7 @@ class Stream:
 
         Raises :class:`~streamserver.core.refusals.Refusal` if the stream has as many readers as it may have.
         """
-        return Reading(self._add_reader, self._remove_reader)
+        return Bracket(self._add_reader, self._remove_reader)
 
     def set_remote_readers(self, readers: int) -> None:
         """Set how many readers on other nodes read the stream now."""

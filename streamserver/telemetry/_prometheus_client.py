@@ -1,5 +1,9 @@
 """The parts of prometheus_client that are not in its documentation.
 
+Each call of ``inc`` and ``observe`` checks things that are known here, which takes longer than counting:
+https://github.com/prometheus/client_python/blob/master/prometheus_client/metrics.py (``Counter.inc``,
+``Histogram.observe``).
+
 Processes that share their values must say so with an environment variable before prometheus_client is imported, which
 is before the configuration is read: https://github.com/prometheus/client_python/blob/master/prometheus_client/values.py
 (``get_value_class``).
@@ -8,15 +12,39 @@ is before the configuration is read: https://github.com/prometheus/client_python
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client import values as _values
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 values: Any = _values
+
+
+def counting(metric: Counter | Gauge | Histogram) -> Callable[[float], object]:
+    """Return the ``inc`` of a counter or a gauge, or the ``observe`` of a histogram, without its checks: ``metric`` has
+    its labels, and what is counted is a number that it can count."""
+    if isinstance(metric, Histogram):
+        return _observing(metric)
+    inc: Callable[[float], object] = getattr(getattr(metric, "_value", None), "inc", metric.inc)
+    return inc
+
+
+def _observing(histogram: Histogram) -> Callable[[float], object]:
+    bounds, buckets, total = (getattr(histogram, name, None) for name in ("_upper_bounds", "_buckets", "_sum"))
+    if bounds is None or buckets is None or total is None:
+        return histogram.observe
+
+    def observe(amount: float) -> None:
+        total.inc(amount)
+        buckets[bisect_left(bounds, amount)].inc(1)
+
+    return observe
 
 
 def share_between_processes(folder: Path) -> None:

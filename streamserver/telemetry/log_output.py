@@ -62,7 +62,7 @@ class LogOutput:
             return
         self._taken += len(data)
         self._queue.put(data)
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(self._queue,), name="log", daemon=True)
             self._thread.start()
 
@@ -73,6 +73,12 @@ class LogOutput:
             time.sleep(BATCH_SECONDS / 2)
 
     def _run(self, queue: SimpleQueue[bytes | None]) -> None:
+        try:
+            self._write_batches(queue)
+        finally:
+            self._thread = None  # the next record starts another
+
+    def _write_batches(self, queue: SimpleQueue[bytes | None]) -> None:
         ending = False
         while not ending:
             batch = [queue.get()]

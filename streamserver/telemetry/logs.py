@@ -188,16 +188,23 @@ def _as_json(record: Any) -> str:
 
 
 def _as_text(record: Any) -> str:
-    parts = [f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3], f"{record['level'].name:<8}", record["message"]]
-    traceback = None
-    for name, value in record["extra"].items():
-        if name == "traceback":
-            traceback = value
-        elif name != "event" and value is not None:
-            # Of a string, _plain takes the lone surrogates, which are taken here from the whole line.
-            parts.append(f"{name}={value if isinstance(value, (str, int, float)) else _plain(value)}")
-    line = printable(scalar(" ".join(parts)))
+    extra = record["extra"]
+    # Of a string, _plain takes the lone surrogates, which are taken here from the whole line.
+    fields = [
+        f"{name}={value if isinstance(value, _PRINTED) else _plain(value)}"
+        for name, value in extra.items()
+        if value is not None and name not in _NOT_IN_LINE
+    ]
+    time = record["time"].isoformat(" ", "milliseconds")[:_TIME_CHARS]
+    line = printable(scalar(" ".join([time, f"{record['level'].name:<8}", record["message"], *fields])))
+    traceback = extra.get("traceback")
     return f"{line}\n{_plain(traceback)}\n" if traceback else f"{line}\n"
+
+
+_PRINTED = (str, int, float)
+_NOT_IN_LINE = frozenset({"event", "traceback"})
+_TIME_CHARS = len("2026-01-31 23:59:59.999")
+"""The time without the offset from UTC."""
 
 
 def _plain(value: object) -> object:

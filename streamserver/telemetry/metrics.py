@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from providers.resilience import Breaker
 from streamserver.core.generation import Outcome
 from streamserver.core.refusals import LIMITS, LimitName
 from streamserver.log.records import Done
-from streamserver.telemetry._prometheus_client import FOLDER_VARIABLE
+from streamserver.telemetry._prometheus_client import FOLDER_VARIABLE, counting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
@@ -113,20 +113,21 @@ METRICS = (
 _REASON_LABELS = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 
-class _Children:
-    """The children of a labelled metric, by their labels. prometheus_client checks labels under a lock, which takes as
-    long as counting does: https://github.com/prometheus/client_python/blob/master/prometheus_client/metrics.py
+class _Labelled:
+    """A labelled metric that finds its children by their labels. prometheus_client checks labels under a lock, which
+    takes as long as counting does: https://github.com/prometheus/client_python/blob/master/prometheus_client/metrics.py
     (``MetricWrapperBase.labels``). No child is ever removed."""
 
     def __init__(self, metric: Any) -> None:
         self._metric = metric
-        self._children: dict[tuple[str, ...], Any] = {}
+        self._children: dict[tuple[str, ...], Callable[[float], object]] = {}
 
-    def labels(self, *labels: str) -> Any:
+    def count(self, amount: float, *labels: str) -> None:
+        """Add ``amount`` to a counter or a gauge, or observe it in a histogram."""
         child = self._children.get(labels)
         if child is None:
-            child = self._children[labels] = self._metric.labels(*labels)
-        return child
+            child = self._children[labels] = counting(self._metric.labels(*labels))
+        child(amount)
 
 
 class Metrics:
@@ -139,29 +140,29 @@ class Metrics:
             ProcessCollector(registry=self._registry)
             PlatformCollector(registry=self._registry)
         made = {metric.name: _make(metric, self._registry) for metric in METRICS}
-        made |= {metric.name: _Children(made[metric.name]) for metric in METRICS if metric.labels}
-        self._streams = made["streams"]
-        self._ttft = made["ttft_seconds"]
-        self._gap = made["inter_token_seconds"]
-        self._duration = made["duration_seconds"]
-        self._tokens = made["tokens"]
-        self._cancel = made["cancel_seconds"]
-        self._limit_hits = made["limit_hits"]
-        self._refusals = made["refusals"]
-        self._attempts = made["provider_attempts"]
-        self._failures = made["provider_failures"]
+        self._streams = _Labelled(made["streams"])
+        self._ttft = _Labelled(made["ttft_seconds"])
+        self._gap = _Labelled(made["inter_token_seconds"])
+        self._duration = _Labelled(made["duration_seconds"])
+        self._tokens = _Labelled(made["tokens"])
+        self._limit_hits = _Labelled(made["limit_hits"])
+        self._refusals = _Labelled(made["refusals"])
+        self._attempts = _Labelled(made["provider_attempts"])
+        self._failures = _Labelled(made["provider_failures"])
+        self._stuck = _Labelled(made["provider_stuck"])
+        self._count_cancel = counting(made["cancel_seconds"])
+        self._count_log_bytes = counting(made["log_bytes"])
+        self._count_active = counting(made["active_streams"])
         self._left_out = made["provider_left_out"]
-        self._stuck = made["provider_stuck"]
-        self._log_bytes = made["log_bytes"]
-        self._kept = made["kept_log_bytes"]
-        self._active = made["active_streams"]
+        self.keep = made["kept_log_bytes"].set
+        """Set how many bytes of ended streams are kept."""
         self.reader_resumed = made["resumed"].inc
         self.reader_dropped = made["dropped_readers"].inc
         self.log_record_dropped = made["dropped_log_records"].inc
         for limit in LIMITS:
-            self._limit_hits.labels(limit)  # a rate needs a zero to begin from
+            self._limit_hits.count(0, limit)  # a rate needs a zero to begin from
         for code in refusals:
-            self._refusals.labels(code)
+            self._refusals.count(0, code)
         self._models: dict[str, frozenset[str]] = {}
         self._breakers: list[Breaker] = []
 
@@ -177,50 +178,46 @@ class Metrics:
             known = self._models.get(each.name, frozenset())
             self._models[each.name] = known | {each.model, *each.models}
             each.breaker.watch(self._left_out.labels(each.name).set)
-            self._stuck.labels(each.name)  # a rate needs a zero to begin from
+            self._stuck.count(0, each.name)  # a rate needs a zero to begin from
 
     def stream_opened(self) -> None:
         """Count a running stream, until :meth:`stream_closed`."""
-        self._active.inc()
+        self._count_active(1)
 
     def stream_closed(self) -> None:
-        self._active.dec()
-
-    def keep(self, size_bytes: int) -> None:
-        """Set how many bytes of ended streams are kept."""
-        self._kept.set(size_bytes)
+        self._count_active(-1)
 
     def refused(self, code: str, limit: LimitName | None) -> None:
         """Count a refused request."""
-        self._refusals.labels(code).inc()
+        self._refusals.count(1, code)
         if limit is not None:
-            self._limit_hits.labels(limit).inc()
+            self._limit_hits.count(1, limit)
 
     def stream_ended(self, outcome: Outcome) -> None:
         """Count everything about a stream that has ended."""
         provider, model = self._labels(outcome)
         kind, code = _ending(outcome)
-        self._streams.labels(provider, model, kind, code, outcome.wire).inc()
-        self._duration.labels(provider, kind).observe(outcome.duration_ms / 1000)
-        self._log_bytes.inc(outcome.log_bytes)
+        self._streams.count(1, provider, model, kind, code, outcome.wire)
+        self._duration.count(outcome.duration_ms / 1000, provider, kind)
+        self._count_log_bytes(outcome.log_bytes)
         if outcome.ttft_ms is not None:
-            self._ttft.labels(provider, model).observe(outcome.ttft_ms / 1000)
+            self._ttft.count(outcome.ttft_ms / 1000, provider, model)
             if kind == "done" and outcome.pieces > 1:
                 gap = (outcome.duration_ms - outcome.ttft_ms) / (outcome.pieces - 1)
-                self._gap.labels(provider, model).observe(gap / 1000)
+                self._gap.count(gap / 1000, provider, model)
         if outcome.stop_ms is not None:
-            self._cancel.observe(outcome.stop_ms / 1000)
+            self._count_cancel(outcome.stop_ms / 1000)
         if outcome.stuck:
-            self._stuck.labels(provider).inc()
+            self._stuck.count(1, provider)
         if outcome.usage is not None:
             source = "estimate" if outcome.usage.estimated else "provider"
-            self._tokens.labels(provider, model, "prompt", source).inc(outcome.usage.prompt_tokens)
-            self._tokens.labels(provider, model, "completion", source).inc(outcome.usage.completion_tokens)
+            self._tokens.count(outcome.usage.prompt_tokens, provider, model, "prompt", source)
+            self._tokens.count(outcome.usage.completion_tokens, provider, model, "completion", source)
         for tried in outcome.attempts:
             asked = tried.provider if tried.provider in self._models else OTHER
-            self._attempts.labels(asked).inc()
+            self._attempts.count(1, asked)
             if tried.code is not None:
-                self._failures.labels(asked, tried.code).inc()
+                self._failures.count(1, asked, tried.code)
 
     def render(self) -> bytes:
         """Return the metrics in Prometheus' text format, those of all workers if the workers share."""

@@ -112,7 +112,7 @@ async def test_server_serves_and_counts_when_its_log_pipe_is_not_read(
             await log_until_dropped(http, url)
             assert (await get_events(http, stream_url(url)))[-1].type == "done"
             log = b""
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not (told := re.findall(rb'.*"event":"log_output".*\n', log)):
                     log += pipe.read()
                     async with http.get(f"{url}/nothing"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loguru import logger
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from streamserver.telemetry import _prometheus_client
-from streamserver.telemetry._prometheus_client import FOLDER_VARIABLE, share_between_processes, values
+from streamserver.telemetry._prometheus_client import FOLDER_VARIABLE, counting, share_between_processes, values
 from streamserver.telemetry.metrics import Metrics
 
 
@@ -37,3 +39,33 @@ def test_processes_count_alone_when_the_undocumented_parts_are_missing(
     metrics = Metrics()
     metrics.reader_resumed()
     assert b"streamserver_resumed_total 1.0" in metrics.render()
+
+
+BOUNDS = (0.5, 1.0, 2.0)
+AMOUNTS = (0.0, 0.5, 0.7, 1.0, 2.0, 2.1, 1e9)
+
+
+@pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
+def test_counting_without_checks_is_what_prometheus_client_counts(kind: type[Counter | Gauge | Histogram]) -> None:
+    checked, unchecked = CollectorRegistry(), CollectorRegistry()
+    options: dict[str, Any] = {"buckets": BOUNDS} if kind is Histogram else {}
+    theirs, ours = (kind("n", "help", registry=registry, **options) for registry in (checked, unchecked))
+    plain = theirs.observe if isinstance(theirs, Histogram) else theirs.inc
+    count = counting(ours)
+    assert count != (ours.observe if isinstance(ours, Histogram) else ours.inc), "prometheus_client has changed"
+    for amount in AMOUNTS:
+        plain(amount)
+        count(amount)
+    assert without_times(checked) == without_times(unchecked)
+
+
+@pytest.mark.parametrize("missing", ["_value", "_upper_bounds", "_buckets", "_sum"])
+def test_counting_checks_when_the_undocumented_parts_are_missing(missing: str) -> None:
+    metric = Counter("n", "help", registry=None) if missing == "_value" else Histogram("n", "help", registry=None)
+    plain = metric.observe if isinstance(metric, Histogram) else metric.inc
+    delattr(metric, missing)
+    assert counting(metric) == plain
+
+
+def without_times(registry: CollectorRegistry) -> list[str]:
+    return [line for line in generate_latest(registry).decode().splitlines() if "_created" not in line]
