@@ -90,9 +90,9 @@ class Stream:
     def launch(self) -> None:
         """Start the generation. A stream without a reader waits ``attach_seconds`` for its first one.
 
-        Does nothing if the stream was launched before, or has ended.
+        Does nothing if the stream was launched before, or is ending.
         """
-        if self.generation is None or self.task is not None:
+        if self.generation is None or self.task is not None or self.log.proposed is not None:
             return
         self.task = asyncio.get_running_loop().create_task(self.generation.run(), name=f"stream-{self.id[:6]}")
         # A task that is cancelled before its first step never reaches its own ending.

@@ -68,6 +68,15 @@ class Tidying(Holding):
             self.ended = True
 
 
+class Quick(Holding):
+    """Answers at once."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        self.asked_to += 1
+        yield Text("one")
+        yield Finish("stop")
+
+
 class Scene:
     """A supervisor with room for one stream, and that stream, of a provider that holds on."""
 
@@ -216,3 +225,20 @@ async def test_provider_that_closes_in_time_ends_its_stream_itself(scene: Scene)
     pending = scene.clock.pending
     await scene.clock.passes(PROVIDER_CLOSE_SECONDS * 2)
     assert len(scene.outcomes) == 1 and pending == 1, "what is left is the timer that forgets it"
+
+
+async def test_a_provider_is_asked_once_when_a_reader_leaves_before_the_store_has_taken_the_ending() -> None:
+    scene = Scene(Quick())
+    log = scene.stream.log
+    log.share(lambda: None)
+    with scene.stream.reading():
+        with scene.stream.reading():
+            scene.stream.launch()
+            await settle()
+            assert log.proposed is not None and log.terminal is None
+        scene.stream.launch()
+        await settle()
+    assert scene.provider.asked_to == 1
+    log.accept(log.proposed)
+    assert scene.supervisor.active == 0 and len(scene.outcomes) == 1
+    await scene.supervisor.aclose()
