@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 import msgspec
 
 from providers import finish_reasons
-from providers.base import AnsweringModel, Finish, Reasoning, Text, ToolCall
-from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier
+from providers.base import AnsweringModel, Finish, Reasoning, Text, ToolCall, Usage
+from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier, malformed_response
 from providers.lenient import decode_leniently, is_end_marker
 from providers.token_shape import TokenShape
 from providers.tool_calls import ToolCalls
@@ -31,14 +31,15 @@ BROKEN_OFF = "broken_off"
 class AnswerState:
     """The state of one answer: its tool calls, why it ended, and whether anything of it could be delivered."""
 
-    def __init__(self) -> None:
+    def __init__(self, tool_names: Collection[str] | None = None) -> None:
+        """``tool_names`` are those of the tools that the model can call; None if names never come in pieces."""
         self.complete = False
         """The API has said that its stream ends here: nothing that matters follows."""
         self.model: str | None = None
         """What the provider reports."""
         self.announces_model = False
         """The model is told before the first piece of its answer."""
-        self.calls = ToolCalls()
+        self.calls = ToolCalls(tool_names)
         self.has_text = False
         """Text, reasoning or a refusal has been delivered."""
         self.has_unreadable = False
@@ -107,21 +108,24 @@ class AnswerState:
             return
         if finish_reasons.is_failure(word):
             raise broken_off(word)
-        if self._word is None or finish_reasons.finish_reason(self._word, called_tools=False) == "stop":
+        if self._word is None or finish_reasons.is_stop(self._word):
             self._word, self._stop_sequence = word, stop_sequence
 
-    def rest(self) -> Iterator[ToolCall]:
+    def rest(self) -> Iterator[ToolCall | Usage]:
         """Yield what is left to be told of tool calls at the end of the answer."""
         yield from self.calls.finish(cut=self.was_cut)
 
     def finish(self) -> Finish:
         """Return the end.
 
-        Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said why it stopped.
+        Raises :class:`~providers.errors.UpstreamDisconnected` if the model never said why it stopped, and
+        :class:`~providers.errors.UpstreamError` if it called tools, and nothing of the call could be read.
         """
         reason = self._reason()
-        if reason is None:
+        if reason is None or self._word is None:
             raise disconnected("no_finish_reason")
+        if reason == "stop" and not self.has_text and finish_reasons.is_tool_call(self._word):
+            raise malformed_response("no_tool_call")
         return Finish(reason, self.model, self._word, self._stop_sequence)
 
     @property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from providers.base import ChatRequest, Message
 from providers.errors import InvalidRequest, UpstreamDetail
-from providers.lenient import as_word
+from providers.lenient import as_object, as_word
 
 _CALLERS_NAMES: Mapping[str, Mapping[str, str]] = {
     "responses": {
@@ -132,6 +132,12 @@ def function_calls(request: ChatRequest, message: Message, field: str) -> Iterat
                 raise unsupported(
                     request, f"{field}.tool_calls[{number}]", "expected a function with a name and its arguments."
                 )
+
+
+def tool_names(tools: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the names of ``tools``, which are in the form of chat completions."""
+    described = (as_object(tool.get(str(tool.get("type")))) for tool in tools)
+    return frozenset(name for tool in described if (name := as_word(tool.get("name"))))
 
 
 def allowed_tools(choice: object) -> tuple[str, list[Any]] | None:

@@ -34,10 +34,23 @@ def is_failure(word: str) -> bool:
     return word.lower() not in _REASONS and _FAILURE.search(word) is not None
 
 
+def is_stop(word: str) -> bool:
+    """Return whether a provider's ``word`` says nothing but that the answer ended."""
+    return _REASONS.get(word.lower()) == "stop"
+
+
+def is_tool_call(word: str) -> bool:
+    """Return whether a provider's ``word`` says that the model called tools."""
+    return _REASONS.get(word.lower()) == "tool_calls"
+
+
 def finish_reason(word: str, *, called_tools: bool) -> str:
     """Return ``stop``, ``length``, ``tool_calls``, ``content_filter``, or ``word`` itself if it is unknown.
 
-    Several servers say ``stop`` at the end of an answer that calls tools; with ``called_tools`` that is ``tool_calls``.
+    Some servers say ``stop`` at the end of an answer that calls tools, and some ``tool_calls`` at that of one that
+    calls none: with ``called_tools`` both are ``tool_calls``, else ``stop``.
     """
     reason = _REASONS.get(word.lower(), word)
-    return "tool_calls" if reason == "stop" and called_tools else reason
+    if reason in ("stop", "tool_calls"):
+        return "tool_calls" if called_tools else "stop"
+    return reason

@@ -6,21 +6,31 @@ from __future__ import annotations
 class TextSoFar:
     """The pieces that have come. APIs send a text in pieces, then the whole; their copies may leave out either."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_length", "_pieces")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._length = 0
 
     def __bool__(self) -> bool:
         return bool(self._pieces)
 
+    def __len__(self) -> int:
+        return self._length
+
     def add(self, piece: str) -> None:
         if piece:
             self._pieces.append(piece)
+            self._length += len(piece)
+
+    def ends_with(self, mark: str) -> bool:
+        """Return whether the last piece ends with ``mark``, blanks left aside."""
+        return bool(self._pieces) and self._pieces[-1].rstrip()[-len(mark) :] in ("", mark)
 
     def clear(self) -> None:
         """Begin another text."""
         self._pieces.clear()
+        self._length = 0
 
     def joined(self) -> str:
         """Return all of it."""

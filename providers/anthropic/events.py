@@ -155,7 +155,8 @@ class MessagesParser(AnswerState):
 
     def _delta(self, block: _Block | None, delta: Mapping[str, Any]) -> Iterator[Event]:
         if block is None:
-            self._block = self._blocks["without start"] = block = _Block("without start", "text")
+            kind: _Kind = "tool_call" if "partial_json" in delta else "text"
+            self._block = self._blocks["without start"] = block = _Block("without start", kind)
         if block.kind == "tool_call":
             if "partial_json" in delta:
                 yield from self.calls.add(block.key, arguments=delta["partial_json"])

@@ -5,11 +5,11 @@ Source: OpenAI's API reference, "Chat completions", and what the servers that co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from providers.answer import AnswerState, broken_off
-from providers.base import Event, Reasoning, RefusalText, Text
+from providers.base import Event, Reasoning, RefusalText, Text, ToolCall, Usage
 from providers.errors import ProviderError
 from providers.lenient import (
     as_count,
@@ -33,11 +33,14 @@ _decode = CHUNK.decode
 class ChatParser(AnswerState):
     """A parser of one stream of chunks, with what it has read so far."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, tool_names: Collection[str] = ()) -> None:
+        """``tool_names`` are those of the tools that the model can call: a name may come in pieces."""
+        super().__init__(tool_names)
         self._message = TextSoFar()
         """Text that came in whole messages instead of deltas."""
         self._reasoning_details = ReasoningDetails()
+        self._usage: Usage | None = None
+        """The counts that the provider gave last."""
 
     def events(self, name: str, data: bytes) -> Sequence[Event]:
         """Return the events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
@@ -88,10 +91,20 @@ class ChatParser(AnswerState):
                 self.model = chunk.model or self.model
                 self._add_end(choice, events)
         if chunk.usage is not None:
-            events.append(chunk.usage.as_usage())
+            self._usage = chunk.usage.as_usage()
+            events.append(self._usage)
         elif len(events) == 1 and not name and self.can_learn:
             self._learn(data, chunk, events[0])
         return events
+
+    def rest(self) -> Iterator[ToolCall | Usage]:
+        """Yield what is left to be told of tool calls, and the counts once more: they are of those calls too."""
+        has_rest = False
+        for piece in super().rest():
+            yield piece
+            has_rest = True
+        if has_rest and self._usage is not None:
+            yield self._usage
 
     def _learn(self, data: bytes, chunk: Chunk, event: Event) -> None:
         """Learn the shape of a chunk with one event, if that is a token."""
@@ -168,6 +181,7 @@ class ChatParser(AnswerState):
             self._add_message(choice.message, events)
         if choice.finish_reason:
             self.end(choice.finish_reason, as_word(choice.stop_reason))
+            events += self.calls.flush()
             if self.calls and (details := self._reasoning_details.for_next_turn()):
                 events += self.calls.add(None, extra={"reasoning_details": details})
 

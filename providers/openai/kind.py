@@ -6,6 +6,7 @@ import msgspec
 
 from providers.address import Address, join, sdk_headers
 from providers.base import ApiProtocol, ChatRequest
+from providers.chat_form import tool_names
 from providers.openai import chat_request, responses_request
 from providers.openai.chat_stream import ChatParser
 from providers.openai.options import OpenAIOptions, SharedOptions
@@ -36,7 +37,9 @@ class OpenAIApi(SSEProvider):
         return HttpRequest(self._address.url(request.model), self._address.headers, msgspec.json.encode(payload))
 
     def _parser(self, request: ChatRequest) -> StreamParser:
-        return ResponsesParser(request.model) if _is_responses(self._options) else ChatParser()
+        if _is_responses(self._options):
+            return ResponsesParser(request.model)
+        return ChatParser(tool_names(request.tools or ()))
 
 
 class OpenAI(OpenAIApi):

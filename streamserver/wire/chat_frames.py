@@ -12,6 +12,7 @@ from typing import Any
 from providers.answer import MAX_LESSONS, NO_REASONS
 from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.errors import ProviderError
+from providers.finish_reasons import finish_reason
 from providers.lenient import as_object, objects
 from providers.token_shape import TokenShape
 from streamserver.log.records import ContinuedText
@@ -25,6 +26,7 @@ _ENVELOPE: Mapping[str, type] = {"id": str, "created": int, "model": str}
 _NO_USAGE = b',"usage":null'
 # An unescaped quote ends a string, so that none of these patterns is ever found inside one.
 _PLAIN_ENVELOPE = (
+    re.compile(rb'"choices": ?\['),
     re.compile(rb'"object": ?"chat\.completion\.chunk"'),
     re.compile(rb'"id": ?"[^"]'),
     re.compile(rb'"created": ?[1-9]'),
@@ -37,8 +39,10 @@ class ChunkReplay:
     """A replay of the chunks of one completion.
 
     - Each choice has ``role`` once, in its first chunk: openai-python joins them, openai-node demands one.
-    - Each choice has one ``finish_reason``; ``stop`` after tool calls, which some servers say, is ``tool_calls``.
+    - Each choice has one ``finish_reason``, in the API's own words where the provider has another for the same, and
+      ``tool_calls`` where there are some.
     - Tool calls have the indices, ids and types that all clients need.
+    - Content and reasoning are text, not lists of parts, unless a part is something else.
     - Usage comes once and last, without choices, and only to a client that asked for it.
     - Each chunk has an id, a time and a model, from ``head`` where the provider gives none.
     - The chunk that finishes the answer waits for its end: after a failure there must be no finish.
@@ -58,6 +62,7 @@ class ChunkReplay:
         self._began: set[int] = set()
         self._calling: set[int] = set()
         self._finished: set[int] = set()
+        self._has_legacy_call = False
         self._waiting: list[tuple[dict[str, Any], bytes]] = []
         """The chunk after which every choice has finished, and those behind it, each with its event."""
 
@@ -170,15 +175,19 @@ class ChunkReplay:
             self._began.add(index)
             delta = {"role": "assistant", **delta}
         choice["delta"] = delta
+        self._has_legacy_call = self._has_legacy_call or bool(delta.get("function_call"))
+        if index == 0:
+            _mend_texts(delta, pieces)
+            self._mend_calls(delta, pieces)
         if delta.get("tool_calls"):
             self._calling.add(index)
-            if index == 0:
-                self._mend_calls(delta, pieces)
         self._mend_end(choice, index)
 
     def _mend_calls(self, delta: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
-        calls = list(objects(delta.pop("tool_calls")))
+        calls = list(objects(delta.pop("tool_calls", None)))
         told = [piece for piece in pieces if isinstance(piece, ToolCall) and not _is_end_of_reasoning(piece)]
+        if self._has_legacy_call:
+            return  # the provider's own form of them is in the delta
         if len(told) == len(calls):
             mended = [self._calls.mended(call, piece) for call, piece in zip(calls, told, strict=True)]
         else:  # the parser joined pieces, or dropped one that was sent twice
@@ -195,8 +204,8 @@ class ChunkReplay:
             choice["finish_reason"] = None
             return
         self._finished.add(index)
-        if reason == "stop" and index in self._calling:
-            choice["finish_reason"] = "tool_calls"
+        if not (reason == "function_call" and self._has_legacy_call):
+            choice["finish_reason"] = finish_reason(reason, called_tools=index in self._calling)
         if index == 0 and reason != "length" and (missing := self._calls.missing_arguments()):
             choice["delta"]["tool_calls"] = _joined(choice["delta"].get("tool_calls") or [], missing)
 
@@ -223,6 +232,8 @@ def _is_plain(data: bytes) -> bool:
         or b'"error"' in data
         or b'"message"' in data
         or b'"tool_calls"' in data
+        or b'"content":[' in data
+        or b'"content": [' in data
         or b'"obfuscation"' in data
         or not all(field.search(data) for field in _PLAIN_ENVELOPE)
     ) and (b'"finish_reason":null' in data or b'"finish_reason": null' in data or b'"finish_reason"' not in data)
@@ -240,6 +251,22 @@ def read_chunk(data: bytes) -> dict[str, Any]:
         return from_json(data)
     except ProviderError:
         return {}
+
+
+def _mend_texts(delta: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
+    """Replace lists of parts of which everything was read by their text. SDKs add up strings alone."""
+    lists = {name for name in _TEXT_FIELDS if isinstance(delta.get(name), (list, dict)) and delta[name]}
+    if lists and all(_is_readable(part) for part in objects(delta.get("content"))):
+        for name in lists:
+            del delta[name]
+        delta.update(_delta_of({}, pieces))
+
+
+_TEXT_FIELDS = ("content", "reasoning_content", "reasoning")
+
+
+def _is_readable(part: Mapping[str, Any]) -> bool:
+    return any(isinstance(part.get(name), (str, list)) for name in ("text", "thinking", "refusal"))
 
 
 def _delta_of(message: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> dict[str, Any]:

@@ -40,8 +40,17 @@ def complete_usage(own: object, counted: Mapping[str, Any]) -> dict[str, Any]:
     """Return a provider's ``own`` usage, completed from ``counted``: clients read all three counts unguarded."""
     given: dict[str, Any] = without_nulls(as_object(own))
     for name in _COUNTS:
-        if isinstance(given.get(name), bool) or not isinstance(given.get(name), (int, float)):
+        if not _is_count(given.get(name)):
             given[name] = counted[name]
-    if not isinstance(as_object(own).get(_TOTAL), (int, float)):
+    if not _is_count(as_object(own).get(_TOTAL)):
         given[_TOTAL] = given["prompt_tokens"] + given["completion_tokens"]
     return {**given, **{name: value for name, value in counted.items() if name not in given}}
+
+
+def _is_count(value: object) -> bool:
+    """Return whether ``value`` is a count. Some servers send zeros, or -1, after the right ones, or in their place."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < MAX_COUNT
+
+
+MAX_COUNT = 2**53
+"""Counts from here on are none: JavaScript could not read them."""

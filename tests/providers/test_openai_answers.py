@@ -235,7 +235,7 @@ async def test_azure_content_filter_and_its_annotations_are_read(
 def test_chat_tells_calls_apart_by_their_place_when_they_have_no_index() -> None:
     calls = [{"id": name, "function": {"name": f"f{name}"}} for name in "abc"]
     chunk = {"choices": [{"delta": {"tool_calls": [*calls[:2], {"index": 7, **calls[2]}]}}]}
-    events = ChatParser().events("", json.dumps(chunk).encode())
+    events = ChatParser({"fa", "fb", "fc"}).events("", json.dumps(chunk).encode())
     assert events == [ToolCall(0, "a", "fa", ""), ToolCall(1, "b", "fb", ""), ToolCall(2, "c", "fc", "")]
 
 

@@ -267,7 +267,11 @@ def test_chunks_are_replayed_to_the_byte_when_nothing_is_wrong_with_them() -> No
         chunk({"content": "a \ud83d\ude00 \u2028"}, service_tier="flex"),
         chunk({"reasoning_content": "r", "vendor": [1.50]}),
         chunk(
-            {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+            {
+                "tool_calls": [
+                    {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+                ]
+            }
         ),
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": " "}}]}),
         chunk({}, "tool_calls"),
@@ -340,6 +344,18 @@ BROKEN_CALLS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "id and name repeated": ([FIRST, {**FIRST, "function": {"name": "f", "arguments": "{}"}}], "{}"),
     "arguments as an object": ([{**FIRST, "function": {"name": "f", "arguments": {"a": 1}}}], '{"a":1}'),
     "no arguments": ([FIRST], "{}"),
+    "another id with every piece": (
+        [
+            FIRST,
+            {"index": 0, "id": "d", "function": {"arguments": '{"a":'}},
+            {"index": 0, "id": "e", "function": {"arguments": "1}"}},
+        ],
+        '{"a":1}',
+    ),
+    "an empty object before the arguments": (
+        [{**FIRST, "function": {"name": "f", "arguments": "{}"}}, {"index": 0, "function": {"arguments": '{"a":1}'}}],
+        '{"a":1}',
+    ),
     "the name after the id": (
         [{"index": 0, "id": "c", "type": "function"}, {"index": 0, "function": {"name": "f", "arguments": "{}"}}],
         "{}",
@@ -367,6 +383,59 @@ def test_tool_call_is_mended_when_its_provider_breaks_the_rules(
 def test_finish_reason_comes_once_when_the_provider_repeats_it() -> None:
     records = log(*frames(chunk({"content": "a"}), chunk({}, "length"), chunk({}, "length", usage=COUNTS)))
     assert [finish for _, finish in choices(records)[:-1]] == [None, "length", None]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("eos", "stop"), ("MAX_TOKENS", "length"), ("tool_calls", "stop"), ("a_new_word", "a_new_word")],
+)
+def test_finish_reason_in_another_family_of_words_is_translated(word: str, expected: str) -> None:
+    empty = {"index": 0, "id": "", "function": {"name": "", "arguments": ""}}
+    records = log(*frames(chunk({"content": "a", "tool_calls": [empty]}), chunk({}, word)), end=expected)
+    assert choices(records)[:-1] == [[{"role": "assistant", "content": "a"}, None], [{}, expected]]
+    assert message(records)["finish_reason"] == expected
+
+
+def test_a_call_whose_name_is_awaited_is_told_with_the_end() -> None:
+    call = {"index": 0, "type": "function", "function": {"name": "f"}}
+    records = log(*frames(chunk({"tool_calls": [call]}), chunk({}, "tool_calls")), end="tool_calls")
+    (told,) = message(records)["tool_calls"]
+    assert told["id"] and told["function"] == {"name": "f", "arguments": "{}"}
+    assert choices(records)[-2][0]["tool_calls"] == [{"index": 0, **told}]
+
+
+@pytest.mark.parametrize(
+    ("content", "reasoning"),
+    [
+        ([{"type": "text", "text": "Hi"}], None),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"type": "text", "text": "Hi"}], "Hm"),
+    ],
+    ids=["text", "thinking"],
+)
+def test_content_in_parts_is_told_as_text(content: list[Any], reasoning: str | None) -> None:
+    records = log(*frames(chunk({"content": content}), chunk({"content": "!"}), chunk({}, "stop")))
+    first, *_ = choices(records)
+    assert (first[0]["content"], first[0].get("reasoning_content")) == ("Hi", reasoning)
+    assert message(records)["content"] == "Hi!"
+
+
+def test_parts_that_cannot_be_read_are_passed_on() -> None:
+    content = [{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
+    first, *_ = choices(log(*frames(chunk({"content": content}), chunk({}, "stop"))))
+    assert first[0]["content"] == content
+
+
+@pytest.mark.parametrize("odd", [{"choices": {"index": 0, "delta": {"content": "b"}}}], ids=["an object"])
+def test_choices_that_are_no_list_are_mended(odd: dict[str, Any]) -> None:
+    records = log(*frames(chunk({"content": "a"}), chunk(**odd), chunk({}, "stop")))
+    assert [delta.get("content") for delta, _ in choices(records)[:-1]] == ["a", "b", None]
+
+
+@pytest.mark.parametrize("count", [0, -1, 10**30, "7", True])
+def test_a_count_that_is_none_is_ours(count: Any) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}
+    *_, last, _ = transcript(log(*frames(chunk({"content": "a"}), chunk({}, "stop", usage=usage)), include_usage=True))
+    assert last["usage"] == COUNTS
 
 
 def test_finish_reason_null_as_a_word_is_none() -> None:

@@ -44,7 +44,6 @@ def reason(reading: Reading) -> str:
         ("content_filter", "content_filter"),
         ("SAFETY", "content_filter"),
         ("sensitive", "content_filter"),
-        ("function_call", "tool_calls"),
         ("a_word_of_next_year", "a_word_of_next_year"),
     ],
 )
@@ -95,6 +94,14 @@ def test_an_error_in_a_choice_is_one(error: Any, code: str, word: str | None) ->
 @pytest.mark.parametrize("words", [("stop",), ("tool_calls", "stop"), ("stop", "tool_calls"), ("tool_calls",)])
 def test_an_answer_with_tool_calls_ends_with_tool_calls(words: tuple[str, ...]) -> None:
     assert reason(read("chat", sse(CALL, *map(chat_end, words), "[DONE]"))) == "tool_calls"
+
+
+@pytest.mark.parametrize("word", ["tool_calls", "tool_use", "function_call"])
+def test_an_answer_that_says_tool_calls_ends_with_them_only_if_it_has_some(word: str) -> None:
+    assert reason(read("chat", sse(CALL, chat_end(word), "[DONE]"))) == "tool_calls"
+    assert reason(read("chat", sse(TEXT, chat_end(word), "[DONE]"))) == "stop"
+    unread = read("chat", sse(chat_end(word), "[DONE]"))
+    assert unread.error is not None and unread.error.detail.reason == "no_tool_call"
 
 
 @pytest.mark.parametrize("words", [("length",), ("length", "stop"), ("stop", "length")])

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from providers.base import ToolCall
+from providers.base import ToolCall, Usage
+from providers.openai.chat_stream import ChatParser
 from tests.providers.reading.reading import Reading, events, read, sse
 
 A = ("call_a", "get_weather", '{"city":"A"}')
@@ -72,6 +73,41 @@ FORMS: dict[str, list[dict[str, Any]]] = {
         piece("call_a", "get_weather", '{"city":', index="0"),
         piece(None, None, '"A"}', index="0"),
     ],
+    "every piece has another id": [
+        piece("call_a", "get_weather", "", index=0),
+        piece("call_x", "", "", index=0),
+        piece("call_y", None, '{"city":', index=0),
+        piece("call_y", None, '"A"}', index=0),
+        piece("call_y", None, "", index=0),
+    ],
+    "every piece has another id and no index": [
+        piece("call_a", "get_weather", '{"city":'),
+        piece("call_b", None, '"A"}'),
+    ],
+    "the name comes in pieces": [
+        piece("call_a", "get_", "", index=0),
+        piece(None, "weather", "", index=0),
+        piece(None, None, '{"city":"A"}', index=0),
+    ],
+    "the name grows": [
+        piece("call_a", "get_", "", index=0),
+        piece("call_a", "get_weather", "", index=0),
+        piece("call_a", "get_weather", '{"city":"A"}', index=0),
+    ],
+    "an empty object comes first as text": [
+        piece("call_a", "get_weather", "{}", index=0),
+        piece(None, None, '{"city":', index=0),
+        piece(None, None, '"A"}', index=0),
+    ],
+    "null comes first as text": [
+        piece("call_a", "get_weather", "null", index=0),
+        piece(None, None, '{"city":"A"}', index=0),
+    ],
+    "the arguments grow": [
+        piece("call_a", "get_weather", '{"city":', index=0),
+        piece("call_a", "get_weather", '{"city":"A"', index=0),
+        piece("call_a", "get_weather", '{"city":"A"}', index=0),
+    ],
     "null is between the pieces": [
         piece("call_a", "get_weather", None, index=0),
         {"index": 0, "function": None},
@@ -111,6 +147,11 @@ PARALLEL: dict[str, list[dict[str, Any]]] = {
         piece("call_a", None, '"A"}'),
         piece("call_b", None, '"B"}'),
     ],
+    "the second goes on at the index of the first": [
+        piece(*A, index=0),
+        piece("call_b", "get_weather", '{"city":', index=1),
+        piece(None, None, '"B"}', index=0),
+    ],
     "indices from 3": [piece(*A, index=3), piece(*B, index=7)],
 }
 
@@ -118,6 +159,63 @@ PARALLEL: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("pieces", PARALLEL.values(), ids=PARALLEL)
 def test_a_new_id_is_a_new_call_with_its_own_index(pieces: list[dict[str, Any]]) -> None:
     assert called(*pieces).calls == [A, B]
+
+
+@pytest.mark.parametrize("indices", [(0, 1), (0, 0), (None, None)], ids=["indices", "one index", "no index"])
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "in pieces"])
+def test_calls_that_share_an_id_are_told_apart(indices: tuple[int | None, int | None], cut: bool) -> None:
+    pieces = []
+    for index, city in zip(indices, "AB", strict=True):
+        at = {} if index is None else {"index": index}
+        arguments = ['{"city":', f'"{city}"}}'] if cut else [f'{{"city":"{city}"}}']
+        pieces += [piece("get_weather", "get_weather", arguments[0], **at)]
+        pieces += [piece("get_weather", None, text, **at) for text in arguments[1:]]
+    calls = [("get_weather", "get_weather", '{"city":"A"}'), (None, "get_weather", '{"city":"B"}')]
+    assert called(*pieces).calls == calls
+
+
+def test_calls_of_other_tools_that_share_an_id_are_told_apart() -> None:
+    pieces = [piece("x", "f", "", index=0), piece("x", "g", "", index=1), piece("x", "h", '{"a":1}', index=2)]
+    assert called(*pieces).calls == [("x", "f", "{}"), (None, "g", "{}"), (None, "h", '{"a":1}')]
+
+
+def test_a_call_without_an_id_that_is_sent_twice_is_one() -> None:
+    once = piece(None, "f", '{"x":1}', index=0)
+    assert called(once, once).calls == [(None, "f", '{"x":1}')]
+
+
+def test_the_name_of_a_tool_that_can_be_called_is_told_at_once() -> None:
+    stream = ChatParser({"get_weather"})
+    (frame,) = sse({"choices": [{"delta": {"tool_calls": [piece("call_a", "get_weather", "", index=0)]}}]})
+    assert list(stream.events(*frame)) == [ToolCall(0, "call_a", "get_weather", "")]
+
+
+def test_calls_are_told_in_their_order_although_names_are_awaited() -> None:
+    pieces = [piece("a", "f", "", index=0), piece("b", "g", '{"x":1}', index=1)]
+    assert called(*pieces).calls == [("a", "f", "{}"), ("b", "g", '{"x":1}')]
+
+
+@pytest.mark.parametrize("empty", [{}, piece("a", None, None), piece("", "", "", index=0), {"index": 0, "id": "a"}])
+def test_an_entry_without_name_and_arguments_is_no_call(empty: dict[str, Any]) -> None:
+    reading = chat({"content": "Hi"}, {"tool_calls": [empty]}, finish="stop")
+    assert (reading.text, reading.calls) == ("Hi", [])
+    assert reading.finish is not None and reading.finish.reason == "stop"
+
+
+def test_arguments_of_a_call_without_a_name_are_an_error() -> None:
+    for reading in (
+        called(piece("call_a", None, '{"city":"A"}', index=0)),
+        read("messages", events(json_delta(0, '{"city":"A"}'), STOP, *END)),
+    ):
+        assert reading.error is not None and reading.error.code == "upstream_error"
+
+
+def test_the_counts_are_of_the_whole_answer_although_empty_arguments_come_last() -> None:
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+    call = {"choices": [{"delta": {"tool_calls": [piece("call_a", "f", "{}", index=0)]}, "finish_reason": "stop"}]}
+    reading = read("chat", sse(call, usage, "[DONE]"))
+    assert reading.calls == [("call_a", "f", "{}")]
+    assert reading.events[-1] == Usage(7, 2)
 
 
 def test_calls_without_an_id_are_told_apart_by_their_name_and_by_complete_arguments() -> None:
