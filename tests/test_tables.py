@@ -51,7 +51,7 @@ def test_a_failure_says_what_the_table_says(code: str) -> None:
 @pytest.mark.parametrize("kind", BY_CODE.values(), ids=lambda kind: kind.code)
 def test_what_a_provider_raises_becomes_the_failure_of_its_code(kind: type[ProviderError]) -> None:
     error = UpstreamTimeout("idle", 3) if kind is UpstreamTimeout else kind(retry_after=7)
-    terminal = failed_with(error, request_id="r", usage=None)
+    terminal = failed_with(error, request_id="r")
     assert (terminal.code, terminal.retryable) == (kind.code, STREAM_CODES[kind.code])
     assert terminal.retry_after == (None if kind is UpstreamTimeout else 7)
 

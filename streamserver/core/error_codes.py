@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from providers.errors import BY_CODE, ProviderError
-from streamserver.log.records import Failed, TokenUsage
+from streamserver.log.records import Failed
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -29,20 +29,20 @@ FAILURES: Mapping[str, Failure] = {
 """Code → what it means: the contract's table."""
 
 
-def failed(code: str, *, request_id: str, usage: TokenUsage | None = None, message: str | None = None) -> Failed:
-    """Return the terminal record for ``code``."""
+def failed(code: str, *, request_id: str, message: str | None = None) -> Failed:
+    """Return the terminal record for ``code``, without a usage."""
     failure = FAILURES[code]
-    return Failed(code, message or failure.message, failure.retryable, None, request_id, usage)
+    return Failed(code, message or failure.message, failure.retryable, None, request_id, None)
 
 
-def failed_with(error: ProviderError, *, request_id: str, usage: TokenUsage | None) -> Failed:
-    """Return the terminal record for what a provider raised."""
+def failed_with(error: ProviderError, *, request_id: str) -> Failed:
+    """Return the terminal record for what a provider raised, without a usage."""
     return Failed(
         error.code,
         error.message,
         error.retryable,
         error.retry_after,
         request_id,
-        usage,
+        None,
         param=error.detail.param if error.code == "invalid_request" else None,
     )

@@ -292,12 +292,17 @@ class Generation:
         )
 
     def _failed(self, code: str) -> Failed:
-        return failed(code, request_id=self._log.start.request_id, usage=self._usage())
+        return self._counted(failed(code, request_id=self._log.start.request_id))
 
     def _failed_with(self, error: ProviderError) -> Failed:
         self._detail = error.detail
         self._attempt_failed(error)
-        return failed_with(error, request_id=self._log.start.request_id, usage=self._usage())
+        return self._counted(failed_with(error, request_id=self._log.start.request_id))
+
+    def _counted(self, failure: Failed) -> Failed:
+        usage = self._usage()
+        details = None if usage is None else self._tokens.details
+        return msgspec.structs.replace(failure, usage=usage, usage_details=details)
 
     def _ttft_ms(self) -> float | None:
         return None if self._first_token is None else self._elapsed_ms(self._first_token)

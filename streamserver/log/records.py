@@ -85,6 +85,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     """It was cancelled because no reader was left."""
     param: str | None = None
     """The request's field that the provider cannot take, as the caller named it, where that is known."""
+    usage_details: UsageDetails | None = None
 
 
 NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})

@@ -115,7 +115,7 @@ def finished_fields(done: Done, created: int, *, refused: bool) -> dict[str, Any
 
 def failed_fields(failed: Failed) -> dict[str, Any]:
     """Return the fields of a Response that a failure sets. A cancelled one has no error."""
-    usage = None if failed.usage is None else usage_fields(failed.usage, None)
+    usage = None if failed.usage is None else usage_fields(failed.usage, failed.usage_details)
     if failed.code == "cancelled":
         return {"status": "cancelled", "usage": usage}
     code = _ERROR_CODES.get(failed.code, "server_error")

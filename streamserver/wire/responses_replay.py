@@ -33,7 +33,7 @@ class Replay:
     """The frames of one Response: untouched, but for what is ours in them.
 
     The id, ``background``, ``store`` and ``previous_response_id`` of the Response are ours; item ids stay the
-    provider's. ``skips_creation``: our own events of the creation have been written.
+    provider's. ``skips_creation``: our own events of the creation have been written, and its time stays.
     """
 
     def __init__(self, start: Start, *, skips_creation: bool) -> None:
@@ -48,6 +48,8 @@ class Replay:
             "store": start.options.get("store") is not False,
             "previous_response_id": None,
         }
+        if skips_creation:
+            self._own["created_at"] = start.created  # as it was told before the provider was asked
         self._response: dict[str, Any] = {}
         self._open: dict[int, _OpenItem] = {}
         self._done: dict[int, dict[str, Any]] = {}

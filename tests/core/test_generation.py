@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Message, Text, Usage
+from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Finish, Message, Text, Usage, UsageDetails
 from providers.clock import LoopClock
 from providers.errors import (
     Overloaded,
@@ -161,6 +161,22 @@ async def test_a_stop_is_told_by_its_code(code: str) -> None:
 async def is_unreachable() -> AsyncGenerator[Event, None]:
     yield Attempt("provider", "model")
     raise UpstreamUnavailable(sent=False)
+
+
+CACHED = UsageDetails(cached_tokens=5)
+
+
+async def is_cut_after_its_prompt_was_counted() -> AsyncGenerator[Event, None]:
+    yield Attempt("provider", "model")
+    yield Usage(9, 1, CACHED)
+    yield Text("half")
+    raise UpstreamDisconnected
+
+
+async def test_failure_has_the_details_of_the_usage_that_came_before_it() -> None:
+    ending = await Run(is_cut_after_its_prompt_was_counted).ending()
+    assert isinstance(ending, Failed)
+    assert ending.usage_details == CACHED
 
 
 async def test_what_was_never_sent_has_no_usage() -> None:

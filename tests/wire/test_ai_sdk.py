@@ -17,7 +17,7 @@ from streamserver.log.records import Done, Failed, Piece, Record
 from streamserver.wire.ai_sdk import AI_SDK_REPLAY_WIRE, AI_SDK_WIRE
 from streamserver.wire.ai_sdk_replay import repeated_chunks
 from streamserver.wire.ids import public_hash
-from tests.support.records import DONE, START, USAGE, foreign_logs
+from tests.support.records import DONE, START, foreign_logs
 from tests.support.sse import parse
 
 HASH = public_hash(START.stream_id)
@@ -196,7 +196,7 @@ def test_stop_after_tool_calls_is_tool_calls() -> None:
 
 @pytest.mark.parametrize("code", sorted(set(FAILURES) - {"cancelled"}))
 def test_failure_closes_the_text_and_is_a_sentence(code: str) -> None:
-    ending = failed(code, request_id="r-1", usage=USAGE)
+    ending = failed(code, request_id="r-1")
     error = {"type": "error", "errorText": FAILURES[code].message}
     assert chunks([START, ending]) == [*BEGIN, error]
     assert chunks([START, Text("a"), ending]) == [*BEGIN, *written("text", "t0", "a"), error]

@@ -305,6 +305,8 @@ def test_opaque_reasoning_without_text_is_an_item() -> None:
 
 
 def test_failure_after_a_piece_closes_items_and_is_told_in_both_forms() -> None:
+    counted = msgspec.structs.replace(OVERLOADED, usage_details=UsageDetails(cached_tokens=4))
+    assert last([BEGIN, Text("a"), counted])["usage"]["input_tokens_details"]["cached_tokens"] == 4
     limited = Failed("rate_limited", "Too many requests.", True, 7.0, "request-1", USAGE)
     found = events([BEGIN, Text("Fo"), limited])
     assert found[-3]["type"] == "response.output_item.done" and found[-3]["item"]["status"] == "incomplete"

@@ -179,14 +179,18 @@ async def test_background_stream_survives_its_client(over: Any, connect: Connect
     stream = await client.responses.create(model="up", input="a", background=True, stream=True)
     first = await anext(aiter(stream))
     assert (first.type, first.response.status) == ("response.created", "queued")
+    created = first.response.created_at
     await upstream.exchange()
     await stream.close()
     resumed = await client.responses.retrieve(first.response.id, stream=True, starting_after=0)
     async for each in resumed:
+        if each.type.startswith(("response.queued", "response.in_progress")):
+            assert each.response.created_at == created
         if each.type == "response.output_text.delta":
             break
     assert not upstream.exchanges[0].closed.is_set()
-    await client.responses.cancel(first.response.id)
+    assert (await client.responses.retrieve(first.response.id)).created_at == created
+    assert (await client.responses.cancel(first.response.id)).created_at == created
 
 
 async def test_deleted_response_is_stopped(over: Any, connect: Connect) -> None:

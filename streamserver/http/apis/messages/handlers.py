@@ -48,7 +48,7 @@ async def count_tokens(context: RequestContext) -> web.StreamResponse:
         with context.services.catalog.lease(), _bounded(context):
             count = await _count(context, entry, request)
     except ProviderError as error:
-        failure = failed_with(error, request_id=context.request_id, usage=None)
+        failure = failed_with(error, request_id=context.request_id)
         return to_response(MESSAGES_WIRE.failure(failure))
     return to_response(HTTPAnswer(200, to_json({"input_tokens": count})))
 

@@ -112,13 +112,26 @@ def _check_block(block: object, field: str) -> None:
     check_strings(block, field, "type", *_STRINGS.get(str(block.get("type")), ()))
     if block["type"] == "tool_use" and not isinstance(block.get("input"), dict | None):
         raise invalid(f"{field}.input", "Expected an object.")
-    if block["type"] == "tool_result" and not isinstance(block.get("is_error"), bool | None):
-        raise invalid(f"{field}.is_error", "Expected true or false.")
+    if block["type"] == "tool_result":
+        _check_result(block, field)
     if block["type"] in ("image", "document"):
         source = block.get("source")
         if not isinstance(source, dict):
             raise invalid(f"{field}.source", "Expected an object.")
         check_strings(source, f"{field}.source", "type", *_SOURCE_STRINGS.get(str(source.get("type")), ()))
+
+
+def _check_result(block: dict[str, Any], field: str) -> None:
+    """Refuse a tool's result without a call, or with anything but text or blocks."""
+    content = block.get("content")
+    if not block["tool_use_id"]:
+        raise invalid(f"{field}.tool_use_id", "Expected the id of a tool call.")
+    if not isinstance(block.get("is_error"), bool | None):
+        raise invalid(f"{field}.is_error", "Expected true or false.")
+    if not isinstance(content, str | list | None):
+        raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
+    for number, each in enumerate(content if isinstance(content, list) else ()):
+        _check_block(each, f"{field}.content[{number}]")
 
 
 def _user(blocks: Iterable[_Block]) -> Iterator[Message]:
@@ -138,7 +151,7 @@ def _user(blocks: Iterable[_Block]) -> Iterator[Message]:
 
 def _assistant(blocks: Iterable[_Block]) -> Message:
     texts, reasoning, calls = [], [], []
-    for where, block in blocks:
+    for _, block in blocks:
         match block:
             case {"type": "thinking", "thinking": str(text)}:
                 reasoning.append(ReasoningBlock(text, _signature(block.get("signature"))))
@@ -149,8 +162,6 @@ def _assistant(blocks: Iterable[_Block]) -> Message:
                 calls.append({"id": call_id, "type": "function", "function": function})
             case {"type": "text", "text": str(text)}:
                 texts.append(text)
-            case {"type": "text" | "tool_use" | "thinking"}:
-                raise invalid(where, f"The block of type {block['type']} lacks a field.")
             case _:
                 texts.append(_text_within(block))
     content = "".join(texts) or (None if calls else "")
@@ -165,21 +176,14 @@ def _signature(signature: object) -> Opaque | None:
 
 
 def _tool_result(block: dict[str, Any], field: str) -> Message:
-    call_id, content = block.get("tool_use_id"), block.get("content")
-    if not isinstance(call_id, str) or not call_id:
-        raise invalid(f"{field}.tool_use_id", "Expected the id of a tool call.")
-    parts: str | list[dict[str, Any]]
+    content: str | list[dict[str, Any]] = block.get("content") or ""
     if isinstance(content, list):
-        parts = [_part(each, f"{field}.content[{number}]") for number, each in enumerate(content)]
-        if all(part["type"] == "text" for part in parts):
-            parts = "".join(part["text"] for part in parts)
-    elif content is None or isinstance(content, str):
-        parts = content or ""
-    else:
-        raise invalid(f"{field}.content", "Expected a string, or a list of blocks.")
-    if block.get("is_error") is True:
-        parts = _marked_as_error(parts)
-    return Message(role="tool", tool_call_id=call_id, content=parts)
+        content = [_part(each, f"{field}.content[{number}]") for number, each in enumerate(content)]
+        if all(part["type"] == "text" for part in content):
+            content = "".join(part["text"] for part in content)
+    if block.get("is_error"):
+        content = _marked_as_error(content)
+    return Message(role="tool", tool_call_id=block["tool_use_id"], content=content)
 
 
 def _marked_as_error(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
@@ -189,14 +193,12 @@ def _marked_as_error(content: str | list[dict[str, Any]]) -> str | list[dict[str
     return [{"type": "text", "text": _ERROR}, *content]
 
 
-def _part(block: object, field: str) -> dict[str, Any]:
-    """Return a block as a part of a chat completion's message.
+def _part(block: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return a block, which has been checked, as a part of a chat completion's message.
 
     An image or a document that is none there, such as one by the id of an uploaded file, stays as it is: its vendor
     gets the caller's own body, and any other provider refuses it.
     """
-    _check_block(block, field)
-    assert isinstance(block, dict)
     match block:
         case {"type": "text", "text": str(text)}:
             return {"type": "text", "text": text}
@@ -212,8 +214,8 @@ def _part(block: object, field: str) -> dict[str, Any]:
             return {"type": "file", "file": {"file_data": address, "filename": name}}
         case {"type": "image" | "document", "source": {"type": str(kind)}} if kind not in _KNOWN_SOURCES:
             return block
-        case {"type": "text" | "image" | "document" as kind}:
-            raise invalid(field, f"The block of type {kind} lacks a field, or has one of another form.")
+        case {"type": "image" | "document" as kind}:
+            raise invalid(field, f"The block of type {kind} has a source of another form.")
         case _:
             return {"type": "text", "text": _text_within(block)}
 

@@ -48,10 +48,7 @@ async def create(context: RequestContext) -> web.StreamResponse:
         names=lambda stream_id: (response_name(response_id(stream_id)),),
         is_detached=bool(fields.background),
     )
-    try:
-        return await _respond(context, fields, started)
-    finally:
-        await bind_items(context.streams, context.caller, started.stream.log)
+    return await _respond(context, fields, started)
 
 
 async def retrieve(context: RequestContext) -> web.StreamResponse:
@@ -62,8 +59,7 @@ async def retrieve(context: RequestContext) -> web.StreamResponse:
     if streamed not in ("true", "false"):
         raise invalid("stream", "Expected true or false.")
     if streamed == "false":
-        await bind_items(context.streams, context.caller, stream.log)
-        return await _response_now(stream)
+        return await _response_now(context, stream)
     after = query.get("starting_after")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 18):
         raise invalid("starting_after", "Expected a sequence number.")
@@ -78,7 +74,7 @@ async def cancel(context: RequestContext) -> web.StreamResponse:
     stream = await _stream_of(context)
     if not stream.ended:
         await context.streams.stop(stream.id)
-    return await _response_now(stream)
+    return await _response_now(context, stream)
 
 
 async def delete(context: RequestContext) -> web.StreamResponse:
@@ -96,13 +92,15 @@ async def not_served(context: RequestContext) -> web.StreamResponse:
 
 
 async def _respond(context: RequestContext, fields: ResponsesFields, started: StartResult) -> web.StreamResponse:
-    if not fields.background:
-        return await (respond if fields.stream else respond_whole)(context, started, RESPONSES_WIRE)
-    if started.new is not None:
+    if fields.background and started.new is not None:
         started.new.launch()  # it goes on whether its client stays or not
-    if fields.stream:
-        return await respond(context, started, BACKGROUND_RESPONSES_WIRE)
-    return await _response_now(started.stream)
+    if fields.background and not fields.stream:
+        return await _response_now(context, started.stream)
+    wire = BACKGROUND_RESPONSES_WIRE if fields.background else RESPONSES_WIRE
+    try:
+        return await (respond if fields.stream else respond_whole)(context, started, wire)
+    finally:
+        await bind_items(context.streams, context.caller, started.stream.log)
 
 
 async def _with_items(context: RequestContext, body: dict[str, Any]) -> dict[str, Any]:
@@ -117,8 +115,10 @@ async def _stream_of(context: RequestContext) -> ReadableStream:
     return await find_response(context.streams, context.caller, context.http.match_info["response_id"])
 
 
-async def _response_now(stream: ReadableStream) -> web.Response:
-    return _answer(await current_response(stream.log), {"X-Stream-ID": stream.id})
+async def _response_now(context: RequestContext, stream: ReadableStream) -> web.Response:
+    response = await current_response(stream.log)
+    await bind_items(context.streams, context.caller, stream.log, response)
+    return _answer(response, {"X-Stream-ID": stream.id})
 
 
 def _answer(body: dict[str, Any], headers: Mapping[str, str] = {}) -> web.Response:

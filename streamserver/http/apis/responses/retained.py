@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -48,14 +48,14 @@ async def forget_response(streams: Streams, caller: Caller, stream: ReadableStre
         raise store_unavailable() from None
 
 
-async def bind_items(streams: Streams, caller: Caller, log: Log) -> None:
+async def bind_items(streams: Streams, caller: Caller, log: Log, response: Mapping[str, Any] | None = None) -> None:
     """Bind the ids of the provider's own items, which a client may refer to in the next turn.
 
-    Ours need no name: the Response's id can be told from them. Without a store nothing is bound: the answer is
-    whole all the same.
+    ``response`` is that of ``log``, if it has been made already. Items of ours need no name: the Response's id can be
+    told from them. Without a store nothing is bound: the answer is whole all the same.
     """
     try:
-        for item_id in await _foreign_items(log):
+        for item_id in await _foreign_items(log, response):
             await streams.store.bind(_item_name(caller, item_id), log.stream_id)
     except StoreUnavailable:
         logger.bind(event="items", stream_id=log.stream_id[:6]).warning("the items of a Response were not bound")
@@ -95,7 +95,7 @@ async def _items_beside(streams: Streams, caller: Caller, item_id: str) -> dict[
         await asyncio.sleep(wait)
         for find in finders:
             stream = await find()
-            items = {} if stream is None else await _items(stream.log)
+            items = {} if stream is None else _items(await current_response(stream.log))
             if item_id in items:
                 return items
     raise Refusal(
@@ -124,18 +124,21 @@ def _may_read(caller: Caller, log: Log) -> bool:
     return log.start.user == caller.key_name and log.start.options.get("store") is not False
 
 
-async def _items(log: Log) -> dict[str, Any]:
-    output = (await current_response(log))["output"]
-    return {item["id"]: item for item in output if isinstance(item.get("id"), str)}
+def _items(response: Mapping[str, Any]) -> dict[str, Any]:
+    return {item["id"]: item for item in response["output"] if isinstance(item.get("id"), str)}
 
 
-async def _foreign_items(log: Log) -> list[str]:
-    """Return the ids of items that are the provider's own, of a Response that can be read again."""
-    has_frames = any(isinstance(record, Frame) for record in log.take(0, len(log)))
-    if not has_frames or log.start.options.get("store") is False:
+async def _foreign_items(log: Log, response: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the ids of items that are the provider's own, of a Response that can be read again.
+
+    An answer that is passed on begins with a frame, in the place of the first piece.
+    """
+    is_passed_on = any(isinstance(record, Frame) for record in log.take(1, 1))
+    if not is_passed_on or log.start.options.get("store") is False:
         return []
     own = response_id(log.stream_id)
-    return [item_id for item_id in await _items(log) if _response_of_item(item_id) != own]
+    items = _items(response or await current_response(log))
+    return [item_id for item_id in items if _response_of_item(item_id) != own]
 
 
 def _item_name(caller: Caller, item_id: str) -> str:
