@@ -174,7 +174,7 @@ async def is_cut_after_its_prompt_was_counted() -> AsyncGenerator[Event, None]:
 
 
 async def test_failure_has_the_details_of_the_usage_that_came_before_it() -> None:
-    ending = await Run(is_cut_after_its_prompt_was_counted).ending()
+    ending = await GenerationRun(is_cut_after_its_prompt_was_counted).ending()
     assert isinstance(ending, Failed)
     assert ending.usage_details == CACHED
 
