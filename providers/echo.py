@@ -18,6 +18,7 @@ from msgspec import Meta
 from providers.base import ChatRequest, Event, Finish, Message, Text, Usage
 from providers.chat_form import check_expressible, check_source, unsupported
 from providers.errors import BY_CODE, UpstreamTimeout
+from providers.jsontext import as_json_object, scalar
 from providers.message_text import text_of
 from providers.options import Context, Options
 
@@ -60,6 +61,8 @@ class EchoOptions(Options, frozen=True, kw_only=True):
 class Echo:
     """A provider that answers with the last message of the user.
 
+    With the ``response_format`` ``json_object`` the answer is that message if it is a JSON object, else an object with
+    it as its ``text``.
     Any model will do. ``fail-after-N`` and ``stall-after-N`` fail and stall after N tokens, as the options
     ``fail_after`` and ``hang_after`` do.
     """
@@ -70,7 +73,11 @@ class Echo:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         _check(request)
         options = _for_model(self._options, request.model)
-        tokens = tokens_of(last_user_text(request.messages))
+        text = last_user_text(request.messages)
+        if _wants_json(request):
+            text = _as_object(text)
+            options = msgspec.structs.replace(options, tokens=0)  # more, or fewer, were no JSON
+        tokens = tokens_of(text)
         wanted = (options.tokens or len(tokens)) if tokens else 0
         sent = min(wanted, request.max_tokens)
         for number, token in enumerate(itertools.islice(_repeated(tokens), sent)):
@@ -147,5 +154,13 @@ def _check(request: ChatRequest) -> None:
             if part.get("type") not in _KNOWN_PARTS:
                 field = f"messages[{number}].content[{place}]"
                 raise unsupported(request, field, "this provider has no parts of this type.")
-    if request.response_format is not None and request.response_format.get("type") != "text":
-        raise unsupported(request, "response_format", "this provider answers with text only.")
+    if request.response_format is not None and request.response_format.get("type") not in ("text", "json_object"):
+        raise unsupported(request, "response_format", "this provider answers with text, or with any JSON object.")
+
+
+def _wants_json(request: ChatRequest) -> bool:
+    return request.response_format is not None and request.response_format.get("type") == "json_object"
+
+
+def _as_object(text: str) -> str:
+    return text if as_json_object(text) is not None else msgspec.json.encode({"text": scalar(text)}).decode()

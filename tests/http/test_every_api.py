@@ -400,7 +400,7 @@ SHAPES: list[tuple[str, dict[str, Any], str]] = [
     ("chat", {"modalities": ["text", "audio"]}, "modalities"),
     ("chat", {"functions": [{"name": "f"}]}, "functions"),
     ("chat", {"messages": [{"role": "function", "name": "f", "content": "4"}]}, "messages[0].role"),
-    ("chat", {"response_format": {"type": "json_object"}}, "response_format"),
+    ("chat", {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}}, "response_format"),
     ("chat", {"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
     ("messages", {"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
     ("messages", {"container": "c"}, "container"),

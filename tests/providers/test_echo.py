@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,25 @@ async def test_echo_repeats_the_last_message_of_the_user() -> None:
     *pieces, usage, finish = await collect(echo(), asked)
     assert pieces == [Text("hello"), Text(" big"), Text(" world")]
     assert usage == Usage(5, 3)
+    assert finish == Finish("stop", "m")
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        ('{"a": [1, "two words"]}', {"a": [1, "two words"]}),
+        ("two words", {"text": "two words"}),
+        ("[1]", {"text": "[1]"}),
+        ("a\ud83d", {"text": "a\ufffd"}),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"tokens": 1}, {"tokens": 100}])
+async def test_echo_answers_with_an_object_when_it_is_asked_for_one(
+    options: dict[str, int], said: str, answered: dict[str, Any]
+) -> None:
+    asked = msgspec.structs.replace(request(user(said)), response_format={"type": "json_object"})
+    *pieces, _, finish = await collect(echo(**options), asked)
+    assert json.loads("".join(piece.text for piece in pieces if isinstance(piece, Text))) == answered
     assert finish == Finish("stop", "m")
 
 
