@@ -40,7 +40,8 @@ class TrackedRequest(aiohttp.ClientRequest):
     async def write_bytes(
         self, writer: AbstractStreamWriter, conn: PooledConnection, content_length: int | None = None
     ) -> None:
-        # Before Python 3.12 this is a task of its own, so that something may arrive between `send` and this.
+        # Before Python 3.12 this is a task of its own, so that something may arrive between `send` and this:
+        # https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client_reqrep.py (`ClientRequest.send`)
         if isinstance(conn.protocol, WatchedConnection):
             conn.protocol.listen()
         await super().write_bytes(writer, conn, content_length)

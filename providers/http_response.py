@@ -41,7 +41,8 @@ class AiohttpResponse:
         return self._response.headers
 
     async def read(self) -> bytes:
-        await asyncio.sleep(0)  # aiohttp's reader does not wait for what is there already
+        # aiohttp's reader does not wait for what is there already: https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/streams.py
+        await asyncio.sleep(0)
         if self._body.exception() is None:
             try:
                 data = await self._body.read(TAKE_BYTES)
@@ -72,7 +73,8 @@ class AiohttpResponse:
         return b""
 
     def _on_closed(self, closed: asyncio.Future[None]) -> None:
-        """End the body: aiohttp leaves one with malformed chunks waiting for ever."""
+        """End the body: aiohttp leaves one with malformed chunks waiting for ever
+        (``ResponseHandler.data_received``): https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client_proto.py."""
         _retrieve(closed)
         if not self._body.is_eof() and self._body.exception() is None:
             self._body.set_exception(aiohttp.ClientPayloadError("malformed body"))

@@ -71,7 +71,8 @@ def is_json_text(data: bytes) -> bool:
 
 
 def is_end_marker(data: bytes) -> bool:
-    """Return whether ``data`` is the ``[DONE]`` that ends OpenAI's streams; its SDK looks at its beginning alone."""
+    """Return whether ``data`` is the ``[DONE]`` that ends OpenAI's streams; its SDK looks at its beginning alone
+    (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``Stream.__stream__``)."""
     return data.lstrip().startswith(b"[DONE]")
 
 

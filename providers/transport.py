@@ -26,7 +26,7 @@ PROVIDER_CONNECT_SECONDS = 10.0
 
 LARGE_BODY_BYTES = 512 * 1024
 """A larger body is written in pieces: aiohttp writes bytes at once, and warns of more than a megabyte
-(``TOO_LARGE_BYTES_BODY`` in ``aiohttp/payload.py``)."""
+(https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/payload.py, ``TOO_LARGE_BYTES_BODY``)."""
 
 MAX_RESPONSE_HEADER_BYTES = 64 * 1024
 """The longest header of a response; some proxies add long policies."""

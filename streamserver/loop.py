@@ -28,7 +28,7 @@ class EventLoop(uvloop.Loop):
         flags: int = 0,
     ) -> list[tuple[Any, ...]]:
         """Resolve as :meth:`asyncio.loop.getaddrinfo` does; without a type, for stream sockets."""
-        # Without a thread uvloop loses the scope of an address such as fe80::1%eth0.
+        # Without a thread uvloop loses the scope of an address such as fe80::1%eth0 (`__static_getaddrinfo_pyaddr`).
         scoped = host is not None and "%" in host
         if not type and proto in (0, socket.IPPROTO_TCP) and not scoped:
             type = socket.SOCK_STREAM  # noqa: A001

@@ -172,7 +172,9 @@ class MessagesParser(AnswerState):
             yield Reasoning(thinking)
         for name in ("signature", "data"):
             if opaque := as_word(delta.get(name)):
-                block.opaque = {name: opaque}  # a signature comes whole; the SDKs replace an earlier one
+                # A signature comes whole; the SDKs replace an earlier one (`accumulate_event`):
+                # https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/lib/streaming/_messages.py
+                block.opaque = {name: opaque}
 
     def _stop(self, block: _Block | None) -> Iterator[Event]:
         self.shape = None

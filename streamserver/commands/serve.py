@@ -110,7 +110,8 @@ def _serve_on(
             runner.run(serve(app, sock, settings, announce=ready, background=reloader.active(), expedite=expedite))
         finally:
             # Everything is written and closed by now. uvloop fails on a connection with a TLS shutdown under way, and
-            # that is no failure of the server.
+            # that is no failure of the server (`Loop._close`, `uv_loop_close`):
+            # https://github.com/MagicStack/uvloop/blob/v0.23.0/uvloop/loop.pyx
             with suppress(OSError):
                 runner.close()
         return 0

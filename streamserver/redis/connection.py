@@ -52,7 +52,8 @@ class ConnectionFactory:
         """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""
         self._pool = pool_of(url)
         if not _DATABASE.fullmatch(urlsplit(url).path):
-            raise ValueError("not the number of a database")  # redis-py would take the first one
+            # redis-py would take database 0: https://github.com/redis/redis-py/pull/4308
+            raise ValueError("not the number of a database")
         self._open: set[RedisConnection] = set()
         self._anonymous_runs = 0
         self._readiness = readiness

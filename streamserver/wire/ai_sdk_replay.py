@@ -49,7 +49,7 @@ def _text(part: Mapping[str, Any], kind: str, text: str, part_id: str) -> Iterat
 
 def _tool(part: Mapping[str, Any], kind: str) -> Iterator[Chunk]:
     """Yield the chunks of a finished call, never ``tool-input-available``: for that the hook runs the tool again
-    (``onToolCall`` in ``ai/src/ui/process-ui-message-stream.ts``)."""
+    (``onToolCall``): https://github.com/vercel/ai/blob/main/packages/ai/src/ui/process-ui-message-stream.ts."""
     call_id, given = part["toolCallId"], part.get("input")
     names = {"toolCallId": call_id, "toolName": tool_name(part)}
     if kind == "dynamic-tool":

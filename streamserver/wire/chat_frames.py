@@ -38,7 +38,8 @@ _OBFUSCATION = re.compile(rb',\s*"obfuscation":\s*"[^"\\]*"')
 class ChunkReplay:
     """A replay of the chunks of one completion.
 
-    - Each choice has ``role`` once, in its first chunk: openai-python joins them, openai-node demands one.
+    - Each choice has ``role`` once, in its first chunk: openai-python joins them, openai-node demands one
+      (``accumulate_delta``: https://github.com/openai/openai-python/blob/main/src/openai/lib/streaming/_deltas.py).
     - Each choice has one ``finish_reason``, in the API's own words where the provider has another for the same, and
       ``tool_calls`` where there are some.
     - Tool calls have the indices, ids and types that all clients need.

@@ -22,7 +22,9 @@ class ContentBlocks:
     """A writer of an answer's pieces as blocks, numbered in the order in which they are opened, one open at a time.
 
     A provider may interleave a tool call with other pieces. They wait until the call is complete, since its arguments
-    have no place behind the end of its block: langchain-anthropic adds them to the block that was opened last.
+    have no place behind the end of its block: langchain-anthropic adds them to the block that was opened last
+    (``block_start_event``):
+    https://github.com/langchain-ai/langchain/blob/master/libs/partners/anthropic/langchain_anthropic/chat_models.py.
     """
 
     def __init__(self, public_hash: str) -> None:
@@ -119,7 +121,8 @@ class ContentBlocks:
         head = b""
         if self._open != "thinking":
             head = self._start("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-        # One whole delta: the SDKs replace the signature, they do not append to it.
+        # One whole delta: the SDKs replace the signature, they do not append to it (`accumulate_event`):
+        # https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/lib/streaming/_messages.py
         return head + self._delta({"type": "signature_delta", "signature": signature}) + self._close()
 
     def _start(self, key: str | int, block: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,8 @@ from streamserver.wire.error_forms import OPENAI_ERRORS, retry_headers
 from streamserver.wire.events import to_json
 
 _CONTEXT_LENGTH = "The conversation is longer than the model's context length."
-"""LiteLLM, as a client, recognises the error by these words only."""
+"""LiteLLM, as a client, recognises the error by these words only: ``is_error_str_context_window_exceeded`` in
+https://github.com/BerriAI/litellm/blob/main/litellm/litellm_core_utils/exception_mapping_utils.py."""
 
 
 def error_fields(failed: Failed, *, messages_field: str, with_param: bool = True) -> dict[str, Any]:

@@ -137,7 +137,8 @@ class ResponsesEncoder:
         events = self._begin() + self._end_items("incomplete")
         self._is_ending_unstable = not is_stable
         if failed.code != "cancelled":
-            # Nested, an error makes openai-python raise; the flat fields are those of the documentation.
+            # Nested, an error makes openai-python raise; the flat fields are those of the documentation:
+            # https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py (`Stream.__stream__`).
             error = error_event_fields(failed)
             flat = {name: error[name] for name in ("code", "message", "param")}
             events += self._event("error", {"error": error, **flat})

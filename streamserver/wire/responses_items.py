@@ -71,7 +71,8 @@ class Items:
             index = len(self._items)
             call_id = piece.id or ""
             if not call_id or any(other.call_id == call_id for other in self._calls.values()):
-                call_id = f"call_{self._hash}_{index}"  # openai-python refuses two calls of one id
+                # openai-python's tool runner refuses two calls of one id (`openai/lib/responses_tool_runner.py`).
+                call_id = f"call_{self._hash}_{index}"
             call = self._calls[piece.index] = _CallItem(
                 f"{'ctc' if piece.custom else 'fc'}_{self._hash}_{index}", index, call_id, piece
             )

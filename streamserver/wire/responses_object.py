@@ -128,7 +128,8 @@ def error_event_fields(failed: Failed) -> dict[str, Any]:
 
 
 def _error_message(failed: Failed) -> str:
-    """Return the message of a failure. Codex reads the wait from its words (``codex-api/src/sse/responses.rs``)."""
+    """Return the message of a failure. Codex reads the wait from its words (``try_parse_retry_after``):
+    https://github.com/openai/codex/blob/main/codex-rs/codex-api/src/sse/responses.rs."""
     message: str = error_fields(failed, messages_field="input")["message"]
     if failed.code == "rate_limited" and failed.retry_after is not None:
         return f"{message} Please try again in {failed.retry_after:g}s."
@@ -136,7 +137,8 @@ def _error_message(failed: Failed) -> str:
 
 
 def usage_fields(usage: TokenUsage | None, details: UsageDetails | None) -> dict[str, Any]:
-    """Return a usage object. Its details are required as numbers: Codex fails on an object without them."""
+    """Return a usage object. Its details are required as numbers: Codex fails on an object without them
+    (``ResponseCompletedUsage``): https://github.com/openai/codex/blob/main/codex-rs/codex-api/src/sse/responses.rs."""
     usage, details = usage or UNKNOWN_USAGE, details or UsageDetails()
     return {
         "input_tokens": usage.prompt_tokens,

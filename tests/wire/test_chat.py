@@ -467,7 +467,8 @@ def test_chunk_without_choices_is_left_out() -> None:
     "wrong", [{"object": "chat.completion"}, {"object": ""}, {"id": ""}, {"model": None}, {"created": "5"}], ids=str
 )
 def test_envelope_is_mended_on_every_token_when_its_provider_breaks_the_rules(wrong: dict[str, Any]) -> None:
-    # openai-python's helper skips a chunk with another object, and its text with it.
+    # openai-python's helper skips a chunk with another object, and its text with it:
+    # https://github.com/openai/openai-python/blob/main/src/openai/lib/streaming/chat/_completions.py
     chunks = [chunk({"content": text}, **wrong) for text in "abc"]
     told = frames(*chunks, {**chunk(choices=[], usage=COUNTS), **wrong})
     ours = {"id": f"chatcmpl-{HASH}", "object": "chat.completion.chunk", "model": "m", "created": 1_790_000_000}

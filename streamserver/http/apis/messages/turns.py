@@ -16,7 +16,7 @@ from streamserver.wire.events import to_json
 
 _BILLING_HEADER = "x-anthropic-billing-header:"
 """Claude Code begins its system text with a block that changes with every request: any other vendor's prompt cache
-would never hit (https://github.com/sgl-project/sglang/issues/29169)."""
+would never hit (https://github.com/anthropics/claude-code/issues/68900)."""
 _ERROR = "Error: "
 _KNOWN_SOURCES = frozenset({"base64", "url", "text", "content"})
 
