@@ -396,7 +396,7 @@ def test_finish_reason_in_another_family_of_words_is_translated(word: str, expec
     assert message(records)["finish_reason"] == expected
 
 
-def test_a_call_whose_name_is_awaited_is_told_with_the_end() -> None:
+def test_call_is_told_with_the_end_when_its_name_is_awaited() -> None:
     call = {"index": 0, "type": "function", "function": {"name": "f"}}
     records = log(*frames(chunk({"tool_calls": [call]}), chunk({}, "tool_calls")), end="tool_calls")
     (told,) = message(records)["tool_calls"]
