@@ -229,22 +229,20 @@ class Body(StreamReader):
             self._protocol.resume_reading()
         return data
 
-    def _take_some(self, piece: bytes) -> bytes:
-        pieces, taken, room = self._buffer, [], TAKE_BYTES
-        pieces.appendleft(piece)
-        while pieces and room:
-            piece = pieces.popleft()
-            if len(piece) > room:
-                pieces.appendleft(piece[room:])
-                piece = piece[:room]
-            else:
-                self._size -= PIECE_OVERHEAD_BYTES
-            room -= len(piece)
-            taken.append(piece)
-        self._size = max(0, self._size - (TAKE_BYTES - room)) if pieces else 0
+    def _take_some(self, data: bytes) -> bytes:
+        """Take all pieces, of which ``data`` is the first. Put back what is too much, cut so that each can be taken."""
+        pieces = self._buffer
+        if len(data) != TAKE_BYTES:
+            pieces.appendleft(data)
+            data = b"".join(pieces)
+            pieces.clear()
+        if len(data) > TAKE_BYTES:
+            pieces.extend(data[begin : begin + TAKE_BYTES] for begin in range(TAKE_BYTES, len(data), TAKE_BYTES))
+            data = data[:TAKE_BYTES]
+        self._size = sum(map(len, pieces)) + PIECE_OVERHEAD_BYTES * len(pieces)
         if not pieces and self._protocol._reading_paused:
             self._protocol.resume_reading()
-        return b"".join(taken)
+        return data
 
     def change(self) -> asyncio.Future[None] | None:
         """Return a future that is done at the next piece, the end or a failure; None after the end or a failure.

@@ -74,6 +74,23 @@ async def test_body_returns_no_more_at_once_than_its_bound_and_loses_nothing() -
     assert {len(data) for data in taken[:-1]} == {TAKE_BYTES}
 
 
+async def test_body_cuts_a_large_piece_once() -> None:
+    body, _ = new_body()
+    body.feed_data(b"x" * 3 * TAKE_BYTES)
+    body.take()
+    assert [len(piece) for piece in body._buffer] == [TAKE_BYTES, TAKE_BYTES]
+
+
+async def test_body_counts_what_was_left_when_it_decides_on_a_pause() -> None:
+    body, protocol = new_body()
+    assert body.change() is not None
+    body.feed_data(b"x" * (TAKE_BYTES + LIMIT_BYTES))  # for the reader that waits
+    body.take()
+    assert protocol.calls == []
+    body.feed_data(b"x" * LIMIT_BYTES)
+    assert protocol.calls == ["pause"]
+
+
 async def test_body_pauses_reading_when_much_waits_and_resumes_when_all_is_taken() -> None:
     body, protocol = new_body()
     pieces = 2 * LIMIT_BYTES // (PIECE_OVERHEAD_BYTES + 10)
