@@ -9,7 +9,9 @@ Source: WHATWG HTML, 9.2.6 "Interpreting an event stream".
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from providers.errors import malformed_response, not_a_stream
@@ -25,6 +27,7 @@ HOLD_BYTES = 32 * 1024
 
 # As numbers: for bytes in bytes, Python first makes and forgets an exception.
 _LF, _CR = 0x0A, 0x0D
+_NO_NAMES = itertools.repeat("")
 _BOM = b"\xef\xbb\xbf"
 _FIELD = re.compile(rb"^(data|event|id|retry)?:", re.MULTILINE)
 
@@ -100,23 +103,28 @@ class SSEDecoder:
             pending.append(chunk)
             chunk = b"".join(pending)
             pending.clear()
-        blocks = chunk.split(b"\n\n")
-        rest = blocks.pop()
+        end = chunk.rfind(b"\n\n")
+        rest = chunk[end + 2 :]
         self._size = len(rest)
         if rest:
             pending.append(rest)
-        events: list[ServerSentEvent] = []
-        if self._event is not None:
-            event = self._event.complete(blocks.pop(0))
-            self._event = None
-            if event is not None:
-                events.append(event)
-        for block in filter(None, blocks):
-            event = ("", block[6:]) if block.startswith(b"data: ") and _LF not in block else _event(block)
-            if event is not None:
-                events.append(event)
+        events = self._read_blocks(chunk[:end])
         self._fruitful = self._fruitful or bool(events)
         return events
+
+    def _read_blocks(self, blocks: bytes) -> list[ServerSentEvent]:
+        """Return the events in complete blocks, which blank lines separate."""
+        partial, self._event = self._event, None
+        if partial is None:
+            if blocks[:6] == b"data: ":
+                lines = blocks[6:].split(b"\n\ndata: ")
+                if _LF not in b"".join(lines):
+                    return list(zip(_NO_NAMES, lines, strict=False))  # a flood of tokens: all events have one line
+            events: Iterable[ServerSentEvent | None] = map(_event, blocks.split(b"\n\n"))
+        else:
+            first, *others = blocks.split(b"\n\n")
+            events = itertools.chain((partial.complete(first),), map(_event, others))
+        return [event for event in events if event is not None]
 
     def _read_lines(self) -> None:
         """Read the complete lines of what is pending, and keep the rest with the line end before it."""
