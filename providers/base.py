@@ -253,7 +253,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     @property
     def has_delta(self) -> bool:
         """Whether a piece of the answer is in it."""
-        return any(isinstance(piece, DELTAS) for piece in self.pieces)
+        return self.shape is not None or any(isinstance(piece, DELTAS) for piece in self.pieces)
 
 
 DELTAS = (Text, Reasoning, ToolCall)

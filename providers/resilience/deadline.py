@@ -24,15 +24,15 @@ class Deadline:
         "_before",
         "_cancelled",
         "_clock",
-        "_expired",
         "_name",
         "_seconds",
         "_task",
         "_time",
         "_timer",
         "_timer_due",
-        "_when",
+        "expired",
         "suspended",
+        "when",
     )
 
     def __init__(self, clock: Clock) -> None:
@@ -40,11 +40,13 @@ class Deadline:
         self._time = clock.time
         self._timer: Timer | None = None
         self._timer_due = 0.0
-        self._when = 0.0
+        self.when = 0.0
+        """The clock's time at which it passes. To move it later, assign a later time."""
         self._name: DeadlineName = "total"
         self._seconds = 0.0
         self._cancelled = False
-        self._expired = False
+        self.expired = False
+        """It has passed."""
         self.suspended = False
         """True while the guarded block is a generator that has yielded: the code that runs then is not to be
         cancelled, and a deadline that passes is only noted."""
@@ -53,18 +55,14 @@ class Deadline:
         """Set the deadline, or move it, to ``seconds`` from now; the error calls it ``name``."""
         self._name = name
         self._seconds = seconds
-        self._when = when = self._time() + seconds
+        self.when = when = self._time() + seconds
         if self._timer is None or when < self._timer_due:
             self._arm(when)
-
-    def extend(self) -> None:
-        """Move the deadline to as many seconds from now as it was last set to."""
-        self._when = self._time() + self._seconds
 
     def resume(self) -> None:
         """End :attr:`suspended`. Raises :class:`UpstreamTimeout` if the deadline has passed meanwhile."""
         self.suspended = False
-        if self._expired:
+        if self.expired:
             raise UpstreamTimeout(self._name, self._seconds)
 
     def _arm(self, when: float) -> None:
@@ -75,10 +73,10 @@ class Deadline:
 
     def _fire(self) -> None:
         self._timer = None
-        if self._time() < self._when:
-            self._arm(self._when)
+        if self._time() < self.when:
+            self._arm(self.when)
             return
-        self._expired = True
+        self.expired = True
         if not self.suspended:
             self._cancelled = True
             self._task.cancel()

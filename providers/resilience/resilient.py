@@ -65,17 +65,17 @@ class Resilient:
                     deadline_timer.suspended = True
                     yield event
                     deadline_timer.resume()
+                idle, time = self._idle, self._clock.time
                 async for event in events:
-                    if isinstance(event, DELTAS):
-                        deadline_timer.extend()
-                    elif isinstance(event, Frame):
-                        if event.shape is not None or event.has_delta:
-                            deadline_timer.extend()
+                    if isinstance(event, DELTAS) or (isinstance(event, Frame) and event.has_delta):
+                        deadline_timer.when = time() + idle
                     elif isinstance(event, Finish):
                         breaker.record_success()
                     deadline_timer.suspended = True
                     yield event
-                    deadline_timer.resume()
+                    deadline_timer.suspended = False
+                    if deadline_timer.expired:  # a call less for each token
+                        deadline_timer.resume()
 
     async def aclose(self) -> None:
         await self._provider.aclose()
