@@ -173,7 +173,7 @@ class Generation:
         async for event in events:
             match event:
                 case Text():
-                    self._piece(event)
+                    self._text(event)
                 case Frame():
                     self._frame(event)
                 case Reasoning() | ToolCall():
@@ -196,13 +196,16 @@ class Generation:
                 case _:
                     assert_never(event)
 
+    def _text(self, text: Text) -> None:
+        if self._after_cr or "\r" in text.text:
+            text = self._continued(text)
+        self._piece(text)
+
     def _piece(self, piece: Delta) -> None:
         if self._first_token is None:
             self._tell_model()
             self._first_token = self._clock.time()
             self._no_response_yet = False  # after a first token no further attempt is made
-        if isinstance(piece, Text) and (self._after_cr or "\r" in piece.text):
-            piece = self._continued(piece)
         self._log.append(piece)
 
     def _block_end(self, end: BlockEnd) -> None:

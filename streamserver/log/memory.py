@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from providers.base import BlockEnd, Frame
+from providers.base import DELTAS, BlockEnd, Frame
 from streamserver.log.base import LogFull
 from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Piece, Record, Start, Terminal
 
@@ -50,19 +50,20 @@ class MemoryLog:
     def append(self, record: Piece) -> bool:
         if self.proposed is not None:
             return False
-        if isinstance(record, Frame):
-            size = self.size_bytes + RECORD_OVERHEAD_BYTES + len(record.data)  # its pieces are part of it
-        elif isinstance(record, BlockEnd):
-            size = self.size_bytes + RECORD_OVERHEAD_BYTES + _opaque_bytes(record)
-        else:
+        if isinstance(record, DELTAS):
             text = record.text
-            text_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            size = self.size_bytes + RECORD_OVERHEAD_BYTES + text_bytes
+            size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        elif isinstance(record, Frame):
+            size = len(record.data)  # its pieces are part of it
+        else:
+            size = _opaque_bytes(record)
+        size += self.size_bytes + RECORD_OVERHEAD_BYTES
         if size > self._max_bytes:
             raise LogFull
         self.size_bytes = size
         self._records.append(record)
-        self._wake()
+        if self._waiters:
+            self._wake()
         return True
 
     def close(self, terminal: Terminal, on_closed: Callable[[Terminal], object] | None = None) -> bool:
@@ -90,7 +91,8 @@ class MemoryLog:
             self.size_bytes += RECORD_OVERHEAD_BYTES
         self.terminal = terminal
         self._records.append(terminal)
-        self._wake()
+        if self._waiters:
+            self._wake()
         self._call_soon = self._on_proposed = None
         on_closed, self._on_closed = self._on_closed, None
         if on_closed is not None:
@@ -107,8 +109,6 @@ class MemoryLog:
             self._waiters.remove(wake)
 
     def _wake(self) -> None:
-        if not self._waiters:
-            return
         call_soon = self._call_soon
         if call_soon is None:
             call_soon = self._call_soon = asyncio.get_running_loop().call_soon
