@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
 
 from providers import finish_reasons
-from providers.base import AnsweringModel, Finish, Reasoning, Text, ToolCall, Usage
+from providers.base import AnsweringModel, Event, Finish, Reasoning, Text, ToolCall, Usage
 from providers.errors import UpstreamDetail, UpstreamError, disconnected, loggable_identifier, malformed_response
 from providers.lenient import decode_leniently, is_end_marker
 from providers.token_shape import TokenShape
@@ -28,8 +29,11 @@ BROKEN_OFF = "broken_off"
 """The reason, in an error's detail, for a generation that the provider itself says broke off."""
 
 
-class AnswerState:
-    """The state of one answer: its tool calls, why it ended, and whether anything of it could be delivered."""
+class AnswerParser(ABC):
+    """A parser of one answer, with its state: its tool calls, why it ended, whether anything of it could be delivered.
+
+    An API's own parser reads the frames. Those that are told by their shape never come to it.
+    """
 
     def __init__(self, tool_names: Collection[str] | None = None) -> None:
         """``tool_names`` are those of the tools that the model can call; None if names never come in pieces."""
@@ -52,6 +56,41 @@ class AnswerState:
         self._word: str | None = None
         self._stop_sequence: str | None = None
 
+    def events(self, name: str, data: bytes) -> Iterable[Event]:
+        """Return the events in ``data``, which came under that event name.
+
+        Raises a :class:`~providers.errors.ProviderError` if it tells of a failure.
+        """
+        shape = self.shape
+        if shape is not None and (token := shape.token_in(name, data)) is not None:
+            return (token,)
+        return self._read(name, data)
+
+    @abstractmethod
+    def _read(self, name: str, data: bytes) -> Iterable[Event]:
+        """Return the events in a frame of any shape. Raises as :meth:`events`."""
+
+    def _decode(self, name: str, data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+        """Return the frame in ``data``, None if it is no JSON object: the end marker, or a keepalive.
+
+        Raises a :class:`~providers.errors.ProviderError` for an event named ``error``, for an error in another form,
+        and for JSON that is truncated or invalid.
+        """
+        self.is_lenient = False
+        if name == "error":
+            raise_error_in(name, data)
+        try:
+            return decoder.decode(data)
+        except (ValueError, RecursionError):
+            pass
+        if is_end_marker(data):
+            return None
+        self.is_lenient = True
+        frame = decode_leniently(data, decoder)
+        if frame is None:
+            raise_error_in(name, data)
+        return frame
+
     @property
     def can_learn(self) -> bool:
         """Whether the last frame's shape may be learned: it was decoded strictly, and there are lessons left."""
@@ -69,11 +108,6 @@ class AnswerState:
         learned = self._lessons and has_token(shape.frame(PROBE_TEXT), PROBE_TEXT)
         self.shape = shape if learned else None
 
-    def read_leniently(self, data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
-        """Return the frame in ``data``, which ``decoder`` refuses, or None if it is no JSON object."""
-        self.is_lenient = True
-        return decode_leniently(data, decoder)
-
     def report_model(self, model: str | None) -> list[AnsweringModel]:
         """Take what the provider reports in a frame, and return what is to be told of it: the first, if any is."""
         is_first = self.model is None
@@ -89,15 +123,6 @@ class AnswerState:
     def was_cut(self) -> bool:
         """Whether a limit ended the answer."""
         return self._reason() == "length"
-
-    def read_no_object(self, name: str, data: bytes) -> None:
-        """Read an event that is no JSON object: the end marker, a keepalive, or an error in a form of its own.
-
-        Raises a :class:`~providers.errors.ProviderError` for an error.
-        """
-        self.complete = name != "error" and is_end_marker(data)
-        if not self.complete:
-            raise_error_in(name, data)
 
     def end(self, word: str, stop_sequence: str | None = None) -> None:
         """Take the provider's word for why the model stopped. The first that says more than ``stop`` stays.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from providers.answer import AnswerParser
 from providers.base import DELTAS, ApiProtocol, BlockEnd, Delta, Event, Finish, Frame
 from providers.errors import malformed_response
 from providers.lenient import json_object
@@ -26,17 +27,6 @@ class StreamParser(Protocol):
     def is_unreadable(self) -> bool:
         """Whether the whole answer was output that no event can carry."""
         ...
-
-    @property
-    def shape(self) -> TokenShape | None:
-        """The shape of the last token's frame, None while none is known. A frame of that shape is a token like it:
-        the parser need not see it."""
-        ...
-
-    is_lenient: bool
-    """Set when the last data was no JSON by the letter: only lenient parsers read it."""
-    announces_model: bool
-    """Whether to return an :class:`~providers.base.AnsweringModel` when the provider reports it."""
 
     def events(self, name: str, data: bytes) -> Iterable[Event]:
         """Return the events in ``data``, which came under that event name.
@@ -70,9 +60,7 @@ class FrameParser:
     Clients read JSON by the letter: a frame with a control character in a string, or with NaN, is written anew.
     """
 
-    def __init__(self, parser: StreamParser, protocol: ApiProtocol) -> None:
-        self.is_lenient = False
-        self.announces_model = False  # the frames name it
+    def __init__(self, parser: AnswerParser, protocol: ApiProtocol) -> None:
         self._parser = parser
         self._protocol = protocol
         self._shape: TokenShape | None = None
@@ -89,15 +77,10 @@ class FrameParser:
     def is_unreadable(self) -> bool:
         return False  # the frames carry it
 
-    @property
-    def shape(self) -> TokenShape | None:
-        return None  # the frame is wanted
-
     def events(self, name: str, data: bytes) -> Sequence[Event]:
         shape = self._shape
         if shape is not None and (token := shape.token_in(name, data)) is not None:
             return (Frame(self._protocol, self._kind, data, (token,), shape),)
-        self._parser.is_lenient = False  # it may be of a frame that was left out
         told = tuple(self._parser.events(name, data))
         pieces: tuple[Delta | BlockEnd, ...]
         others: tuple[Event, ...] = ()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 
 from providers import upstream_errors
-from providers.answer import unreadable
+from providers.answer import AnswerParser, unreadable
 from providers.base import ApiProtocol, ChatRequest, Event
 from providers.errors import ProviderAuth, not_a_stream
 from providers.http_errors import annotate_address, annotate_errors, as_json, is_labelled, is_stream, read_error_body
@@ -100,7 +100,7 @@ class SSEProvider(ABC):
         """Return what is sent. Raises :class:`~providers.errors.InvalidRequest` for what the API cannot express."""
 
     @abstractmethod
-    def _parser(self, request: ChatRequest) -> StreamParser:
+    def _parser(self, request: ChatRequest) -> AnswerParser:
         """Return a parser of the answer to ``request``."""
 
 

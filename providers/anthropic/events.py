@@ -5,12 +5,12 @@ Source: Anthropic's "Streaming Messages" page and the event types of its SDK.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from providers.answer import AnswerState
+from providers.answer import AnswerParser
 from providers.anthropic.usage import MessageUsage
 from providers.base import BlockEnd, Event, Finish, Opaque, Reasoning, Text
 from providers.errors import disconnected
@@ -64,7 +64,7 @@ class _Block(msgspec.Struct):
     opaque: dict[str, str] = {}
 
 
-class MessagesParser(AnswerState):
+class MessagesParser(AnswerParser):
     """A parser of one stream of the API's events, with what it has read so far."""
 
     def __init__(self, model: str) -> None:
@@ -79,21 +79,9 @@ class MessagesParser(AnswerState):
         self._content: object = None
         """The content that the message began with; empty in Anthropic's own streams."""
 
-    def events(self, name: str, data: bytes) -> Iterable[Event]:
-        """Return the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for an ``error``."""
-        shape = self.shape
-        if shape is not None and (token := shape.token_in(name, data)) is not None:
-            return (token,)
-        return self._read(name, data)
-
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
-        self.is_lenient = False
-        try:
-            event = None if name == "error" else _DECODER.decode(data)
-        except (ValueError, RecursionError):
-            event = self.read_leniently(data, _DECODER)
+        event = self._decode(name, data, _DECODER)
         if event is None:
-            raise_error_in(name, data)
             return
         match event.type if event.type in _KNOWN_EVENTS else name or event.type:
             case "content_block_delta":

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from providers.address import Address, join, sdk_headers
+from providers.answer import AnswerParser
 from providers.anthropic.events import MessagesParser
 from providers.anthropic.request import counted, payload
 from providers.base import ApiProtocol, ChatRequest
 from providers.errors import malformed_response
 from providers.http_errors import annotate_address, annotate_errors, read_error_body
 from providers.options import ApiOptions, Context, HttpUrl
-from providers.parser import StreamParser
 from providers.sse_provider import SSEProvider
 from providers.transport import HttpRequest, HttpResponse
 from providers.upstream_errors import from_answer
@@ -62,7 +62,7 @@ class Anthropic(SSEProvider):
     def _request(self, url: str, request: ChatRequest, body: Mapping[str, Any]) -> HttpRequest:
         return HttpRequest(url, {**self._address.headers, **_headers(request, body)}, msgspec.json.encode(body))
 
-    def _parser(self, request: ChatRequest) -> StreamParser:
+    def _parser(self, request: ChatRequest) -> AnswerParser:
         return MessagesParser(request.model)
 
 

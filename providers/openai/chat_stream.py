@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from providers.answer import AnswerState, broken_off
+from providers.answer import AnswerParser, broken_off
 from providers.base import Event, Reasoning, RefusalText, Text, ToolCall, Usage
 from providers.errors import ProviderError
 from providers.lenient import (
@@ -27,10 +27,9 @@ from providers.upstream_errors import raise_error_in, told_error
 _KNOWN_IN_A_CALL = frozenset({"index", "id", "type", "function", "custom", "name", "arguments", "input"})
 _LEGACY_CALL = "function_call"
 _TOKEN_FIELDS = ("content", "reasoning_content", "reasoning")
-_decode = CHUNK.decode
 
 
-class ChatParser(AnswerState):
+class ChatParser(AnswerParser):
     """A parser of one stream of chunks, with what it has read so far."""
 
     def __init__(self, tool_names: Collection[str] = ()) -> None:
@@ -42,22 +41,13 @@ class ChatParser(AnswerState):
         self._usage: Usage | None = None
         """The counts that the provider gave last."""
 
-    def events(self, name: str, data: bytes) -> Sequence[Event]:
-        """Return the events in one chunk. Raises a :class:`~providers.errors.ProviderError` for an in-band error."""
-        shape = self.shape
-        if shape is not None and (token := shape.token_in(name, data)) is not None:
-            return (token,)
-        self.is_lenient = False
-        try:
-            chunk = _decode(data)
-        except (ValueError, RecursionError):
-            lenient = None if name == "error" or is_end_marker(data) else self.read_leniently(data, CHUNK)
-            if lenient is None:
-                self.read_no_object(name, data)
-                return ()
-            chunk = lenient
+    def _read(self, name: str, data: bytes) -> Sequence[Event]:
+        chunk = self._decode(name, data, CHUNK)
+        if chunk is None:
+            self.complete = is_end_marker(data)
+            return ()
         choices = chunk.choices
-        if not choices or chunk.error or name == "error":
+        if not choices or chunk.error:
             raise_error_in(name, data)
         # A list, and functions that add to it: three generators would cost as much as reading the JSON.
         events: list[Event] = []
@@ -121,7 +111,7 @@ class ChatParser(AnswerState):
 
         def has_token(data: bytes, text: str) -> bool:
             setattr(delta, field, text)
-            return _decode(data) == chunk
+            return CHUNK.decode(data) == chunk
 
         self.learn("", data, event, has_token)
 

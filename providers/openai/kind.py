@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from providers.address import Address, join, sdk_headers
+from providers.answer import AnswerParser
 from providers.base import ApiProtocol, ChatRequest
 from providers.chat_form import tool_names
 from providers.openai import chat_request, responses_request
@@ -12,7 +13,6 @@ from providers.openai.chat_stream import ChatParser
 from providers.openai.options import OpenAIOptions, SharedOptions
 from providers.openai.responses_stream import ResponsesParser
 from providers.options import Context
-from providers.parser import StreamParser
 from providers.sse_provider import SSEProvider
 from providers.transport import HttpRequest
 
@@ -36,7 +36,7 @@ class OpenAIApi(SSEProvider):
             payload = chat_request.payload(request, options)
         return HttpRequest(self._address.url(request.model), self._address.headers, msgspec.json.encode(payload))
 
-    def _parser(self, request: ChatRequest) -> StreamParser:
+    def _parser(self, request: ChatRequest) -> AnswerParser:
         if _is_responses(self._options):
             return ResponsesParser(request.model)
         return ChatParser(tool_names(request.tools or ()))

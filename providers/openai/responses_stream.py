@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from providers.answer import AnswerState, broken_off
+from providers.answer import AnswerParser, broken_off
 from providers.base import BlockEnd, Event, Opaque, Reasoning, RefusalText, Text, ToolCall
-from providers.lenient import as_object, as_text, as_word, json_object, objects
+from providers.lenient import as_object, as_text, as_word, is_end_marker, json_object, objects
 from providers.openai.response_usage import ResponseUsage
 from providers.text_so_far import TextSoFar
 from providers.tool_calls import Key
@@ -64,7 +64,7 @@ class _ResponsesEvent(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_ResponsesEvent)
 
 
-class ResponsesParser(AnswerState):
+class ResponsesParser(AnswerParser):
     """A parser of one stream of the API's events, with what it has read so far."""
 
     def __init__(self, model: str) -> None:
@@ -80,14 +80,10 @@ class ResponsesParser(AnswerState):
         self._told: set[Key] = set()
         """The places of the items of which text has come."""
 
-    def events(self, name: str, data: bytes) -> Iterator[Event]:
-        """Yield the events in one of the API's. Raises a :class:`~providers.errors.ProviderError` for a failure."""
-        try:
-            event = None if name == "error" else _DECODER.decode(data)
-        except (ValueError, RecursionError):
-            event = self.read_leniently(data, _DECODER)
+    def _read(self, name: str, data: bytes) -> Iterator[Event]:
+        event = self._decode(name, data, _DECODER)
         if event is None:
-            self.read_no_object(name, data)
+            self.complete = is_end_marker(data)
             return
         kind = event.type if event.type is not None and event.type.startswith("response.") else name or event.type
         match kind:

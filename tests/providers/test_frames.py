@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from providers.answer import AnswerParser
 from providers.anthropic.events import MessagesParser
 from providers.base import (
     AnsweringModel,
@@ -27,7 +28,7 @@ from providers.base import (
 from providers.conversation import read_message
 from providers.errors import ProviderError
 from providers.openai.chat_stream import ChatParser
-from providers.parser import FrameParser, StreamParser
+from providers.parser import FrameParser
 from providers.sse import MAX_EVENT_BYTES
 from providers.transport import Transport
 from tests.conftest import StartUpstream
@@ -133,7 +134,7 @@ def test_frame_without_a_type_that_can_name_an_event_is_left_out(data: bytes) ->
 
 
 @pytest.mark.parametrize(("protocol", "parser"), [("chat", ChatParser()), ("messages", MessagesParser("m"))])
-def test_frame_that_is_no_json_by_the_letter_is_written_anew(protocol: ApiProtocol, parser: StreamParser) -> None:
+def test_frame_that_is_no_json_by_the_letter_is_written_anew(protocol: ApiProtocol, parser: AnswerParser) -> None:
     frames = FrameParser(parser, protocol)
     sloppy = b'{"type":"x","a":"b\tc","d":[NaN],"e":"\\ud83d"}'
     written = '{"type":"x","a":"b\\tc","d":[null],"e":"\ufffd"}'.encode()

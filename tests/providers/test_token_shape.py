@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from providers.answer import AnswerState
+from providers.answer import AnswerParser
 from providers.anthropic.events import MessagesParser
 from providers.base import Event, Frame, Reasoning, Text
 from providers.errors import ProviderError
@@ -149,7 +149,7 @@ def test_a_token_is_told_by_its_shape() -> None:
 
 
 @pytest.mark.parametrize("parser", [ChatParser(), MessagesParser("m")], ids=["chat", "messages"])
-def test_no_more_shapes_are_learned_when_all_frames_differ(parser: AnswerState) -> None:
+def test_no_more_shapes_are_learned_when_all_frames_differ(parser: AnswerParser) -> None:
     asked: list[str] = []
 
     def has_token(data: bytes, text: str) -> bool:

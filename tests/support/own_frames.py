@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
 
+from providers.answer import AnswerParser
 from providers.anthropic.events import MessagesParser
 from providers.base import ApiProtocol, Frame
 from providers.openai.chat_stream import ChatParser
 from providers.openai.responses_stream import ResponsesParser
-from providers.parser import FrameParser, StreamParser
+from providers.parser import FrameParser
 from streamserver.log.records import Record, Start
 from tests.faults import anthropic_streams, openai_streams, responses_streams
 from tests.support.records import DONE, FAILED, START
@@ -25,7 +26,7 @@ _ANSWERS: Mapping[ApiProtocol, str] = {
 
 def own_frames(protocol: ApiProtocol) -> list[Frame]:
     """Return the frames of a whole answer."""
-    parsers: dict[str, StreamParser] = {
+    parsers: dict[str, AnswerParser] = {
         "chat": ChatParser(),
         "messages": MessagesParser("m"),
         "responses": ResponsesParser("m"),
