@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from providers.base import DELTAS, BlockEnd, Frame
+from providers.base import DELTAS, AnsweringModel, BlockEnd, Frame
 from streamserver.log.base import LogFull
 from streamserver.log.records import RECORD_OVERHEAD_BYTES, Done, Failed, Piece, Record, Start, Terminal
+
+_WITH_TEXT = (*DELTAS, AnsweringModel)
 
 
 class MemoryLog:
@@ -50,7 +52,7 @@ class MemoryLog:
     def append(self, record: Piece) -> bool:
         if self.proposed is not None:
             return False
-        if isinstance(record, DELTAS):
+        if isinstance(record, _WITH_TEXT):
             text = record.text
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         elif isinstance(record, Frame):
