@@ -70,7 +70,7 @@ class AnswerParser(ABC):
     def _read(self, name: str, data: bytes) -> Iterable[Event]:
         """Return the events in a frame of any shape. Raises as :meth:`events`."""
 
-    def _decode(self, name: str, data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+    def decode(self, name: str, data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
         """Return the frame in ``data``, None if it is no JSON object: the end marker, or a keepalive.
 
         Raises a :class:`~providers.errors.ProviderError` for an event named ``error``, for an error in another form,

@@ -80,7 +80,7 @@ class MessagesParser(AnswerParser):
         """The content that the message began with; empty in Anthropic's own streams."""
 
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
-        event = self._decode(name, data, _DECODER)
+        event = self.decode(name, data, _DECODER)
         if event is None:
             return
         match event.type if event.type in _KNOWN_EVENTS else name or event.type:

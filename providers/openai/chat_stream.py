@@ -42,7 +42,7 @@ class ChatParser(AnswerParser):
         """The counts that the provider gave last."""
 
     def _read(self, name: str, data: bytes) -> Sequence[Event]:
-        chunk = self._decode(name, data, CHUNK)
+        chunk = self.decode(name, data, CHUNK)
         if chunk is None:
             self.complete = is_end_marker(data)
             return ()

@@ -81,7 +81,7 @@ class ResponsesParser(AnswerParser):
         """The places of the items of which text has come."""
 
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
-        event = self._decode(name, data, _DECODER)
+        event = self.decode(name, data, _DECODER)
         if event is None:
             self.complete = is_end_marker(data)
             return
