@@ -138,7 +138,8 @@ def add_nodes(growth: Growth) -> None:
             while len(nodes) < count:
                 nodes.append(stack.enter_context(growth.node(redis.url)))
             _progress(f"{count} nodes run")
-            growth.report(f"{count} nodes, idle", _idle(growth, redis, nodes))
+            memory = statistics.median(node.memory_bytes() for node in nodes) / 2**20
+            growth.report(f"{count} nodes, idle", {"MiB, median node": memory, **_idle(growth, redis, nodes)})
             with ExitStack() as reading:
                 ids = [_open(reading, node, echo_request(ECHO.model)) for node in nodes[1:]]
                 for stream_id in ids:

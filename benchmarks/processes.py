@@ -98,13 +98,18 @@ def _memory_kilobytes(pid: int) -> int:
     return int(found[1])
 
 
+def clean_environ(tree: Path) -> dict[str, str]:
+    """Return the environment for a server of the sources in ``tree``, without a provider's keys and settings."""
+    hidden = ("OPENAI_", "ANTHROPIC_", "STREAMSERVER_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    return {**environ, "PYTHONPATH": str(tree)}
+
+
 @contextmanager
 def _running(
     arguments: list[str], port: str, errors: Path, tree: Path = ROOT, report: Path | None = None
 ) -> Iterator[Process]:
     """Run ``python …`` on the sources in ``tree``; ``port`` is the pattern that finds it in what is printed."""
-    hidden = ("OPENAI_", "ANTHROPIC_", "STREAMSERVER_")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     with errors.open("ab") as stderr:
         process = subprocess.Popen(
             [sys.executable, *arguments],
@@ -112,7 +117,7 @@ def _running(
             stderr=stderr,
             text=True,
             cwd=errors.parent,
-            env={**environ, "PYTHONPATH": str(tree)},
+            env=clean_environ(tree),
         )
     assert process.stdout is not None
     impatience = threading.Timer(BENCH_START_SECONDS, process.kill)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.start import STARTS
+
 ROOT = Path(__file__).parent.parent
 HANGING_SECONDS = 400
 PROXIED = {"short": "ms/request", "chat-light": "µs/token"}
@@ -62,6 +64,13 @@ async def test_a_moment_of_each_part_of_growth_gives_figures(find_program: Calla
         * 3,
     ]
     assert "nan" not in out
+
+
+async def test_a_moment_of_starts_gives_figures() -> None:
+    out = await run("benchmarks.start", "--rounds", "1")
+    figures = re.findall(r"^(.*): ([0-9.]+) s of CPU, ([0-9.]+) times the imports$", out, re.MULTILINE)
+    assert [name for name, *_ in figures] == list(STARTS)
+    assert all(float(seconds) > 0 for _, seconds, _ in figures)
 
 
 async def run_lines(*lines: str) -> dict[str, dict[str, dict[str, float]]]:
