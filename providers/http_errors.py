@@ -35,12 +35,12 @@ ERROR_SECONDS = 2.0
 """The limit for waiting for an error's body: the status has come already, and says enough."""
 
 
-async def read_error_body(response: HttpResponse) -> object:
+async def read_error_body(response: HttpResponse, head: bytes = b"") -> object:
     """Return what an answer that is no stream says: its JSON, or that of its first event, or its text.
 
-    None if it says nothing that can be read: HTML from a proxy, cut short, too slow.
+    ``head`` has been read of it. None if it says nothing that can be read: HTML from a proxy, cut short, too slow.
     """
-    body = bytearray()
+    body = bytearray(head)
     try:
         async with asyncio.timeout(ERROR_SECONDS):
             while len(body) < MAX_ERROR_BYTES and (chunk := await response.read()):
@@ -166,7 +166,7 @@ def by_status(status: int) -> type[ProviderError]:
             return RateLimited
         case 503 | 529:
             return Overloaded
-        case 408 | 409:
+        case 408 | 409 | 425 | 499:
             return UpstreamError
         case _ if 400 <= status < 500:
             return InvalidRequest

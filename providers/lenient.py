@@ -72,8 +72,11 @@ def is_json_text(data: bytes) -> bool:
 
 def is_end_marker(data: bytes) -> bool:
     """Return whether ``data`` is the ``[DONE]`` that ends OpenAI's streams; its SDK looks at its beginning alone
-    (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``Stream.__stream__``)."""
-    return data.lstrip().startswith(b"[DONE]")
+    (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, ``Stream.__stream__``).
+
+    Some servers write it in lower case.
+    """
+    return data.lstrip()[:6].upper() == b"[DONE]"
 
 
 def convert_leniently(value: Mapping[str, Any], kind: type[T]) -> T:

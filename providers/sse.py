@@ -36,7 +36,8 @@ class SSEDecoder:
     """A decoder that turns bytes into events.
 
     Line ends are LF, CRLF and CR. Comments, unknown fields and events without data are
-    skipped; several ``data`` lines are joined with LF. An event that is not closed by a
+    skipped; several ``data`` lines are joined with LF. An event without ``data`` has the lines that begin like a JSON
+    object as its data, which is beyond the standard. An event that is not closed by a
     blank line when the stream ends is dropped, as the standard has it.
     """
 
@@ -67,6 +68,11 @@ class SSEDecoder:
         events = self._split(chunk)
         self._at_event = self._fruitful and not self._pending and not self._after_cr
         return events
+
+    def unclosed_event(self) -> ServerSentEvent | None:
+        """Return the event that is not complete, as far as it has come; None if it has no data."""
+        name, data, _ = _fields(self.rest)
+        return (name or "", b"\n".join(data)) if data else None
 
     @property
     def rest(self) -> bytes:
@@ -159,38 +165,52 @@ class SSEDecoder:
 class _PartialEvent:
     """An event of which some lines have been read."""
 
-    __slots__ = ("_data", "_name")
+    __slots__ = ("_bare", "_data", "_name")
 
     def __init__(self) -> None:
         self._name = ""
         self._data: list[bytes] = []
+        self._bare: list[bytes] = []
 
     def read(self, lines: bytes) -> None:
-        name, data = _fields(lines)
+        name, data, bare = _fields(lines)
         if name is not None:
             self._name = name
         if data:
             self._data.append(b"\n".join(data))
+        self._bare += bare
 
     def complete(self, lines: bytes) -> ServerSentEvent | None:
         """Read its last lines. Return the event, None if it has no data."""
         self.read(lines)
-        return (self._name, b"\n".join(self._data)) if self._data else None
+        data = self._data or self._bare
+        return (self._name, b"\n".join(data)) if data else None
+
+
+def begins_stream(data: bytes) -> bool:
+    """Return whether ``data`` begins like an event stream."""
+    return _FIELD.match(data.removeprefix(_BOM).lstrip()) is not None
 
 
 def _event(block: bytes) -> ServerSentEvent | None:
     """Return the event in ``block``, its ``data`` fields joined; None if it has none."""
-    name, data = _fields(block)
+    name, data, bare = _fields(block)
+    data = data or bare
     return (name or "", b"\n".join(data)) if data else None
 
 
-def _fields(lines: bytes) -> tuple[str | None, list[bytes]]:
-    """Return the name that ``lines`` give an event, None if they give none, and their data."""
-    name, data = None, []
+def _fields(lines: bytes) -> tuple[str | None, list[bytes], list[bytes]]:
+    """Return the name that ``lines`` give an event, None if they give none, their data, and lines that begin like JSON.
+
+    The latter are the data of an event that has no other: some gateways write their own error into a stream as it is.
+    """
+    name, data, bare = None, [], []
     for line in lines.split(b"\n"):
         field, _, value = line.partition(b":")
         if field == b"data":
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ").decode(errors="replace")
-    return name, data
+        elif line[:1] == b"{":
+            bare.append(line)
+    return name, data, bare

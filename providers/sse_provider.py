@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from providers import upstream_errors
 from providers.answer import AnswerParser, unreadable
@@ -13,7 +13,7 @@ from providers.http_errors import annotate_address, annotate_errors, as_json, is
 from providers.lenient import is_json_text
 from providers.options import Context
 from providers.parser import FrameParser, StreamParser
-from providers.sse import SSEDecoder
+from providers.sse import SSEDecoder, begins_stream
 from providers.transport import HttpRequest, HttpResponse
 
 
@@ -30,10 +30,10 @@ class SSEProvider(ABC):
         complete, silent = False, True
         try:
             with annotate_address(post.url), annotate_errors(response):
-                await self._expect_stream(response)
+                chunk = await self._first_bytes(response)
                 parser = self._parser_for(request)
                 decoder = SSEDecoder()
-                while chunk := await response.read():
+                while chunk:
                     for name, data in decoder.feed(chunk):
                         if silent:  # what some servers send to keep a connection open is no answer
                             silent = not is_json_text(data)
@@ -42,11 +42,11 @@ class SSEProvider(ABC):
                         if parser.complete:
                             break
                     else:
+                        chunk = await response.read()
                         continue
                     break
                 complete = parser.complete
-                if not complete:
-                    _raise_error_left(decoder.rest)
+                last = () if complete else _events_left(parser, decoder)
                 if silent and not is_labelled(response):
                     raise not_a_stream()
                 decoder.end()
@@ -54,7 +54,7 @@ class SSEProvider(ABC):
                 if parser.is_unreadable:
                     raise unreadable()
                 complete = True
-                for event in parser.rest():
+                for event in (*last, *parser.rest()):
                     yield event
                 yield finish
         finally:
@@ -77,12 +77,20 @@ class SSEProvider(ABC):
     async def aclose(self) -> None:  # noqa: B027 — there is nothing to do, for most
         """Do nothing: the transport belongs to the catalog."""
 
-    async def _expect_stream(self, response: HttpResponse) -> None:
-        """Raise the error for a status other than 200, or for something else than an event stream."""
-        if response.status != 200:
-            raise upstream_errors.from_answer(response.status, response.headers, await read_error_body(response))
-        if not is_stream(response):
-            raise upstream_errors.told_error(await read_error_body(response)) or not_a_stream()
+    async def _first_bytes(self, response: HttpResponse) -> bytes:
+        """Return the first bytes of an event stream. Raise the error for any other answer.
+
+        Some servers label their streams as something else.
+        """
+        status = response.status
+        if status != 200 and not (200 < status < 300 and is_labelled(response)):
+            raise upstream_errors.from_answer(status, response.headers, await read_error_body(response))
+        if is_stream(response):
+            return await response.read()
+        head = await response.read()
+        if begins_stream(head):
+            return head
+        raise upstream_errors.told_error(await read_error_body(response, head)) or not_a_stream()
 
     def _parser_for(self, request: ChatRequest) -> StreamParser:
         parser, protocol = self._parser(request), self._protocol()
@@ -104,8 +112,18 @@ class SSEProvider(ABC):
         """Return a parser of the answer to ``request``."""
 
 
+def _events_left(parser: StreamParser, decoder: SSEDecoder) -> Sequence[Event]:
+    """Return the events in a last event that was never closed: they count if they end the answer.
+
+    Raises the error that a server wrote at the end of its stream, or instead of it, as bare JSON.
+    """
+    _raise_error_left(decoder.rest)
+    name, data = decoder.unclosed_event() or ("", b"")
+    return tuple(parser.events(name, data)) if isinstance(as_json(data), dict) else ()
+
+
 def _raise_error_left(rest: bytes) -> None:
-    """Raise the error that a server wrote at the end of its stream, or instead of it, as bare JSON."""
+    """Raise the error that is all of ``rest``."""
     error = upstream_errors.told_error(as_json(rest))
     if error is not None:
         raise error

@@ -44,7 +44,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> Provid
     kind: Kind
     if 300 <= status < 400:
         kind, error = UpstreamError, {}
-    elif status in (408, 409) or not error:
+    elif status in (408, 409, 425, 499) or not error:
         kind = by_status(status)
         if kind is ModelNotFound:  # a 404 that is not the API's own: a wrong address
             kind = InvalidRequest
@@ -85,8 +85,9 @@ def raise_error_in(name: str, data: bytes) -> None:
 def error_in(body: object) -> Mapping[str, Any] | None:
     """Return the error that a JSON value tells of, in OpenAI's form; None if it tells of none.
 
-    It may be under ``error`` (an object, or a sentence with a code beside it), in a list, under ``response``, or be the
-    object itself, with ``code`` and ``message`` or under the names that others give these.
+    It may be under ``error`` (an object, or a sentence with a code beside it), in a list, in another object, or be the
+    object itself, with ``code`` and ``message`` or under the names that others give these. Without a code it is one if
+    nothing in it belongs to an answer.
     """
     if isinstance(body, list):
         return next(filter(None, map(error_in, body)), None)
@@ -102,11 +103,29 @@ def error_in(body: object) -> Mapping[str, Any] | None:
         return _named({**beside, "message": error, "code": beside.get("code") or error})
     if error:
         return _named(beside)
-    if isinstance(body.get("response"), dict):
-        return error_in(body["response"])
+    for name in ("response", "detail", "base_resp"):  # the API's, FastAPI's, MiniMax's
+        if isinstance(body.get(name), dict):
+            return error_in(body[name])
     named = _named(beside)
-    tells = beside.get("object") == "error" or beside.get("type") == "error"
-    return named if tells or (isinstance(named["message"], str) and named["code"]) else None
+    return named if _tells(beside, named) else None
+
+
+_ONLY_IN_ERRORS = frozenset({"message", "detail", "msg", "error_msg", "request_id", "success", "timestamp", "path"})
+"""The fields of an object that is an error although it has no code."""
+_GOOD_CODES = frozenset({"0", "200", "ok", "success"})
+
+
+def _tells(body: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
+    """Return whether ``body`` is itself an error; ``named`` are its fields under OpenAI's names."""
+    if body.get("object") == "error" or body.get("type") == "error" or body.get("success") is False:
+        return True
+    code = named["code"]
+    if code is not None and str(code).lower() in _GOOD_CODES:
+        return False
+    said = named["message"]
+    if isinstance(said, str) and (code or (as_count(body.get("status")) or 0) >= 400):
+        return True
+    return bool(said) and isinstance(said, (str, list)) and body.keys() <= _ONLY_IN_ERRORS
 
 
 def _described(body: object) -> Mapping[str, Any]:
@@ -120,10 +139,14 @@ def _described(body: object) -> Mapping[str, Any]:
     return error or {}
 
 
+_MESSAGE_FIELDS = ("message", "error_msg", "msg", "detail", "status_msg")
+_CODE_FIELDS = ("code", "error_code", "status_code", "statusCode", "__type")
+
+
 def _named(error: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``error`` with its message, code and type under OpenAI's names."""
-    message = next((error[name] for name in ("message", "error_msg", "msg", "detail") if error.get(name)), None)
-    code = next((error[name] for name in ("code", "error_code", "status_code") if error.get(name)), None)
+    message = next((error[name] for name in _MESSAGE_FIELDS if error.get(name)), None)
+    code = next((error[name] for name in _CODE_FIELDS if error.get(name)), None)
     kind = error.get("type") if error.get("type") != "error" else None
     details = as_object(error.get("details")).get("error_code")  # Anthropic's
     return {**error, "message": message, "code": details or code, "type": kind}
@@ -144,7 +167,7 @@ def _kind(error: Mapping[str, Any], status: int | None) -> Kind:
     base = by_status(status) if status is not None else by_general_word(words) or UpstreamError
     if status is not None and status >= 500:
         return specific or base
-    told = by_message(error.get("message"))
+    told = by_message(error.get("message")) or by_message(as_object(error.get("metadata")).get("raw"))
     if told is QuotaExceeded and wait_in(error) is not None and RateLimited in (base, specific):
         told = None  # a quota per minute
     if specific is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from providers.upstream_errors import error_in, from_answer, from_stream
+from providers.upstream_errors import error_in, from_answer, from_stream, told_error
 from providers.upstream_waits import wait_in
 from tests.providers.reading.reading import read, sse
 
@@ -211,7 +211,12 @@ def test_an_error_is_found_wherever_it_stands(body: Any) -> None:
         {"errors": []},
         {"error": [[]]},
         {"error": False},
-        {"message": "x"},
+        {"message": "x", "status": "queued"},
+        {"message": "x", "object": "something.new"},
+        {"message": "ok", "code": 200},
+        {"message": "success", "code": 0, "choices": []},
+        {"base_resp": {"status_code": 0, "status_msg": "success"}},
+        {"detail": {}},
         {"code": 7},
         {"message": {"code": 1}, "code": 1},
         {"choices": [], "usage": {}},
@@ -220,6 +225,38 @@ def test_an_error_is_found_wherever_it_stands(body: Any) -> None:
 )
 def test_what_tells_of_no_error_is_none(body: Any) -> None:
     assert error_in(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"message": "boom"}, "upstream_error"),
+        ({"detail": "Internal Server Error"}, "upstream_error"),
+        ({"detail": [{"loc": ["body"], "msg": "bad"}]}, "upstream_error"),
+        ({"detail": {"error": {"message": "x", "code": 429}}}, "rate_limited"),
+        ({"success": False, "message": "boom"}, "upstream_error"),
+        ({"type": "about:blank", "title": "Bad Gateway", "status": 502, "detail": "x"}, "upstream_error"),
+        ({"statusCode": 429, "message": "x"}, "rate_limited"),
+        ({"__type": "ThrottlingException", "message": "x"}, "rate_limited"),
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None}, "quota_exceeded"),
+    ],
+    ids=str,
+)
+def test_an_error_without_a_field_error_is_found(body: Any, code: str) -> None:
+    error = told_error(body)
+    assert error is not None and error.code == code
+
+
+def test_what_a_provider_behind_the_provider_said_counts() -> None:
+    raw = json.dumps({"error": {"message": "This endpoint's maximum context length is 8192 tokens."}})
+    error = {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw, "provider_name": "X"}}
+    assert from_answer(400, {}, {"error": error}).code == "context_length"
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 499, 520, 524])
+def test_a_status_that_says_nothing_of_the_request_is_the_upstreams(status: int) -> None:
+    for body in ("", "x", {"error": {"message": "x"}}):
+        assert from_answer(status, {}, body).code == "upstream_error"
 
 
 FAILURE = {
