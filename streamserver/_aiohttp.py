@@ -45,6 +45,7 @@ PROTOCOL_ATTRIBUTES = (
     "_next_keepalive_close_time",
     "_pause_transport_reading",
     "_process_keepalive",
+    "_reading_paused",
     "_request_count",
     "connection_lost",
     "connection_made",
@@ -52,6 +53,7 @@ PROTOCOL_ATTRIBUTES = (
     "force_close",
     "handle_error",
     "log_exception",
+    "resume_reading",
 )
 """What is used of ``RequestHandler``."""
 SERVER_ATTRIBUTES = ("_kwargs", "_loop")
@@ -99,10 +101,8 @@ class HttpProtocol(RequestHandler):
         if self._request_count != before:
             self._last_body = self._messages[-1][1]
             self._outside = 0
-        elif data:
-            self._outside += len(data)
         else:
-            return  # aiohttp had its parser go on, and it had nothing to go on with
+            self._outside += len(data)
         most = MAX_HEAD_BYTES + CHUNK_BYTES * self._last_body.total_bytes
         if self._outside > most or (len(self._messages) > 1 and self._waiting_bytes() > MAX_HEAD_BYTES):
             self._refuse_the_rest()
@@ -128,6 +128,13 @@ class HttpProtocol(RequestHandler):
             self._keepalive_handle.cancel()
             self._next_keepalive_close_time = self._loop.time() + self._manager.headers_seconds()
             self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Do nothing unless reading is paused. aiohttp calls this after each read of a body, and at its end, and each
+        time has its parser look for more, and the transport resume:
+        https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/base_protocol.py."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def set_send_timeout(self, seconds: float) -> None:
         """Set the kernel's send timeout, unless the connection has it already."""

@@ -81,7 +81,9 @@ def test_a_servers_class_can_be_ours() -> None:
     assert isinstance(server, HttpServer)
 
 
-@pytest.mark.parametrize("name", ["handle_error", "connection_lost", "connection_made", "data_received"])
+@pytest.mark.parametrize(
+    "name", ["handle_error", "connection_lost", "connection_made", "data_received", "resume_reading"]
+)
 def test_the_protocols_overrides_take_what_the_originals_take(name: str) -> None:
     ours = inspect.signature(getattr(HttpProtocol, name)).parameters
     theirs = inspect.signature(getattr(RequestHandler, name)).parameters

@@ -31,14 +31,14 @@ def select_model(
     Raises :class:`~streamserver.core.refusals.Refusal`, an ``invalid_request`` that names the field.
     """
     entry = _provider(provider, catalog, permissions)
+    if model is not None and _offers(entry, model, permissions):
+        return entry, model
     models = allowed_models(entry, permissions)
-    if model is None:
-        if not models:
-            raise invalid("model", f"You may use no model of provider {entry.name}.")
-        return entry, models[0]
-    if not _offers(entry, model, permissions):
+    if model is not None:
         raise invalid("model", f"Provider {entry.name} offers {', '.join(models) or 'you nothing'}.")
-    return entry, model
+    if not models:
+        raise invalid("model", f"You may use no model of provider {entry.name}.")
+    return entry, models[0]
 
 
 def select_by_model_name(name: str, catalog: Catalog, permissions: Permissions) -> tuple[ProviderEntry, str]:
@@ -68,6 +68,8 @@ def _offers(entry: ProviderEntry, model: str, permissions: Permissions) -> bool:
 
 
 def _provider(name: str | None, catalog: Catalog, permissions: Permissions) -> ProviderEntry:
+    if name is None and not permissions.providers:
+        return catalog.default
     allowed = allowed_providers(catalog, permissions)
     entry = next((each for each in allowed if name in (None, each.name)), None)
     if entry is None:

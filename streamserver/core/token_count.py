@@ -69,14 +69,15 @@ class TokenCount:
 
     def total(self) -> TokenUsage:
         """Return the counts until now."""
-        if self.pieces:
+        pieces = self.pieces
+        if pieces:
             self._forget_failed_attempt()
-        stale = self._reported_at != self.pieces
+        stale = self._reported_at != pieces
         exact = self._prompt is not None and self._completion is not None and not stale
         prompt = self._prompt if self._prompt is not None else estimate_prompt_tokens(self._request)
         completion = self._completion or 0
         if stale:
-            completion = max(completion, self.pieces, math.ceil(self._chars() / CHARS_PER_TOKEN))
+            completion = max(completion, pieces, math.ceil(self._chars() / CHARS_PER_TOKEN))
         return TokenUsage(prompt, completion, prompt + completion, estimated=not exact)
 
     def _forget_failed_attempt(self) -> None:
