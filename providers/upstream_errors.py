@@ -139,14 +139,14 @@ def _described(body: object) -> Mapping[str, Any]:
     return error or {}
 
 
-_MESSAGE_FIELDS = ("message", "error_msg", "msg", "detail", "status_msg")
-_CODE_FIELDS = ("code", "error_code", "status_code", "statusCode", "__type")
+_NAMES_OF_MESSAGE = ("message", "error_msg", "msg", "detail", "status_msg")
+_NAMES_OF_CODE = ("code", "error_code", "status_code", "statusCode", "__type")
 
 
 def _named(error: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``error`` with its message, code and type under OpenAI's names."""
-    message = next((error[name] for name in _MESSAGE_FIELDS if error.get(name)), None)
-    code = next((error[name] for name in _CODE_FIELDS if error.get(name)), None)
+    message = next((error[name] for name in _NAMES_OF_MESSAGE if error.get(name)), None)
+    code = next((error[name] for name in _NAMES_OF_CODE if error.get(name)), None)
     kind = error.get("type") if error.get("type") != "error" else None
     details = as_object(error.get("details")).get("error_code")  # Anthropic's
     return {**error, "message": message, "code": details or code, "type": kind}
