@@ -76,7 +76,7 @@ FOREIGN = msgspec.structs.replace(START, wire="chat")
 HIDDEN: dict[type, tuple[str, ...]] = {
     Start: ("created", "wire", "user", "options"),
     Done: ("usage_details", "provider_reason", "stop_sequence"),
-    Failed: ("abandoned", "param"),
+    Failed: ("abandoned", "param", "usage_details"),
     ToolCall: ("extra", "custom"),
 }
 """Fields that other wires need."""
