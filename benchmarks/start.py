@@ -22,7 +22,7 @@ from benchmarks.interpreter import describe_interpreter
 from benchmarks.processes import BENCH_START_SECONDS, ROOT, Process, clean_environ
 
 IMPORTS = "import aiohttp.web, uvloop, msgspec, loguru, aiohttp_sse"
-KEYS = {"OPENAI_API_KEY": "sk-none", "ANTHROPIC_API_KEY": "sk-none"}
+PROVIDER_KEYS = {"OPENAI_API_KEY": "sk-none", "ANTHROPIC_API_KEY": "sk-none"}
 SERVER = (sys.executable, "-m", "streamserver")
 QUESTION = "/api/chat/stream?provider=echo&prompt=hello"
 
@@ -70,8 +70,8 @@ Start = tuple[Callable[[Path, Sequence[str], Mapping[str, str]], float], Sequenc
 STARTS: Mapping[str, Start] = {
     "the imports": (_end, (sys.executable, "-c", IMPORTS), {}),
     "--provider echo": (_serve, (*SERVER, "--provider", "echo", "--port", "0"), {}),
-    "the default configuration with both keys": (_serve, (*SERVER, "--port", "0"), KEYS),
-    "check": (_end, (*SERVER, "check"), KEYS),
+    "the default configuration with both keys": (_serve, (*SERVER, "--port", "0"), PROVIDER_KEYS),
+    "check": (_end, (*SERVER, "check"), PROVIDER_KEYS),
     "--help": (_end, (*SERVER, "--help"), {}),
 }
 
