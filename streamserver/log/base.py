@@ -68,6 +68,13 @@ class Log(Protocol):
         """Let a store decide about the ending: from now on :meth:`close` calls ``on_proposed`` instead of accepting."""
         ...
 
+    def follow(self, on_appended: Callable[[], object] | None) -> None:
+        """Have the next append call ``on_appended``, once, before it returns: for a store, which only notes it.
+
+        None takes it back.
+        """
+        ...
+
     def accept(self, terminal: Terminal) -> None:
         """End the log with ``terminal``, and wake the readers.
 

@@ -21,6 +21,7 @@ class MemoryLog:
     __slots__ = (
         "_call_soon",
         "_max_bytes",
+        "_on_appended",
         "_on_closed",
         "_on_proposed",
         "_records",
@@ -43,6 +44,7 @@ class MemoryLog:
         self._waiters: list[Callable[[], object]] = []
         self._call_soon: Callable[[Callable[[], object]], object] | None = None
         """The event loop's method. Asking which loop runs is a system call in Python before 3.12."""
+        self._on_appended: Callable[[], object] | None = None
         self._on_closed: Callable[[Terminal], object] | None = None
         self._on_proposed: Callable[[], object] | None = None
 
@@ -66,6 +68,10 @@ class MemoryLog:
         self._records.append(record)
         if self._waiters:
             self._wake()
+        on_appended = self._on_appended
+        if on_appended is not None:
+            self._on_appended = None
+            on_appended()
         return True
 
     def close(self, terminal: Terminal, on_closed: Callable[[Terminal], object] | None = None) -> bool:
@@ -84,6 +90,9 @@ class MemoryLog:
     def share(self, on_proposed: Callable[[], object]) -> None:
         self._on_proposed = on_proposed
 
+    def follow(self, on_appended: Callable[[], object] | None) -> None:
+        self._on_appended = on_appended
+
     def accept(self, terminal: Terminal) -> None:
         if self.terminal is not None:
             self.terminal = self._records[-1] = terminal
@@ -95,7 +104,7 @@ class MemoryLog:
         self._records.append(terminal)
         if self._waiters:
             self._wake()
-        self._call_soon = self._on_proposed = None
+        self._call_soon = self._on_appended = self._on_proposed = None
         on_closed, self._on_closed = self._on_closed, None
         if on_closed is not None:
             on_closed(terminal)

@@ -11,7 +11,9 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
 from redis.exceptions import (
@@ -26,11 +28,23 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from streamserver.redis.replies import ReplyParser, ReplyProtocol
+
 Command: TypeAlias = Sequence[str | bytes | int | float]
 Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
 """Entries of a Redis stream: the id of each, then its fields and values in turn."""
 Replies: TypeAlias = list[Any]
 """One for each command; a :class:`~redis.exceptions.ResponseError` for one that Redis refused."""
+
+
+class Packed(NamedTuple):
+    """Commands as Redis reads them."""
+
+    data: bytes
+    reply_count: int
+    expected: bytes | None = None
+    """The bytes of the replies if all goes well; None if they cannot be foretold."""
+
 
 BROKEN = (RedisError, OSError, TimeoutError)
 """What a connection raises that cannot be used any more."""
@@ -81,15 +95,22 @@ def is_out_of_order(refusal: ResponseError) -> bool:
     return "equal or smaller" in str(refusal) or "exhausted the last possible ID" in str(refusal)
 
 
+@cache
+def _frame(length: int) -> bytes:
+    """Return the format of a command of ``length`` values, each preceded by its size."""
+    return b"*%d\r\n" % length + b"$%d\r\n%b\r\n" * length
+
+
 def pack(commands: Sequence[Command]) -> bytes:
-    """Return ``commands`` as Redis reads them. redis-py's own packing takes three times as long:
+    """Return ``commands`` as Redis reads them. redis-py's own packing takes several times as long:
     https://github.com/redis/redis-py/blob/master/redis/connection.py, ``PythonRespSerializer.pack``."""
     parts: list[bytes] = []
     for command in commands:
-        parts.append(b"*%d\r\n" % len(command))
-        for value in command:
-            data = value if isinstance(value, bytes) else str(value).encode()
-            parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+        values = [
+            value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else str(value).encode()
+            for value in command
+        ]
+        parts.append(_frame(len(values)) % tuple(chain.from_iterable(zip(map(len, values), values, strict=True))))
     return b"".join(parts)
 
 
@@ -104,44 +125,123 @@ def pool_of(url: str) -> ConnectionPool:
 
 
 class RedisConnection:
-    """One connection, which is never opened again."""
+    """One connection, which is never opened again.
+
+    redis-py opens it. Its reading of a reply runs through half a dozen coroutines for each, under a limit of time of
+    its own; here a protocol reads all that have come.
+    """
 
     def __init__(self, pool: ConnectionPool, on_not_primary: Callable[[], object]) -> None:
         self._raw: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         self._on_not_primary = on_not_primary
+        self._transport: asyncio.Transport | None = None
+        self._protocol: ReplyProtocol | None = None
+        self._begun: asyncio.Queue[tuple[Packed, Callable[[Replies | None], object]] | None] = asyncio.Queue()
+        """What :meth:`serve` is to do; None at the end."""
         self.closed = False
 
     async def open(self) -> None:
         """Connect, and authenticate. Raises one of :data:`BROKEN`, also if Redis refuses."""
         await self._raw.connect()  # type: ignore[no-untyped-call]
+        # https://github.com/redis/redis-py/blob/master/redis/asyncio/connection.py, `AbstractConnection.__init__`
+        transport = getattr(getattr(self._raw, "_writer", None), "transport", None)
+        if transport is not None:
+            self._take_over(transport)
 
     async def execute(self, commands: Sequence[Command]) -> Replies:
         """Send ``commands`` at once, and read all replies. Raises one of :data:`BROKEN`."""
         await self.send(commands)
-        return [await self.read() for _ in commands]
+        if self._protocol is None:
+            return [await self.read() for _ in commands]
+        return self._checked(await self._protocol.take(len(commands)))
 
     async def send(self, commands: Sequence[Command]) -> None:
         # redis-py would open it again:
         # https://github.com/redis/redis-py/blob/master/redis/asyncio/connection.py, `send_packed_command`.
         if self.closed:
             raise RedisConnectionError("closed")
-        await self._raw.send_packed_command(pack(commands), check_health=False)
+        if self._transport is None or self._protocol is None:
+            await self._raw.send_packed_command(pack(commands), check_health=False)
+        else:
+            self._protocol.check()
+            self._transport.write(pack(commands))
 
     async def read(self) -> Any:
         """Return the next reply. Raises :class:`NotPrimary` for one that no other connection need wait for."""
         if self.closed:
             raise RedisConnectionError("closed")
+        if self._protocol is not None:
+            return self._checked(await self._protocol.take(1))[0]
         try:
             return await self._raw.read_response()
         except ResponseError as refusal:
-            if first_word(refusal) in NOT_PRIMARY:
-                self._on_not_primary()
-                raise NotPrimary(first_word(refusal), status_code=first_word(refusal)) from None
-            return refusal
+            return self._checked([refusal])[0]
+
+    def begin(
+        self, packed: Packed, receive: Callable[[Replies | None], object], fail: Callable[[Exception], object]
+    ) -> None:
+        """Send commands, and have ``receive`` called with the replies, or with None if all are as expected.
+
+        Nothing else may be sent until then. If the connection is lost, ``fail`` is called with one of :data:`BROKEN`,
+        or it is raised here.
+        """
+        if self.closed:
+            raise RedisConnectionError("closed")
+        if self._transport is None or self._protocol is None:
+            self._begun.put_nowait((packed, receive))
+            return
+
+        def check(replies: Replies | None) -> None:
+            try:
+                checked = None if replies is None else self._checked(replies)
+            except BROKEN as error:
+                fail(error)
+            else:
+                receive(checked)
+
+        self._protocol.expect(packed.reply_count, check, fail, packed.expected)
+        self._transport.write(packed.data)
+
+    async def serve(self) -> None:
+        """Do what was begun by means of redis-py's coroutines, where the replies could not be taken over; else return.
+
+        Raises one of :data:`BROKEN`.
+        """
+        while self._protocol is None:
+            begun = await self._begun.get()
+            if begun is None:
+                raise RedisConnectionError("closed")
+            packed, receive = begun
+            await self._raw.send_packed_command(packed.data, check_health=False)
+            receive([await self.read() for _ in range(packed.reply_count)])
+
+    def _take_over(self, transport: asyncio.Transport) -> None:
+        """Read the replies from now on: none is awaited at this moment."""
+        opener = transport.get_protocol()
+        assert isinstance(opener, asyncio.Protocol)
+        parse_error = getattr(getattr(self._raw, "_parser", None), "parse_error", ResponseError)
+        self._transport, self._protocol = transport, ReplyProtocol(opener, ReplyParser(parse_error))
+        transport.set_protocol(self._protocol)
+
+    def _checked(self, replies: Replies) -> Replies:
+        """Return ``replies``. Raises an error among them that concerns the connection and not one command."""
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                self._check(reply)
+        return replies
+
+    def _check(self, refusal: RedisError) -> None:
+        if not isinstance(refusal, ResponseError):
+            raise refusal
+        word = first_word(refusal)
+        if word in NOT_PRIMARY:
+            self._on_not_primary()
+            raise NotPrimary(word, status_code=word)
 
     def abort(self) -> None:
         """Close the connection now; tasks that use it get one of :data:`BROKEN`."""
         self.closed = True
+        self._begun.put_nowait(None)
         # `disconnect` would have to be awaited: a task that reads is woken by the end of the stream.
         writer = getattr(self._raw, "_writer", None)
         if writer is not None:

@@ -5,28 +5,45 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from loguru import logger
 from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from streamserver.redis._redis_py import BROKEN, Command, RedisConnection, Replies, first_word, pool_of
+from streamserver.redis._redis_py import (
+    BROKEN,
+    Command,
+    Packed,
+    RedisConnection,
+    Replies,
+    first_word,
+    pack,
+    pool_of,
+)
 from streamserver.redis.keys import PROBE_KEY
+from streamserver.redis.pipeline import REPLY_SECONDS, Fail, Pipeline, Receive
 from streamserver.redis.readiness import Readiness
 from streamserver.store.base import StoreUnavailable
 
-__all__ = ["BROKEN", "Backoff", "Command", "ConnectionFactory", "RedisConnection", "Replies", "SharedConnection"]
+__all__ = [
+    "BROKEN",
+    "REPLY_SECONDS",
+    "Backoff",
+    "Command",
+    "ConnectionFactory",
+    "Packed",
+    "RedisConnection",
+    "Replies",
+    "SharedConnection",
+]
 
 _DATABASE = re.compile("(/[0-9]*)?")
-REPLY_SECONDS = 1.75
-"""How long a reply may take before the connection counts as broken. Shorter than the lease of a heartbeat."""
 REDIS_CONNECT_SECONDS = 5.0
 """How long opening a connection may take: several round trips, over a way that may be slow."""
-BATCH_COMMANDS = 1000
-"""How many commands are sent at once, and those of one submission more: their replies share one limit of time."""
 RECONNECT_SECONDS = 0.1
 MAX_RECONNECT_SECONDS = 0.5
 
@@ -104,12 +121,9 @@ class ConnectionFactory:
         return f"unknown {self._anonymous_runs}"
 
 
-_Job: TypeAlias = tuple[Sequence[Command], "asyncio.Future[Replies]"]
-
-
 class SharedConnection:
-    """One connection for all commands of the process. What is submitted while Redis answers goes with the next batch:
-    one batch is under way at a time, and its size follows the load.
+    """One connection for all commands of the process. They go in batches: see
+    :class:`~streamserver.redis.pipeline.Pipeline`.
 
     ``epoch`` rises with each connection: a command that must not reach a Redis which may have lost data says for which
     epoch it is. ``on_connected`` is called at the beginning of each, with whether Redis was restarted.
@@ -122,24 +136,23 @@ class SharedConnection:
         self._factory = factory
         self._notify = on_connected
         self._log = logger.bind(event=event)
-        self._queue: list[_Job] = []
-        self._work = asyncio.Event()
+        self._pipeline: Pipeline | None = None
         self._connected = asyncio.Event()
         self._run_id = ""
         self._reported = False
         self.epoch = 0
         self.down_since: float | None = None
         """The loop's time at which it broke, None while it is up."""
-        factory.on_drop.append(self._work.set)
+        factory.on_drop.append(self._on_dropped)
 
     @property
     def is_connected(self) -> bool:
-        return self._connected.is_set()
+        return self._pipeline is not None
 
     @property
     def idle(self) -> bool:
         """Whether no command awaits a reply; a broken connection would then go unnoticed."""
-        return not self._queue
+        return self._pipeline is None or self._pipeline.idle
 
     async def wait_connected(self) -> None:
         """Wait until the connection is open."""
@@ -150,14 +163,25 @@ class SharedConnection:
 
         It raises :class:`StoreUnavailable` if Redis is away, or if ``epoch`` is given and is not the present one.
         """
-        future: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_retrieve)
-        if not self.is_connected or (epoch is not None and epoch != self.epoch):
-            future.set_exception(StoreUnavailable())
+        return self.submit_packed(Packed(pack(commands), len(commands)), epoch=epoch)
+
+    def submit_packed(self, packed: Packed, *, epoch: int | None = None) -> asyncio.Future[Any]:
+        """Submit commands as :meth:`submit` does. The result is None if all replies were as expected."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._pipeline is None or (epoch is not None and epoch != self.epoch):
+            _fail(future)
         else:
-            self._queue.append((commands, future))
-            self._work.set()
+            self._pipeline.submit(packed, partial(_resolve, future), partial(_fail, future))
+            self._pipeline.schedule()
         return future
+
+    def send(self, packed: Packed, receive: Receive, fail: Fail, *, epoch: int) -> None:
+        """Send commands now, or as soon as the replies to others have come, without a future or a task."""
+        if self._pipeline is None or epoch != self.epoch:
+            fail()
+        else:
+            self._pipeline.submit(packed, receive, fail)
+            self._pipeline.flush()
 
     async def run(self) -> None:
         """Keep the connection open until cancelled."""
@@ -171,59 +195,37 @@ class SharedConnection:
                 await backoff.wait()
                 continue
             backoff.reset()
+            pipeline = Pipeline(connection)
             try:
-                self._on_connected(run_id)
-                await self._serve(connection)
+                self._on_connected(pipeline, run_id)
+                await pipeline.run()
             except BROKEN as error:
                 self._report(error)
             finally:
-                self._on_disconnected()
+                self._on_disconnected(pipeline)
                 await self._factory.close(connection)
 
-    async def _serve(self, connection: RedisConnection) -> None:
-        while True:
-            await self._work.wait()
-            jobs = self._next_jobs()
-            try:
-                async with asyncio.timeout(REPLY_SECONDS):
-                    replies = iter(await connection.execute([command for commands, _ in jobs for command in commands]))
-            except BaseException:
-                self._queue = jobs + self._queue  # fail them with the rest
-                raise
-            for commands, future in jobs:
-                own = list(islice(replies, len(commands)))
-                if not future.done():
-                    future.set_result(own)
-
-    def _next_jobs(self) -> list[_Job]:
-        """Take the oldest submissions from the queue."""
-        size = number = 0
-        while number < len(self._queue) and size < BATCH_COMMANDS:
-            size += len(self._queue[number][0])
-            number += 1
-        jobs, self._queue = self._queue[:number], self._queue[number:]
-        if not self._queue:
-            self._work.clear()
-        return jobs
-
-    def _on_connected(self, run_id: str) -> None:
+    def _on_connected(self, pipeline: Pipeline, run_id: str) -> None:
         restarted = bool(self._run_id) and run_id != self._run_id
         self._run_id = run_id
         self.epoch += 1
         self.down_since = None
+        self._pipeline = pipeline
         self._connected.set()
         if self._reported:
             self._log.bind(restarted=restarted).info("the store is back")
         self._reported = False
         self._notify(restarted)
 
-    def _on_disconnected(self) -> None:
+    def _on_disconnected(self, pipeline: Pipeline) -> None:
+        self._pipeline = None
         self._connected.clear()
         self.down_since = asyncio.get_running_loop().time()
-        queue, self._queue = self._queue, []
-        for _, future in queue:
-            if not future.done():
-                future.set_exception(StoreUnavailable())
+        pipeline.close()
+
+    def _on_dropped(self) -> None:
+        if self._pipeline is not None:  # what dropped it may be an answer to this very connection, which says more
+            asyncio.get_running_loop().call_soon(self._pipeline.fail, RedisConnectionError("dropped"))
 
     def _report(self, error: BaseException) -> None:
         """Log the loss once, not at each try. The error's text may name the address, never a password."""
@@ -234,6 +236,12 @@ class SharedConnection:
             self._log.bind(error_type=type(error).__name__, **facts).warning("the store cannot be reached")
 
 
-def _retrieve(future: asyncio.Future[Replies]) -> None:
-    if not future.cancelled():
-        future.exception()
+def _resolve(future: asyncio.Future[Any], replies: Replies | None) -> None:
+    if not future.done():
+        future.set_result(replies)
+
+
+def _fail(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(StoreUnavailable())
+        future.exception()  # so that asyncio does not report it if nothing awaits the future

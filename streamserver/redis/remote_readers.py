@@ -20,6 +20,10 @@ class RemoteReaders:
         self._last_report: dict[str, float] = {}
         """Node → the time of its last report."""
 
+    def __bool__(self) -> bool:
+        """Return whether any stream is read on another node."""
+        return bool(self._counts)
+
     def has(self, stream_id: str) -> bool:
         """Return whether the stream is read on another node."""
         return stream_id in self._counts

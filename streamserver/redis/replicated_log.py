@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from streamserver.log.records import Record
+from streamserver.redis.keys import log_key
 from streamserver.redis.publication import Publication
 from streamserver.store.base import LocalStream
 
@@ -16,10 +18,32 @@ ENTRY_RECORDS = 256
 class ReplicatedLog:
     """The state of one log's replication."""
 
-    __slots__ = ("accepted", "ending_not_before", "ending_timer", "epoch", "publication", "stored", "stream", "wake")
+    __slots__ = (
+        "accepted",
+        "ending_not_before",
+        "ending_timer",
+        "epoch",
+        "key",
+        "key_bulk",
+        "on_appended",
+        "publication",
+        "stored",
+        "stream",
+    )
 
-    def __init__(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
+    def __init__(
+        self,
+        stream: LocalStream,
+        publication: Publication,
+        epoch: int,
+        on_appended: Callable[[ReplicatedLog], object],
+    ) -> None:
+        """``on_appended`` is called at the first append after each :meth:`follow`."""
         self.stream = stream
+        self.key = log_key(stream.id)
+        self.key_bulk = b"$%d\r\n%b\r\n" % (len(self.key.encode()), self.key.encode())
+        """The key as an argument of a packed command."""
+        self.on_appended = partial(on_appended, self)
         self.publication = publication
         self.stored = 1
         """How many records Redis has."""
@@ -32,8 +56,6 @@ class ReplicatedLog:
         have seen it write again."""
         self.ending_timer: asyncio.TimerHandle | None = None
         """Runs while an ending waits for the store."""
-        self.wake: Callable[[], None] | None = None
-        """The callback that waits for the log's next record."""
 
     @property
     def length(self) -> int:
@@ -79,7 +101,9 @@ class ReplicatedLog:
             self.ending_timer.cancel()
             self.ending_timer = None
 
-    def unsubscribe(self) -> None:
-        if self.wake is not None:
-            self.stream.log.unsubscribe(self.wake)
-            self.wake = None
+    def follow(self) -> None:
+        """Wait for the next append."""
+        self.stream.log.follow(self.on_appended)
+
+    def unfollow(self) -> None:
+        self.stream.log.follow(None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain, islice
 from typing import Any
 
 from loguru import logger
@@ -14,13 +13,14 @@ from redis.exceptions import ResponseError
 from streamserver.log.codec import decode, encode
 from streamserver.log.records import Done, Failed, Terminal
 from streamserver.redis._redis_py import is_out_of_order
-from streamserver.redis.connection import Command, SharedConnection
+from streamserver.redis.batch import Batch
+from streamserver.redis.connection import Command, Replies, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.inbox import Grown, message_command
-from streamserver.redis.keys import FENCE, LOG_LINGER_SECONDS, log_key
+from streamserver.redis.keys import FENCE, LOG_LINGER_SECONDS
 from streamserver.redis.publication import Publication
 from streamserver.redis.remote_readers import RemoteReaders
-from streamserver.redis.replicated_log import ReplicatedLog
+from streamserver.redis.replicated_log import ENTRY_RECORDS, ReplicatedLog
 from streamserver.store.base import ClaimHolder, LocalStream, StoreUnavailable
 
 GATHER_SECONDS = 0.005
@@ -81,6 +81,11 @@ class Replicator:
         self._recovered_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._work = asyncio.Event()
+        self._free = asyncio.Event()
+        """No batch is under way."""
+        self._free.set()
+        self._refused = False
+        """Redis accepts nothing at the moment; the next try waits."""
         self._timer: asyncio.TimerHandle | None = None
         self._done = asyncio.Event()
         self._done.set()
@@ -90,7 +95,7 @@ class Replicator:
 
     def add(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         """Replicate a stream that was published in ``epoch``."""
-        log = self._logs[stream.id] = ReplicatedLog(stream, publication, epoch)
+        log = self._logs[stream.id] = ReplicatedLog(stream, publication, epoch, self._mark_behind)
         if publication.claim is not None:
             self._claims[publication.claim.key] = log
         stream.log.share(partial(self._on_proposed, log))
@@ -99,7 +104,6 @@ class Replicator:
     def forget(self, stream_id: str) -> None:
         """Stop replicating a stream that is not retained any more. What is still to be written has a moment for it."""
         log = self._logs.get(stream_id)
-        # `_behind` does not tell: a record may be noted there a turn of the loop later.
         if log is not None and log.is_behind:
             self._loop.call_later(LOG_LINGER_SECONDS, self._remove, stream_id)
         else:
@@ -135,23 +139,27 @@ class Replicator:
 
     async def wait_done(self) -> None:
         """Wait until everything has arrived."""
-        await asyncio.sleep(0)  # records appended in this turn are noted in the next one
         self.expedite()
         await self._done.wait()
 
     async def run(self) -> None:
-        """Replicate, for ever."""
+        """Replicate what must not wait, or was refused, for ever; the timer needs no task (:meth:`_on_timer`)."""
         while True:
             await self._work.wait()
-            await self._connection.wait_connected()
+            if self._refused:
+                await asyncio.sleep(REPLICATION_RETRY_SECONDS)
+                self._refused = False
+            if not self._connection.is_connected:
+                await self._connection.wait_connected()
             self._work.clear()
             try:
                 await self._verify()
-                await self._send()
             except StoreUnavailable:
                 self._work.set()
-            if not self._behind:
-                self._done.set()
+                continue
+            while not self._free.is_set():
+                await self._free.wait()
+            self._send(self._verified())
 
     def close(self) -> None:
         """Tell local readers the endings that still wait for the store."""
@@ -164,24 +172,19 @@ class Replicator:
         log.ending_timer = self._loop.call_later(self._ending_wait_seconds, log.publish_ending)
         self._mark_behind(log)
 
-    def _on_grown(self, log: ReplicatedLog) -> None:
-        log.wake = None
-        if self._logs.get(log.stream.id) is log:
-            self._update(log)
-
     def _update(self, log: ReplicatedLog) -> None:
         """Note whether something is left to be sent, or wait for the next record."""
         if log.is_behind:
             self._mark_behind(log)
             return
         self._behind.pop(log.stream.id, None)
-        if log.stream.log.proposed is None and log.wake is None:
-            log.wake = partial(self._on_grown, log)
-            log.stream.log.subscribe(log.wake)
+        if log.stream.log.proposed is None:
+            log.follow()
 
     def _mark_behind(self, log: ReplicatedLog) -> None:
+        if not self._behind:
+            self._done.clear()
         self._behind[log.stream.id] = log
-        self._done.clear()
         if log.stream.log.proposed is not None or self._remote_readers.has(log.stream.id):
             self._work.set()
         elif self._timer is None:
@@ -189,14 +192,25 @@ class Replicator:
 
     def _on_timer(self) -> None:
         self._timer = None
+        if not self._work.is_set() and not self._refused and self._free.is_set():
+            logs = self._verified()
+            if len(logs) == len(self._behind):
+                self._send(logs)
+                return
         self._work.set()
+
+    def _verified(self) -> list[ReplicatedLog]:
+        """Return the logs that are behind, of which it is known what Redis has."""
+        epoch = self._connection.epoch
+        return [log for log in self._behind.values() if log.epoch == epoch]
 
     def _remove(self, stream_id: str) -> None:
         self._behind.pop(stream_id, None)
+        self._update_done()
         log = self._logs.pop(stream_id, None)
         if log is None:
             return
-        log.unsubscribe()
+        log.unfollow()
         claim = log.publication.claim
         if claim is not None and self._claims.get(claim.key) is log:
             del self._claims[claim.key]
@@ -212,16 +226,15 @@ class Replicator:
             self._work.set()
             logs = logs[:BATCH_LOGS]
         # The last entry may be a fence, and the one before it the ending.
-        commands: list[Command] = [("XREVRANGE", log_key(log.stream.id), "+", "-", "COUNT", 2) for log in logs]
-        refused = False
+        commands: list[Command] = [("XREVRANGE", log.key, "+", "-", "COUNT", 2) for log in logs]
         for log, reply in zip(logs, await self._connection.submit(*commands, epoch=epoch), strict=True):
             if isinstance(reply, ResponseError):
-                refused = True
+                self._refused = True
+                self._work.set()
             elif self._logs.get(log.stream.id) is log:
                 log.epoch = epoch
                 self._reconcile(log, reply)
-        if refused:
-            await self._back_off()
+        self._update_done()
 
     def _reconcile(self, log: ReplicatedLog, last: list[tuple[bytes, list[bytes]]]) -> None:
         """Compare a log with the last entries that Redis has of it, the newest first."""
@@ -250,33 +263,56 @@ class Replicator:
             stream.fence()
         self._remove(stream.id)
 
-    async def _send(self) -> None:
-        epoch, now = self._connection.epoch, self._loop.time()
-        sent: list[tuple[ReplicatedLog, int]] = []
-        entries: list[list[Command]] = []
-        room = BATCH_BYTES
-        behind = [log for log in self._behind.values() if log.epoch == epoch]
+    def _send(self, logs: Sequence[ReplicatedLog]) -> None:
+        """Send what Redis lacks of these logs. Nothing else is under way."""
+        batch = self._next_batch(logs)
+        if not batch.sent:
+            return
+        if self._remote_readers:
+            batch.add_commands(self._notifications([log.stream.id for log, _, _ in batch.sent]))
+        self._free.clear()
+        self._connection.send(
+            batch.packed(), partial(self._on_sent, batch), self._on_send_failed, epoch=self._connection.epoch
+        )
+
+    def _on_sent(self, batch: Batch, replies: Replies | None) -> None:
+        self._free.set()
+        for log, stored, position in batch.sent:
+            if replies is None:
+                self._note_stored(log, stored)
+            else:
+                self._on_reply(log, stored, replies[position])
+        self._update_done()
+
+    def _on_send_failed(self) -> None:
+        self._free.set()
+        self._work.set()
+
+    def _update_done(self) -> None:
+        if not self._behind:
+            self._done.set()
+
+    def _next_batch(self, behind: Sequence[ReplicatedLog]) -> Batch:
+        """Return an entry of each log, as far as there is room."""
+        batch = Batch()
         for number, log in enumerate(behind, 1):
-            records = log.next_records(now)
-            if not records:
-                continue  # an ending that waits until other nodes have written their fences again
-            data = encode(records)
-            sent.append((log, log.stored + len(records)))
-            entries.append(self._entry(log, log.stored + len(records), data))
-            room -= len(data)
-            if room <= 0 or len(sent) == BATCH_LOGS:
+            self._add_entry(batch, log)
+            if batch.size >= BATCH_BYTES or len(batch.sent) == BATCH_LOGS:
                 self._defer(behind[:number])
                 break
-        if not sent:
+        return batch
+
+    def _add_entry(self, batch: Batch, log: ReplicatedLog) -> None:
+        """Add the log's next entry, unless it is an ending that waits until other nodes have written their fences
+        again."""
+        if log.stored and log.stream.log.proposed is None:  # neither the first entry nor the last
+            records = log.stream.log.take(log.stored, ENTRY_RECORDS)
+            batch.append(log, log.stored + len(records), encode(records))
             return
-        commands = chain(*entries, self._notifications(sent))
-        replies = iter(await self._connection.submit(*commands, epoch=epoch))
-        refused = False
-        for (log, stored), entry in zip(sent, entries, strict=True):
-            first, *_ = islice(replies, len(entry))
-            refused = self._on_reply(log, stored, first) or refused
-        if refused:
-            await self._back_off()
+        records = log.next_records(self._loop.time())
+        stored = log.stored + len(records)
+        if records:
+            batch.add(log, stored, self._entry(log, stored, encode(records)))
 
     def _defer(self, sent: Sequence[ReplicatedLog]) -> None:
         """Send the other logs next, however fast these go on."""
@@ -285,48 +321,49 @@ class Replicator:
         if len(self._behind) > len(sent):
             self._work.set()
 
-    def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> bool:
-        """Note the reply to an entry. Return True if Redis accepts nothing at the moment."""
-        if self._logs.get(log.stream.id) is not log:
-            return False
+    def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> None:
+        """Note the reply to an entry."""
         if isinstance(reply, ResponseError):
             log.epoch = 0  # ask what Redis has
+            self._refused = self._refused or not is_out_of_order(reply)
             self._work.set()
-            return not is_out_of_order(reply)
-        self._note_stored(log, 0 if reply is None else stored)
-        return False
+        else:
+            self._note_stored(log, 0 if reply is None else stored)
 
     def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
+        """Note how many records Redis has, unless the log was forgotten meanwhile."""
+        stream_id, records = log.stream.id, log.stream.log
+        if self._logs.get(stream_id) is not log:
+            return
         if stored < log.stored:
             self._on_data_lost()
             log.ending_not_before = self._recovered_at
         log.stored = stored
+        if records.proposed is None and stored == len(records):
+            self._behind.pop(stream_id, None)
+            records.follow(log.on_appended)
+            return
         if log.is_complete_at(stored):
             log.accept()
-        if self._logs.get(log.stream.id) is log:
+        if self._logs.get(stream_id) is log:
             self._update(log)
 
-    async def _back_off(self) -> None:
-        self._work.set()
-        await asyncio.sleep(REPLICATION_RETRY_SECONDS)
-
     def _entry(self, log: ReplicatedLog, stored: int, data: bytes) -> list[Command]:
-        key, lifetime = log_key(log.stream.id), self._lifetimes.running_ms
+        """Return the commands that write an entry, the entry itself first."""
         is_last = log.is_complete_at(stored)
-        if is_last:
-            lifetime = self._lifetimes.ended_ms
-        expiry: Command = ("PEXPIRE", key, lifetime)
+        lifetime = self._lifetimes.ended_ms if is_last else self._lifetimes.running_ms
+        expiry: Command = ("PEXPIRE", log.key, lifetime)
         if log.stored:
-            entry: Command = ("XADD", key, "NOMKSTREAM", f"{stored}-0", "r", data)
+            entry: Command = ("XADD", log.key, "NOMKSTREAM", f"{stored}-0", "r", data)
             return [entry, expiry] if is_last else [entry]
         origin = ("n", self._node, "g", str(log.stream.grace_seconds))
         again = log.publication.restore(log.stream, lifetime)
-        return [("XADD", key, f"{stored}-0", "r", data, *origin), expiry, *again]
+        return [("XADD", log.key, f"{stored}-0", "r", data, *origin), expiry, *again]
 
-    def _notifications(self, sent: list[tuple[ReplicatedLog, int]]) -> list[Command]:
-        """Return one message to each node that reads any of what was sent."""
+    def _notifications(self, stream_ids: Sequence[str]) -> list[Command]:
+        """Return one message to each node that reads any of these streams."""
         grown: dict[str, list[str]] = {}
-        for log, _ in sent:
-            for node in self._remote_readers.nodes_of(log.stream.id):
-                grown.setdefault(node, []).append(log.stream.id)
+        for stream_id in stream_ids:
+            for node in self._remote_readers.nodes_of(stream_id):
+                grown.setdefault(node, []).append(stream_id)
         return [message_command(node, Grown(streams)) for node, streams in grown.items()]

@@ -132,6 +132,23 @@ class LogContract:
         assert log.terminal == FAILED and log.take(0, MANY) == [START, FAILED] and len(log) == 2
         assert closed == [DONE if told else FAILED] and log.size_bytes == size
 
+    def test_a_followed_log_tells_its_store_of_the_next_append_once(self, log: Log) -> None:
+        lengths: list[int] = []
+        log.follow(lambda: lengths.append(len(log)))
+        log.append(Text("a"))
+        log.append(Text("b"))
+        assert lengths == [2], "the record is there when the store is told"
+        log.follow(lambda: lengths.append(len(log)))
+        log.follow(None)
+        log.append(Text("c"))
+        log.close(DONE)
+        assert lengths == [2]
+
+    def test_an_append_that_is_refused_is_not_told_to_the_store(self, log: Log) -> None:
+        log.follow(lambda: pytest.fail("nothing was appended"))
+        log.close(DONE)
+        log.append(Text("a"))
+
     def test_nothing_follows_the_terminal_record(self, log: Log) -> None:
         log.append(Text("a"))
         log.close(FAILED)

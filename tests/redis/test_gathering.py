@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from providers.base import Text
 from streamserver.log.memory import MemoryLog
-from streamserver.redis.connection import BATCH_COMMANDS, Command, RedisConnection, Replies
+from streamserver.redis._redis_py import pack
+from streamserver.redis.batch import Batch
+from streamserver.redis.connection import Command, Packed, RedisConnection, Replies
 from streamserver.redis.keys import log_key
+from streamserver.redis.pipeline import BATCH_COMMANDS, Fail, Receive
 from streamserver.redis.replicator import GATHER_SECONDS
 from streamserver.store.base import Claim
 from tests.contracts.shared_log import until
@@ -38,19 +43,22 @@ def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamserver.redis.replicator.GATHER_SECONDS", NEVER_SECONDS)
 
 
-def spy_on_appends(node: RedisNode, monkeypatch: pytest.MonkeyPatch) -> list[list[Command]]:
-    """Return the batches of appends to logs that ``node`` sends from now on."""
-    batches: list[list[Command]] = []
+def appended_keys(packed: Packed) -> list[str]:
+    """Return the keys of the logs that packed commands append to, in order."""
+    return [key.decode() for key in re.findall(rb"XADD\r\n\$\d+\r\n(\S+:log:\S+)\r\n", packed.data)]
+
+
+def spy_on_appends(node: RedisNode, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Return the keys of the logs in each batch of appends that ``node`` sends from now on."""
+    batches: list[list[str]] = []
     connection = node.redis_store._connection
-    submit = connection.submit
+    send = connection.send
 
-    def record(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
-        appends = [command for command in commands if command[0] == "XADD" and ":log:" in str(command[1])]
-        if appends:
-            batches.append(appends)
-        return submit(*commands, epoch=epoch)
+    def record(packed: Packed, receive: Receive, fail: Fail, *, epoch: int) -> None:
+        batches.append(appended_keys(packed))
+        send(packed, receive, fail, epoch=epoch)
 
-    monkeypatch.setattr(connection, "submit", record)
+    monkeypatch.setattr(connection, "send", record)
     return batches
 
 
@@ -61,6 +69,42 @@ async def test_records_of_all_streams_go_out_together(near: RedisNode, monkeypat
         log.append(Text("hello"))
     await until(lambda: bool(batches))
     assert [len(batch) for batch in batches] == [20]
+
+
+async def test_redis_answers_entries_as_expected(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then no reply is parsed. The last entry of a log has a command with it, and replies of its own."""
+    connection, results = near.redis_store._connection, list[Replies | None]()
+    logs = [await near.publish() for _ in range(12)]
+    send = connection.send
+
+    def record(packed: Packed, receive: Receive, fail: Fail, *, epoch: int) -> None:
+        def note_and_receive(replies: Replies | None) -> None:
+            results.append(replies)
+            receive(replies)
+
+        send(packed, note_and_receive, fail, epoch=epoch)
+
+    monkeypatch.setattr(connection, "send", record)
+    for number in range(3):
+        for log in logs[: 4 * number + 4]:
+            log.append(Text("hello"))
+        await near.settled()
+    assert results == [None, None, None]
+    for log in logs:
+        log.close(DONE)
+    await near.settled()
+    assert results[-1] is not None and results[-1][0] == b"5-0", (
+        "of the first log: a start, three pieces and the ending"
+    )
+
+
+async def test_an_entry_is_packed_as_any_command(near: RedisNode) -> None:
+    await near.publish()
+    ((key, log),) = near.redis_store._replicator._logs.items()
+    batch = Batch()
+    batch.append(log, 12, b"\r\n\xff")
+    command: Command = ("XADD", log_key(key), "NOMKSTREAM", "12-0", "r", b"\r\n\xff")
+    assert batch.packed() == Packed(pack([command]), 1, b"$4\r\n12-0\r\n")
 
 
 class TimersOfTheTest:
@@ -131,6 +175,37 @@ async def test_an_ending_does_not_wait_for_others(near: RedisNode, far: RedisNod
     assert len((await far.found(log.stream_id)).log) == 3
 
 
+async def test_records_wait_in_their_log_while_redis_answers(
+    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow Redis costs no memory but the log's: one entry of a log is under way at a time."""
+    replicator, connection = near.redis_store._replicator, near.redis_store._connection
+    held: list[tuple[Packed, Receive, Fail, int]] = []
+    send = connection.send
+
+    def hold(packed: Packed, receive: Receive, fail: Fail, *, epoch: int) -> None:
+        held.append((packed, receive, fail, epoch))
+
+    monkeypatch.setattr(connection, "send", hold)
+    log, other = await near.publish(), await near.publish()
+    log.append(Text("first"))
+    await until(lambda: bool(held))
+    for number in range(300):
+        log.append(Text(f"{number} "))
+        other.append(Text(f"{number} "))
+    other.close(DONE)
+    for impatient in (replicator.expedite, replicator._on_timer, replicator.expedite):
+        impatient()
+        await asyncio.sleep(0)
+        await connection.submit(("PING",))
+    assert [appended_keys(packed) for packed, *_ in held] == [[log_key(log.stream_id)]]
+    monkeypatch.setattr(connection, "send", send)
+    packed, receive, fail, epoch = held[0]
+    connection.send(packed, receive, fail, epoch=epoch)
+    await near.settled()
+    assert [len((await far.found(each.stream_id)).log) for each in (log, other)] == [302, 302]
+
+
 async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its key and its names; a request that brings a key asks for it before, in another one."""
     connection = near.redis_store._connection
@@ -154,15 +229,15 @@ async def test_a_log_that_grows_all_the_time_holds_up_no_other_when_a_batch_is_f
     monkeypatch.setattr("streamserver.redis.replicator.BATCH_LOGS", 1)
     busy, other = await near.publish(), await near.publish()
     connection, sent = near.redis_store._connection, list[str]()
-    submit = connection.submit
+    send = connection.send
 
-    def submit_and_grow(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
-        sent.extend(str(command[1]) for command in commands if command[0] == "XADD" and ":log:" in str(command[1]))
+    def send_and_grow(packed: Packed, receive: Receive, fail: Fail, *, epoch: int) -> None:
+        sent.extend(appended_keys(packed))
         if len(sent) < 50:
             busy.append(Text("more "))
-        return submit(*commands, epoch=epoch)
+        send(packed, receive, fail, epoch=epoch)
 
-    monkeypatch.setattr(connection, "submit", submit_and_grow)
+    monkeypatch.setattr(connection, "send", send_and_grow)
     busy.append(Text("first "))
     other.append(Text("hello"))
     await until(lambda: log_key(other.stream_id) in sent)
@@ -172,13 +247,13 @@ async def test_a_log_that_grows_all_the_time_holds_up_no_other_when_a_batch_is_f
 async def test_what_is_submitted_at_once_is_sent_in_batches(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """All replies to a batch share one limit of time."""
     sizes: list[int] = []
-    execute = RedisConnection.execute
+    begin = RedisConnection.begin
 
-    async def note_size(connection: RedisConnection, commands: Sequence[Command]) -> Replies:
-        sizes.append(len(commands))
-        return await execute(connection, commands)
+    def note_size(connection: RedisConnection, packed: Packed, *callbacks: Any) -> None:
+        sizes.append(packed.reply_count)
+        begin(connection, packed, *callbacks)
 
-    monkeypatch.setattr(RedisConnection, "execute", note_size)
+    monkeypatch.setattr(RedisConnection, "begin", note_size)
     futures = [near.redis_store._connection.submit(("ECHO", number)) for number in range(2500)]
     replies = await asyncio.gather(*futures)
     assert replies == [[str(number).encode()] for number in range(2500)]

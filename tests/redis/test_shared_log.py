@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -17,8 +18,9 @@ from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed
 from streamserver.redis._redis_py import is_out_of_order
-from streamserver.redis.connection import Command, Replies
+from streamserver.redis.connection import Command, Packed, Replies
 from streamserver.redis.keys import FENCE, HEARTBEAT_LEASE_SECONDS, log_key
+from streamserver.redis.pipeline import Fail, Receive
 from streamserver.redis.replicas import ReplicaLog
 from streamserver.redis.store import RedisStore
 from streamserver.store import Claim, MemoryStore, StoreLost, StoreUnavailable
@@ -331,11 +333,16 @@ def count_batches(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count what the node asks of Redis from now on: the number of commands of each time."""
     assert isinstance(node.store, RedisStore)
     counts: list[int] = []
-    submit = node.store._connection.submit
+    submit, send = node.store._connection.submit_packed, node.store._connection.send
 
-    def counted(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
-        counts.append(len(commands))
-        return submit(*commands, epoch=epoch)
+    def counted(packed: Packed, *, epoch: int | None = None) -> asyncio.Future[Any]:
+        counts.append(packed.reply_count)
+        return submit(packed, epoch=epoch)
 
-    monkeypatch.setattr(node.store._connection, "submit", counted)
+    def sent(packed: Packed, receive: Receive, fail: Fail, *, epoch: int) -> None:
+        counts.append(packed.reply_count)
+        send(packed, receive, fail, epoch=epoch)
+
+    monkeypatch.setattr(node.store._connection, "submit_packed", counted)
+    monkeypatch.setattr(node.store._connection, "send", sent)
     return counts
