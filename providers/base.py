@@ -214,7 +214,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """A request is about to be sent to the provider named ``provider``, for ``model``.
 
     Yielded by the wrapper that knows the provider's name, never by a provider
-    itself; counting them gives the number of tries.
+    itself; their number is that of attempts.
     """
 
     provider: str

@@ -77,7 +77,7 @@ async def _send_again_if_unprocessed(
 
     aiohttp does so for idempotent methods only, whatever the connection was before
     (https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client.py, ``retry_persistent_connection``).
-    The other kept connections to the same server are closed: they are as old, and would each cost a try.
+    The other kept connections to the same server are closed: they are as old, and would each cost an attempt.
     """
     assert isinstance(request, TrackedRequest)
     try:

@@ -144,7 +144,7 @@ class HttpProtocol(RequestHandler):
 
     def _pause_transport_reading(self) -> None:
         """Cut the connection if it carries a stream and too much has come behind its request: a connection that is not
-        read from does not show that its reader leaves."""
+        read from does not show a client disconnect."""
         request = self._current_request
         context = None if request is None else request.get(CONTEXT)
         if context is not None and context.open_response is not None and self.transport is not None:

@@ -58,8 +58,8 @@ def create_app(
     have, ``environ`` holds the keys, ``on_end`` is told of each stream's end.
 
     The runner of the application must get ``handler_cancellation=True`` and ``access_log=None`` (to ``web.run_app``
-    or ``web.AppRunner``), or use :class:`streamserver.runner.AppRunner`: otherwise aiohttp does not say that a
-    reader has gone, and logs URLs, which hold prompts. ``transport``, ``store`` and ``limiter`` are closed with
+    or ``web.AppRunner``), or use :class:`streamserver.runner.AppRunner`: otherwise aiohttp does not report client
+    disconnects, and logs URLs, which hold prompts. ``transport``, ``store`` and ``limiter`` are closed with
     the application.
 
     Raises :class:`~providers.validation.Invalid` for a wrong provider table, and
@@ -201,8 +201,8 @@ def keys_for(settings: Settings, environ: Mapping[str, str]) -> Keys:
     except OSError as error:
         raise KeysError(f"{abbreviated(auth.keys_file)}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        said = str(error) if isinstance(error, KeysError) else "is not text in UTF-8"
-        raise KeysError(f"{abbreviated(auth.keys_file)}: {said}") from None
+        reason = str(error) if isinstance(error, KeysError) else "is not text in UTF-8"
+        raise KeysError(f"{abbreviated(auth.keys_file)}: {reason}") from None
 
 
 async def _open(app: web.Application) -> AsyncIterator[None]:

@@ -72,12 +72,12 @@ class Answer:
         self._keepalive = keepalive_seconds
         self._response: aiohttp.ClientResponse | None = None
         self._splitter = BlockSplitter()
-        self._unheard_since: float | None = None
+        self._silent_since: float | None = None
         """When trying to reach the server began; None while it is heard."""
         self._refusal: StreamError | None = None
         """The last one that may pass, since the server was heard."""
         self._attempts = 0
-        self._tries = 0
+        self._failures = 0
         self._stopping = False
         self._deleted = False
         self._over = False
@@ -174,9 +174,9 @@ class Answer:
                 raise
 
     async def _connect(self) -> None:
-        if self._unheard_since is None:
-            self._unheard_since = _now()
-        self._tell("connecting" if not self._attempts else "reconnecting")
+        if self._silent_since is None:
+            self._silent_since = _now()
+        self._set_status("connecting" if not self._attempts else "reconnecting")
         self._attempts += 1
         self._splitter = BlockSplitter()
         async with asyncio.timeout(self._most_silence()):
@@ -194,7 +194,7 @@ class Answer:
         elif self._over:
             self._disconnect()
         else:
-            self._tell("open")
+            self._set_status("open")
 
     async def _send(self) -> aiohttp.ClientResponse:
         """Start the generation, or find it by its key; once its id is known, go on after the last event."""
@@ -239,7 +239,7 @@ class Answer:
     def _take(self, block: Block) -> None:
         if block.event == "ping":
             self._hear()
-            self._tell("quiet")
+            self._set_status("quiet")
             return
         stream_id, number = block.position()
         if self.id not in (None, stream_id):
@@ -251,7 +251,7 @@ class Answer:
         event = block.decode()
         self.id = stream_id
         self._hear()
-        self._tell("open")
+        self._set_status("open")
         if isinstance(event, StartEvent):
             self._keepalive = event.keepalive_seconds
         if not isinstance(event, StreamError | UnknownEvent):
@@ -261,30 +261,30 @@ class Answer:
             self._end(event)
 
     def _hear(self) -> None:
-        self._unheard_since = None
+        self._silent_since = None
         self._refusal = None
-        self._tries = 0
+        self._failures = 0
 
     def _most_silence(self) -> float:
         """Return for how many seconds the connection may be silent."""
         seconds = SILENCE * self._keepalive
-        if self._unheard_since is None:
+        if self._silent_since is None:
             return seconds
-        return max(0.0, min(seconds, self._unheard_since + self._request.give_up_after - _now()))
+        return max(0.0, min(seconds, self._silent_since + self._request.give_up_after - _now()))
 
     async def _pause(self, error: Exception) -> None:
         """Wait before the next connection, or give up."""
-        if self._unheard_since is None:
-            self._unheard_since = _now()
+        if self._silent_since is None:
+            self._silent_since = _now()
         if self._stopping and self.id is None:
             self._end(_stopped_early())
-        elif (left := self._unheard_since + self._request.give_up_after - _now()) <= 0:
+        elif (left := self._silent_since + self._request.give_up_after - _now()) <= 0:
             self._end(self._refusal or self._lost(error))
         if self._over:
             return
-        self._tell("reconnecting")
-        seconds = min(FIRST_PAUSE_SECONDS * 2**self._tries, MAX_PAUSE_SECONDS) * random.random()
-        self._tries = min(self._tries + 1, 16)
+        self._set_status("reconnecting")
+        seconds = min(FIRST_PAUSE_SECONDS * 2**self._failures, MAX_PAUSE_SECONDS) * random.random()
+        self._failures = min(self._failures + 1, 16)
         retry_after = error.retry_after if isinstance(error, StreamError) else None
         await asyncio.sleep(min(left, max(seconds, retry_after or 0.0)))
 
@@ -318,7 +318,7 @@ class Answer:
             self._response.close()
             self._response = None
 
-    def _tell(self, status: Status) -> None:
+    def _set_status(self, status: Status) -> None:
         if status != self._status and self._on_status is not None:
             self._on_status(status)
         self._status = status

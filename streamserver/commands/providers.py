@@ -106,8 +106,8 @@ def _explain(error: ProviderError) -> str:
     """Return what went wrong, then what the provider answered: address, status, its own code and request id."""
     facts = [f"{name.removeprefix('upstream_')} {value}" for name, value in error.detail.fields().items()]
     meaning = EXPLANATIONS.get(error.detail.reason or "")
-    said = f"{error.code}: {error.message}" + (f" ({', '.join(facts)})" if facts else "")
-    return said if meaning is None else f"{said}: {meaning}"
+    text = f"{error.code}: {error.message}" + (f" ({', '.join(facts)})" if facts else "")
+    return text if meaning is None else f"{text}: {meaning}"
 
 
 def _table(catalog: Catalog, settings: Settings, probed: Sequence[Probed] | None) -> Table:

@@ -37,8 +37,8 @@ def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
     address = _parse(peer[0]) if isinstance(peer, tuple) else None
     if isinstance(peer, tuple) and (address is None or not _is_in(address, trusted)):
         return _user_of(peer[0])
-    said = {_last_untrusted(hops, trusted) for hops in (_forwarded(request), _x_forwarded_for(request)) if hops}
-    found = (said.pop() if len(said) == 1 else None) or address
+    candidates = {_last_untrusted(hops, trusted) for hops in (_forwarded(request), _x_forwarded_for(request)) if hops}
+    found = (candidates.pop() if len(candidates) == 1 else None) or address
     return _UNKNOWN if found is None else _shown(found)
 
 

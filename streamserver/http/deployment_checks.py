@@ -12,13 +12,13 @@ from streamserver._aiohttp import cancels_on_disconnect
 def warn_if_misconfigured(request: web.Request) -> None:
     """Log an error if the application is run in a way that breaks what it promises.
 
-    Without ``handler_cancellation`` a reader that leaves is noticed at the next write to it, and until then its
-    generation is paid for. With aiohttp's own access log, URLs are logged, which hold prompts and streams' ids.
+    Without ``handler_cancellation`` a client disconnect is detected at the next write, and until then its generation
+    is paid for. With aiohttp's own access log, URLs are logged, which hold prompts and streams' ids.
     Our own runner sets both; an application that mounts this one has to.
     """
     if not cancels_on_disconnect(request.protocol):
         logger.bind(event="misconfigured").error(
-            "readers that leave go unnoticed: run the application with handler_cancellation=True"
+            "client disconnects go undetected: run the application with handler_cancellation=True"
         )
     access_logger = getattr(request.protocol, "access_logger", None)
     if type(access_logger) is AccessLogger and access_logger.enabled:

@@ -143,14 +143,14 @@ def _plots(result: LoadTestResult) -> list[str]:
     tokens = [sample.tokens_per_second for sample in result.samples]
     open_streams = [float(sample.open_streams) for sample in result.samples]
     return [
-        _figure("Time to first token", _said(result.ttft), _distribution(result.ttft, "var(--blue)")),
-        _figure("Between tokens", _said(result.gaps), _distribution(result.gaps, "var(--violet)")),
+        _figure("Time to first token", _summary(result.ttft), _distribution(result.ttft, "var(--blue)")),
+        _figure("Between tokens", _summary(result.gaps), _distribution(result.gaps, "var(--violet)")),
         _figure("Throughput", "tokens a second, over time", area_plot(seconds, tokens, "var(--green)")),
         _figure("Open streams", "over time", area_plot(seconds, open_streams, "var(--amber)")),
     ]
 
 
-def _said(histogram: Histogram) -> str:
+def _summary(histogram: Histogram) -> str:
     parts = [f"p{percent} {milliseconds(histogram.percentile(percent))}" for percent in (50, 90, 99)]
     return " · ".join([*parts, f"max {milliseconds(histogram.max if histogram.count else None)}"])
 
@@ -165,8 +165,8 @@ def _distribution(histogram: Histogram, colour: str) -> str:
     return bar_plot(histogram.bars(low, high, BARS), low, high, marks, colour)
 
 
-def _figure(title: str, said: str, plot: str) -> str:
-    return f'<figure class="card"><h2>{escape(title)}</h2><p>{escape(said)}</p>{plot}</figure>'
+def _figure(title: str, summary: str, plot: str) -> str:
+    return f'<figure class="card"><h2>{escape(title)}</h2><p>{escape(summary)}</p>{plot}</figure>'
 
 
 def _table(result: LoadTestResult) -> str:

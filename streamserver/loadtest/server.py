@@ -27,7 +27,7 @@ ECHO_DELAY_MS = 20
 
 
 class ServerDied(Exception):
-    """The server that was started for the test did not come up; the message has what it said."""
+    """The server that was started for the test did not come up; the message has its output."""
 
 
 @asynccontextmanager
@@ -68,14 +68,14 @@ def _config(plan: Plan) -> dict[str, object]:
 
 async def _announced(process: asyncio.subprocess.Process, log: Path) -> str:
     assert process.stdout is not None
-    said = ""
+    output = ""
     with suppress(TimeoutError):
         async with asyncio.timeout(SERVER_START_SECONDS):
             while line := await process.stdout.readline():
-                said += line.decode()
-                if found := re.search(r"try .*'(http://[^/]+)/", said):
+                output += line.decode()
+                if found := re.search(r"try .*'(http://[^/]+)/", output):
                     return found[1]
-    raise ServerDied(f"{said}{await asyncio.to_thread(log.read_text, 'utf-8')}".strip() or "it said nothing")
+    raise ServerDied(f"{output}{await asyncio.to_thread(log.read_text, 'utf-8')}".strip() or "it printed nothing")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -49,7 +49,7 @@ MAX_RECONNECT_SECONDS = 0.5
 
 
 class Backoff:
-    """The waits between tries to connect: twice as long each time, with jitter."""
+    """The waits between attempts to connect: twice as long each time, with jitter."""
 
     def __init__(self) -> None:
         self._seconds = RECONNECT_SECONDS
@@ -228,7 +228,7 @@ class SharedConnection:
             asyncio.get_running_loop().call_soon(self._pipeline.fail, RedisConnectionError("dropped"))
 
     def _report(self, error: BaseException) -> None:
-        """Log the loss once, not at each try. The error's text may name the address, never a password."""
+        """Log the loss once, not at each attempt. The error's text may name the address, never a password."""
         if not self._reported:
             self._reported = True
             word = first_word(error)

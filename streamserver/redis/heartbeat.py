@@ -211,7 +211,9 @@ class Heartbeat:
 
     def _fence_lost(self, streams: Sequence[RemoteStream]) -> None:
         """End the streams of a dead producer. Redis accepts one such ending of each; all readers read that one."""
-        logger.bind(event="producer_lost", streams=len(streams)).warning("a node is gone; its streams are ended")
+        logger.bind(event="producer_lost", streams=len(streams)).warning(
+            "a node is dead; its streams were ended with producer_lost"
+        )
         commands: list[Command] = []
         for stream in streams:
             start = stream.log.start

@@ -11,7 +11,7 @@ from streamserver.redis._redis_py import is_out_of_order
 from streamserver.redis.connection import Command, Replies, SharedConnection
 
 OUTBOX_RETRY_SECONDS = 1.0
-"""How long to wait before the next try when Redis is full or read-only."""
+"""How long to wait before the next attempt when Redis is full or read-only."""
 
 
 class Outbox:

@@ -32,7 +32,7 @@ BATCH_LOGS = 1000
 TIMER_SLACK_SECONDS = 0.01
 """A timer may fire earlier by the resolution of the loop's clock."""
 REPLICATION_RETRY_SECONDS = 0.5
-"""How long to wait before the next try when Redis is full or read-only."""
+"""How long to wait before the next attempt when Redis is full or read-only."""
 
 
 class LogTTL:

@@ -25,9 +25,9 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         "user": outcome.key_name or None,
         "wire": outcome.wire,
         "provider": outcome.provider,
-        "model": only_name(outcome.model),
+        "model": safe_name(outcome.model),
         "status": "done" if isinstance(terminal, Done) else terminal.code,
-        "finish_reason": only_name(terminal.finish_reason) if isinstance(terminal, Done) else None,
+        "finish_reason": safe_name(terminal.finish_reason) if isinstance(terminal, Done) else None,
         "attempts": outcome.attempt_count,
         "ttft_ms": outcome.ttft_ms,
         "duration_ms": outcome.duration_ms,
@@ -40,9 +40,9 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def only_name(said: str) -> str:
-    """Return ``said`` if it is a name. A client or a provider can write any text where a name belongs."""
-    return said if _SAFE_NAME.fullmatch(said) else "(not a name)"
+def safe_name(value: str) -> str:
+    """Return ``value`` if it is a name. A client or a provider can write any text where a name belongs."""
+    return value if _SAFE_NAME.fullmatch(value) else "(not a name)"
 
 
 def log_outcome(outcome: Outcome) -> None:

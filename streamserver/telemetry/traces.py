@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streamserver.core.generation import Outcome
 from streamserver.log.records import Done
-from streamserver.telemetry.record import only_name
+from streamserver.telemetry.record import safe_name
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -108,7 +108,7 @@ def spans_to(provider: TracerProvider) -> Observer:
     def write(outcome: Outcome) -> None:
         ended = time.time_ns()
         span = tracer.start_span(
-            f"chat {only_name(outcome.asked_model)}",
+            f"chat {safe_name(outcome.asked_model)}",
             kind=SpanKind.CLIENT,
             attributes=attributes_of(outcome),
             start_time=ended - int(outcome.duration_ms * 1e6),
@@ -127,9 +127,9 @@ def attributes_of(outcome: Outcome) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": outcome.provider,
-        "gen_ai.request.model": only_name(outcome.asked_model),
-        "gen_ai.response.model": only_name(outcome.model) if done else None,
-        "gen_ai.response.finish_reasons": (only_name(terminal.finish_reason),) if isinstance(terminal, Done) else None,
+        "gen_ai.request.model": safe_name(outcome.asked_model),
+        "gen_ai.response.model": safe_name(outcome.model) if done else None,
+        "gen_ai.response.finish_reasons": (safe_name(terminal.finish_reason),) if isinstance(terminal, Done) else None,
         "gen_ai.usage.input_tokens": usage.prompt_tokens if usage else None,
         "gen_ai.usage.output_tokens": usage.completion_tokens if usage else None,
         "error.type": None if isinstance(terminal, Done) else terminal.code,

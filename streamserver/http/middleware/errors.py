@@ -15,7 +15,7 @@ from streamserver.telemetry.tracebacks import log_crash
 async def answer_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with the API's own refusal before a stream has begun, and with its own last event after that.
 
-    A cancelled request (its reader has gone) gets nothing written.
+    A cancelled request (a client disconnect) gets nothing written.
     """
     context = context_of(request)
     try:
@@ -25,7 +25,7 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         return _refuse(context, _from_aiohttp(error))
     except ConnectionError:
-        # The reader has gone, or is to come back elsewhere: a body that ended properly would look whole to it.
+        # The client has disconnected, or is to reconnect elsewhere: a body that ended properly would look whole to it.
         opened = context.open_response
         if opened is None or not opened.response.prepared:
             raise
