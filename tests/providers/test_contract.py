@@ -155,7 +155,7 @@ def call(index: int, call_id: str | None, name: str | None) -> ToolCall:
         ([Text("a"), Finish("stop"), Finish("stop")], "stream_yields_pieces_and_then_exactly_one_finish"),
         ([Finish("stop"), Text("a")], "stream_yields_pieces_and_then_exactly_one_finish"),
         ([Text(""), Text("a"), Finish("stop")], "stream_yields_pieces_and_then_exactly_one_finish"),
-        ([Usage(5, 2), Text("a"), Usage(5, 1), Finish("stop")], "usage_never_falls"),
+        ([Usage(5, 2), Text("a"), Usage(5, 1), Finish("stop")], "counts_of_usage_never_fall"),
         ([call(0, "a", "f"), call(0, "a", None), Finish("stop")], TOLD_ONCE),
         ([call(0, "a", "f"), call(0, None, "f"), Finish("stop")], TOLD_ONCE),
         ([call(0, "a", ""), Finish("stop")], TOLD_ONCE),
