@@ -46,8 +46,8 @@ BODY_ATTRIBUTES = (
 )
 """What :class:`Body` uses of its base, besides ``BaseProtocol._reading_paused``."""
 
-_PROBE = b"HTTP/1.1 204 \r\n\r\n"
-"""A whole answer, which a parser understands only if it has nothing left of another."""
+_PROBE = b"HTTP/1.1 100 \r\n\r\n"
+"""A whole message, which a parser understands only if it has nothing left of another. It never has a body."""
 
 
 class WatchedConnection(ResponseHandler):
@@ -109,8 +109,11 @@ class WatchedConnection(ResponseHandler):
             self._loop.call_soon(self._close_if_unexpected_data)
 
     def is_usable(self) -> bool:
-        """Return whether a kept connection may serve another request: nothing has arrived since the last answer."""
-        return not (self.should_close or self._has_remainder() or self._has_unread_bytes())
+        """Return whether a kept connection may serve another request: nothing has been read since the last answer.
+
+        :meth:`listen` looks for what was not read yet.
+        """
+        return not (self.should_close or self._has_remainder())
 
     def is_unprocessed(self) -> bool:
         """Return whether the server certainly has not worked on the request with which this connection broke."""
@@ -131,7 +134,7 @@ class WatchedConnection(ResponseHandler):
             messages, _, _ = parser.feed_data(_PROBE)
         except Exception:  # whatever the parser makes of those bytes and the probe together
             return True
-        return [message.code for message, _ in messages] != [204]
+        return [message.code for message, _ in messages] != [100]
 
     def _has_unread_bytes(self) -> bool:
         """Return whether the socket holds bytes, or an end, that the event loop has not read yet.
@@ -207,7 +210,7 @@ class Body(StreamReader):
             loop = asyncio.get_running_loop()
             reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
             reader.feed_eof()
-        if type(reader) is not StreamReader or not _has(reader, BODY_ATTRIBUTES):
+        if type(reader) is not StreamReader or not _can_become_body(BODY_ATTRIBUTES):
             return None
         reader.__class__ = cls
         assert isinstance(reader, Body)
@@ -281,6 +284,13 @@ class Body(StreamReader):
 
     def end_http_chunk_receiving(self) -> None:
         """Do nothing: the boundaries of HTTP chunks mean nothing."""
+
+
+@functools.cache
+def _can_become_body(attributes: tuple[str, ...]) -> bool:
+    """Return whether a reader of this aiohttp has what a :class:`Body` uses of it. Readers are all alike."""
+    loop = asyncio.get_running_loop()
+    return _has(StreamReader(BaseProtocol(loop), 0, loop=loop), attributes)
 
 
 def _has(owner: object, names: Iterable[str]) -> bool:

@@ -138,7 +138,8 @@ class AnswerParser(ABC):
 
     def rest(self) -> Iterator[ToolCall | Usage]:
         """Yield what is left to be told of tool calls at the end of the answer."""
-        yield from self.calls.finish(cut=self.was_cut)
+        if self.calls:
+            yield from self.calls.finish(cut=self.was_cut)
 
     def finish(self) -> Finish:
         """Return the end.

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from providers.base import REASONING_FIELDS, Message
+
+_FIELDS = ("content", "name", "tool_calls", "tool_call_id", "refusal")
+"""Fields of a :class:`~providers.base.Message` that have the same name and form here."""
+_values_of = operator.attrgetter(*_FIELDS)
+_CONTENT = ("content", "tool_calls", "refusal", "function_call", "audio")
+"""A turn has one of these fields."""
 
 
 def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -34,16 +41,13 @@ def _turns(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
 
 def _turn(message: Message) -> dict[str, Any]:
     turn: dict[str, Any] = {**message.extra, "role": message.role}
-    for name in ("content", "name", "tool_calls", "tool_call_id", "refusal"):
-        value = getattr(message, name)
-        if value is not None:
-            turn[name] = value
+    turn |= {name: value for name, value in zip(_FIELDS, _values_of(message), strict=True) if value is not None}
     if message.tool_calls:
         turn |= _calls(message.tool_calls)
-    if not turn.keys() & {"content", "tool_calls", "refusal", "function_call", "audio"}:
+    if turn.keys().isdisjoint(_CONTENT):
         turn["content"] = ""
     # Some providers refuse a turn after tool calls unless the reasoning before the calls is sent back.
-    if not message.extra.keys() & REASONING_FIELDS:
+    if message.reasoning and message.extra.keys().isdisjoint(REASONING_FIELDS):
         reasoning = "".join(block.text for block in message.reasoning if block.opaque is None)
         if reasoning:
             turn["reasoning_content"] = reasoning

@@ -58,16 +58,23 @@ class Connector(aiohttp.TCPConnector):
             pooled = await super().connect(req, traces, timeout)
             connection = pooled.protocol
             assert isinstance(connection, WatchedConnection)
-            if not connection.used or (connection.is_usable() and not req.needs_new_connection):
+            if not connection.used:
+                _check_new(connection, pooled)
+                break
+            if connection.is_usable() and not req.needs_new_connection:
                 break
             pooled.close()
-        if connection.should_close:
-            error = UnsolicitedData() if connection.is_connected() else aiohttp.ServerDisconnectedError()
-            pooled.close()
-            raise error
         pooled.add_callback(connection.rest)
         req.connection = connection
         return pooled
+
+
+def _check_new(connection: WatchedConnection, pooled: PooledConnection) -> None:
+    """Raise an error of aiohttp's if ``connection`` ended, or something arrived on it, before it was used."""
+    if connection.should_close:
+        error = UnsolicitedData() if connection.is_connected() else aiohttp.ServerDisconnectedError()
+        pooled.close()
+        raise error
 
 
 async def _send_again_if_unprocessed(

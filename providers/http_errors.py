@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from yarl import URL
@@ -27,6 +28,8 @@ from providers.errors import (
 )
 from providers.jsontext import loads
 from providers.transport import HttpResponse
+
+T = TypeVar("T")
 
 MAX_ERROR_BYTES = 1024 * 1024
 """The limit for reading an error's body: some servers quote the whole request in it."""
@@ -86,39 +89,56 @@ def is_stream(response: HttpResponse) -> bool:
     return "json" not in content_type and "html" not in content_type and response.headers.get("Content-Length") != "0"
 
 
-@contextmanager
-def annotate_errors(response: HttpResponse) -> Iterator[None]:
+class _Annotated(Generic[T]):
+    """A block in which ``annotate`` is called with each provider error that leaves it, and with ``source``."""
+
+    __slots__ = ("_annotate", "_source")
+
+    def __init__(self, annotate: Callable[[ProviderError, T], None], source: T) -> None:
+        self._annotate = annotate
+        self._source = source
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, ProviderError):
+            self._annotate(error, self._source)
+
+
+def annotate_errors(response: HttpResponse) -> AbstractContextManager[None]:
     """Add the status and the request id of ``response`` to the detail of each error raised in this block."""
-    try:
-        yield
-    except ProviderError as error:
-        detail = error.detail
-        ids = (loggable_identifier(response.headers.get(name)) for name in REQUEST_ID_HEADERS)
-        error.detail = msgspec.structs.replace(
-            detail,
-            status=detail.status or response.status,
-            request_id=detail.request_id or next(filter(None, ids), None),
-        )
-        raise
+    return _Annotated(_add_response, response)
 
 
-@contextmanager
-def annotate_address(url: str) -> Iterator[None]:
+def annotate_address(url: str) -> AbstractContextManager[None]:
     """Add ``url``, without credentials, to the detail of each error raised in this block.
 
     A 404 that names no model has a wrong address as its usual reason: it says which path was asked.
     """
-    try:
-        yield
-    except ProviderError as error:
-        address = URL(url).with_user(None)
-        error.detail = msgspec.structs.replace(error.detail, url=str(address))
-        if error.detail.status == 404 and isinstance(error, InvalidRequest):
-            error.message = (
-                f"The model's provider has nothing at {address.path} (404). Check the provider's base_url: most end in "
-                "/v1, and the path of the API is added to it."
-            )
-        raise
+    return _Annotated(_add_address, url)
+
+
+def _add_response(error: ProviderError, response: HttpResponse) -> None:
+    detail = error.detail
+    ids = (loggable_identifier(response.headers.get(name)) for name in REQUEST_ID_HEADERS)
+    error.detail = msgspec.structs.replace(
+        detail,
+        status=detail.status or response.status,
+        request_id=detail.request_id or next(filter(None, ids), None),
+    )
+
+
+def _add_address(error: ProviderError, url: str) -> None:
+    address = URL(url).with_user(None)
+    error.detail = msgspec.structs.replace(error.detail, url=str(address))
+    if error.detail.status == 404 and isinstance(error, InvalidRequest):
+        error.message = (
+            f"The model's provider has nothing at {address.path} (404). Check the provider's base_url: most end in "
+            "/v1, and the path of the API is added to it."
+        )
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

@@ -5,6 +5,7 @@ Source: OpenAI's API reference, "Create chat completion".
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Any
 
@@ -32,6 +33,8 @@ _PARAMETERS = (
     "user",
 )
 """Fields of a :class:`~providers.base.ChatRequest` that have the same name and form here."""
+_values_of = operator.attrgetter(*_PARAMETERS)
+_NOTHING: tuple[object, ...] = (None, (), [])
 
 
 def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
@@ -57,8 +60,8 @@ def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
 
 def _translated(request: ChatRequest) -> dict[str, Any]:
     check_source(request)
-    given = {name: getattr(request, name) for name in _PARAMETERS}
-    parameters = {name: value for name, value in given.items() if value not in (None, (), [])}
+    given = zip(_PARAMETERS, _values_of(request), strict=True)
+    parameters = {name: value for name, value in given if value not in _NOTHING}
     return {**request.extra, **parameters, "messages": chat_messages(request.messages)}
 
 

@@ -47,7 +47,7 @@ class ChatParser(AnswerParser):
             self.complete = is_end_marker(data)
             return ()
         choices = chunk.choices
-        if not choices or chunk.error:
+        if chunk.error or not (choices or chunk.usage):
             raise_error_in(name, data)
         # A list, and functions that add to it: three generators would cost as much as reading the JSON.
         events: list[Event] = []
@@ -89,11 +89,9 @@ class ChatParser(AnswerParser):
 
     def rest(self) -> Iterator[ToolCall | Usage]:
         """Yield what is left to be told of tool calls, and the counts once more: they are of those calls too."""
-        has_rest = False
-        for piece in super().rest():
-            yield piece
-            has_rest = True
-        if has_rest and self._usage is not None:
+        rest = list(super().rest())
+        yield from rest
+        if rest and self._usage is not None:
             yield self._usage
 
     def _learn(self, data: bytes, chunk: Chunk, event: Event) -> None:
@@ -101,13 +99,15 @@ class ChatParser(AnswerParser):
         if event.__class__ not in (Text, Reasoning) or chunk.choices is None or len(chunk.choices) > 1:
             return
         choice = chunk.choices[0]
-        if choice.delta is None or choice.finish_reason or choice.message is not None:
+        delta = choice.delta
+        if delta is None or choice.finish_reason or choice.message is not None:
             return
         assert isinstance(event, (Text, Reasoning))
-        field = next((name for name in _TOKEN_FIELDS if getattr(choice.delta, name) == event.text), None)
-        if field is None:
+        for field in _TOKEN_FIELDS:
+            if getattr(delta, field) == event.text:
+                break
+        else:
             return
-        delta = choice.delta
 
         def has_token(data: bytes, text: str) -> bool:
             setattr(delta, field, text)

@@ -6,8 +6,9 @@ at :attr:`Breaker.ready` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Literal, TypeAlias
 
 from providers.clock import Clock
@@ -85,19 +86,20 @@ class Breaker:
             return None
         return max(0.0, self._open_until - self._clock.time())
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
+    def request(self) -> AbstractContextManager[None]:
         """Count the block as a request to the provider, with what it fails with."""
-        probes = self.state == "half_open" and not self._probing
-        self._probing = self._probing or probes
-        try:
-            yield
-        except ProviderError as error:
-            self.record_failure(error)
-            raise
-        finally:
-            if probes:
-                self._probing = False
+        return _Request(self)
+
+    def begin_probe(self) -> bool:
+        """Return whether the request that begins probes the provider: no other one does meanwhile."""
+        if self._open_until is None or self._probing or self.state != "half_open":
+            return False
+        self._probing = True
+        return True
+
+    def end_probe(self) -> None:
+        """Let another request probe the provider, if it is still left out."""
+        self._probing = False
 
     def record_token(self) -> None:
         """Close: the provider works now. Its failures are forgotten only after a complete answer."""
@@ -123,6 +125,27 @@ class Breaker:
         self._open_until = self._clock.time() + seconds
         self._cool_down = min(self._cool_down * 2, LONGEST_COOL_DOWN_SECONDS)
         self._observe(True)
+
+
+class _Request:
+    """A request under way. Its own class: :func:`contextlib.contextmanager` runs three times as much code."""
+
+    __slots__ = ("_breaker", "_probes")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._probes = False
+
+    def __enter__(self) -> None:
+        self._probes = self._breaker.begin_probe()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, ProviderError):
+            self._breaker.record_failure(error)
+        if self._probes:
+            self._breaker.end_probe()
 
 
 def _ignore(left_out: bool) -> None:
