@@ -10,7 +10,7 @@ from providers.base import REASONING_FIELDS, Message
 
 _FIELDS = ("content", "name", "tool_calls", "tool_call_id", "refusal")
 """Fields of a :class:`~providers.base.Message` that have the same name and form here."""
-_values_of = operator.attrgetter(*_FIELDS)
+_fields_of = operator.attrgetter(*_FIELDS)
 _CONTENT = ("content", "tool_calls", "refusal", "function_call", "audio")
 """A turn has one of these fields."""
 
@@ -41,7 +41,7 @@ def _turns(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
 
 def _turn(message: Message) -> dict[str, Any]:
     turn: dict[str, Any] = {**message.extra, "role": message.role}
-    turn |= {name: value for name, value in zip(_FIELDS, _values_of(message), strict=True) if value is not None}
+    turn |= {name: value for name, value in zip(_FIELDS, _fields_of(message), strict=True) if value is not None}
     if message.tool_calls:
         turn |= _calls(message.tool_calls)
     if turn.keys().isdisjoint(_CONTENT):

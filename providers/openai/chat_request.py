@@ -33,7 +33,7 @@ _PARAMETERS = (
     "user",
 )
 """Fields of a :class:`~providers.base.ChatRequest` that have the same name and form here."""
-_values_of = operator.attrgetter(*_PARAMETERS)
+_parameters_of = operator.attrgetter(*_PARAMETERS)
 _NOTHING: tuple[object, ...] = (None, (), [])
 
 
@@ -60,7 +60,7 @@ def payload(request: ChatRequest, options: SharedOptions) -> dict[str, Any]:
 
 def _translated(request: ChatRequest) -> dict[str, Any]:
     check_source(request)
-    given = zip(_PARAMETERS, _values_of(request), strict=True)
+    given = zip(_PARAMETERS, _parameters_of(request), strict=True)
     parameters = {name: value for name, value in given if value not in _NOTHING}
     return {**request.extra, **parameters, "messages": chat_messages(request.messages)}
 
