@@ -274,7 +274,7 @@ async def test_messages_numbers_tool_calls_from_zero_and_always_gives_arguments(
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
         ("max_tokens", "length"),
-        ("tool_use", "tool_calls"),
+        ("tool_use", "stop"),  # nothing was called
         ("refusal", "content_filter"),
         ("pause_turn", "pause_turn"),
         ("model_context_window_exceeded", "length"),
@@ -284,7 +284,9 @@ async def test_messages_translates_stop_reasons(
     start_upstream: StartUpstream, transport: Transport, reason: str, finish: str
 ) -> None:
     upstream = await start_upstream(says())
-    assert (await answer(upstream, transport, started(), ended(reason), STOP))[-1] == Finish(finish, "claude-1", reason)
+    text = delta(0, type="text_delta", text="ok")
+    events = await answer(upstream, transport, started(), text, ended(reason), STOP)
+    assert events[-1] == Finish(finish, "claude-1", reason)
 
 
 async def test_messages_counts_cached_input_and_keeps_counts_that_are_not_repeated(
