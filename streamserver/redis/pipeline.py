@@ -13,6 +13,8 @@ from streamserver.redis._redis_py import BROKEN, Packed, RedisConnection, Replie
 
 REPLY_SECONDS = 1.75
 """How long a reply may take before the connection counts as broken. Shorter than the lease of a heartbeat."""
+READ_AGAIN_SECONDS = 0.05
+"""How long a batch has beyond that: if this process stood still, replies may wait, and uvloop runs timers first."""
 BATCH_COMMANDS = 1000
 """How many commands are sent at once, and those of one submission more: their replies share one limit of time."""
 
@@ -48,6 +50,8 @@ class Pipeline:
         self._scheduled = False
         self._due = math.inf
         """The loop's time at which the connection counts as broken, unless the replies have come."""
+        self._reads_again = False
+        """That time has passed for the batch that is under way, and what has come is being read."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -132,14 +136,19 @@ class Pipeline:
     def _limit_time(self) -> None:
         """Limit the time for the next replies. One timer serves all batches: one for each costs more than a command."""
         self._due = self._loop.time() + REPLY_SECONDS
+        self._reads_again = False
         if self._timer is None:
             self._timer = self._loop.call_at(self._due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         if self._loop.time() >= self._due:
-            self.fail(TimeoutError("no reply"))
-        elif self._due < math.inf:
+            if self._reads_again:
+                self.fail(TimeoutError("no reply"))
+                return
+            self._reads_again = True
+            self._due = self._loop.time() + READ_AGAIN_SECONDS
+        if self._due < math.inf:
             self._timer = self._loop.call_at(self._due, self._on_timer)
 
 

@@ -227,6 +227,18 @@ async def test_a_batch_without_replies_breaks_the_connection(
     pipeline.close()
 
 
+async def test_reply_that_came_while_the_process_stood_still_is_read(
+    fake: FakeRedis, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full collection of garbage, or a stopped machine, is no loss of Redis."""
+    monkeypatch.setattr("streamserver.redis.pipeline.REPLY_SECONDS", 0)
+    future = submit(pipeline, ("PING",))
+    await asyncio.sleep(0)
+    pipeline._on_timer()
+    fake.answer(b"+PONG\r\n")
+    assert await future == [b"PONG"]
+
+
 async def test_a_batch_that_was_answered_has_no_limit_of_time(fake: FakeRedis, pipeline: Pipeline) -> None:
     future = submit(pipeline, ("PING",))
     pipeline.flush()
