@@ -17,7 +17,8 @@ from streamserver.wire.error_forms import ANTHROPIC_ERRORS, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.messages_blocks import BlockPiece, ContentBlocks, message_event
-from streamserver.wire.messages_replay import ENDING, is_null_delta, replayed_end, replayed_start
+from streamserver.wire.messages_replay import ENDING, replayed_end, replayed_start
+from streamserver.wire.messages_replayed_blocks import BLOCK_EVENTS, ReplayedBlocks
 from streamserver.wire.messages_usage import NO_USAGE, usage_fields
 from streamserver.wire.messages_whole import whole_message
 
@@ -56,6 +57,7 @@ class MessagesEncoder:
         """The provider's own end, which waits for the end of the stream: after a failure there must be none."""
         self._refused = False
         self._blocks = ContentBlocks(public)
+        self._replayed_blocks = ReplayedBlocks()
 
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         return join_batch(map(self._record, records))
@@ -87,9 +89,11 @@ class MessagesEncoder:
         if frame.type in ENDING:
             self._ending.append(frame)
             return b""
+        if frame.type in BLOCK_EVENTS:
+            return self._replayed_blocks.add(frame)
         if frame.type == "message_start":
             return replayed_start(frame, self._model)
-        return b"" if is_null_delta(frame) else named_event(frame.type, frame.data)
+        return named_event(frame.type, frame.data)
 
     def _begins_replay(self, frame: Frame) -> bool | None:
         """Return whether the provider begins a message as its SDKs demand. None: it has not begun one."""
@@ -120,7 +124,7 @@ class MessagesEncoder:
 
     def _done(self, done: Done) -> bytes:
         if self._replays:
-            return replayed_end(self._ending, done)
+            return self._replayed_blocks.end() + replayed_end(self._ending, done)
         reason = "refusal" if self._refused else stop_reason(done)
         sequence = done.stop_sequence if reason == "stop_sequence" else None
         delta = {"stop_reason": reason, "stop_sequence": sequence, "stop_details": None}

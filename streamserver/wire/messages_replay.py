@@ -17,15 +17,16 @@ ENDING = frozenset({"message_delta", "message_stop"})
 
 
 def replayed_start(frame: Frame, model: str) -> bytes:
-    """Return the provider's own ``message_start``, with the counts in it that the SDKs demand, and with a model."""
+    """Return the provider's own ``message_start``, with the fields and the counts that the SDKs demand."""
     event = from_json(frame.data)
     message = as_object(event.get("message"))
     own: dict[str, Any] = as_object(message.get("usage"))
     counted = all(isinstance(own.get(name), int) for name in ("input_tokens", "output_tokens"))
-    if not message or (counted and message.get("model")):
+    if not message or (counted and message.get("model") and message.get("content") is not None):
         return named_event(frame.type, frame.data)
     usage = {**NO_USAGE, **without_nulls(own)}
-    message = {**message, "model": message.get("model") or model, "usage": usage}
+    fields = {"content": message.get("content") or [], "model": message.get("model") or model, "usage": usage}
+    message = {**message, **fields}
     return named_event(frame.type, to_json({**event, "message": message}))
 
 
@@ -37,18 +38,15 @@ def replayed_end(frames: Sequence[Frame], done: Done) -> bytes:
     return b"".join(events)
 
 
-def is_null_delta(frame: Frame) -> bool:
-    """Return whether ``frame`` is a delta whose text is null: the SDKs add texts up."""
-    if frame.type != "content_block_delta" or frame.pieces or b"null" not in frame.data:
-        return False
-    delta = as_object(from_json(frame.data).get("delta"))
-    return any(name in delta and delta[name] is None for name in ("text", "thinking", "partial_json"))
-
-
 def _event(frame: Frame, done: Done) -> bytes:
     event = from_json(frame.data)
-    own: dict[str, Any] = as_object(event.get("usage"))
-    if isinstance(own.get("output_tokens"), int):
+    delta, own = as_object(event.get("delta")), as_object(event.get("usage"))
+    calls_tools = done.finish_reason == "tool_calls" and delta.get("stop_reason") == "end_turn"
+    if calls_tools:  # else agents stop
+        event["delta"] = {**delta, "stop_reason": "tool_use"}
+    if not isinstance(own.get("output_tokens"), int):
+        counts = {name: count for name in own if (count := as_count(own[name])) is not None}
+        event["usage"] = {**own, **usage_fields(done), **counts}
+    elif not calls_tools:
         return named_event(frame.type, frame.data)
-    counts = {name: count for name in own if (count := as_count(own[name])) is not None}
-    return named_event(frame.type, to_json({**event, "usage": {**own, **usage_fields(done), **counts}}))
+    return named_event(frame.type, to_json(event))

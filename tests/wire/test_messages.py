@@ -471,3 +471,9 @@ def test_no_argument_is_lost_or_moved_however_calls_interleave(order: list[int],
     assert inputs == expected
     spoken = "".join(block["text"] for block in content if block["type"] == "text")
     assert spoken == "t" * sum(isinstance(piece, Text) for piece in pieces)
+
+
+def test_end_of_turn_after_a_tool_call_is_replayed_as_tool_use() -> None:
+    ending = frame("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 9})
+    found = events(REPLAYED[0], ending, frame("message_stop"), end=done("tool_calls", provider_reason="end_turn"))
+    assert found[-2]["delta"]["stop_reason"] == "tool_use"
