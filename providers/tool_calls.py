@@ -117,8 +117,8 @@ class ToolCalls:
         self._indices = itertools.count()
         self._by_key: dict[Key, _ToolCallState] = {}
 
-    def __bool__(self) -> bool:
-        return any(call.name is not None for call in self._calls)
+    def __len__(self) -> int:
+        return sum(call.name is not None for call in self._calls)
 
     def add(
         self,

@@ -14,7 +14,7 @@ from providers.answer import AnswerParser
 from providers.anthropic.usage import MessageUsage
 from providers.base import BlockEnd, Event, Finish, Opaque, Reasoning, Text
 from providers.errors import disconnected
-from providers.lenient import as_object, as_text, as_word, objects
+from providers.lenient import as_object, as_text, as_word, is_end_marker, objects
 from providers.upstream_errors import raise_error_in
 
 _KNOWN_EVENTS = frozenset(
@@ -49,6 +49,8 @@ class _MessagesEvent(msgspec.Struct):
     message: _Message | None = None
     content_block: Any = None
     delta: Any = None
+    stop_reason: Any = None
+    """Of a copy of the API that does not put it into the ``delta``."""
     usage: MessageUsage | None = None
 
 
@@ -82,6 +84,7 @@ class MessagesParser(AnswerParser):
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
         event = self.decode(name, data, _DECODER)
         if event is None:
+            self.complete = self.has_ended and is_end_marker(data)  # some gateways end every stream like this
             return
         match event.type if event.type in _KNOWN_EVENTS else name or event.type:
             case "content_block_delta":
@@ -100,10 +103,11 @@ class MessagesParser(AnswerParser):
                 if message.usage is not None:
                     yield self._count(message.usage)
             case "message_delta":
-                yield from self._message_delta(as_object(event.delta))
+                yield from self._message_delta({"stop_reason": event.stop_reason, **as_object(event.delta)})
                 if event.usage is not None:
                     yield self._count(event.usage)
             case "message_stop":
+                yield from self._message_delta({"stop_reason": event.stop_reason})
                 if not self.has_text and not self.calls:
                     yield from self._whole(self._content)
                 self.complete = True

@@ -19,7 +19,7 @@ from providers.lenient import (
     is_end_marker,
     objects,
 )
-from providers.openai.chunks import CHUNK, Choice, Chunk, Delta
+from providers.openai.chunks import CHUNK, Choice, Chunk, Delta, GroqFields
 from providers.openai.reasoning_details import ReasoningDetails
 from providers.text_so_far import TextSoFar
 from providers.upstream_errors import raise_error_in, told_error
@@ -53,6 +53,7 @@ class ChatParser(AnswerParser):
         events: list[Event] = []
         if self.model is None:
             events += self.report_model(chunk.model)
+        usage = chunk.usage
         for choice in choices or ():
             if choice.index:
                 continue
@@ -77,11 +78,14 @@ class ChatParser(AnswerParser):
                         continue  # a whole message beside it has nothing new
                 else:
                     self._add_delta(delta, events)
+            elif choice.text:
+                self._add_parts(choice.text, events)
             if choice.finish_reason or choice.error or choice.message is not None:
+                usage = usage or choice.usage or (chunk.x_groq or GroqFields()).usage
                 self.model = chunk.model or self.model
                 self._add_end(choice, events)
-        if chunk.usage is not None:
-            self._usage = chunk.usage.as_usage()
+        if usage is not None:
+            self._usage = usage.as_usage()
             events.append(self._usage)
         elif len(events) == 1 and not name and self.can_learn:
             self._learn(data, chunk, events[0])

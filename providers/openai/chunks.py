@@ -30,16 +30,6 @@ class Delta(msgspec.Struct):
     audio: Any = None
 
 
-class Choice(msgspec.Struct):
-    index: int | None = 0
-    delta: Delta | None = None
-    message: Delta | None = None
-    finish_reason: str | None = None
-    stop_reason: Any = None
-    """vLLM's: the stop sequence that matched, or the number of a token."""
-    error: Any = None
-
-
 class PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -56,21 +46,49 @@ class ChatUsage(msgspec.Struct):
     completion_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
+    input_tokens: int | None = None
+    """What the other APIs call ``prompt_tokens``."""
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Where Moonshot has it."""
+    prompt_cache_hit_tokens: int | None = None
+    """What DeepSeek calls ``cached_tokens``."""
 
     def as_usage(self) -> Usage:
         """Return the counts as the event they are."""
         prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        cached = self.prompt_cache_hit_tokens if self.cached_tokens is None else self.cached_tokens
         details = None
-        if prompt is not None or completion is not None:
+        if prompt is not None or completion is not None or cached is not None:
             prompt, completion = prompt or PromptDetails(), completion or CompletionDetails()
             details = UsageDetails(
-                cached_tokens=prompt.cached_tokens,
+                cached_tokens=cached if prompt.cached_tokens is None else prompt.cached_tokens,
                 cache_write_tokens=prompt.cache_write_tokens,
                 reasoning_tokens=completion.reasoning_tokens,
                 audio_prompt_tokens=prompt.audio_tokens,
                 audio_completion_tokens=completion.audio_tokens,
             )
-        return Usage(self.prompt_tokens, self.completion_tokens, details)
+        asked = self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
+        answered = self.output_tokens if self.completion_tokens is None else self.completion_tokens
+        return Usage(asked, answered, details)
+
+
+class Choice(msgspec.Struct):
+    index: int | None = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: Any = None
+    """What completions had before chat completions."""
+    finish_reason: str | None = None
+    stop_reason: Any = None
+    """vLLM's: the stop sequence that matched, or the number of a token."""
+    error: Any = None
+    usage: ChatUsage | None = None
+    """Where Moonshot has it."""
+
+
+class GroqFields(msgspec.Struct, gc=False):
+    usage: ChatUsage | None = None
 
 
 class Chunk(msgspec.Struct):
@@ -80,6 +98,7 @@ class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
     usage: ChatUsage | None = None
     error: Any = None
+    x_groq: GroqFields | None = None
 
 
 CHUNK = msgspec.json.Decoder(Chunk)

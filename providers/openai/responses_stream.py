@@ -50,6 +50,7 @@ class _ResponsesEvent(msgspec.Struct):
     response: _Response | None = None
     text: Any = None
     refusal: Any = None
+    name: Any = None
     arguments: Any = None
     input: Any = None
 
@@ -77,6 +78,7 @@ class ResponsesParser(AnswerParser):
         """What has come of the part under way."""
         self._open: type[Text] | None = None
         """The kind of the part under way, if its end is still to be told."""
+        self._has_told_text = False
         self._told: set[Key] = set()
         """The places of the items of which text has come."""
 
@@ -106,7 +108,7 @@ class ResponsesParser(AnswerParser):
             case "response.custom_tool_call_input.delta":
                 yield from self.calls.add(self._call_key(event), arguments=event.delta, custom=True)
             case "response.function_call_arguments.done":
-                yield from self.calls.complete(self._call_key(event), event.arguments, final=False)
+                yield from self.calls.complete(self._call_key(event), event.arguments, name=event.name, final=False)
             case "response.custom_tool_call_input.done":
                 yield from self.calls.complete(self._call_key(event), event.input, final=False)
             case "response.content_part.added":
@@ -117,7 +119,13 @@ class ResponsesParser(AnswerParser):
                 yield from self._item(event, as_object(event.item))
             case "response.output_item.done":
                 yield from self._item_end(event, as_object(event.item))
-            case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
+            case (
+                "response.completed"
+                | "response.incomplete"
+                | "response.failed"
+                | "response.cancelled"
+                | "response.done"
+            ):
                 yield from self._end(kind.removeprefix("response."), event.response or _Response(), data)
             case "response.created" | "response.queued" | "response.in_progress":
                 yield from self._response(event.response or _Response())
@@ -132,6 +140,7 @@ class ResponsesParser(AnswerParser):
         self._texts[kind].add(text)
         if issubclass(kind, Text):
             self._open = kind
+            self._has_told_text = True
         yield kind(text)
 
     def _rest(self, kind: type[Text | Reasoning], event: _ResponsesEvent, whole: object) -> Iterator[Event]:
@@ -207,13 +216,18 @@ class ResponsesParser(AnswerParser):
 
     def _message_end(self, event: _ResponsesEvent, item: Mapping[str, Any]) -> Iterator[Event]:
         """Yield the text of a message of which no deltas have come."""
-        if self._told.isdisjoint(event.place):
+        if self._told.isdisjoint(event.place) and not self._has_told(event, item):
             for part in objects(item.get("content")):
                 kind, field = _TEXTS.get(as_word(part.get("type")) or "", (Text, ""))
                 self._begin()
                 yield from self._text(kind, event, as_word(part.get(field)) or "")
                 yield from self._text_end()
         yield from self._text_end()
+
+    def _has_told(self, event: _ResponsesEvent, item: Mapping[str, Any]) -> bool:
+        """Return whether the text of an item without a known place is what came last: some servers change its id."""
+        texts = "".join(as_word(part.get("text")) or "" for part in objects(item.get("content")))
+        return event.output_index is None and texts == self._texts[Text].joined()
 
     def _response(self, response: _Response) -> Iterator[Event]:
         yield from self.report_model(response.model)
@@ -223,12 +237,11 @@ class ResponsesParser(AnswerParser):
     def _end(self, status: str, response: _Response, data: bytes) -> Iterator[Event]:
         if response.status in ("failed", "cancelled", "incomplete"):
             status = response.status
-        if response.error or status in ("failed", "cancelled"):
+        if _is_error(response.error) or status in ("failed", "cancelled"):
             raise from_stream(json_object(data))
         yield from self.report_model(response.model)
-        if not self.has_text and not self.calls:
-            yield from self._output(response.output)
-        word = "completed" if status == "completed" else (response.incomplete_details or _Incomplete()).reason
+        yield from self._output(response.output)
+        word = "completed" if status in ("completed", "done") else (response.incomplete_details or _Incomplete()).reason
         if word is None:
             raise broken_off("incomplete")
         self.end(word)
@@ -237,6 +250,19 @@ class ResponsesParser(AnswerParser):
         self.complete = True
 
     def _output(self, output: object) -> Iterator[Event]:
-        """Yield the items of a Response that came as a whole."""
-        for index, item in enumerate(objects(output)):
-            yield from self._item_end(_ResponsesEvent(item=item, output_index=index), item)
+        """Yield the items that have come with the whole Response only."""
+        items = list(enumerate(objects(output)))
+        calls = [item for _, item in items if as_word(item.get("type")) in _CALLS]
+        has_more_calls = len(calls) > len(self.calls)
+        has_told_nothing, has_told_text = not self.has_text and not self.calls, self._has_told_text
+        for index, item in items:
+            kind = as_word(item.get("type"))
+            is_new_call = kind in _CALLS and has_more_calls and not self.calls.knows(as_word(item.get("call_id")))
+            if has_told_nothing or is_new_call or (kind == "message" and not has_told_text):
+                place = index if has_told_nothing else None
+                yield from self._item_end(_ResponsesEvent(item=item, output_index=place), item)
+
+
+def _is_error(error: object) -> bool:
+    """Return whether ``error`` says anything: some servers send an object without a value."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)

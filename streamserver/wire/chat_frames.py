@@ -26,7 +26,8 @@ _ENVELOPE: Mapping[str, type] = {"id": str, "created": int, "model": str}
 _NO_USAGE = b',"usage":null'
 # An unescaped quote ends a string, so that none of these patterns is ever found inside one.
 _PLAIN_ENVELOPE = (
-    re.compile(rb'"choices": ?\['),
+    re.compile(rb'"choices": ?\[\{'),
+    re.compile(rb'"delta": ?\{'),
     re.compile(rb'"object": ?"chat\.completion\.chunk"'),
     re.compile(rb'"id": ?"[^"]'),
     re.compile(rb'"created": ?[1-9]'),
@@ -170,6 +171,9 @@ class ChunkReplay:
         if isinstance(message := choice.pop("message", None), dict):
             choice["delta"] = _delta_of(message, pieces)
         delta = as_object(choice.get("delta"))
+        if choice.pop("text", None) and not delta:
+            delta = _delta_of({}, pieces)
+        choice.pop("usage", None)
         if index in self._began:
             delta.pop("role", None)
         else:

@@ -425,6 +425,12 @@ def test_parts_that_cannot_be_read_are_passed_on() -> None:
     assert first[0]["content"] == content
 
 
+def test_text_of_the_completions_before_chat_is_told_in_a_delta() -> None:
+    own = [chunk(choices=[{"index": 0, "text": text, "finish_reason": None}]) for text in "ab"]
+    records = log(*frames(*own, chunk({}, "stop", usage=COUNTS)))
+    assert [delta.get("content") for delta, _ in choices(records)[:-1]] == ["a", "b", None]
+
+
 @pytest.mark.parametrize("odd", [{"choices": {"index": 0, "delta": {"content": "b"}}}], ids=["an object"])
 def test_choices_that_are_no_list_are_mended(odd: dict[str, Any]) -> None:
     records = log(*frames(chunk({"content": "a"}), chunk(**odd), chunk({}, "stop")))

@@ -117,6 +117,31 @@ def test_a_message_with_tool_use_that_says_end_turn_ends_with_tool_calls() -> No
     )
 
 
+MESSAGE_ENDS: dict[str, list[dict[str, Any]]] = {
+    "beside the delta": [{"type": "message_delta", "stop_reason": "end_turn"}, {"type": "message_stop"}],
+    "in the last event": [{"type": "message_stop", "stop_reason": "end_turn"}],
+    "twice, then null": [
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_delta", "delta": {"stop_reason": None}},
+        {"type": "message_stop"},
+    ],
+}
+
+
+@pytest.mark.parametrize("end", MESSAGE_ENDS.values(), ids=MESSAGE_ENDS)
+def test_a_message_ends_wherever_its_stop_reason_is(end: list[dict[str, Any]]) -> None:
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hi"}}
+    assert reason(read("messages", events(start, *end))) == "stop"
+
+
+def test_an_end_marker_ends_a_message_that_has_a_stop_reason() -> None:
+    start = events({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hi"}})
+    delta = events({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})
+    assert reason(read("messages", [*start, *delta, *sse("[DONE]")])) == "stop"
+    cut = read("messages", [*start, *sse("[DONE]")])
+    assert cut.error is not None and cut.error.code == "upstream_disconnected"
+
+
 @pytest.mark.parametrize(
     ("kind", "response", "expected"),
     [

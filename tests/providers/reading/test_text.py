@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.base import BlockEnd, Reasoning, RefusalText, Text
+from providers.base import BlockEnd, Reasoning, RefusalText, Text, Usage, UsageDetails
 from tests.providers.reading.reading import events, parser, read, sse
 
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
@@ -69,6 +69,20 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "the end of the item": [added(0), done(0, "Hel", "lo"), COMPLETED],
     "the Response": [WHOLE],
     "two items": [added(0), done(0, "Hel"), added(1), text("delta", 1, delta="lo"), done(1, "lo"), COMPLETED],
+    "nothing says which item, and its id changes": [
+        {**text("delta", delta="Hello"), "output_index": None},
+        {**done(1, "Hello"), "output_index": None},
+        WHOLE,
+    ],
+    "response.done instead of completed": [
+        added(0),
+        text("delta", delta="Hello"),
+        {"type": "response.done", "response": {"status": "completed", "error": {"code": None}}},
+    ],
+    "a call in deltas, and the text only in the Response": [
+        {"type": "response.output_item.done", "output_index": 1, "item": {"type": "function_call", "name": "f"}},
+        WHOLE,
+    ],
     "the last delta is missing": [added(0), text("delta", delta="Hel"), text("done", text="Hello"), COMPLETED],
 }
 
@@ -99,6 +113,30 @@ def test_reasoning_is_read_from_details_alone_and_not_twice() -> None:
     details = [{"type": "reasoning.summary", "summary": "Hm"}]
     for delta in ({"reasoning_details": details}, {"reasoning": "Hm", "reasoning_details": details}):
         assert read("chat", sse({"choices": [{"delta": delta}]}, STOP)).reasoning == "Hm"
+
+
+@pytest.mark.parametrize("text", ["Hi", [{"type": "text", "text": "Hi"}]])
+def test_text_of_the_completions_before_chat_is_read(text: Any) -> None:
+    assert read("chat", sse({"choices": [{"index": 0, "text": text}]}, STOP)).text == "Hi"
+
+
+COUNTS: dict[str, dict[str, Any]] = {
+    "in the chunk": {"usage": {"prompt_tokens": 7, "completion_tokens": 2}},
+    "in the choice": {"choices": [{**STOP["choices"][0], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}]},
+    "in Groq's fields": {"x_groq": {"id": "r", "usage": {"prompt_tokens": 7, "completion_tokens": 2}}},
+    "in the words of other APIs": {"usage": {"input_tokens": 7, "output_tokens": 2}},
+}
+
+
+@pytest.mark.parametrize("place", COUNTS.values(), ids=COUNTS)
+def test_counts_are_read_wherever_a_vendor_has_them(place: dict[str, Any]) -> None:
+    assert read("chat", sse({"choices": [{"delta": {"content": "Hi"}}]}, {**STOP, **place})).usage == Usage(7, 2)
+
+
+@pytest.mark.parametrize("name", ["cached_tokens", "prompt_cache_hit_tokens"])
+def test_cached_tokens_are_read_under_the_names_of_other_vendors(name: str) -> None:
+    counts = {"prompt_tokens": 7, "completion_tokens": 2, name: 4}
+    assert read("chat", sse({**STOP, "usage": counts})).usage == Usage(7, 2, UsageDetails(cached_tokens=4))
 
 
 UNREADABLE: dict[str, tuple[str, list[tuple[str, bytes]]]] = {

@@ -328,6 +328,24 @@ RESPONSES: dict[str, list[dict[str, Any]]] = {
             "response": {"status": "completed", "output": [item("", arguments='{"city":"A"}')["item"]]},
         }
     ],
+    "text in deltas, and the call only in the Response": [
+        {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "delta": "Look."},
+        {
+            "type": "response.completed",
+            "response": {
+                "output": [
+                    {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "Look."}]},
+                    item("", arguments='{"city":"A"}')["item"],
+                ]
+            },
+        },
+    ],
+    "the id of the item changes with every event": [
+        item("added", arguments=""),
+        {**DONE, "item_id": "fc_2"},
+        item("done", id="fc_3", arguments='{"city":"A"}'),
+        {"type": "response.completed", "response": {"output": [item("", id="fc_4", arguments='{"city":"A"}')["item"]]}},
+    ],
     "deltas, then the whole": [
         item("added", arguments=""),
         {**DELTA, "delta": '{"city":'},
