@@ -39,13 +39,8 @@ uncount undo unlock unpack update use validate verify visit wait wake walk warn 
 SHARED_CLASSES = frozenset({"Broken", "PlugInOptions", "Reading", "Scripted", "Seen", "Task"})
 """Classes of tests that mean the same in several modules."""
 
-SHARED_CONSTANTS = frozenset(
-    {
-        *("T", "NAME", "PATH", "BASE_URL", "SCHEMAS"),  # of each protocol's or wire's module
-        *("_STRINGS", "_STREAM_RESPONSES", "_END", "_DECODER", "_decode", "_encode"),
-    }
-)
-"""Constants that mean the same in each module that defines them."""
+SHARED_CONSTANTS = frozenset({"T", "NAME", "PATH", "BASE_URL", "SCHEMAS"})
+"""Constants of each protocol's or wire's module, which mean the same in each."""
 
 WORDS_OF_NO_SUBJECT = re.compile(r"^test_(?:it|there|they|who|whoever|whatever)_|_(?:who|whose|nobody|somebody)(?:_|$)")
 
@@ -87,12 +82,12 @@ def has_verb(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _constants(tree: ast.Module) -> Iterator[str]:
-    """Yield the names that a module assigns at its top level."""
+    """Yield the public names that a module assigns at its top level."""
     for node in tree.body:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
-        yield from (target.id for target in targets if isinstance(target, ast.Name) and not target.id.startswith("__"))
+        yield from (target.id for target in targets if isinstance(target, ast.Name) and not target.id.startswith("_"))
 
 
 def defined_twice(names: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:

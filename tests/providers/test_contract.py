@@ -116,6 +116,7 @@ class TestEveryWrapper(HttpProviderContract):
 
 
 class TestEcho(ProviderContract):
+    kind = REGISTRY.kind("echo")
     OPTIONS: ClassVar[dict[Behaviour, dict[str, Any]]] = {
         "answers": {},
         "silent": {"hang_after": 0},
@@ -128,6 +129,12 @@ class TestEcho(ProviderContract):
     async def harness(self, behaviour: Behaviour) -> AsyncIterator[Harness]:
         table = {"kind": "echo", "delay_ms": 0, **self.OPTIONS[behaviour]}
         yield Harness(build(table, AiohttpTransport()))
+
+
+def test_suite_is_passed_by_every_built_in_kind() -> None:
+    classes = [value for value in globals().values() if isinstance(value, type) and issubclass(value, ProviderContract)]
+    options = {each.kind.options for each in classes if hasattr(each, "kind")}
+    assert {name for name in REGISTRY.names if REGISTRY.kind(name).options not in options} == set()
 
 
 class _Faulty(ProviderContract):
