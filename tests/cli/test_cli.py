@@ -23,8 +23,8 @@ from streamserver.cli import main
 from streamserver.commands.providers import show_providers
 from streamserver.config import load
 from streamserver.config.settings import Settings
+from tests.docs.test_examples import full_help
 from tests.support.server import clean_environ
-from tests.test_docs import full_help
 
 
 @pytest.fixture(autouse=True)

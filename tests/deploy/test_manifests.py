@@ -22,7 +22,7 @@ from streamserver.container import KEY_VARIABLES
 from streamserver.core.error_codes import FAILURES
 from streamserver.telemetry.metrics import METRICS
 from streamserver.wire.problem import STATUS
-from tests.test_docs import wrong_keys
+from tests.docs.test_examples import wrong_keys
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -22,7 +22,7 @@ from streamserver.config.load import _check
 from streamserver.core.error_codes import FAILURES
 from streamserver.wire.problem import STATUS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 CODES = {*FAILURES, *STATUS}
 SECTIONS: dict[str, Any] = msgspec.to_builtins(Settings())
