@@ -11,13 +11,13 @@ from streamserver.wire.events import from_json, named_event, to_json, without_nu
 from streamserver.wire.messages_blocks import message_event
 
 START, DELTA, STOP = BLOCK_EVENTS = ("content_block_start", "content_block_delta", "content_block_stop")
-_FIELDS: Mapping[object, Mapping[str, Any]] = {
+_DEMANDED_FIELDS: Mapping[object, Mapping[str, Any]] = {
     "text": {"text": ""},
     "thinking": {"thinking": "", "signature": ""},
     "tool_use": {"input": {}},
 }
 """What a block of each type begins with at least: the SDKs add to these."""
-_KINDS: Mapping[object, str] = {"thinking_delta": "thinking", "signature_delta": "thinking"}
+_BLOCKS_OF_DELTAS: Mapping[object, str] = {"thinking_delta": "thinking", "signature_delta": "thinking"}
 """The blocks that deltas are of, where no start said so; of all others it is text."""
 
 
@@ -62,7 +62,7 @@ class ReplayedBlocks:
     def _is_next(self, event: Mapping[str, Any]) -> bool:
         """Return whether a block begins where the SDKs expect it, with all that they add to."""
         block = as_object(event.get("content_block"))
-        has_fields = all(block.get(name) is not None for name in _FIELDS.get(block.get("type"), ()))
+        has_fields = all(block.get(name) is not None for name in _DEMANDED_FIELDS.get(block.get("type"), ()))
         return self._open is None and event.get("index") == self._number and has_fields
 
     def _add(self, event: dict[str, Any]) -> bytes:
@@ -92,7 +92,7 @@ class ReplayedBlocks:
     def _begin(self, event: Mapping[str, Any]) -> bytes:
         self._open = event
         block = as_object(event.get("content_block"))
-        fields = _FIELDS.get(block.get("type"), {})
+        fields = _DEMANDED_FIELDS.get(block.get("type"), {})
         return self._event({**event, "content_block": {**fields, **without_nulls(block)}})
 
     def _event(self, event: Mapping[str, Any]) -> bytes:
@@ -111,7 +111,7 @@ class ReplayedBlocks:
 
 
 def _implied_start(event: Mapping[str, Any]) -> dict[str, Any]:
-    kind = _KINDS.get(as_object(event.get("delta")).get("type"), "text")
+    kind = _BLOCKS_OF_DELTAS.get(as_object(event.get("delta")).get("type"), "text")
     return {"type": START, "index": event.get("index"), "content_block": {"type": kind}}
 
 

@@ -117,11 +117,13 @@ class ResponsesEncoder:
         if self._replay is None:
             self._replay = Replay(self._start, skips_creation=self._background)
             self._ending = {}
-        event = self._replay.add(frame.type, from_json(frame.data))
-        if event is not None and event[0] in TERMINAL:
-            self._own_end = event
-            return b""
-        return b"" if event is None else self._event(*event)
+        events = b""
+        for event in self._replay.add(frame.type, from_json(frame.data)):
+            if event[0] in TERMINAL:
+                self._own_end = event
+            else:
+                events += self._event(*event)
+        return events
 
     def _done(self, done: Done) -> bytes:
         if self._own_end is not None:

@@ -9,24 +9,16 @@ from providers.base import Frame
 from providers.lenient import as_object
 from streamserver.log.records import Start
 from streamserver.wire.events import without_nulls
+from streamserver.wire.responses_completed import ITEM_TEXTS, PART_TEXTS, EventCompleter
 from streamserver.wire.responses_items import ItemEvent
 from streamserver.wire.responses_object import response_id
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _CREATION = frozenset({"response.created", "response.queued"})
-_PART_TEXTS: Mapping[str, tuple[str, str]] = {
-    "response.output_text": ("text", "output_text"),
-    "response.refusal": ("refusal", "refusal"),
-    "response.reasoning_text": ("text", "reasoning_text"),
-    "response.reasoning_summary_text": ("text", "summary_text"),
-}
-"""Events of a part's text, by their names without the last word: the part's field and its type."""
 _DETAILS: Mapping[str, Mapping[str, int]] = {
     "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
     "output_tokens_details": {"reasoning_tokens": 0},
 }
-_ITEM_TEXTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
-"""The same of an item's own text: the item's field."""
 
 
 class Replay:
@@ -51,6 +43,7 @@ class Replay:
         if skips_creation:
             self._own["created_at"] = start.created  # as it was told before the provider was asked
         self._response: dict[str, Any] = {}
+        self._completer = EventCompleter()
         self._open: dict[int, _OpenItem] = {}
         self._done: dict[int, dict[str, Any]] = {}
 
@@ -61,13 +54,17 @@ class Replay:
             return True
         return False if frame.pieces else None
 
-    def add(self, name: str, data: dict[str, Any]) -> ItemEvent | None:
-        """Return the event to write for a frame, None if there is none. ``name`` is that of its SSE event."""
+    def add(self, name: str, data: dict[str, Any]) -> Iterator[ItemEvent]:
+        """Yield the events to write for a frame. ``name`` is that of its SSE event."""
         kind = data.get("type")
         name = kind if isinstance(kind, str) else name
         if name == "keepalive":
-            return None  # ours has no number
+            return  # ours has no number
         data.pop("obfuscation", None)
+        for event, fields in self._completer.complete(name, data):
+            yield from self._add(event, fields)
+
+    def _add(self, name: str, data: dict[str, Any]) -> Iterator[ItemEvent]:
         self.ended = self.ended or name in TERMINAL
         self._track(name, data)
         if isinstance(data.get("response"), dict):
@@ -78,9 +75,8 @@ class Replay:
             if self._fills_output:
                 self._response["output"] = self._items()  # some servers send them once only
             data["response"] = self._response
-        if self._skips_creation and name in _CREATION:
-            return None
-        return name, data
+        if not (self._skips_creation and name in _CREATION):
+            yield name, data
 
     def end(self, status: str) -> Iterator[ItemEvent]:
         """Close every item that is open: the provider did not end the Response, or ended it without closing them."""
@@ -146,13 +142,13 @@ class _OpenItem:
         if about in ("response.content_part", "response.reasoning_summary_part") and isinstance(part, dict):
             self._parts[self._place(data)] = dict(part)
         elif step == "delta" and isinstance(data.get("delta"), str):
-            if about in _PART_TEXTS:
-                field, kind = _PART_TEXTS[about]
+            if about in PART_TEXTS:
+                field, kind = PART_TEXTS[about]
                 place = self._place(data)
                 self._parts.setdefault(place, {"type": kind})
                 self._texts.setdefault((*place, field), []).append(data["delta"])
-            elif about in _ITEM_TEXTS:
-                self._texts.setdefault(("", 0, _ITEM_TEXTS[about]), []).append(data["delta"])
+            elif about in ITEM_TEXTS:
+                self._texts.setdefault(("", 0, ITEM_TEXTS[about]), []).append(data["delta"])
 
     def ended(self, status: str) -> dict[str, Any]:
         """Return the item as far as it has come."""
