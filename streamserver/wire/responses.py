@@ -117,13 +117,16 @@ class ResponsesEncoder:
         if self._replay is None:
             self._replay = Replay(self._start, skips_creation=self._background)
             self._ending = {}
-        events = b""
-        for event in self._replay.add(frame.type, from_json(frame.data)):
-            if event[0] in TERMINAL:
-                self._own_end = event
-            else:
-                events += self._event(*event)
-        return events
+        events = self._replay.add(frame.type, from_json(frame.data))
+        if len(events) == 1 and events[0][0] not in TERMINAL:
+            return self._event(*events[0])
+        return b"".join(self._event(*event) for event in events if not self._keep_end(event))
+
+    def _keep_end(self, event: ItemEvent) -> bool:
+        """Keep the provider's own end, which waits. Return whether ``event`` is it."""
+        if event[0] in TERMINAL:
+            self._own_end = event
+        return event[0] in TERMINAL
 
     def _done(self, done: Done) -> bytes:
         if self._own_end is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from providers.base import Frame
@@ -44,6 +44,9 @@ class Replay:
             self._own["created_at"] = start.created  # as it was told before the provider was asked
         self._response: dict[str, Any] = {}
         self._completer = EventCompleter()
+        self._place_under_way: tuple[object, ...] | None = None
+        """Name and place of the last event, if it was a piece of text to which nothing was to be added: the next one of
+        the same place is like it."""
         self._open: dict[int, _OpenItem] = {}
         self._done: dict[int, dict[str, Any]] = {}
 
@@ -54,15 +57,21 @@ class Replay:
             return True
         return False if frame.pieces else None
 
-    def add(self, name: str, data: dict[str, Any]) -> Iterator[ItemEvent]:
-        """Yield the events to write for a frame. ``name`` is that of its SSE event."""
+    def add(self, name: str, data: dict[str, Any]) -> Sequence[ItemEvent]:
+        """Return the events to write for a frame. ``name`` is that of its SSE event."""
         kind = data.get("type")
         name = kind if isinstance(kind, str) else name
         if name == "keepalive":
-            return  # ours has no number
+            return ()  # ours has no number
         data.pop("obfuscation", None)
-        for event, fields in self._completer.complete(name, data):
-            yield from self._add(event, fields)
+        place = (name, data.get("output_index"), data.get("content_index"), data.get("item_id"))
+        if place == self._place_under_way:
+            self._track(name, data)
+            return ((name, data),)
+        completed = self._completer.complete(name, data)
+        is_steady = len(completed) == 1 and name.endswith("text.delta") and None not in place
+        self._place_under_way = place if is_steady and data["output_index"] == place[1] else None
+        return [event for each in completed for event in self._add(*each)]
 
     def _add(self, name: str, data: dict[str, Any]) -> Iterator[ItemEvent]:
         self.ended = self.ended or name in TERMINAL
