@@ -19,7 +19,7 @@ from aiohttp import web
 from loguru import logger
 
 from streamserver.app import create_app
-from streamserver.config.settings import LimitSettings, LogSettings, Settings
+from streamserver.config.settings import LimitSettings, LogSettings, ServerSettings, Settings
 from streamserver.runner import AppRunner
 from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
 from tests.faults.case import MARK, Case
@@ -78,7 +78,7 @@ class FaultHarness:
             forms = () if case.is_large else FORMS
             wires = asyncio.gather(*(ask(http, url, form, case.at) for form in forms))
             events, answers = await asyncio.gather(_ask(http, url, case), wires)
-        await self.upstream.all_closed(5)
+        await self.upstream.all_closed()
         left = await _left(before)
         log = self._log.getvalue()
         records = [record for record in map(json.loads, log.splitlines()) if record.get("event") == "stream"]
@@ -95,6 +95,7 @@ class FaultHarness:
         suffix = "/v1" if kind["kind"] == "openai" else ""
         settings = Settings(
             providers={name: {**table, "base_url": f"{url}{suffix}"} for name, url in self._addresses.items()},
+            server=ServerSettings(keepalive_seconds=1000),  # a ping would come when the machine is slow
             limits=LimitSettings(max_streams_per_user=10_000, requests_per_minute=10_000),
         )
         deadlines = {

@@ -32,7 +32,7 @@ async def stalled_readers(port: int, provider: str, count: int, *, kilobytes: in
             sock.close()
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
     """Wait for ``condition``."""
     try:
         async with asyncio.timeout(seconds):

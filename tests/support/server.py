@@ -43,7 +43,7 @@ class ServerProcess:
         lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
         return [record for record in lines if record.get("event") == event]
 
-    async def record(self, stream_id: str | None = None, *, seconds: float = 20) -> dict[str, Any]:
+    async def record(self, stream_id: str | None = None, *, seconds: float = 60) -> dict[str, Any]:
         """Wait for the record of a stream, and return it. Without an id: of the only stream."""
         async with asyncio.timeout(seconds):
             while True:

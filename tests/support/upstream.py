@@ -69,7 +69,7 @@ class Exchange:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
-    async def until_closed(self, seconds: float = 10) -> float:
+    async def until_closed(self, seconds: float = 30) -> float:
         """Wait until the client has closed the connection. Return when it did, in ``time.monotonic()``."""
         async with asyncio.timeout(seconds):
             await self.closed.wait()
@@ -98,14 +98,14 @@ class Upstream:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def exchange(self, number: int = 0, seconds: float = 20) -> Exchange:
+    async def exchange(self, number: int = 0, seconds: float = 60) -> Exchange:
         """Wait for the request with that number, and return it."""
         async with asyncio.timeout(seconds):
             while len(self.exchanges) <= number:
                 await asyncio.sleep(0.001)
         return self.exchanges[number]
 
-    async def all_closed(self, seconds: float = 10) -> None:
+    async def all_closed(self, seconds: float = 30) -> None:
         """Wait until no connection is open."""
         async with asyncio.timeout(seconds):
             while self.connections:
