@@ -138,8 +138,12 @@ def _join(*parts: str) -> str:
 
 
 def _plain(message: str) -> str:
-    """Return msgspec's words without its quoting: "Expected `int` >= 1" → "a whole number >= 1"."""
+    """Return msgspec's words without its quoting: "Expected `int | null`" → "a whole number".
+
+    Null counts as absent, so it is not offered.
+    """
     text = message.removeprefix("Expected ").split(", got ")[0].replace("`", "")
+    text = text.removesuffix(" | null").replace(" | ", " or ")
     for word, plain in _TYPE_WORDS:
         text = re.sub(rf"\b{word}\b", plain, text)
     return text
@@ -152,7 +156,6 @@ _TYPE_WORDS = (
     ("bool", "true or false"),
     ("array", "a list"),
     ("object", "a table"),
-    ("null", "nothing"),
 )
 
 

@@ -22,11 +22,15 @@ class Outer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     items: list[Inner] = []
     free: dict[str, Any] = {}
     flag: bool = False
+    choice: str | list[int] | None = None
+    maybe: bool | None = None
 
 
 @pytest.mark.parametrize(
     ("value", "key", "said"),
     [
+        ({"maybe": "yes"}, "maybe", "maybe = 'yes': expected true or false"),
+        ({"choice": 1}, "choice", "choice = 1: expected a string or a list"),
         ({"inner": {"kind": "x", "count": 0}}, "inner.count", "inner.count = 0: expected a whole number from 1"),
         ({"inner": {"kind": "x", "count": True}}, "inner.count", "inner.count = True: expected a whole number from 1"),
         ({"inner": {"kind": "x", "count": "1"}}, "inner.count", "inner.count = '1': expected a whole number from 1"),
