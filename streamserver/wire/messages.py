@@ -124,7 +124,7 @@ class MessagesEncoder:
 
     def _done(self, done: Done) -> bytes:
         if self._replays:
-            return self._replayed_blocks.end() + replayed_end(self._ending, done)
+            return self._replayed_blocks.end() + replayed_end(self._ending, done, stop_reason(done))
         reason = "refusal" if self._refused else stop_reason(done)
         sequence = done.stop_sequence if reason == "stop_sequence" else None
         delta = {"stop_reason": reason, "stop_sequence": sequence, "stop_details": None}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from providers.base import Frame
-from providers.lenient import as_count, as_object
+from providers.lenient import as_count, as_object, as_word
 from streamserver.log.records import Done
 from streamserver.wire.events import from_json, named_event, to_json, without_nulls
 from streamserver.wire.messages_blocks import message_event
@@ -30,23 +30,45 @@ def replayed_start(frame: Frame, model: str) -> bytes:
     return named_event(frame.type, to_json({**event, "message": message}))
 
 
-def replayed_end(frames: Sequence[Frame], done: Done) -> bytes:
-    """Return the provider's own end, which has to be whole: without a count in it the SDKs fail."""
-    events = [_event(frame, done) for frame in frames if frame.type == "message_delta"]
+def replayed_end(frames: Sequence[Frame], done: Done, reason: str) -> bytes:
+    """Return the provider's own end, which has to be whole: without a reason or a count in it the SDKs fail.
+
+    ``reason`` is Anthropic's word for the end of the answer.
+    """
+    deltas = [frame for frame in frames if frame.type == "message_delta"]
     stop = next((frame for frame in frames if frame.type == "message_stop"), None)
+    events = []
+    told: str | None = None
+    for frame in deltas:
+        event = from_json(frame.data)
+        own = as_word(as_object(event.get("delta")).get("stop_reason"))
+        told = _reason(own, done, reason) if own else told
+        events.append(_event(frame, event, done, told or (reason if frame is deltas[-1] else None)))
+    if not deltas:
+        delta = {"stop_reason": reason, "stop_sequence": None}
+        events.append(message_event("message_delta", {"delta": delta, "usage": usage_fields(done)}))
     events.append(message_event("message_stop", {}) if stop is None else named_event(stop.type, stop.data))
     return b"".join(events)
 
 
-def _event(frame: Frame, done: Done) -> bytes:
-    event = from_json(frame.data)
+_WORDS_OF_CHAT = frozenset({"stop", "length", "tool_calls", "content_filter"})
+
+
+def _reason(own: str, done: Done, reason: str) -> str:
+    """Return the provider's ``own`` word, or ``reason`` if that is of another API or says the wrong thing of tools."""
+    says_tools, has_tools = own == "tool_use", done.finish_reason == "tool_calls"
+    is_wrong = (own == "end_turn" and has_tools) or (says_tools and done.finish_reason == "stop")  # agents would stop
+    return reason if is_wrong or own in _WORDS_OF_CHAT else own
+
+
+def _event(frame: Frame, event: dict[str, Any], done: Done, reason: str | None) -> bytes:
+    """Return a ``message_delta`` with ``reason`` in it."""
     delta, own = as_object(event.get("delta")), as_object(event.get("usage"))
-    calls_tools = done.finish_reason == "tool_calls" and delta.get("stop_reason") == "end_turn"
-    if calls_tools:  # else agents stop
-        event["delta"] = {**delta, "stop_reason": "tool_use"}
-    if not isinstance(own.get("output_tokens"), int):
+    has_counts = isinstance(own.get("output_tokens"), int)
+    if has_counts and delta and delta.get("stop_reason") == reason:
+        return named_event(frame.type, frame.data)
+    event["delta"] = {"stop_sequence": None, **delta, "stop_reason": reason}
+    if not has_counts:
         counts = {name: count for name in own if (count := as_count(own[name])) is not None}
         event["usage"] = {**own, **usage_fields(done), **counts}
-    elif not calls_tools:
-        return named_event(frame.type, frame.data)
     return named_event(frame.type, to_json(event))

@@ -477,3 +477,24 @@ def test_end_of_turn_after_a_tool_call_is_replayed_as_tool_use() -> None:
     ending = frame("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 9})
     found = events(REPLAYED[0], ending, frame("message_stop"), end=done("tool_calls", provider_reason="end_turn"))
     assert found[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+COUNT = {"output_tokens": 9}
+ENDS: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "null after the reason": ([{"delta": {"stop_reason": "end_turn"}}, {"delta": {"stop_reason": None}}], "end_turn"),
+    "null before the reason": ([{"delta": {"stop_reason": None}}, {"delta": {"stop_reason": "end_turn"}}], "end_turn"),
+    "beside the delta": ([{"stop_reason": "end_turn"}], "end_turn"),
+    "in the last event only": ([], "end_turn"),
+    "a word of another API": ([{"delta": {"stop_reason": "stop"}}], "end_turn"),
+    "tools that were not called": ([{"delta": {"stop_reason": "tool_use"}}], "end_turn"),
+    "a word of the API's own": ([{"delta": {"stop_reason": "pause_turn"}}], "pause_turn"),
+}
+
+
+@pytest.mark.parametrize(("deltas", "reason"), ENDS.values(), ids=ENDS)
+def test_replayed_end_has_its_reason_last(deltas: list[dict[str, Any]], reason: str) -> None:
+    ending = [frame("message_delta", usage=COUNT, **fields) for fields in deltas]
+    found = events(REPLAYED[0], *ending, frame("message_stop"))
+    assert [event["type"] for event in found[-2:]] == ["message_delta", "message_stop"]
+    assert found[-2]["delta"]["stop_reason"] == reason
+    assert isinstance(found[-2]["usage"]["output_tokens"], int)
