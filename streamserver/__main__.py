@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -24,6 +25,13 @@ def run() -> int:
         if (conflict := explain_import_error(error)) is None:
             raise
         sys.stderr.write(f"streamserver: {conflict}\n")
+        return 2
+    except OSError as error:
+        # Python opens this file for each TLS context, of which aiohttp makes two as it is imported.
+        path = os.environ.get("SSLKEYLOGFILE")
+        if not path or error.filename != path:
+            raise
+        sys.stderr.write(f"streamserver: SSLKEYLOGFILE: {path} cannot be written: {error.strerror}. Unset it.\n")
         return 2
 
 

@@ -97,6 +97,13 @@ def test_start_is_refused_in_one_line_when_the_config_is_wrong(tmp_path: Path, c
     assert all(word in done.stderr for word in said), done.stderr
 
 
+def test_start_is_refused_in_one_line_when_the_log_of_tls_keys_cannot_be_written(tmp_path: Path) -> None:
+    ended = run("--provider", "echo", cwd=tmp_path, environ={"SSLKEYLOGFILE": "/missing/keys"})
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "SSLKEYLOGFILE: /missing/keys cannot be written" in line
+
+
 def test_start_is_refused_in_one_line_when_the_port_is_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
