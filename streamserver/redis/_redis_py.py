@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
+import msgspec
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
 from redis.exceptions import (
     AuthenticationError,
@@ -37,7 +38,7 @@ Replies: TypeAlias = list[Any]
 """One for each command; a :class:`~redis.exceptions.ResponseError` for one that Redis refused."""
 
 
-class Packed(NamedTuple):
+class Packed(msgspec.Struct, frozen=True):
     """Commands as Redis reads them."""
 
     data: bytes
@@ -154,6 +155,12 @@ class RedisConnection:
         if self._protocol is None:
             return [await self.read() for _ in commands]
         return self._checked(await self._protocol.take(len(commands)))
+
+    async def read_all(self, count: int) -> Replies:
+        """Return the next replies, as :meth:`read` does."""
+        if self._protocol is None:
+            return [await self.read() for _ in range(count)]
+        return self._checked(await self._protocol.take(count))
 
     async def send(self, commands: Sequence[Command]) -> None:
         # redis-py would open it again:

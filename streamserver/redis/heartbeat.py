@@ -163,7 +163,7 @@ class Heartbeat:
                 await sent.wait()
             beat = pending[0]
             async with asyncio.timeout_at(beat.sent + REPLY_SECONDS):
-                replies = [await connection.read() for _ in beat.commands]
+                replies = await connection.read_all(len(beat.commands))
             pending.popleft()
             self._evaluate(beat, replies)
             if number % SYNC_BEATS == 0:

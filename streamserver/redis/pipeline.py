@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from streamserver.redis._redis_py import BROKEN, Packed, RedisConnection, Replies
@@ -19,7 +20,7 @@ BATCH_COMMANDS = 1000
 """How many commands are sent at once, and those of one submission more: their replies share one limit of time."""
 
 
-class Job(NamedTuple):
+class Job(msgspec.Struct, frozen=True):
     """A submission: commands, and the callbacks of which one is called."""
 
     packed: Packed
@@ -114,10 +115,10 @@ class Pipeline:
         self._due = math.inf
         jobs, self._under_way = self._under_way, []
         position = 0
-        for packed, receive, _ in jobs:
-            following = position + packed.reply_count
+        for job in jobs:
+            following = position + job.packed.reply_count
             try:
-                receive(None if replies is None else replies[position:following])
+                job.receive(None if replies is None else replies[position:following])
             except Exception as error:  # the other submissions get their replies nevertheless
                 self._loop.call_exception_handler({"message": "cannot handle a reply of Redis", "exception": error})
             position = following
@@ -126,6 +127,9 @@ class Pipeline:
 
     def _next_jobs(self) -> Jobs:
         """Take the oldest submissions from the queue."""
+        if len(self._queue) == 1:
+            jobs, self._queue = self._queue, []
+            return jobs
         size = number = 0
         while number < len(self._queue) and size < BATCH_COMMANDS:
             size += self._queue[number].packed.reply_count

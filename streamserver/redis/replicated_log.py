@@ -23,10 +23,12 @@ class ReplicatedLog:
         "ending_not_before",
         "ending_timer",
         "epoch",
+        "id",
         "key",
         "key_bulk",
         "on_appended",
         "publication",
+        "records",
         "stored",
         "stream",
     )
@@ -40,6 +42,8 @@ class ReplicatedLog:
     ) -> None:
         """``on_appended`` is called at the first append after each :meth:`follow`."""
         self.stream = stream
+        self.id = stream.id
+        self.records = stream.log
         self.key = log_key(stream.id)
         self.key_bulk = b"$%d\r\n%b\r\n" % (len(self.key.encode()), self.key.encode())
         """The key as an argument of a packed command."""
@@ -60,7 +64,7 @@ class ReplicatedLog:
     @property
     def length(self) -> int:
         """How many records Redis is to have, an ending that no reader sees yet among them."""
-        log = self.stream.log
+        log = self.records
         return len(log) + (log.proposed is not None and log.terminal is None)
 
     @property
@@ -69,7 +73,7 @@ class ReplicatedLog:
 
     def next_records(self, now: float) -> Sequence[Record]:
         """Return the records of the next entry; none if only an ending is left, which may not be sent yet."""
-        log = self.stream.log
+        log = self.records
         records = log.take(self.stored, ENTRY_RECORDS)
         ending = log.proposed
         if ending is None:
@@ -82,7 +86,7 @@ class ReplicatedLog:
 
     def is_complete_at(self, stored: int) -> bool:
         """Return whether the first ``stored`` records are all of an ended log."""
-        return self.stream.log.proposed is not None and stored == self.length
+        return self.records.proposed is not None and stored == self.length
 
     def accept(self) -> None:
         """Record that Redis has accepted the ending, and publish it to the readers."""
@@ -92,7 +96,7 @@ class ReplicatedLog:
     def publish_ending(self) -> None:
         """End the log as its writer proposed, unless it has ended."""
         self.cancel_ending_timer()
-        log = self.stream.log
+        log = self.records
         if log.terminal is None and log.proposed is not None:
             log.accept(log.proposed)
 
@@ -103,7 +107,7 @@ class ReplicatedLog:
 
     def follow(self) -> None:
         """Wait for the next append."""
-        self.stream.log.follow(self.on_appended)
+        self.records.follow(self.on_appended)
 
     def unfollow(self) -> None:
-        self.stream.log.follow(None)
+        self.records.follow(None)

@@ -113,7 +113,7 @@ class Replicator:
         """Return which of this process's streams claimed an idempotency key."""
         log = self._claims.get(key)
         claim = None if log is None else log.publication.claim
-        return None if log is None or claim is None else ClaimHolder(log.stream.id, claim.fingerprint)
+        return None if log is None or claim is None else ClaimHolder(log.id, claim.fingerprint)
 
     def release(self, key: str, claimed: ClaimHolder) -> None:
         """Forget a claim, so that it is not written again."""
@@ -125,7 +125,7 @@ class Replicator:
         self._recovered_at = max(self._recovered_at, recovered_at)
         for log in self._logs.values():
             log.epoch = 0
-            self._behind[log.stream.id] = log
+            self._behind[log.id] = log
         if self._behind:
             self._done.clear()
             self._work.set()
@@ -177,15 +177,15 @@ class Replicator:
         if log.is_behind:
             self._mark_behind(log)
             return
-        self._behind.pop(log.stream.id, None)
-        if log.stream.log.proposed is None:
+        self._behind.pop(log.id, None)
+        if log.records.proposed is None:
             log.follow()
 
     def _mark_behind(self, log: ReplicatedLog) -> None:
         if not self._behind:
             self._done.clear()
-        self._behind[log.stream.id] = log
-        if log.stream.log.proposed is not None or self._remote_readers.has(log.stream.id):
+        self._behind[log.id] = log
+        if log.records.proposed is not None or self._remote_readers.has(log.id):
             self._work.set()
         elif self._timer is None:
             self._timer = self._loop.call_later(GATHER_SECONDS, self._on_timer)
@@ -231,7 +231,7 @@ class Replicator:
             if isinstance(reply, ResponseError):
                 self._refused = True
                 self._work.set()
-            elif self._logs.get(log.stream.id) is log:
+            elif self._logs.get(log.id) is log:
                 log.epoch = epoch
                 self._reconcile(log, reply)
         self._update_done()
@@ -269,7 +269,7 @@ class Replicator:
         if not batch.sent:
             return
         if self._remote_readers:
-            batch.add_commands(self._notifications([log.stream.id for log, _, _ in batch.sent]))
+            batch.add_commands(self._notifications([log.id for log, _, _ in batch.sent]))
         self._free.clear()
         self._connection.send(
             batch.packed(), partial(self._on_sent, batch), self._on_send_failed, epoch=self._connection.epoch
@@ -305,9 +305,9 @@ class Replicator:
     def _add_entry(self, batch: Batch, log: ReplicatedLog) -> None:
         """Add the log's next entry, unless it is an ending that waits until other nodes have written their fences
         again."""
-        if log.stored and log.stream.log.proposed is None:  # neither the first entry nor the last
-            records = log.stream.log.take(log.stored, ENTRY_RECORDS)
-            batch.append(log, log.stored + len(records), encode(records))
+        if log.stored and log.records.proposed is None:  # neither the first entry nor the last
+            entry = log.records.take(log.stored, ENTRY_RECORDS)
+            batch.append(log, log.stored + len(entry), encode(entry))
             return
         records = log.next_records(self._loop.time())
         stored = log.stored + len(records)
@@ -317,7 +317,7 @@ class Replicator:
     def _defer(self, sent: Sequence[ReplicatedLog]) -> None:
         """Send the other logs next, however fast these go on."""
         for log in sent:
-            self._behind[log.stream.id] = self._behind.pop(log.stream.id)
+            self._behind[log.id] = self._behind.pop(log.id)
         if len(self._behind) > len(sent):
             self._work.set()
 
@@ -332,7 +332,7 @@ class Replicator:
 
     def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
         """Note how many records Redis has, unless the log was forgotten meanwhile."""
-        stream_id, records = log.stream.id, log.stream.log
+        stream_id, records = log.id, log.records
         if self._logs.get(stream_id) is not log:
             return
         if stored < log.stored:

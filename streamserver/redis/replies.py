@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
@@ -94,7 +95,7 @@ class ReplyParser:
         replies.append(value)
 
 
-class _Waiter(NamedTuple):
+class _Waiter(msgspec.Struct, frozen=True):
     """What waits for replies, and is called with them, or with None if they are as expected."""
 
     reply_count: int
