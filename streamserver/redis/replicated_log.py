@@ -47,7 +47,8 @@ class ReplicatedLog:
         self.key = log_key(stream.id)
         self.key_bulk = b"$%d\r\n%b\r\n" % (len(self.key.encode()), self.key.encode())
         """The key as an argument of a packed command."""
-        self.on_appended = partial(on_appended, self)
+        self.on_appended: Callable[[], object] | None = partial(on_appended, self)
+        """None once nothing is replicated any more."""
         self.publication = publication
         self.stored = 1
         """How many records Redis has."""
@@ -110,4 +111,6 @@ class ReplicatedLog:
         self.records.follow(self.on_appended)
 
     def unfollow(self) -> None:
+        """Wait for no append any more. End the cycle of references that would keep the records until a collection."""
+        self.on_appended = None
         self.records.follow(None)

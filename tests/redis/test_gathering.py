@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -17,6 +18,7 @@ from streamserver.redis.batch import Batch
 from streamserver.redis.connection import Command, Packed, RedisConnection, Replies
 from streamserver.redis.keys import log_key
 from streamserver.redis.pipeline import BATCH_COMMANDS, Fail, Receive
+from streamserver.redis.replicated_log import ReplicatedLog
 from streamserver.redis.replicator import GATHER_SECONDS
 from streamserver.store.base import Claim
 from tests.contracts.shared_log import until
@@ -204,6 +206,25 @@ async def test_records_wait_in_their_log_while_redis_answers(
     connection.send(packed, receive, fail, epoch=epoch)
     await near.settled()
     assert [len((await far.found(each.stream_id)).log) for each in (log, other)] == [302, 302]
+
+
+async def test_a_forgotten_log_is_freed_without_a_collection(near: RedisNode) -> None:
+    """A cycle of references would keep its records until the garbage collector runs, which is seldom."""
+    log = await near.publish()
+    log.append(Text("hello"))
+    await near.settled()
+    log.close(DONE)
+    await near.settled()
+    (replicated,) = near.redis_store._replicator._logs.values()
+    ids = {id(log), id(replicated)}
+    gc.disable()
+    try:
+        near.forget(log.stream_id)
+        del log, replicated
+        left = [each for each in gc.get_objects() if isinstance(each, (ReplicatedLog, MemoryLog))]
+        assert ids & set(map(id, left)) == set()
+    finally:
+        gc.enable()
 
 
 async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
