@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from streamserver.log.records import Record
 from streamserver.redis.keys import log_key
@@ -26,29 +25,19 @@ class ReplicatedLog:
         "id",
         "key",
         "key_bulk",
-        "on_appended",
         "publication",
         "records",
         "stored",
         "stream",
     )
 
-    def __init__(
-        self,
-        stream: LocalStream,
-        publication: Publication,
-        epoch: int,
-        on_appended: Callable[[ReplicatedLog], object],
-    ) -> None:
-        """``on_appended`` is called at the first append after each :meth:`follow`."""
+    def __init__(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         self.stream = stream
         self.id = stream.id
         self.records = stream.log
         self.key = log_key(stream.id)
         self.key_bulk = b"$%d\r\n%b\r\n" % (len(self.key.encode()), self.key.encode())
         """The key as an argument of a packed command."""
-        self.on_appended: Callable[[], object] | None = partial(on_appended, self)
-        """None once nothing is replicated any more."""
         self.publication = publication
         self.stored = 1
         """How many records Redis has."""
@@ -105,12 +94,3 @@ class ReplicatedLog:
         if self.ending_timer is not None:
             self.ending_timer.cancel()
             self.ending_timer = None
-
-    def follow(self) -> None:
-        """Wait for the next append."""
-        self.records.follow(self.on_appended)
-
-    def unfollow(self) -> None:
-        """Wait for no append any more. End the cycle of references that would keep the records until a collection."""
-        self.on_appended = None
-        self.records.follow(None)

@@ -95,7 +95,7 @@ class Replicator:
 
     def add(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         """Replicate a stream that was published in ``epoch``."""
-        log = self._logs[stream.id] = ReplicatedLog(stream, publication, epoch, self._mark_behind)
+        log = self._logs[stream.id] = ReplicatedLog(stream, publication, epoch)
         if publication.claim is not None:
             self._claims[publication.claim.key] = log
         stream.log.share(partial(self._on_proposed, log))
@@ -179,7 +179,7 @@ class Replicator:
             return
         self._behind.pop(log.id, None)
         if log.records.proposed is None:
-            log.follow()
+            log.records.follow(partial(self._mark_behind, log))
 
     def _mark_behind(self, log: ReplicatedLog) -> None:
         if not self._behind:
@@ -210,7 +210,7 @@ class Replicator:
         log = self._logs.pop(stream_id, None)
         if log is None:
             return
-        log.unfollow()
+        log.records.follow(None)
         claim = log.publication.claim
         if claim is not None and self._claims.get(claim.key) is log:
             del self._claims[claim.key]
@@ -341,7 +341,7 @@ class Replicator:
         log.stored = stored
         if records.proposed is None and stored == len(records):
             self._behind.pop(stream_id, None)
-            records.follow(log.on_appended)
+            records.follow(partial(self._mark_behind, log))
             return
         if log.is_complete_at(stored):
             log.accept()

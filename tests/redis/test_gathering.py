@@ -7,6 +7,7 @@ import gc
 import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -217,6 +218,7 @@ async def test_a_forgotten_log_is_freed_without_a_collection(near: RedisNode) ->
     await near.settled()
     (replicated,) = near.redis_store._replicator._logs.values()
     ids = {id(log), id(replicated)}
+    assert not [each for each in gc.get_referrers(replicated) if isinstance(each, partial)], "none is kept until then"
     gc.disable()
     try:
         near.forget(log.stream_id)
