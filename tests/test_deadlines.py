@@ -40,7 +40,8 @@ async def endless(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "deadline", "delivered"), [(never, "first_token", 0), (stalling, "idle", 2), (endless, "total", None)]
+    ("script", "deadline", "seconds", "delivered"),
+    [(never, "first_token", 0.2, 0), (stalling, "idle", 0.2, 2), (endless, "total", 1, None)],
 )
 async def test_deadline_ends_the_stream_and_closes_the_providers_connection(
     start_server: StartServer,
@@ -48,10 +49,11 @@ async def test_deadline_ends_the_stream_and_closes_the_providers_connection(
     http: aiohttp.ClientSession,
     script: object,
     deadline: str,
+    seconds: float,
     delivered: int | None,
 ) -> None:
     upstream = await start_upstream(script)
-    server = await start_server({**openai_at(upstream), "timeouts": {deadline: 0.4}, "retry": {"attempts": 1}})
+    server = await start_server({**openai_at(upstream), "timeouts": {deadline: seconds}, "retry": {"attempts": 1}})
     events = await get_events(http, stream_url(server.url))
     error = events[-1]
     assert (error.type, error.json()["code"], error.json()["retryable"]) == ("error", "timeout", True)

@@ -56,7 +56,7 @@ async def test_a_raw_socket_reads_each_token_as_it_is_produced(
 ) -> None:
     lockstep = Lockstep()
     server = await start_server(openai_at(await start_upstream(lockstep)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await read_in_step(await RawStream.request(server.port, "/api/chat/stream?prompt=x"), lockstep)
 
 
@@ -70,7 +70,7 @@ async def test_nginx_with_its_default_settings_passes_each_token_on(
     nginx = find_program("nginx")
     lockstep = Lockstep()
     server = await start_server(openai_at(await start_upstream(lockstep)))
-    async with running_nginx(nginx, tmp_path, unused_tcp_port, server.port), asyncio.timeout(30):
+    async with running_nginx(nginx, tmp_path, unused_tcp_port, server.port), asyncio.timeout(60):
         await read_in_step(await RawStream.request(unused_tcp_port, "/api/chat/stream?prompt=x"), lockstep)
 
 

@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
 
 
 def client(path: Path) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=aiohttp.ClientTimeout(total=30))
+    return aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=aiohttp.ClientTimeout(total=60))
 
 
 URL = "http://chat.example.com/api/chat/stream?prompt=hello+world"
@@ -135,7 +135,7 @@ def test_banner_links_to_an_address_that_can_be_opened(host: str, linked: str) -
     with listen(host, 0) as sock:
         url = name_of(sock)
         assert url == f"http://{linked}:{sock.getsockname()[1]}"
-        socket.create_connection((linked.strip("[]"), sock.getsockname()[1]), timeout=20).close()
+        socket.create_connection((linked.strip("[]"), sock.getsockname()[1]), timeout=60).close()
 
 
 def program(code: str, *arguments: str) -> list[str]:
@@ -175,7 +175,7 @@ def test_interrupt_during_the_imports_prints_nothing(tmp_path: Path) -> None:
             os.close(going)
             assert os.read(started, 1) == b"x"
             process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=30)
+            out, errors = process.communicate(timeout=60)
         finally:
             process.kill()
             os.close(started)

@@ -221,7 +221,7 @@ def test_links_lead_to_the_repository_from_a_clone_and_from_its_source_distribut
 ) -> None:
     (tmp_path / "clone").mkdir()
     for command in (("init", "-q"), ("remote", "add", "origin", "git@example.com:owner/name.git")):
-        subprocess.run(["git", *command], cwd=tmp_path / "clone", check=True, timeout=30)
+        subprocess.run(["git", *command], cwd=tmp_path / "clone", check=True, timeout=60)
     repository = script.repository_of(tmp_path / "clone")
     found = script.urls(repository)
     assert found["Changelog"] == "https://example.com/owner/name/blob/main/CHANGELOG.md"

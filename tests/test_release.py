@@ -27,7 +27,7 @@ def repository(folder: Path, files: dict[str, str]) -> Path:
     shutil.copy(SCRIPT, folder / "scripts/release")
     origin = ("remote", "add", "origin", "https://example.com/owner/name.git")
     for command in (("init", "-q"), origin, ("add", "-A"), ("commit", "-q", "-m", "Start")):
-        subprocess.run([*GIT, *command], cwd=folder, check=True, timeout=30)
+        subprocess.run([*GIT, *command], cwd=folder, check=True, timeout=60)
     return folder
 
 
@@ -56,7 +56,7 @@ def test_release_refuses_when_a_file_is_not_ready(tmp_path: Path, changed: dict[
 
 def test_release_refuses_when_the_remote_is_no_address(tmp_path: Path) -> None:
     folder = repository(tmp_path, READY)
-    subprocess.run([*GIT, "remote", "set-url", "origin", "/a/path"], cwd=folder, check=True, timeout=30)
+    subprocess.run([*GIT, "remote", "set-url", "origin", "/a/path"], cwd=folder, check=True, timeout=60)
     assert "no remote origin with an address" in release(folder, "1.2.3").stderr
 
 
@@ -68,7 +68,7 @@ def test_release_refuses_when_there_are_uncommitted_changes(tmp_path: Path) -> N
 
 def test_release_refuses_when_the_tag_exists(tmp_path: Path) -> None:
     folder = repository(tmp_path, READY)
-    subprocess.run([*GIT, "tag", "v1.2.3"], cwd=folder, check=True, timeout=30)
+    subprocess.run([*GIT, "tag", "v1.2.3"], cwd=folder, check=True, timeout=60)
     assert "the tag v1.2.3 exists" in release(folder, "1.2.3").stderr
 
 
@@ -77,4 +77,4 @@ def test_release_builds_and_tags_nothing_when_the_checks_fail(tmp_path: Path) ->
     done = release(folder, "1.2.3")
     assert done.returncode == 3 and "the checks ran" in done.stderr
     assert not (folder / "dist").exists()
-    assert subprocess.run([*GIT, "tag"], cwd=folder, capture_output=True, timeout=30).stdout == b""
+    assert subprocess.run([*GIT, "tag"], cwd=folder, capture_output=True, timeout=60).stdout == b""

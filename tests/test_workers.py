@@ -36,7 +36,7 @@ async def test_worker_is_killed_when_it_outlasts_its_deadline() -> None:
     )
     assert keeper.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await keeper.stdout.readline() == b"they serve\n"
             keeper.send_signal(signal.SIGTERM)
             assert await keeper.wait() == signal.SIGKILL, "and its end is no success"

@@ -64,7 +64,7 @@ async def test_slot_is_free_when_the_stream_has_ended(
             elif leave == "reset":
                 each.writer.transport.abort()
             each.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(server.records()) < 2 * (number + 1):
                 await asyncio.sleep(0.002)
 

@@ -20,7 +20,7 @@ SWITCHES = (
 )
 LAPTOP: Any = {"width": 1280, "height": 800}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 """How long anything on the page may take; nothing takes so long unless it is broken."""
 
 

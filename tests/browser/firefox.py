@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 START_SECONDS = 60.0
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 _LISTENING = re.compile(rb"WebDriver BiDi listening on (ws://\S+)")
 _WAIT = """new Promise((there, missing) => {
   setTimeout(() => missing(new Error("not within %d s")), %d * 1000);

@@ -25,7 +25,7 @@ async def server(start_server: StartServer) -> ServerProcess:
 
 @pytest.fixture
 def description(server: ServerProcess) -> Any:
-    with urllib.request.urlopen(f"{server.url}/openapi.json", timeout=10) as response:
+    with urllib.request.urlopen(f"{server.url}/openapi.json", timeout=60) as response:
         return json.load(response)
 
 
@@ -84,7 +84,7 @@ async def test_commands_that_need_no_id_succeed_as_they_are_shown(watched: Watch
     for text in shown:
         words = shlex.split(text.replace("Bearer KEY", "Bearer a-key").replace("/MODEL'", "/echo'"))
         done = await asyncio.to_thread(
-            subprocess.run, [*words, "-sS", "-f"], capture_output=True, text=True, timeout=30
+            subprocess.run, [*words, "-sS", "-f"], capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, (text, done.stdout, done.stderr)
         assert "hello" in done.stdout or text not in posts or "_tokens" in text or "streams" in text, done.stdout

@@ -57,7 +57,7 @@ async def test_a_page_shows_the_whole_answer_once_however_often_its_connection_i
     async with running_proxy(*(server.port for server in servers)) as proxy:
         await page.goto(f"{proxy.url}/healthz")
         await page.evaluate(READ, "prompt=tell&grace=15")
-        await page.wait_for_function("window.seen.text", timeout=20_000)
+        await page.wait_for_function("window.seen.text", timeout=60_000)
         cutting = asyncio.get_running_loop().create_task(every(CUT_SECONDS, proxy.cut))
         try:
             await page.wait_for_function("window.seen.done || window.seen.failure", timeout=60_000)

@@ -119,7 +119,7 @@ async def fetch_file(url: str, folder: Path) -> None:
 async def opened(browser: Browser, url: str) -> AsyncIterator[Page]:
     context = await browser.new_context()
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     await page.goto(url)
     yield page
     await context.close()

@@ -311,7 +311,7 @@ def test_one_process_starts_without_a_folder_for_temporary_files(tmp_path: Path)
         try:
             assert process.stdout is not None and b"serves on" in process.stdout.readline()
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 
@@ -365,7 +365,7 @@ def test_server_runs_without_standard_streams(tmp_path: Path, closed: str, unuse
             else:
                 pytest.fail("it does not serve")
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 

@@ -65,7 +65,7 @@ async def test_the_javascript_client_names_the_wrong_argument(find_program: Call
     process = await asyncio.create_subprocess_exec(
         *(find_program("node"), str(PROGRAMS / "arguments.js"), str(SOURCE), cases), stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert json.loads(out) == [field for _, field in IN_JAVASCRIPT]
 
 

@@ -26,7 +26,7 @@ __all__ = ["browser"]
 TEXT = (ROOT / "docs/browser.md").read_text("utf-8")
 FILE = (ROOT / "docs/examples/client.html").read_text("utf-8")
 KEY = "key-of-anna-0123456789"
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 VITE_PAGE = """<!doctype html><title>page</title><link rel=icon href=data:,><div id="root"></div>
 <script type="module" src="/main.jsx"></script>"""
 MAIN = """/** @jsxRuntime automatic */

@@ -49,7 +49,7 @@ async def server(start_server: StartServer, start_upstream: StartUpstream, origi
 async def open_page(browser: Browser, url: str) -> Page:
     context = await browser.new_context()
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     await page.goto(url)
     return page
 

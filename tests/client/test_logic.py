@@ -26,7 +26,7 @@ from tests.client.runtimes import PythonRuntime, Runtime, Seen, Task, running_no
 BEGUN = Reply([start(), block(1, "one ")], cut=True)
 REST = Reply([block(2, "two"), done(3)])
 HTML = "text/html"
-OBSERVE_SECONDS = 20.0
+OBSERVE_SECONDS = 60.0
 
 
 @pytest.fixture(params=["python", "node"])

@@ -62,7 +62,7 @@ async def page(find_program: Callable[[str], str], relay: FaultRelay, origin: st
             executable_path=find_program("chromium"), args=list(SWITCHES), ignore_default_args=[LEAVE_IN]
         )
         page = await (await chromium.new_context()).new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         await page.goto(origin)
         await page.wait_for_function("window.begin !== undefined")
         await page.evaluate("(url) => void begin(url, 'count')", relay.url)

@@ -42,7 +42,7 @@ async def page(
     async with running_folder(project.folder, origin):
         context = await browser.new_context()
         page = await context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

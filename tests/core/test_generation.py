@@ -57,7 +57,7 @@ class GenerationRun:
         )
 
     async def ending(self) -> Done | Failed:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.generation.run()
         (outcome,) = self.outcomes
         assert outcome.terminal is self.log.terminal
@@ -149,7 +149,7 @@ async def test_a_stop_is_told_by_its_code(code: str) -> None:
 
     run = GenerationRun(waits)
     task = asyncio.create_task(run.generation.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asked.wait()
         run.generation.stop(code)
         task.cancel()
@@ -210,7 +210,7 @@ async def test_a_try_that_failed_has_failed_also_while_the_next_one_is_waited_fo
 
     run = GenerationRun(waits)
     task = asyncio.create_task(run.generation.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await waiting.wait()
         if ends == "stopped":
             task.cancel()

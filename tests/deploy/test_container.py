@@ -71,22 +71,22 @@ def test_container_listens_on_every_address_at_port_and_says_how_to_switch_when_
         text = "".join(announced)
         assert f":{port}/" in text
         assert "OPENAI_API_KEY" in text
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/providers", timeout=10) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/providers", timeout=60) as response:
             assert json.load(response)["default"] == "echo"
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
             assert b"<!doctype html>" in response.read().lower()
         check = [sys.executable, "-I", "-S", str(HEALTH_CHECK)]
-        assert subprocess.run(check, env={"PORT": port}, timeout=20).returncode == 0
+        assert subprocess.run(check, env={"PORT": port}, timeout=60).returncode == 0
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-        assert subprocess.run(check, env={"PORT": port}, timeout=20, capture_output=True).returncode == 1
+        assert process.wait(timeout=60) == 0
+        assert subprocess.run(check, env={"PORT": port}, timeout=60, capture_output=True).returncode == 1
 
 
 def test_container_answers_with_openai_when_its_key_is_set() -> None:
     port = str(free_port())
     with (
         container({"PORT": port, "OPENAI_API_KEY": "sk-none"}),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/providers", timeout=10) as response,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/providers", timeout=60) as response,
     ):
         assert json.load(response)["default"] == "openai"
 

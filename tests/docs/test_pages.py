@@ -89,7 +89,7 @@ def missing_files(text: str) -> list[str]:
 
 
 def output(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 CHECKS = (wrong_requests, wrong_metrics, unreadable_blocks, links_out_of_the_site, missing_files)

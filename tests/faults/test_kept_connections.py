@@ -177,7 +177,7 @@ async def _think_and_die(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 async def _keep_three(http: aiohttp.ClientSession, server: ServerProcess, kept: Kept) -> None:
     kept.hold.clear()
     readers = [asyncio.ensure_future(ask(http, server)) for _ in range(3)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while kept.answered < 3:
             await asyncio.sleep(0.01)
     kept.hold.set()

@@ -90,13 +90,13 @@ async def test_record_counts_the_attempts(
 async def test_wait_for_the_next_attempt_ends_when_the_reader_leaves(
     start_server: StartServer, start_upstream: StartUpstream
 ) -> None:
-    upstream = await start_upstream(answers(429, Retry_After="8"))
-    server = await start_server({**openai_at(upstream), "retry": {"max_wait": 20}})
+    upstream = await start_upstream(answers(429, Retry_After="100"))
+    server = await start_server({**openai_at(upstream), "retry": {"max_wait": 600}})
     reader = await RawStream.request(server.port, "/api/chat/stream?prompt=x")
     await reader.head()
     await upstream.exchange()
     await upstream.all_closed()
     reader.close()
-    record = await server.record(seconds=6)
-    assert record["status"] == "cancelled" and record["attempts"] == 1 and record["duration_ms"] < 8000
+    record = await server.record()
+    assert record["status"] == "cancelled" and record["attempts"] == 1
     assert len(upstream.exchanges) == 1

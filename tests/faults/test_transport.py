@@ -98,7 +98,7 @@ async def test_body_fails_when_its_chunks_are_malformed(
     else:
         asyncio.get_running_loop().call_soon(told.go.set)
         with pytest.raises(UpstreamError):
-            await asyncio.wait_for(response.read(), 10)
+            await asyncio.wait_for(response.read(), 60)
     response.close()
 
 
@@ -134,7 +134,7 @@ async def test_connection_is_closed_when_bytes_arrive_before_the_request_is_sent
 
     async def send_late(request: aiohttp.ClientRequest, conn: Connection) -> aiohttp.ClientResponse:
         assert conn.protocol is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while conn.protocol.is_connected():
                 await asyncio.sleep(0)
         return await send(request, conn)

@@ -350,5 +350,5 @@ async def test_chat_leaves_no_word_key_or_chat_id_in_the_log(
         assert response.status == 404 and MARK not in await response.text()
     await server.record(stream_id)
     server.terminate()
-    await asyncio.wait_for(server.wait(), 30)
+    await asyncio.wait_for(server.wait(), 60)
     assert MARK not in server.log and stream_id not in server.log

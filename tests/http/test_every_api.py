@@ -76,7 +76,7 @@ async def serving(environ: Mapping[str, str] = {}, **sections: Any) -> AsyncIter
         config = {"provider": {"default": "up"}, "providers": {"up": table}, **sections}
         async with (
             running_app(config, environ=environ) as (services, url),
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
         ):
             yield PacedServer(http, url, upstream, tap, services)
 

@@ -247,5 +247,5 @@ async def test_a_long_log_of_short_tokens_goes_out_whole(log: MemoryLog, respons
     for _ in range(3 * BATCH_RECORDS):
         log.append(Text("a"))
     log.close(DONE)
-    await asyncio.wait_for(following(log, response, clock), 30)
+    await asyncio.wait_for(following(log, response, clock), 60)
     assert len(parse(b"".join(response.writes))) == 3 * BATCH_RECORDS + 2

@@ -48,7 +48,9 @@ async def test_count_is_an_estimate_when_the_provider_cannot_count(
 
 async def test_failure_of_a_count_is_a_status(client_of: ClientOf, start_upstream: StartUpstream) -> None:
     upstream: Upstream = await start_upstream(answers(200, "{}"))
-    client = await client_of({**provider_at("messages", upstream.url), "timeouts": {"first_token": 0.5}})
+    tables = provider_at("messages", upstream.url)
+    patient = await client_of(tables)
+    impatient = await client_of({**tables, "timeouts": {"first_token": 0.2}})
 
     async def hangs(exchange: Exchange) -> None:
         await exchange.until_closed(60)
@@ -61,6 +63,7 @@ async def test_failure_of_a_count_is_a_status(client_of: ClientOf, start_upstrea
         (hangs, 504, "timeout_error"),
     ]
     for script, status, kind in cases:
+        client = impatient if script is hangs else patient
         upstream.script = script
         with pytest.raises(anthropic.APIStatusError) as caught:
             await client.messages.count_tokens(**ASKED)

@@ -16,7 +16,7 @@ from tests.messages.upstreams import SCRIPTS, provider_at
 from tests.support.upstream import Exchange, Script, Upstream, chunk
 
 ASKED: dict[str, Any] = {"model": "up", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
-ONE_TRY = {"retry": {"attempts": 1}, "timeouts": {"first_token": 1, "idle": 1}}
+ONE_TRY = {"retry": {"attempts": 1}}
 SDK_RETRIES = 1
 
 
@@ -79,8 +79,11 @@ async def upstream(start_upstream: StartUpstream) -> Upstream:
 async def test_failure_before_the_first_piece_is_a_status_that_sdks_retry_when_it_may_help(
     client_of: ClientOf, upstream: Upstream, streamed: bool
 ) -> None:
-    client = await client_of({**provider_at("chat", upstream.url), **ONE_TRY}, max_retries=SDK_RETRIES)
+    tables = {**provider_at("chat", upstream.url), **ONE_TRY}
+    patient = await client_of(tables, max_retries=SDK_RETRIES)
+    impatient = await client_of({**tables, "timeouts": {"first_token": 0.2}}, max_retries=SDK_RETRIES)
     for script, status, kind, is_retried in FAILURES:
+        client = impatient if script is hangs else patient
         upstream.script = script
         before = len(upstream.exchanges)
         with pytest.raises(anthropic.APIStatusError) as caught:
@@ -111,7 +114,8 @@ async def test_failure_after_the_first_piece_is_an_event_and_no_retry(
     client_of: ClientOf, upstream: Upstream, script: Script, kind: str
 ) -> None:
     upstream.script = script
-    client = await client_of({**provider_at("chat", upstream.url), **ONE_TRY}, max_retries=SDK_RETRIES)
+    tables = {**provider_at("chat", upstream.url), **ONE_TRY, "timeouts": {"idle": 1}}
+    client = await client_of(tables, max_retries=SDK_RETRIES)
     texts = []
     with pytest.raises(anthropic.APIStatusError) as caught:
         async with client.messages.stream(**ASKED) as stream:

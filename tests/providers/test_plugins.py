@@ -161,7 +161,7 @@ async def test_plug_in_is_named_with_its_error_when_it_cannot_be_imported(
     environ = importable(broken_package(tmp_path / "site"))
     server = await start_server(environ=environ)
     assert text_of(await get_events(http, stream_url(server.url))) == "hello big world"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (records := server.records("plugin")):
             await asyncio.sleep(0.01)
     assert [record["plugin"] for record in records] == ["broken"]

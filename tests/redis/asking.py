@@ -40,7 +40,7 @@ async def attach(server: ServerProcess, stream_id: str, position: int | None = N
 
 async def until_stored(redis: RedisProcess, stream_id: str, records: int) -> None:
     """Wait until so much of a stream can be read by other nodes."""
-    async with asyncio.timeout(20), Redis.from_url(redis.url) as client:
+    async with asyncio.timeout(60), Redis.from_url(redis.url) as client:
         while True:
             last: Any = await client.xrevrange(log_key(stream_id), count=1)
             if last and int(last[0][0].partition(b"-")[0]) >= records:

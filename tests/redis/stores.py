@@ -19,7 +19,7 @@ class RedisNode(Node):
         super().__init__(self.redis_store)
 
     async def settled(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.redis_store._replicator.wait_done()
 
 

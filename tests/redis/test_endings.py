@@ -137,7 +137,7 @@ async def test_an_ending_that_redis_has_before_a_fence_counts(near: RedisNode, f
 
 
 async def until_ended(node: RedisNode, log: Log) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await node.found(log.stream_id)).ended:
             await asyncio.sleep(0.005)
 

@@ -28,7 +28,7 @@ WRITE = ("EVAL", "return redis.call('SET', KEYS[1], '1', 'PX', 1000)", 1, "strea
 @pytest.fixture
 async def replica(start_redis: StartRedis, redis: RedisProcess) -> RedisProcess:
     replica = await start_redis("--replicaof", f"127.0.0.1 {redis.port}", "--repl-diskless-sync-delay", "0")
-    async with Redis.from_url(replica.url) as client, asyncio.timeout(30):
+    async with Redis.from_url(replica.url) as client, asyncio.timeout(60):
         while (await client.info("replication"))["master_link_status"] != "up":
             await asyncio.sleep(0.02)
     return replica
@@ -43,7 +43,7 @@ async def promote(replica: RedisProcess, old: RedisProcess) -> None:
 
 async def publish(node: RedisNode, claim: Claim) -> Log:
     """Publish a stream as clients do that are told to come again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             log = MemoryLog(node.start())
             try:
@@ -81,7 +81,7 @@ async def test_after_a_failover_every_connection_goes_to_the_new_primary(
     running.append(Text("went on"))
     await stream.stop()  # by a message to the inbox of the producer
     assert await read_all(stream.log) == await read_all(running)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await limits.execute(WRITE)
@@ -89,7 +89,7 @@ async def test_after_a_failover_every_connection_goes_to_the_new_primary(
             except StoreUnavailable:
                 await asyncio.sleep(0.02)
     assert not near.streams[running.stream_id].lost
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await redis.connections_of_clients() > 1:  # this test's
             await asyncio.sleep(0.02)
     limiting.cancel()

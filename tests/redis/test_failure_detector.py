@@ -30,6 +30,14 @@ def test_a_node_is_dead_when_its_silence_was_watched_for_a_lease(late: float) ->
     assert detector.observe({"node": b"2"}, requested_at=later, now=later) == [], "it beats again"
 
 
+def test_a_node_is_dead_within_three_seconds_of_its_last_beat() -> None:
+    """It dies after a beat that the next look finds. A look after the lease finds no other, and its news is quick."""
+    assert BEAT_SECONDS + HEARTBEAT_LEASE_SECONDS + BEAT_SECONDS + 0.1 <= 3
+    detector = FailureDetector()
+    watched = HEARTBEAT_LEASE_SECONDS + BEAT_SECONDS
+    assert looks(detector, BEAT_SECONDS, watched, b"1") == ["node"]
+
+
 def test_silence_that_was_not_watched_proves_nothing() -> None:
     detector = FailureDetector()
     looks(detector, 0, HEARTBEAT_LEASE_SECONDS / 2, b"1")

@@ -74,7 +74,7 @@ async def test_a_lookup_waits_for_a_log_that_a_restarted_redis_lacks(
     found = await not_yet(far, far.store.find(log.stream_id))
     recalled = await not_yet(far, far.store.find_claim("key"))
     cable.accept()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         stream = await found
         assert stream is not None and await read_all(stream.log) == await read_all(log)
         assert await recalled == ClaimHolder(log.stream_id, "print")
@@ -153,7 +153,7 @@ async def test_publication_leaves_no_log_behind_when_its_key_is_taken(
     first = await near.publish(Claim("key", "print"))
     second = MemoryLog(far.start())
     assert await far.try_publish(second, Claim("key", "print")) == ClaimHolder(first.stream_id, "print")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while [key for key in await redis.keys() if ":log:" in key] != [f"streamserver:log:{first.stream_id}"]:
             await asyncio.sleep(0.02)
 

@@ -77,7 +77,7 @@ async def kill_at_the_end(
 async def rest_of(reader: RawStream) -> str | None:
     """Return the type of the terminal event, None if the connection was cut before it."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await reader.events()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass

@@ -51,7 +51,7 @@ async def admitted(limiter: RedisLimiter, resources: ExitStack, quota: Quota = Q
 
 
 async def until_admitted(limiter: RedisLimiter, resources: ExitStack, quota: Quota = QUOTA) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await admitted(limiter, resources, quota) != "admitted":
             await asyncio.sleep(0.02)
 
@@ -141,7 +141,7 @@ async def test_tokens_of_all_nodes_are_added_up(redis: RedisProcess) -> None:
     first.charge("anna", QUOTA, 60)
     second.charge("anna", QUOTA, 60)
     await second.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             with ExitStack() as resources:
                 if await admitted(first, resources) == "tokens":
@@ -162,7 +162,7 @@ async def test_admit_fails_while_redis_is_away_and_leases_are_restored_when_it_r
         with pytest.raises(StoreUnavailable):
             await limiter.admit("anna", QUOTA, resources)
         await redis.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not [key for key in await redis.keys() if ":slots:" in key]:
                 await asyncio.sleep(0.02)
         await until_admitted(limiter, resources)
@@ -224,7 +224,7 @@ async def test_starts_and_tokens_count_once_when_replies_are_lost(
         assert await admitted(limiter, resources, quota) == "requests"
     for _ in range(10):
         limiter.charge("anna", QUOTA, 2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while limiter._charges.unconfirmed:
             await asyncio.sleep(0.01)
     monkeypatch.undo()
@@ -261,7 +261,7 @@ async def test_slots_are_released_when_redis_accepts_writes_again(redis: RedisPr
                 await limiter.admit("anna", QUOTA, resources)
     assert limiter._leases.unconfirmed
     await redis.configure("min-replicas-to-write", "0")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while limiter._leases.unconfirmed:
             await asyncio.sleep(0.01)
     assert [key for key in await redis.keys() if ":slots:" in key] == []
@@ -320,7 +320,7 @@ async def test_slots_released_while_redis_is_away_are_free_when_it_returns(
             await limiter.admit("anna", quota, resources)
     assert limiter._leases.unconfirmed == 7, "five slots, and a slot and a start that may have been counted"
     await redis.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while limiter._leases.unconfirmed:
             await asyncio.sleep(0.01)
     await limiter.aclose()
@@ -344,7 +344,7 @@ async def test_concurrent_requests_with_one_idempotency_key_are_one_start_at_any
         answers = await asyncio.gather(*(ask(node.url, f"the-key-{number}") for node in nodes * 2))
         assert len(set(answers)) == 1, answers
         assert answers[0][0] == 200
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while sum(len(node.records()) for node in nodes) < number + 1:
                 await asyncio.sleep(0.01)
     for node in nodes:
@@ -371,11 +371,11 @@ async def test_two_nodes_share_the_limits_of_a_user(
             async with http.delete(f"{one.url}/api/chat/streams/{stream.headers['x-stream-id']}") as response:
                 assert response.status == 204
             stream.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(one.records()) + len(two.records()) < 2 * (number + 1):
                 await asyncio.sleep(0.01)
     statuses: list[int] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while statuses.count(200) < 1 or statuses[-1] != 429:
             async with http.get(stream_url((one, two)[len(statuses) % 2].url)) as response:
                 statuses.append(response.status)

@@ -40,7 +40,7 @@ async def begin(http: aiohttp.ClientSession, node: str, **fields: Any) -> Json:
 
 
 async def until(http: aiohttp.ClientSession, url: str, status: str) -> Json:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (response := await ask(http, "GET", url))["status"] != status:
             await asyncio.sleep(0.02)
     return response

@@ -212,7 +212,7 @@ async def test_a_client_that_is_cut_before_the_start_comes_back_with_its_key_wit
         cut = await RawStream.request(port, "/api/chat/stream", method="POST", body=body, headers=KEY)
         await store.publishing.wait()
         cut.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while core.supervisor.active:
                 await asyncio.sleep(0.01)
         events = await post_events(http, url, body, headers=KEY)

@@ -63,7 +63,7 @@ async def answers(port: int, sent: str) -> list[int]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(sent.encode("latin-1"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             received = await reader.read()
     except ConnectionError:
         received = b""
@@ -81,7 +81,7 @@ async def test_ambiguous_request_is_refused_and_closes_the_connection(
     assert server.records() == [], "nothing was generated"
     assert (await get_events(http, stream_url(server.url)))[-1].type == "done"
     assert server.records("crash") == []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(server.records("refused")) < len(SMUGGLING):
             await asyncio.sleep(0.01)
 
@@ -91,7 +91,7 @@ async def test_connection_is_closed_when_headers_do_not_arrive_in_time(start_ser
     server = await start_server({"timeouts": {"headers": 0.2}})
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(sent.encode())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for _ in range(100_000):
             if await _closed_within(reader, 0.05):
                 break
@@ -147,7 +147,7 @@ async def _sent_until_cut(writer: asyncio.StreamWriter, begin: str, line: str) -
     for number in range(100):
         writer.write(line.format(number=number, long=LONG_HEADER).encode())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await writer.drain()
         except ConnectionError:
             return number * len(LONG_HEADER)
@@ -166,14 +166,14 @@ async def test_client_is_dropped_and_counted_when_it_does_not_read_ordinary_resp
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.setblocking(False)
         await loop.sock_connect(sock, ("127.0.0.1", server.port))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while descriptors_of(server) == before:
                 await asyncio.sleep(0.01)
             with suppress(ConnectionError):
                 await loop.sock_sendall(sock, f"GET /openapi.json HTTP/1.1\r\n{HOST}\r\n".encode() * 20_000)
             while descriptors_of(server) > before:
                 await asyncio.sleep(0.05)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "streamserver_dropped_readers_total 1.0" not in await metrics_of(http, server):
             await asyncio.sleep(0.05)
 

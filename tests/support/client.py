@@ -11,7 +11,7 @@ import aiohttp
 
 from tests.support.sse import DispatchedEvent, Parser, parse
 
-READ_SECONDS = 30.0
+READ_SECONDS = 60.0
 """Longer than anything that a test waits for in silence."""
 
 
@@ -108,7 +108,7 @@ async def post_events(http: aiohttp.ClientSession, url: str, body: Any, **option
 
 async def until_listening(port: int) -> None:
     """Wait until a server accepts connections on ``port`` of the loopback."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

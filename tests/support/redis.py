@@ -12,7 +12,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
-REDIS_START_SECONDS = 20.0
+REDIS_START_SECONDS = 60.0
 
 
 def free_port() -> int:

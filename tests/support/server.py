@@ -16,9 +16,11 @@ from typing import Any
 import tomli_w
 
 START_SECONDS = 60.0
-EXIT_SECONDS = 30.0
+EXIT_SECONDS = 60.0
 DRAIN_SECONDS = 0.2
 """Short, so that a finished test does not wait for its streams."""
+NEVER_SECONDS = 600
+"""Longer than any test waits: a shorter deadline would end what the server has to notice by itself."""
 ECHO = {"kind": "echo", "delay_ms": 0}
 
 
@@ -62,7 +64,7 @@ class ServerProcess:
     def terminate(self) -> None:
         self.send(signal.SIGTERM)
 
-    async def wait(self, seconds: float = 30) -> int:
+    async def wait(self, seconds: float = 60) -> int:
         return await asyncio.wait_for(self.process.wait(), seconds)
 
     async def stop(self) -> int | None:
@@ -88,14 +90,15 @@ async def running_server(
     """Run a server with ``config`` (the tables of a config.toml). At the end it must exit with 0, unless the test has
     killed it, and must have logged no crash, unless ``crashes``.
 
-    By default echo is the provider, limits per user are wide, the drain is short, and logs are JSON.
+    By default echo is the provider, limits per user and deadlines are wide, the drain is short, and logs are JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, Any] = {
         "provider": {"default": "echo"},
         "providers": {"echo": dict(ECHO)},
         "log": {"format": "json"},
-        "server": {"drain_seconds": DRAIN_SECONDS},
+        "server": {"drain_seconds": DRAIN_SECONDS, "keepalive_seconds": NEVER_SECONDS},
+        "timeouts": {"first_token": NEVER_SECONDS, "idle": NEVER_SECONDS, "total": NEVER_SECONDS},
     }
     tables["limits"] = {"max_streams_per_user": 100_000, "requests_per_minute": 1_000_000}
     for name, table in (config or {}).items():

@@ -34,7 +34,7 @@ async def scrape(http: aiohttp.ClientSession, server: ServerProcess) -> Samples:
 
 async def until(http: aiohttp.ClientSession, server: ServerProcess, name: str, value: float, **labels: str) -> Samples:
     """Scrape until the sample has the value, because a stream is counted just after its reader has the end."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             samples = await scrape(http, server)
             if samples.get(key(name, **labels)) == value:

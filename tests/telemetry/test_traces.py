@@ -109,14 +109,15 @@ async def test_application_ends_when_the_collector_does_not_answer(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
     monkeypatch.setattr(traces, "LAST_SECONDS", 0.2)
-    async with asyncio.timeout(8):  # it would wait 10 s for its answer
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+    async with asyncio.timeout(60):
         async with running_app({"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo"}}}) as (_, url):
             await get_events(http, stream_url(url))
         await asked.wait()
     enough.set()
     for thread in threading.enumerate():  # it must say nothing into other tests
         if thread.name == "last-spans":
-            await asyncio.to_thread(thread.join, 20)
+            await asyncio.to_thread(thread.join, 60)
             assert not thread.is_alive()
 
 

@@ -27,7 +27,7 @@ async def test_clock_calls_timers_in_order_and_not_early() -> None:
     for number in (3, 1, 0, 2):
         due = began + 0.01 * number
         clock.call_at(due, lambda number=number, due=due: fire(number, due))  # type: ignore[misc]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await all_fired.wait()
     assert fired == [(0, True), (1, True), (2, True), (3, True)]
 
@@ -40,7 +40,7 @@ async def test_timer_neither_fires_nor_holds_its_callback_when_it_is_cancelled()
     clock.call_at(clock.time() + 0.01, fired.set)
     doomed.cancel()
     doomed.cancel()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await fired.wait()
 
 
@@ -66,7 +66,7 @@ async def test_clock_calls_other_timers_when_one_fails() -> None:
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
     clock.call_at(clock.time(), lambda: 1 / 0)
     clock.call_at(clock.time(), fired.set)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await fired.wait()
     assert len(said) == 1
 
@@ -88,7 +88,7 @@ async def test_clock_delays_no_timer_when_a_timer_sets_another() -> None:
         done.set()
 
     clock.call_at(began + 0.02, second)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await done.wait()
     assert fired == ["first", "second"]
 
@@ -114,7 +114,7 @@ async def test_clock_sets_its_alarm_no_later_than_the_earliest_timer() -> None:
 
     for _ in range(20):
         timers.append(clock.call_at(clock.time() + randomness.choice((0, 0.001)), act))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await done.wait()
 
 
@@ -127,7 +127,7 @@ def test_clock_works_when_another_loop_runs() -> None:
     async def use() -> None:
         fired = asyncio.Event()
         clock.call_at(clock.time(), fired.set)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await fired.wait()
 
     asyncio.run(forsake())
