@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.support.blocking import blocking_calls_raise
+from tests.support.ports import free_port
 from tests.support.programs import REDIS_SERVERS, found, program
 from tests.support.properties import draw_no_constants_of_modules, profile, register_profiles
 from tests.support.server import ServerProcess, running_server
@@ -55,6 +56,12 @@ def redis_program(request: pytest.FixtureRequest, find_program: Callable[[str], 
     there = (name for name in REDIS_SERVERS if found(name))
     default = request.config.getoption("--redis-server") or next(there, REDIS_SERVERS[0])
     return find_program(getattr(request, "param", default))
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port without a listener; pytest-asyncio's could be another program's by the time that it is used."""
+    return free_port()
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ async def test_loop_uses_no_thread_when_it_connects_to_an_address(
     upstream = await start_upstream(answers)
     server = await start_server(openai_at(upstream))
     threads = Path(f"/proc/{server.process.pid}/task")
-    await get_events(http, stream_url(server.url))  # the thread that writes logs has started
+    await get_events(http, stream_url(server.url))
+    await server.record()  # the thread that writes logs has started
     before = len(list(threads.iterdir()))
     events = await get_events(http, stream_url(server.url))
     assert events[-1].type == "done"

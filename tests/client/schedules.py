@@ -24,8 +24,9 @@ from tests.browser.conftest import SWITCHES
 from tests.client.relay import Fault, FaultKind, running_fault_relay
 from tests.client.runtimes import PythonRuntime, Runtime, Seen, Task, running_node, running_page, running_site
 from tests.conftest import openai_at
+from tests.support.ports import free_port
 from tests.support.programs import found
-from tests.support.redis import free_port, running_redis
+from tests.support.redis import running_redis
 from tests.support.server import running_server
 from tests.support.upstream import DONE, Exchange, Script, Upstream, chunk, running_upstream
 

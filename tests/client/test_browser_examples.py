@@ -18,7 +18,7 @@ from tests.client.runtimes import ROOT
 from tests.client.test_examples import DOCUMENTED, open_page
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import until_listening
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.upstream import DONE, Exchange, answer, chunk, usage_chunk
 
 __all__ = ["browser"]

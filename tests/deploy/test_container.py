@@ -15,7 +15,7 @@ import pytest
 
 from streamserver.config import ConfigError
 from streamserver.container import defaults, serves
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.server import clean_environ
 
 CONTAINER_START_SECONDS = 60

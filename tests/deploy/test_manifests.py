@@ -115,7 +115,9 @@ def test_alerts_ask_for_metrics_and_codes_that_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "Procfile", *DEPLOY.rglob("*.*")], ids=lambda p: p.name
+    "path",
+    [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "Procfile", *sorted(DEPLOY.rglob("*.*"))],
+    ids=lambda p: p.name,
 )
 def test_every_variable_is_a_setting(path: Path) -> None:
     text = path.read_text("utf-8")

@@ -26,6 +26,7 @@ from tests.faults.case import MARK, Case
 from tests.faults.tls import untrusted
 from tests.faults.upstreams import unused
 from tests.faults.wire_answers import FORMS, WireAnswer, ask
+from tests.support.ports import free_port
 from tests.support.sse import DispatchedEvent, Parser
 from tests.support.upstream import Upstream, running_upstream
 
@@ -124,7 +125,7 @@ async def start_harness(kind: str, folder: Path) -> AsyncIterator[FaultHarness]:
             "up": upstream.url,
             "tls": f"https://127.0.0.1:{upstream.port}",
             "untrusted": f"https://127.0.0.1:{stranger.port}",
-            "refused": f"http://127.0.0.1:{_closed_port()}",
+            "refused": f"http://127.0.0.1:{free_port()}",
             "unknown": "http://provider.invalid",
         }
         stack.enter_context(_no_names())
@@ -217,11 +218,3 @@ def _no_names() -> Iterator[None]:
         yield
     finally:
         resolver.resolve = resolve  # type: ignore[method-assign]
-
-
-def _closed_port() -> int:
-    """Return a port without a listener: one that was free a moment ago, and is not given out again soon."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port

@@ -144,7 +144,7 @@ async def test_environment_of_the_sdks_reaches_no_provider(
     for each, credentials in ((table, 1), (keyless, 0)):
         sent = await sent_by({**each, "api": api, "base_url": upstream.url}, upstream, transport)
         assert "environment" not in sent.head
-        assert "1999" not in sent.head
+        assert "1999-01-01" not in sent.head
         assert len(credentials_of(sent)) == credentials
     assert {name: os.environ[name] for name in POLLUTION} == POLLUTION
 

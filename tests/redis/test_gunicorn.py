@@ -17,7 +17,8 @@ import tomli_w
 from tests.conftest import openai_at
 from tests.redis.asking import STREAMS
 from tests.support.client import RawStream, get_events, stream_url
-from tests.support.redis import RedisProcess, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisProcess
 from tests.support.server import clean_environ
 from tests.support.sse import text_of
 from tests.support.upstream import Tap, Upstream

@@ -20,8 +20,9 @@ from tests.conftest import StartServer
 from tests.contracts.shared_log import read_all, until
 from tests.redis.conftest import StartRedis
 from tests.redis.stores import RedisNode
+from tests.support.ports import free_port
 from tests.support.records import DONE
-from tests.support.redis import RedisProcess, free_port
+from tests.support.redis import RedisProcess
 
 pytestmark = pytest.mark.each_redis
 

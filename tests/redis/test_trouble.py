@@ -15,8 +15,9 @@ from tests.conftest import StartServer, openai_at
 from tests.redis.asking import BODY, STREAMS, attach, create, two, until_stored
 from tests.redis.conftest import StartNode, StartRedis
 from tests.support.client import RawStream, get_events, post_events, stream_url
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy, running_proxy
-from tests.support.redis import RedisProcess, free_port
+from tests.support.redis import RedisProcess
 from tests.support.sse import DispatchedEvent, parse, text_of
 from tests.support.upstream import DONE, Exchange, Tap, Upstream, answer, chunk
 

@@ -17,8 +17,8 @@ import pytest
 
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import RawStream
+from tests.support.ports import free_port
 from tests.support.programs import running_program
-from tests.support.redis import free_port
 from tests.support.upstream import one_and_later_two
 
 DOCS = Path(__file__).parents[2] / "docs" / "proxies.md"

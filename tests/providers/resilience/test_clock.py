@@ -54,7 +54,7 @@ async def test_clock_wakes_up_once_for_all_cancelled_timers(monkeypatch: pytest.
     clock.call_at(began + 0.001 * (MANY_CANCELLED + 1), fired.set)
     alarms = Mock(wraps=clock._arm)
     monkeypatch.setattr(clock, "_arm", alarms)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await fired.wait()
     assert alarms.call_count <= 1
 
