@@ -36,6 +36,8 @@ class FaultRelay(Relay):
         self.faults = list(faults)
         self.received = 0
         """How many bytes have come from the servers."""
+        self.sent = bytearray()
+        """What the clients were sent."""
         self.deletes_to_lose = 0
         """So many of the next DELETE requests are lost, each with its connection."""
         self._silent: FaultKind = "freeze"
@@ -43,6 +45,12 @@ class FaultRelay(Relay):
         self._online = True
         self._started = False
         """The client has had a `start` event: it knows when silence is death."""
+
+    async def until_sent(self, data: bytes) -> None:
+        """Wait until ``data`` has been sent to a client: it reads that, whatever happens to its connection then."""
+        async with asyncio.timeout(60):
+            while data not in self.sent:
+                await asyncio.sleep(0.005)
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -105,6 +113,7 @@ class FaultRelay(Relay):
             writer.write(piece)
             await writer.drain()
             sent += piece
+            self.sent += piece
             if STARTED in sent and sent.partition(STARTED)[2].count(b"\n\n"):
                 self._started = True
             if over and fault is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -13,7 +14,9 @@ from aiohttp import web
 from tests.client.relay import FaultKind, running_fault_relay
 from tests.client.runtimes import Runtime, Task
 from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.redis.asking import until_stored
 from tests.redis.conftest import StartNode, redis, start_node, start_redis
+from tests.support.redis import RedisProcess
 from tests.support.server import ServerProcess
 from tests.support.upstream import DONE, Exchange, answer, chunk
 
@@ -67,7 +70,7 @@ async def test_a_dead_connection_is_noticed_within_two_keepalives_though_there_i
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
         await exchange.send(chunk("one "))
-        await asyncio.sleep(0.3)
+        await relay.until_sent(b"one")
         relay.silence(kind)
         before, silent_since = relay.accepted, clock()
         while relay.accepted == before:  # an error to wait for never comes
@@ -112,7 +115,7 @@ async def test_a_typed_error_ends_the_iteration_when_the_server_stays_away(
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
         await exchange.send(chunk("word"))
-        await asyncio.sleep(0.3)
+        await relay.until_sent(b"word")
         relay.go_offline()
         await exchange.closed.wait()
 
@@ -166,8 +169,7 @@ async def test_the_ending_is_told_when_the_server_restarts_and_has_forgotten_the
     second: ServerProcess = await start_server(config)
     async with running_fault_relay(first.port) as relay:
         observing = asyncio.get_running_loop().create_task(runtime.observe(Task(relay.url, "Go")))
-        await upstream.exchange()
-        await asyncio.sleep(0.3)
+        await relay.until_sent(b"word")
         relay.targets = [second.port]
         first.process.kill()
         relay.cut()
@@ -177,15 +179,17 @@ async def test_the_ending_is_told_when_the_server_restarts_and_has_forgotten_the
 
 
 async def test_the_ending_is_told_by_another_node_when_the_producer_is_killed(
-    runtime: Runtime, start_node: StartNode, start_upstream: StartUpstream, origin: str
+    runtime: Runtime, start_node: StartNode, start_upstream: StartUpstream, origin: str, redis: RedisProcess
 ) -> None:
     upstream = await start_upstream(endless)
     config = allowing(origin, **openai_at(upstream))
     first, second = await start_node(config), await start_node(config)
     async with running_fault_relay(first.port) as relay:
         observing = asyncio.get_running_loop().create_task(runtime.observe(Task(relay.url, "Go")))
-        await upstream.exchange()
-        await asyncio.sleep(0.5)
+        await relay.until_sent(b"word")
+        started = re.search(rb'"stream_id":"([^"]+)"', relay.sent)
+        assert started is not None
+        await until_stored(redis, started[1].decode(), 2)
         relay.targets = [second.port]
         first.process.kill()
         seen = await observing
