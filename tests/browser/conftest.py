@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
 SWITCHES = (
     "--no-sandbox",
@@ -22,6 +22,7 @@ LAPTOP: Any = {"width": 1280, "height": 800}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WAIT_MS = 60_000
 """How long anything on the page may take; nothing takes so long unless it is broken."""
+expect.set_options(timeout=WAIT_MS)
 
 
 @dataclass

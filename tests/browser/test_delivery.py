@@ -119,7 +119,7 @@ async def test_client_of_the_readme_is_exact_and_ends_by_itself_when_its_connect
         relay.cut()
         await exchange.send(chunk("two "))
         relay.mend()
-        await expect(out).to_have_text("one two ", timeout=60_000)
+        await expect(out).to_have_text("one two ")
         await exchange.send(chunk("three") + chunk(finish="stop") + usage_chunk(1, 3) + DONE)
 
     upstream = await start_upstream(script)
@@ -129,6 +129,6 @@ async def test_client_of_the_readme_is_exact_and_ends_by_itself_when_its_connect
         await watched.page.evaluate(
             f"() => {{ document.body.innerHTML = '<pre id=out></pre>'; {client} ; window.source = s; }}"
         )
-        await expect(out).to_have_text("one two three", timeout=60_000)
+        await expect(out).to_have_text("one two three")
         await watched.page.wait_for_function("() => window.source.readyState === EventSource.CLOSED", timeout=60_000)
     assert len(upstream.exchanges) == 1, "one generation"

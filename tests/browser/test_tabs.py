@@ -25,7 +25,7 @@ async def test_seventh_tab_says_what_is_wrong_and_goes_on_when_another_closes(
     await watched.message.fill("Me too")
     await watched.button("Send").click()
     waiting = watched.page.locator("#waiting")
-    await expect(waiting).to_contain_text("6 other tabs are reading answers from this server", timeout=60_000)
+    await expect(waiting).to_contain_text("6 other tabs are reading answers from this server")
     assert len(upstream.exchanges) == CONNECTIONS
     await tabs[1].page.close()
     await watched.turn(0).shows("word")
@@ -42,7 +42,7 @@ async def test_question_that_waits_for_a_connection_can_be_stopped(
     await watched.page.route("**/api/chat/stream", lambda route: None)  # never answered
     await watched.message.fill("Go on")
     await watched.button("Send").click()
-    await expect(watched.page.locator("#waiting")).to_contain_text("has not answered yet", timeout=60_000)
+    await expect(watched.page.locator("#waiting")).to_contain_text("has not answered yet")
     await watched.button("Stop").click()
     await expect(watched.button("Send")).to_be_visible(timeout=60_000)
     await expect(watched.message).to_have_value("Go on")

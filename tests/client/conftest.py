@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
+from tests.browser.conftest import WAIT_MS
 from tests.client.project import Project
 from tests.client.runtimes import Runtime
 from tests.client.schedules import new_origin, running_runtime
 
 NODE_MODULES = Path(__file__).parent / "node_modules"
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture
