@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 import socket
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -16,16 +14,16 @@ from typing import Any
 import aiohttp
 import msgspec
 from aiohttp import web
-from loguru import logger
 
 from streamserver.app import create_app
-from streamserver.config.settings import LimitSettings, LogSettings, ServerSettings, Settings
+from streamserver.config.settings import LimitSettings, ServerSettings, Settings
 from streamserver.runner import AppRunner
-from streamserver.telemetry.logs import handle_loop_failure, set_up_logs
+from streamserver.telemetry.logs import handle_loop_failure
 from tests.faults.case import MARK, Case
 from tests.faults.tls import untrusted
 from tests.faults.upstreams import unused
 from tests.faults.wire_answers import FORMS, WireAnswer, ask
+from tests.support.logs import log_to_memory, restored_logs
 from tests.support.ports import free_port
 from tests.support.sse import DispatchedEvent, Parser
 from tests.support.upstream import Upstream, running_upstream
@@ -185,21 +183,14 @@ async def _left(before: tuple[set[asyncio.Task[Any]], list[str]]) -> str:
 @contextmanager
 def _logging() -> Iterator[io.StringIO]:
     """Collect the server's own log, as JSON, instead of pytest's; asyncio's complaints and warnings too."""
-    log = io.StringIO()
-    root = logging.root
-    handlers, level = root.handlers, root.level
-    shown = warnings.showwarning
     loop = asyncio.get_running_loop()
-    set_up_logs(LogSettings(level="DEBUG", format="json"), log)
-    loop.set_exception_handler(handle_loop_failure)
-    try:
-        yield log
-    finally:
-        loop.set_exception_handler(None)
-        logger.remove()
-        logging.captureWarnings(False)
-        warnings.showwarning = shown
-        root.handlers, root.level = handlers, level
+    with restored_logs():
+        log = log_to_memory(level="DEBUG", format="json")
+        loop.set_exception_handler(handle_loop_failure)
+        try:
+            yield log
+        finally:
+            loop.set_exception_handler(None)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -12,19 +11,17 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loguru import logger
 
 from providers.base import Reasoning, Text, ToolCall
-from streamserver.config.settings import LogSettings
 from streamserver.core.error_codes import failed
 from streamserver.core.generation import Outcome
 from streamserver.log.records import Done, Record, Start
-from streamserver.telemetry.logs import set_up_logs
 from streamserver.telemetry.metrics import Metrics
 from streamserver.telemetry.record import log_outcome
 from streamserver.wire.native import NativeEncoder
 from tests.conftest import StartServer
 from tests.support.client import RawStream, stream_url
+from tests.support.logs import log_to_memory, restored_logs
 from tests.support.properties import examples
 from tests.support.sse import DispatchedEvent, parse
 from tests.telemetry.test_logs import outcome
@@ -64,15 +61,12 @@ def test_no_text_of_a_model_forges_an_event(pieces: list[Record], model: str, re
 @given(text=nasty, other=nasty, crash=nasty)
 def test_no_logged_value_forges_a_line_or_a_field(text: str, other: str, crash: str) -> None:
     for form in ("text", "json"):
-        out = io.StringIO()
-        set_up_logs(LogSettings(format=form, level="DEBUG"), out)
         ended = outcome(
             failed("internal", request_id="r"), model=text, key_name=other, request_id=text, crash=ValueError(crash)
         )
-        try:
+        with restored_logs():
+            out = log_to_memory(format=form, level="DEBUG")
             log_outcome(ended)
-        finally:
-            logger.remove()
         lines = out.getvalue().split("\n")
         assert len(re.split(r"[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029\x1b\0]", out.getvalue())) == 1
         if form == "json":

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import io
-import logging
-import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
-from loguru import logger
 
-from streamserver.config.settings import LogSettings
-from streamserver.telemetry.logs import set_up_logs
+from tests.support.logs import log_to_memory, restored_logs
 
 SetUp = Callable[..., io.StringIO]
 
@@ -21,21 +15,5 @@ SetUp = Callable[..., io.StringIO]
 @pytest.fixture
 def set_up() -> Iterator[SetUp]:
     """Return ``set_up(format="json", level="DEBUG")``: the stream that everything logged goes to."""
-    root, names = logging.root, list(logging.Logger.manager.loggerDict)
-    handlers, level = root.handlers, root.level
-    levels = {name: logging.getLogger(name).level for name in names}
-    hooks = sys.unraisablehook, sys.excepthook, threading.excepthook
-    with warnings.catch_warnings():
-
-        def start(**settings: str) -> io.StringIO:
-            stream = io.StringIO()
-            set_up_logs(LogSettings(**settings), stream)
-            return stream
-
-        yield start
-    sys.unraisablehook, sys.excepthook, threading.excepthook = hooks
-    logger.remove()
-    root.handlers = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+    with restored_logs():
+        yield log_to_memory
