@@ -42,10 +42,11 @@ from providers.registry import Kind
 from providers.transport import AiohttpTransport
 from providers.validation import convert
 
-LIMIT_SECONDS = 10.0
-"""How long anything may take before a test fails; what must be at once is allowed :data:`AT_ONCE_SECONDS`."""
+LIMIT_SECONDS = 60.0
+"""How long anything may take before a test fails: longer than it does on a busy machine."""
 
-AT_ONCE_SECONDS = 2.0
+AT_ONCE_SECONDS = 10.0
+"""How long that may take which must be at once: shorter than any deadline for which a provider might wait instead."""
 
 Behaviour: TypeAlias = Literal["answers", "silent", "stalls", "fails", "breaks"]
 """What the model behind a provider does: it answers whole; takes the request and says nothing; says
