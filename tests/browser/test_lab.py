@@ -50,7 +50,7 @@ async def test_both_ways_of_asking_give_the_same_answer_and_have_clocks(
     await expect(card.state).to_have_text(["Complete"] * 2)
     await expect(card.fact("First word after")).to_have_text([re.compile(r"^[\d.]+ m?s$")] * 2)
     assert await card.fact("Whole answer after").count() == 2
-    streams = server.records()
+    streams = await server.logged("stream", 2)
     assert len(streams) == 2
     assert {record["status"] for record in streams} == {"done"}
 

@@ -17,7 +17,7 @@ from tests.conftest import StartServer, StartUpstream
 from tests.support.server import clean_environ
 from tests.support.upstream import Exchange, answer
 
-SECONDS = 90
+SECONDS = 180
 
 
 async def run_load(*arguments: str, interrupt_after: Awaitable[object] | None = None) -> tuple[int, str, str]:

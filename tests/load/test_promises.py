@@ -52,9 +52,9 @@ async def test_all_promises_hold_for_two_thousand_streams_with_cancels_cuts_and_
         )
         async with stalled_readers(server.port, "flood", STALLED):
             result = await perform(plan, None, lambda result: None)
+            _assert_promises(result)
             await until(lambda: len(server.records()) == round_ * (STREAMS + STALLED), "a record of every stream")  # noqa: B023
             await until(lambda: descriptors(server.process.pid) <= before, "every descriptor back")
-        _assert_promises(result)
     records = server.records()
     assert len({record["request_id"] for record in records}) == len(records), "one record for each stream"
     statuses = Counter(record["status"] for record in records)

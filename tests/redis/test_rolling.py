@@ -81,7 +81,9 @@ async def test_a_rolling_restart_ends_no_stream_early_and_loses_no_token(start_n
         assert events[-1].type == "done", events[-1].data
         assert text_of(events) == PROMPT
     started = {events[0].json()["stream_id"] for events in load.streams}
-    records = [record for node in everyone for record in node.records()]
+    async with asyncio.timeout(60):
+        while len(records := [record for node in everyone for record in node.records()]) < len(started):
+            await asyncio.sleep(0.02)
     assert len(records) == len(started) == len(load.streams), "each prompt was sent once"
     assert {record["status"] for record in records} == {"done"}
     assert load.refused, "it was under load while it drained"

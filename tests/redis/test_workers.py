@@ -81,7 +81,7 @@ async def test_a_worker_that_dies_is_replaced_and_its_readers_are_told(
     events = await get_events(http, f"{server.url}{STREAMS}/{stream_id}")
     assert events[-1].json()["code"] == "producer_lost"
     assert text_of(await get_events(http, stream_url(server.url))) == "hello big world"
-    assert len(server.records("worker")) == 3
+    assert len(await server.logged("worker", 3)) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

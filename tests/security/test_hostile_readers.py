@@ -15,7 +15,8 @@ from tests.support.client import RawStream
 TOKENS = 300_000
 FLOOD: dict[str, Any] = {
     "providers": {"echo": {"kind": "echo", "delay_ms": 0, "tokens": TOKENS}},
-    "server": {"send_timeout_seconds": 1},
+    # Long enough for a reader that reads, on a busy machine.
+    "server": {"send_timeout_seconds": 5},
     "limits": {"max_tokens": TOKENS},
     "resume": {"max_log_bytes": 100_000_000},
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import time
 from collections.abc import Callable
+
+from providers.clock import LoopClock
 
 SETTLING_TURNS = 50
 """More turns of the event loop than the longest chain of wake-ups in the server."""
@@ -62,6 +65,22 @@ class FakeClock:
         await settle()
         self.advance(seconds)
         await settle()
+
+
+class SkippingClock(LoopClock):
+    """The clock of the event loop, of which a test may skip a part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._skipped = 0.0
+
+    def time(self) -> float:
+        return time.monotonic() + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """Let ``seconds`` be over at the next turn of the event loop."""
+        self._skipped += seconds
+        self.call_at(0.0, lambda: None)  # earlier than any other: the clock looks at once
 
 
 async def settle() -> None:

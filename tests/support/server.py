@@ -45,6 +45,13 @@ class ServerProcess:
         lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
         return [record for record in lines if record.get("event") == event]
 
+    async def logged(self, event: str = "stream", count: int = 1) -> list[dict[str, Any]]:
+        """Wait for ``count`` records of ``event``, which a thread writes. Return all that there are."""
+        async with asyncio.timeout(60):
+            while len(found := self.records(event)) < count:
+                await asyncio.sleep(0.01)
+        return found
+
     async def record(self, stream_id: str | None = None, *, seconds: float = 60) -> dict[str, Any]:
         """Wait for the record of a stream, and return it. Without an id: of the only stream."""
         async with asyncio.timeout(seconds):
