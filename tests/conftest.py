@@ -60,7 +60,7 @@ def redis_program(request: pytest.FixtureRequest, find_program: Callable[[str], 
 
 @pytest.fixture
 def unused_tcp_port() -> int:
-    """A port without a listener; pytest-asyncio's could be another program's by the time that it is used."""
+    """Return a port without a listener; pytest-asyncio's could be another program's by the time that it is used."""
     return free_port()
 
 
