@@ -148,9 +148,9 @@ class AnswerParser(ABC):
         :class:`~providers.errors.UpstreamError` if it called tools, and nothing of the call could be read.
         """
         reason = self._reason()
-        if reason is None or self._word is None:
+        if reason is None:
             raise disconnected("no_finish_reason")
-        if reason == "stop" and not self.has_text and finish_reasons.is_tool_call(self._word):
+        if reason == "tool_calls" and not self.calls and not self.has_text:
             raise malformed_response("no_tool_call")
         return Finish(reason, self.model, self._word, self._stop_sequence)
 

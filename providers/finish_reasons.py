@@ -39,18 +39,10 @@ def is_stop(word: str) -> bool:
     return _REASONS.get(word.lower()) == "stop"
 
 
-def is_tool_call(word: str) -> bool:
-    """Return whether a provider's ``word`` says that the model called tools."""
-    return _REASONS.get(word.lower()) == "tool_calls"
-
-
 def finish_reason(word: str, *, called_tools: bool) -> str:
     """Return ``stop``, ``length``, ``tool_calls``, ``content_filter``, or ``word`` itself if it is unknown.
 
-    Some servers say ``stop`` at the end of an answer that calls tools, and some ``tool_calls`` at that of one that
-    calls none: with ``called_tools`` both are ``tool_calls``, else ``stop``.
+    Some servers say ``stop`` at the end of an answer that calls tools: with ``called_tools`` that is ``tool_calls``.
     """
     reason = _REASONS.get(word.lower(), word)
-    if reason in ("stop", "tool_calls"):
-        return "tool_calls" if called_tools else "stop"
-    return reason
+    return "tool_calls" if reason == "stop" and called_tools else reason

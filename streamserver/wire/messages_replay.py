@@ -55,9 +55,9 @@ _WORDS_OF_CHAT = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 
 def _reason(own: str, done: Done, reason: str) -> str:
-    """Return the provider's ``own`` word, or ``reason`` if that is of another API or says the wrong thing of tools."""
-    says_tools, has_tools = own == "tool_use", done.finish_reason == "tool_calls"
-    is_wrong = (own == "end_turn" and has_tools) or (says_tools and done.finish_reason == "stop")  # agents would stop
+    """Return the provider's ``own`` word, or ``reason`` if that is of another API, or an end that would stop an agent
+    whose tools were called."""
+    is_wrong = own == "end_turn" and done.finish_reason == "tool_calls"
     return reason if is_wrong or own in _WORDS_OF_CHAT else own
 
 

@@ -274,7 +274,7 @@ async def test_messages_numbers_tool_calls_from_zero_and_always_gives_arguments(
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
         ("max_tokens", "length"),
-        ("tool_use", "stop"),  # nothing was called
+        ("tool_use", "tool_calls"),
         ("refusal", "content_filter"),
         ("pause_turn", "pause_turn"),
         ("model_context_window_exceeded", "length"),

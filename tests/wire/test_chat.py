@@ -387,7 +387,7 @@ def test_finish_reason_comes_once_when_the_provider_repeats_it() -> None:
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("eos", "stop"), ("MAX_TOKENS", "length"), ("tool_calls", "stop"), ("a_new_word", "a_new_word")],
+    [("eos", "stop"), ("MAX_TOKENS", "length"), ("tool_calls", "tool_calls"), ("a_new_word", "a_new_word")],
 )
 def test_finish_reason_in_another_family_of_words_is_translated(word: str, expected: str) -> None:
     empty = {"index": 0, "id": "", "function": {"name": "", "arguments": ""}}

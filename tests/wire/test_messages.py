@@ -486,7 +486,7 @@ ENDS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "beside the delta": ([{"stop_reason": "end_turn"}], "end_turn"),
     "in the last event only": ([], "end_turn"),
     "a word of another API": ([{"delta": {"stop_reason": "stop"}}], "end_turn"),
-    "tools that were not called": ([{"delta": {"stop_reason": "tool_use"}}], "end_turn"),
+    "tools that were not called": ([{"delta": {"stop_reason": "tool_use"}}], "tool_use"),
     "a word of the API's own": ([{"delta": {"stop_reason": "pause_turn"}}], "pause_turn"),
 }
 

@@ -97,9 +97,9 @@ def test_an_answer_with_tool_calls_ends_with_tool_calls(words: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize("word", ["tool_calls", "tool_use", "function_call"])
-def test_an_answer_that_says_tool_calls_ends_with_them_only_if_it_has_some(word: str) -> None:
+def test_an_answer_that_says_tool_calls_ends_with_them_unless_it_has_nothing(word: str) -> None:
     assert reason(read("chat", sse(CALL, chat_end(word), "[DONE]"))) == "tool_calls"
-    assert reason(read("chat", sse(TEXT, chat_end(word), "[DONE]"))) == "stop"
+    assert reason(read("chat", sse(TEXT, chat_end(word), "[DONE]"))) == "tool_calls"
     unread = read("chat", sse(chat_end(word), "[DONE]"))
     assert unread.error is not None and unread.error.detail.reason == "no_tool_call"
 
