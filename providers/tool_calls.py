@@ -30,6 +30,7 @@ class _ToolCallState:
         "has_whole_name",
         "id",
         "index",
+        "is_held",
         "name",
         "provider_id",
         "text",
@@ -50,6 +51,8 @@ class _ToolCallState:
         """The arguments that have come in pieces."""
         self.fallback_arguments = ""
         """Arguments that came whole where pieces may follow: they count if none do."""
+        self.is_held = False
+        """All of the call has come, unless pieces follow the ``{}`` that its arguments began with."""
         self.extra: dict[str, Any] = {}
         self._id_is_emitted = False
 
@@ -86,13 +89,14 @@ class _ToolCallState:
                 raise malformed_response("tool_call_without_name")
             return
         # The first piece waits for the name, and for the id until arguments come: servers send these apart.
-        has_head = self.name is not None and self.has_whole_name and self.id is not None
+        has_head = self.name is not None and self.has_whole_name and self.id is not None and not self.is_held
         if final or has_head or (self.name is not None and self.text):
             self.index, self._id_is_emitted = next(self._indices), self.id is not None
             yield ToolCall(self.index, self.id, self.name, self.text.joined(), self.extra or None, self.custom)
 
     def complete(self, whole: str, *, final: bool) -> Iterator[ToolCall]:
         """Yield what is not emitted yet; ``whole`` are the arguments that came with their end, if any did."""
+        self.is_held = False
         if final and self.name is None and not (self.text or self.fallback_arguments or whole):
             return
         if whole in ("", "{}"):
@@ -190,9 +194,12 @@ class ToolCalls:
             yield from call.complete(whole or "", final=final)
 
     def flush(self) -> Iterator[ToolCall]:
-        """Yield the calls that have waited for more of their name or for an id: no more of these are expected."""
+        """Yield the calls that have waited for more of their name, for an id, or for pieces of their arguments after
+        ``{}``: no more of these are expected."""
         for call in self._calls:
-            if call.index is None and call.name is not None:
+            if call.is_held:
+                yield from call.complete("", final=True)
+            elif call.index is None and call.name is not None:
                 yield from call.emit(final=True)
 
     def finish(self, *, cut: bool) -> Iterator[ToolCall]:
@@ -258,6 +265,7 @@ def _new_text(call: _ToolCallState, text: str, whole: str | None, *, is_repeated
         return text
     if not call.text and text.strip() in ("{}", "null"):  # as some servers begin, before the pieces
         call.fallback_arguments = call.fallback_arguments or "{}"
+        call.is_held = whole is None
         return ""
     if whole is not None:
         return call.text.rest_of(whole)

@@ -285,10 +285,8 @@ async def test_chat_refusals_custom_calls_signatures_and_details_are_read(
     details = UsageDetails(cached_tokens=2, reasoning_tokens=3, audio_prompt_tokens=1, audio_completion_tokens=4)
     assert events == [
         RefusalText("No."),
-        ToolCall(0, "a", "f", "", extra={"extra_content": signature}),
+        ToolCall(0, "a", "f", "{}", extra={"extra_content": signature}),
         ToolCall(1, "b", "g", "free text", custom=True),
-        Usage(5, 9, details),
-        ToolCall(0, None, None, "{}"),
         Usage(5, 9, details),
         Finish("tool_calls", None, "tool_calls"),
     ]

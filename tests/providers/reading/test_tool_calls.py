@@ -195,6 +195,18 @@ def test_calls_are_told_in_their_order_although_names_are_awaited() -> None:
     assert called(*pieces).calls == [("a", "f", "{}"), ("b", "g", '{"x":1}')]
 
 
+def test_a_call_without_arguments_is_told_in_one_piece_before_the_next_call() -> None:
+    """Its ``{}`` waits until it is known that no pieces follow, and no longer."""
+    reading = called(
+        piece("a", "f", "{}", index=0), piece("b", "g", '{"x":', index=1), piece(None, None, "1}", index=1)
+    )
+    assert [event for event in reading.events if isinstance(event, ToolCall)] == [
+        ToolCall(0, "a", "f", "{}"),
+        ToolCall(1, "b", "g", '{"x":'),
+        ToolCall(1, None, None, "1}"),
+    ]
+
+
 @pytest.mark.parametrize("empty", [{}, piece("a", None, None), piece("", "", "", index=0), {"index": 0, "id": "a"}])
 def test_an_entry_without_name_and_arguments_is_no_call(empty: dict[str, Any]) -> None:
     reading = chat({"content": "Hi"}, {"tool_calls": [empty]}, finish="stop")
