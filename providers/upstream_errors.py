@@ -87,7 +87,7 @@ def error_in(body: object) -> Mapping[str, Any] | None:
 
     It may be under ``error`` (an object, or a sentence with a code beside it), in a list, in another object, or be the
     object itself, with ``code`` and ``message`` or under the names that others give these. Without a code it is one if
-    nothing in it belongs to an answer.
+    nothing in it belongs to an answer, and more than a message: that may be a keepalive.
     """
     if isinstance(body, list):
         return next(filter(None, map(error_in, body)), None)
@@ -125,7 +125,8 @@ def _tells(body: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
     said = named["message"]
     if isinstance(said, str) and (code or (as_count(body.get("status")) or 0) >= 400):
         return True
-    return bool(said) and isinstance(said, (str, list)) and body.keys() <= _ONLY_IN_ERRORS
+    is_named = "detail" in body or "error_msg" in body
+    return is_named and bool(said) and isinstance(said, (str, list)) and body.keys() <= _ONLY_IN_ERRORS
 
 
 def _described(body: object) -> Mapping[str, Any]:
