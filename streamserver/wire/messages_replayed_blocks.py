@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import Frame
-from providers.lenient import as_object
+from providers.lenient import as_object, as_word
 from streamserver.wire.events import from_json, named_event, to_json, without_nulls
 from streamserver.wire.messages_blocks import message_event
 
 START, DELTA, STOP = BLOCK_EVENTS = ("content_block_start", "content_block_delta", "content_block_stop")
-_DEMANDED_FIELDS: Mapping[object, Mapping[str, Any]] = {
+_DEMANDED_FIELDS: Mapping[str | None, Mapping[str, Any]] = {
     "text": {"text": ""},
     "thinking": {"thinking": "", "signature": ""},
     "tool_use": {"input": {}},
 }
 """What a block of each type begins with at least: the SDKs add to these."""
-_BLOCKS_OF_DELTAS: Mapping[object, str] = {"thinking_delta": "thinking", "signature_delta": "thinking"}
+_BLOCKS_OF_DELTAS: Mapping[str | None, str] = {"thinking_delta": "thinking", "signature_delta": "thinking"}
 """The blocks that deltas are of, where no start said so; of all others it is text."""
 
 
@@ -62,7 +62,7 @@ class ReplayedBlocks:
     def _is_next(self, event: Mapping[str, Any]) -> bool:
         """Return whether a block begins where the SDKs expect it, with all that they add to."""
         block = as_object(event.get("content_block"))
-        has_fields = all(block.get(name) is not None for name in _DEMANDED_FIELDS.get(block.get("type"), ()))
+        has_fields = all(block.get(name) is not None for name in _demanded_fields(block))
         return self._open is None and event.get("index") == self._number and has_fields
 
     def _add(self, event: dict[str, Any]) -> bytes:
@@ -92,8 +92,7 @@ class ReplayedBlocks:
     def _begin(self, event: Mapping[str, Any]) -> bytes:
         self._open = event
         block = as_object(event.get("content_block"))
-        fields = _DEMANDED_FIELDS.get(block.get("type"), {})
-        return self._event({**event, "content_block": {**fields, **without_nulls(block)}})
+        return self._event({**event, "content_block": {**_demanded_fields(block), **without_nulls(block)}})
 
     def _event(self, event: Mapping[str, Any]) -> bytes:
         return named_event(event["type"], to_json({**event, "index": self._number}))
@@ -110,8 +109,12 @@ class ReplayedBlocks:
         self._number += 1
 
 
+def _demanded_fields(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _DEMANDED_FIELDS.get(as_word(block.get("type")), {})
+
+
 def _implied_start(event: Mapping[str, Any]) -> dict[str, Any]:
-    kind = _BLOCKS_OF_DELTAS.get(as_object(event.get("delta")).get("type"), "text")
+    kind = _BLOCKS_OF_DELTAS.get(as_word(as_object(event.get("delta")).get("type")), "text")
     return {"type": START, "index": event.get("index"), "content_block": {"type": kind}}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from providers.lenient import as_object, as_word, objects
+from providers.lenient import as_count, as_object, as_word, objects
 
 _OwnEvent: TypeAlias = tuple[str, dict[str, Any]]
 """The type of an event and its data."""
@@ -102,7 +102,7 @@ class EventCompleter:
             where = "summary_index" if "summary" in about else "content_index"
             field = "" if about in _PARTS else PART_TEXTS[about][0]
             data.setdefault(where, 0)
-        place = (about, data.get(where, 0))
+        place = (about, as_count(data.get(where)) or 0)
         text = data.get(field)
         if step == "done" and isinstance(text, str) and text and place not in item.told and not item.is_done:
             events.append((f"{about}.delta", {**_without(data, field), "delta": text}))
@@ -115,7 +115,7 @@ class EventCompleter:
         given = data.get("response")
         response = self._response = given if isinstance(given, dict) else dict(self._response)
         if step in _STATUSES or step == "done":
-            if response.get("status") not in _STATUSES:
+            if as_word(response.get("status")) not in _STATUSES:
                 response["status"] = "completed" if step == "done" else step
             step = response["status"] if step == "done" else step
             if not any(as_object(response.get("error")).values()):
@@ -159,12 +159,12 @@ class _ToldItem:
         self.id = as_word(whole.get("id")) or f"item_{index}"
         self.type = whole.get("type")
         self.is_done = False
-        self.told: set[tuple[str, object]] = set()
-        self._ids = {whole.get(name) for name in ("id", "call_id")} - {None, ""}
+        self.told: set[tuple[str, int]] = set()
+        self._ids = _ids_of(whole)
 
     def is_same(self, whole: Mapping[str, Any]) -> bool:
         """Return whether ``whole`` may be this item, by its ids."""
-        ids = {whole.get(name) for name in ("id", "call_id")} - {None, ""}
+        ids = _ids_of(whole)
         return not ids or not self._ids or not ids.isdisjoint(self._ids)
 
     def missing_deltas(self, whole: Mapping[str, Any]) -> Iterator[_OwnEvent]:
@@ -181,6 +181,10 @@ class _ToldItem:
                 text = part.get(PART_TEXTS[part_about][0]) if part_about else None
                 if part_about and isinstance(text, str) and text:
                     yield f"{part_about}.delta", {**at, f"{where}_index": number, "delta": text}
+
+
+def _ids_of(whole: Mapping[str, Any]) -> set[str]:
+    return {word for name in ("id", "call_id") if (word := as_word(whole.get(name)))}
 
 
 def _implicit(about: str, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from providers.base import Frame
-from providers.lenient import as_object
+from providers.lenient import as_object, as_word
 from streamserver.log.records import Start
 from streamserver.wire.events import without_nulls
 from streamserver.wire.responses_completed import ITEM_TEXTS, PART_TEXTS, EventCompleter
@@ -92,7 +92,7 @@ class Replay:
         given = {item["id"]: item for item in self._given_items() if isinstance(item.get("id"), str)}
         for index, item in sorted(self._open.items()):
             ended = item.ended(status)
-            self._done[index] = given.get(ended.get("id"), ended)
+            self._done[index] = given.get(as_word(ended.get("id")) or "", ended)
             yield "response.output_item.done", {"output_index": index, "item": self._done[index]}
         self._open.clear()
         if self._fills_output:
