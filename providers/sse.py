@@ -38,7 +38,7 @@ class SSEDecoder:
     Line ends are LF, CRLF and CR. Comments, unknown fields and events without data are
     skipped; several ``data`` lines are joined with LF. An event without ``data`` has the lines that begin like a JSON
     object as its data, which is beyond the standard. An event that is not closed by a
-    blank line when the stream ends is dropped, as the standard has it.
+    blank line when the stream ends is not among those of :meth:`feed`, as the standard has it.
     """
 
     __slots__ = ("_after_cr", "_at_event", "_begun", "_event", "_fruitful", "_is_stream", "_pending", "_size")
@@ -70,9 +70,8 @@ class SSEDecoder:
         return events
 
     def unclosed_event(self) -> ServerSentEvent | None:
-        """Return the event that is not complete, as far as it has come; None if it has no data."""
-        name, data, _ = _fields(self.rest)
-        return (name or "", b"\n".join(data)) if data else None
+        """Return the event that is not complete when the stream ends, as far as it has come; None if it has no data."""
+        return (self._event or _PartialEvent()).cut_off(self.rest)
 
     @property
     def rest(self) -> bytes:
@@ -185,6 +184,11 @@ class _PartialEvent:
         self.read(lines)
         data = self._data or self._bare
         return (self._name, b"\n".join(data)) if data else None
+
+    def cut_off(self, lines: bytes) -> ServerSentEvent | None:
+        """Read the last lines that came. Return the event, None without a field ``data``."""
+        self.read(lines)
+        return (self._name, b"\n".join(self._data)) if self._data else None
 
 
 def begins_stream(data: bytes) -> bool:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from providers import sse
 from providers.errors import UpstreamError
-from providers.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
+from providers.sse import HOLD_BYTES, MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
 from tests.support.properties import examples
 
 
@@ -234,3 +234,11 @@ def test_a_page_of_any_size_is_no_stream(size: int) -> None:
         decoder.feed(b"<p>hello</p>\n<p>world</p>\n".ljust(min(50, size - begin)))
     with pytest.raises(UpstreamError):
         decoder.end()
+
+
+@pytest.mark.parametrize("size", [1000, 2 * HOLD_BYTES])
+def test_event_that_is_not_closed_is_there_whatever_its_size(size: int) -> None:
+    decoder, data = SSEDecoder(), b"event: response.completed\ndata: " + b"x" * size + b"\n"
+    for begin in range(0, len(data), 16 * 1024):
+        assert decoder.feed(data[begin : begin + 16 * 1024]) == []
+    assert decoder.unclosed_event() == ("response.completed", b"x" * size)
