@@ -42,7 +42,7 @@ ask for nothing. A null asks for nothing either."""
 
 
 _VENDORS_PARTS = frozenset({"image", "document", "input_image"})
-"""Types of parts whose ids only their vendor knows; images with data or an address have the type ``image_url``."""
+"""Types of parts with ids that only their vendor knows; images with data or an address have the type ``image_url``."""
 
 
 class FunctionCall(msgspec.Struct, frozen=True):

@@ -47,7 +47,7 @@ class RequestContext:
         self.open_response: OpenResponse | None = None
 
     def release(self) -> None:
-        """Drop the request, whose handler has ended. It refers to this context: only the garbage collector would free
+        """Drop the request when its handler has ended. It refers to this context: only the garbage collector would free
         the two, and all that they hold."""
         del self.http
 

@@ -152,9 +152,7 @@ class RedisConnection:
     async def execute(self, commands: Sequence[Command]) -> Replies:
         """Send ``commands`` at once, and read all replies. Raises one of :data:`BROKEN`."""
         await self.send(commands)
-        if self._protocol is None:
-            return [await self.read() for _ in commands]
-        return self._checked(await self._protocol.take(len(commands)))
+        return await self.read_all(len(commands))
 
     async def read_all(self, count: int) -> Replies:
         """Return the next replies, as :meth:`read` does."""

@@ -202,10 +202,7 @@ class ChunkReplay:
 
     def _mend_end(self, choice: dict[str, Any], index: int) -> None:
         reason = choice.get("finish_reason")
-        if not isinstance(reason, str) or reason.lower() in NO_REASONS:
-            choice["finish_reason"] = None
-            return
-        if index in self._finished:
+        if not isinstance(reason, str) or reason.lower() in NO_REASONS or index in self._finished:
             choice["finish_reason"] = None
             return
         self._finished.add(index)

@@ -56,7 +56,7 @@ _WORDS_OF_CHAT = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 def _reason(own: str, done: Done, reason: str) -> str:
     """Return the provider's ``own`` word, or ``reason`` if that is of another API, or an end that would stop an agent
-    whose tools were called."""
+    although tools were called."""
     is_wrong = own == "end_turn" and done.finish_reason == "tool_calls"
     return reason if is_wrong or own in _WORDS_OF_CHAT else own
 

@@ -55,8 +55,7 @@ class ReplayedBlocks:
         """Close the open block, and write whatever still waits."""
         events = [self._close()]
         while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            events += [*map(self._add, waiting), self._close()]
+            events += [self._write_waiting(), self._close()]
         return b"".join(events)
 
     def _is_next(self, event: Mapping[str, Any]) -> bool:
@@ -119,7 +118,7 @@ def _implied_start(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_null_delta(frame: Frame) -> bool:
-    """Return whether ``frame`` is a delta whose text is null: the SDKs add texts up."""
+    """Return whether ``frame`` is a delta with a null text: the SDKs add texts up."""
     if frame.type != DELTA or frame.pieces or b"null" not in frame.data:
         return False
     delta = as_object(from_json(frame.data).get("delta"))

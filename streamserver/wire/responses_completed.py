@@ -23,7 +23,7 @@ PART_TEXTS: Mapping[str, tuple[str, str]] = {
 """Events of a part's text, by their names without the last word: the part's field and its type."""
 ITEM_TEXTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
 """The same of an item's own text: the item's field."""
-_PARTS = frozenset({"response.content_part", "response.reasoning_summary_part"})
+ITEM_PARTS = frozenset({"response.content_part", "response.reasoning_summary_part"})
 _ITEM_TYPES = {
     "response.reasoning_text": "reasoning",
     "response.reasoning_summary_text": "reasoning",
@@ -55,7 +55,7 @@ class EventCompleter:
         about, _, step = name.rpartition(".")
         if about == "response.output_item" and isinstance(data.get("item"), dict):
             return list(self._added(data) if step == "added" else self._done(data))
-        if about in PART_TEXTS or about in ITEM_TEXTS or about in _PARTS:
+        if about in PART_TEXTS or about in ITEM_TEXTS or about in ITEM_PARTS:
             return self._inner(about, step, data)
         if about == "response":
             return list(self._of_response(step, data))
@@ -99,8 +99,8 @@ class EventCompleter:
         if about in ITEM_TEXTS:
             field, where = ITEM_TEXTS[about], ""
         else:
-            where = "summary_index" if "summary" in about else "content_index"
-            field = "" if about in _PARTS else PART_TEXTS[about][0]
+            where = part_index(about)
+            field = "" if about in ITEM_PARTS else PART_TEXTS[about][0]
             data.setdefault(where, 0)
         place = (about, as_count(data.get(where)) or 0)
         text = data.get(field)
@@ -181,6 +181,11 @@ class _ToldItem:
                 text = part.get(PART_TEXTS[part_about][0]) if part_about else None
                 if part_about and isinstance(text, str) and text:
                     yield f"{part_about}.delta", {**at, f"{where}_index": number, "delta": text}
+
+
+def part_index(name: str) -> str:
+    """Return the field that has the index of the part that an event of this name is about."""
+    return "summary_index" if "summary" in name else "content_index"
 
 
 def _ids_of(whole: Mapping[str, Any]) -> set[str]:

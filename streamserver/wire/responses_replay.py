@@ -9,7 +9,7 @@ from providers.base import Frame
 from providers.lenient import as_object, as_word
 from streamserver.log.records import Start
 from streamserver.wire.events import without_nulls
-from streamserver.wire.responses_completed import ITEM_TEXTS, PART_TEXTS, EventCompleter
+from streamserver.wire.responses_completed import ITEM_TEXTS, PART_TEXTS, ITEM_PARTS, EventCompleter, part_index
 from streamserver.wire.responses_items import ItemEvent
 from streamserver.wire.responses_object import response_id
 
@@ -64,7 +64,7 @@ class Replay:
         if name == "keepalive":
             return ()  # ours has no number
         data.pop("obfuscation", None)
-        place = (name, data.get("output_index"), data.get("content_index"), data.get("item_id"))
+        place = (name, data.get("output_index"), data.get(part_index(name)), data.get("item_id"))
         if place == self._place_under_way:
             self._track(name, data)
             return ((name, data),)
@@ -148,7 +148,7 @@ class _OpenItem:
     def add(self, name: str, data: Mapping[str, Any]) -> None:
         about, _, step = name.rpartition(".")
         part = data.get("part")
-        if about in ("response.content_part", "response.reasoning_summary_part") and isinstance(part, dict):
+        if about in ITEM_PARTS and isinstance(part, dict):
             self._parts[self._place(data)] = dict(part)
         elif step == "delta" and isinstance(data.get("delta"), str):
             if about in PART_TEXTS:

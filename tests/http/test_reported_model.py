@@ -16,7 +16,7 @@ from tests.support.upstream import Exchange, Script
 
 REPORTED = "reported-1"
 STREAMS = [Form(wire, streamed=True) for wire in ("chat", "messages", "responses")]
-"""The wires whose events name a model."""
+"""The wires with a model in their events."""
 
 
 def reporting(script: Script) -> Script:
