@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -30,7 +31,6 @@ class _ToolCallState:
         "has_whole_name",
         "id",
         "index",
-        "is_held",
         "name",
         "provider_id",
         "text",
@@ -51,8 +51,6 @@ class _ToolCallState:
         """The arguments that have come in pieces."""
         self.fallback_arguments = ""
         """Arguments that came whole where pieces may follow: they count if none do."""
-        self.is_held = False
-        """All of the call has come, unless pieces follow the ``{}`` that its arguments began with."""
         self.extra: dict[str, Any] = {}
         self._id_is_emitted = False
 
@@ -89,14 +87,13 @@ class _ToolCallState:
                 raise malformed_response("tool_call_without_name")
             return
         # The first piece waits for the name, and for the id until arguments come: servers send these apart.
-        has_head = self.name is not None and self.has_whole_name and self.id is not None and not self.is_held
+        has_head = self.name is not None and self.has_whole_name and self.id is not None
         if final or has_head or (self.name is not None and self.text):
             self.index, self._id_is_emitted = next(self._indices), self.id is not None
             yield ToolCall(self.index, self.id, self.name, self.text.joined(), self.extra or None, self.custom)
 
     def complete(self, whole: str, *, final: bool) -> Iterator[ToolCall]:
         """Yield what is not emitted yet; ``whole`` are the arguments that came with their end, if any did."""
-        self.is_held = False
         if final and self.name is None and not (self.text or self.fallback_arguments or whole):
             return
         if whole in ("", "{}"):
@@ -194,12 +191,9 @@ class ToolCalls:
             yield from call.complete(whole or "", final=final)
 
     def flush(self) -> Iterator[ToolCall]:
-        """Yield the calls that have waited for more of their name, for an id, or for pieces of their arguments after
-        ``{}``: no more of these are expected."""
+        """Yield the calls that have waited for more of their name or for an id: no more of these are expected."""
         for call in self._calls:
-            if call.is_held:
-                yield from call.complete("", final=True)
-            elif call.index is None and call.name is not None:
+            if call.index is None and call.name is not None:
                 yield from call.emit(final=True)
 
     def finish(self, *, cut: bool) -> Iterator[ToolCall]:
@@ -263,17 +257,29 @@ def _new_text(call: _ToolCallState, text: str, whole: str | None, *, is_repeated
     """
     if call.custom:
         return text
-    if not call.text and text.strip() in ("{}", "null"):  # as some servers begin, before the pieces
+    if not call.text and (whole == "{}" or text.strip() == "null"):  # as some servers begin, before the pieces
         call.fallback_arguments = call.fallback_arguments or "{}"
-        call.is_held = whole is None
         return ""
     if whole is not None:
         return call.text.rest_of(whole)
     if is_repeated and len(text) >= len(call.text) > 0:
         so_far = call.text.joined()
-        if (text == so_far and call.is_complete()) or (len(text) > len(so_far) and text.startswith(so_far)):
+        grows = len(text) > len(so_far) and text.startswith(so_far) and not _closes_more(text)
+        if grows or (text == so_far and call.is_complete()):
             return text[len(so_far) :]
     return text
+
+
+def _closes_more(text: str) -> bool:
+    """Return whether ``text`` goes on behind an object, and so is a piece: the end of one inside the arguments."""
+    try:
+        _, end = _DECODER.raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return False
+    return bool(text.lstrip()[end:].strip())
+
+
+_DECODER = json.JSONDecoder()
 
 
 def _as_json(arguments: object) -> str | None:

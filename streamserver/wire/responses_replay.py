@@ -9,7 +9,7 @@ from providers.base import Frame
 from providers.lenient import as_object, as_word
 from streamserver.log.records import Start
 from streamserver.wire.events import without_nulls
-from streamserver.wire.responses_completed import ITEM_TEXTS, PART_TEXTS, ITEM_PARTS, EventCompleter, part_index
+from streamserver.wire.responses_completed import ITEM_PARTS, ITEM_TEXTS, PART_TEXTS, EventCompleter, part_index
 from streamserver.wire.responses_items import ItemEvent
 from streamserver.wire.responses_object import response_id
 

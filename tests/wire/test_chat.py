@@ -352,10 +352,6 @@ BROKEN_CALLS: dict[str, tuple[list[dict[str, Any]], str]] = {
         ],
         '{"a":1}',
     ),
-    "an empty object before the arguments": (
-        [{**FIRST, "function": {"name": "f", "arguments": "{}"}}, {"index": 0, "function": {"arguments": '{"a":1}'}}],
-        '{"a":1}',
-    ),
     "the name after the id": (
         [{"index": 0, "id": "c", "type": "function"}, {"index": 0, "function": {"name": "f", "arguments": "{}"}}],
         "{}",
