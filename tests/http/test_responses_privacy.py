@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.upstreams import answering, tables
 from tests.conftest import StartServer, StartUpstream
-from tests.test_privacy import KEY, MARKS, PROMPT, SCRIPTS, USER_KEY
+from tests.telemetry.test_privacy import KEY, MARKS, PROMPT, SCRIPTS, USER_KEY
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])

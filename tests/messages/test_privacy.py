@@ -11,7 +11,7 @@ from tests.conftest import StartServer, StartUpstream
 from tests.messages.upstreams import speaks
 from tests.support.client import RawStream
 from tests.support.upstream import Exchange
-from tests.test_privacy import KEY, MARKS, PROMPT, SCRIPTS, TOKEN, USER_KEY
+from tests.telemetry.test_privacy import KEY, MARKS, PROMPT, SCRIPTS, TOKEN, USER_KEY
 from tests.wire.test_messages import REPLAYED
 
 CONTENT: list[dict[str, Any]] = [
