@@ -245,7 +245,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     """The name of the SSE event, empty for chat completions, which have none."""
     data: bytes
     """The frame's data: one JSON object on one line, without an error's text."""
-    pieces: tuple[Delta | BlockEnd, ...] = ()
+    pieces: tuple[ContentEvent, ...] = ()
     shape: TokenShape | None = None
     """The shape that the parser knew it by: it has one token. None where the frame was read in full, or comes from
     another node."""
@@ -268,7 +268,9 @@ def is_token(event: Event) -> bool:
 
 
 Delta: TypeAlias = Text | Reasoning | ToolCall
-Event: TypeAlias = Delta | BlockEnd | Frame | AnsweringModel | Usage | Finish | Attempt | AttemptFailed
+ContentEvent: TypeAlias = Delta | BlockEnd
+"""An event about the content of the answer: its next piece, or the end of a content block."""
+Event: TypeAlias = ContentEvent | Frame | AnsweringModel | Usage | Finish | Attempt | AttemptFailed
 
 
 class Provider(Protocol):

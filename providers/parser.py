@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from providers.answer import AnswerParser
-from providers.base import DELTAS, ApiProtocol, BlockEnd, Delta, Event, Finish, Frame
+from providers.base import DELTAS, ApiProtocol, BlockEnd, ContentEvent, Event, Finish, Frame
 from providers.errors import malformed_response
 from providers.lenient import json_object
 from providers.sse import MAX_EVENT_BYTES
@@ -82,7 +82,7 @@ class FrameParser:
         if shape is not None and (token := shape.token_in(name, data)) is not None:
             return (Frame(self._protocol, self._kind, data, (token,), shape),)
         told = tuple(self._parser.events(name, data))
-        pieces: tuple[Delta | BlockEnd, ...]
+        pieces: tuple[ContentEvent, ...]
         others: tuple[Event, ...] = ()
         if len(told) == 1 and isinstance(told[0], _PIECES):  # a token
             pieces = (told[0],)

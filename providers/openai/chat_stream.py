@@ -19,7 +19,7 @@ from providers.lenient import (
     is_end_marker,
     objects,
 )
-from providers.openai.chunks import CHUNK, Choice, Chunk, Delta, GroqFields
+from providers.openai.chunks import CHUNK, Choice, Chunk, ChunkDelta, GroqFields
 from providers.openai.reasoning_details import ReasoningDetails
 from providers.text_so_far import TextSoFar
 from providers.upstream_errors import raise_error_in, told_error
@@ -119,7 +119,7 @@ class ChatParser(AnswerParser):
 
         self.learn("", data, event, has_token)
 
-    def _add_delta(self, delta: Delta, events: list[Event]) -> None:
+    def _add_delta(self, delta: ChunkDelta, events: list[Event]) -> None:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
             self._add_reasoning(delta, events)
         if delta.content:
@@ -127,7 +127,7 @@ class ChatParser(AnswerParser):
         if delta.tool_calls or delta.refusal or delta.function_call or delta.images or delta.audio:
             self._add_others(delta, events)
 
-    def _add_reasoning(self, delta: Delta, events: list[Event]) -> None:
+    def _add_reasoning(self, delta: ChunkDelta, events: list[Event]) -> None:
         text = as_word(delta.reasoning_content) or as_word(delta.reasoning)
         told = self._reasoning_details.add(delta.reasoning_details)
         if text := text or told:
@@ -154,7 +154,7 @@ class ChatParser(AnswerParser):
                 self.has_text = True
                 events.append(kind(text))
 
-    def _add_others(self, delta: Delta, events: list[Event]) -> None:
+    def _add_others(self, delta: ChunkDelta, events: list[Event]) -> None:
         if refusal := as_text(delta.refusal):
             self.has_text = True
             events.append(RefusalText(refusal))
@@ -179,7 +179,7 @@ class ChatParser(AnswerParser):
             if self.calls and (details := self._reasoning_details.for_next_turn()):
                 events += self.calls.add(None, extra={"reasoning_details": details})
 
-    def _add_message(self, message: Delta, events: list[Event]) -> None:
+    def _add_message(self, message: ChunkDelta, events: list[Event]) -> None:
         """Add a whole message, if no deltas have told it before."""
         if self.has_text and not self._message:
             message.content = message.refusal = message.reasoning = message.reasoning_content = None

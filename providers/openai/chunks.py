@@ -15,7 +15,7 @@ import msgspec
 from providers.base import Usage, UsageDetails
 
 
-class Delta(msgspec.Struct):
+class ChunkDelta(msgspec.Struct):
     """The new part of an answer, or, as a ``message``, the whole of it."""
 
     content: Any = None
@@ -75,8 +75,8 @@ class ChatUsage(msgspec.Struct):
 
 class Choice(msgspec.Struct):
     index: int | None = 0
-    delta: Delta | None = None
-    message: Delta | None = None
+    delta: ChunkDelta | None = None
+    message: ChunkDelta | None = None
     text: Any = None
     """What completions had before chat completions."""
     finish_reason: str | None = None

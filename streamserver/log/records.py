@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from providers.base import DELTAS, AnsweringModel, BlockEnd, Delta, Frame, Text, UsageDetails
+from providers.base import DELTAS, AnsweringModel, BlockEnd, ContentEvent, Frame, Text, UsageDetails
 
 RECORD_OVERHEAD_BYTES = 64
 """What a record counts for in ``resume.max_log_bytes``, besides its text in UTF-8."""
@@ -93,7 +93,7 @@ NOT_BY_PRODUCER = frozenset({"producer_lost", "stream_expired"})
 has no number on the wire."""
 
 Terminal: TypeAlias = Done | Failed
-Piece: TypeAlias = Delta | BlockEnd | Frame | AnsweringModel
+Piece: TypeAlias = ContentEvent | Frame | AnsweringModel
 """What a generation appends between the start and the end."""
 Record: TypeAlias = Start | Piece | Terminal
 

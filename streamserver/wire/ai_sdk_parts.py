@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from providers import jsontext, opaque
-from providers.base import BlockEnd, Opaque, Reasoning, Text, ToolCall
+from providers.base import BlockEnd, ContentEvent, Opaque, Reasoning, Text, ToolCall
 
 Chunk: TypeAlias = dict[str, Any]
 PROVIDER_KEY = "streamserver"
@@ -68,7 +68,7 @@ class Parts:
     def has_calls(self) -> bool:
         return bool(self._calls)
 
-    def add(self, piece: Text | Reasoning | ToolCall | BlockEnd) -> Iterator[Chunk]:
+    def add(self, piece: ContentEvent) -> Iterator[Chunk]:
         """Yield the chunks of the next piece."""
         match piece:
             case ToolCall():

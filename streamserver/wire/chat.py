@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from providers import opaque
-from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, Delta, Frame, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
 from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
@@ -77,7 +77,7 @@ class ChatEncoder:
             case Failed():
                 return self.encode_failure(record)
 
-    def _piece(self, piece: Text | Reasoning | ToolCall) -> bytes:
+    def _piece(self, piece: Delta) -> bytes:
         role = b"" if self._has_role else self._role(piece)
         match piece:
             case ToolCall():
@@ -95,7 +95,7 @@ class ChatEncoder:
         text = to_json(piece.text)
         return b'%b%b[{"index":0,"delta":{"%b":%b},"finish_reason":null}]}\n\n' % (role, self._head, name, text)
 
-    def _role(self, first: Text | Reasoning | ToolCall | None) -> bytes:
+    def _role(self, first: Delta | None) -> bytes:
         """Return the chunk with the role, once: clients add strings up, or demand one."""
         if self._has_role:
             return b""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from providers.answer import MAX_LESSONS, NO_REASONS
-from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import ContentEvent, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.errors import ProviderError
 from providers.finish_reasons import finish_reason
 from providers.lenient import as_object, objects
@@ -166,7 +166,7 @@ class ChunkReplay:
             if not is_told(name, chunk.get(name)):
                 chunk[name] = (self._envelope or self._head)[name]
 
-    def _mend_choice(self, choice: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
+    def _mend_choice(self, choice: dict[str, Any], pieces: Sequence[ContentEvent]) -> None:
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else 0
         if isinstance(message := choice.pop("message", None), dict):
             choice["delta"] = _delta_of(message, pieces)
@@ -188,7 +188,7 @@ class ChunkReplay:
             self._calling.add(index)
         self._mend_end(choice, index)
 
-    def _mend_calls(self, delta: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
+    def _mend_calls(self, delta: dict[str, Any], pieces: Sequence[ContentEvent]) -> None:
         calls = list(objects(delta.pop("tool_calls", None)))
         told = [piece for piece in pieces if isinstance(piece, ToolCall) and not _is_end_of_reasoning(piece)]
         if self._has_legacy_call:
@@ -255,7 +255,7 @@ def read_chunk(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def _mend_texts(delta: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> None:
+def _mend_texts(delta: dict[str, Any], pieces: Sequence[ContentEvent]) -> None:
     """Replace lists of parts of which everything was read by their text. SDKs add up strings alone."""
     lists = {name for name in _TEXT_FIELDS if isinstance(delta.get(name), (list, dict)) and delta[name]}
     if lists and all(_is_readable(part) for part in objects(delta.get("content"))):
@@ -271,7 +271,7 @@ def _is_readable(part: Mapping[str, Any]) -> bool:
     return any(isinstance(part.get(name), (str, list)) for name in ("text", "thinking", "refusal"))
 
 
-def _delta_of(message: dict[str, Any], pieces: Sequence[Text | Reasoning | ToolCall | BlockEnd]) -> dict[str, Any]:
+def _delta_of(message: dict[str, Any], pieces: Sequence[ContentEvent]) -> dict[str, Any]:
     """Return what is new in a whole message, which some servers send in the place of a delta, or after all deltas."""
     texts: dict[str, str] = {}
     for piece in pieces:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from providers import opaque
-from providers.base import BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import BlockEnd, ContentEvent, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.lenient import as_object
 from streamserver.log.records import Done, Record, Start
 from streamserver.wire.chat_calls import DETAILS, CallDeltas
@@ -51,7 +51,7 @@ def _own_chunks(records: Sequence[Record], start: Start) -> Iterator[dict[str, A
                 yield mended
 
 
-def pieces_of(records: Sequence[Record]) -> Iterator[Text | Reasoning | ToolCall | BlockEnd]:
+def pieces_of(records: Sequence[Record]) -> Iterator[ContentEvent]:
     """Yield the pieces of an answer, those in another protocol's frames too."""
     for record in records:
         if isinstance(record, Frame):

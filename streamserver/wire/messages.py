@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, ContentEvent, Frame, Reasoning, RefusalText, Text, ToolCall
 from providers.lenient import json_object
 from streamserver.core.refusals import Refusal
 from streamserver.log.records import Done, Failed, Record, Start
@@ -16,7 +16,7 @@ from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.error_forms import ANTHROPIC_ERRORS, retry_headers
 from streamserver.wire.events import named_event, to_json
 from streamserver.wire.ids import public_hash
-from streamserver.wire.messages_blocks import BlockPiece, ContentBlocks, message_event
+from streamserver.wire.messages_blocks import ContentBlocks, message_event
 from streamserver.wire.messages_replay import ENDING, replayed_end, replayed_start
 from streamserver.wire.messages_replayed_blocks import BLOCK_EVENTS, ReplayedBlocks
 from streamserver.wire.messages_usage import NO_USAGE, usage_fields
@@ -101,7 +101,7 @@ class MessagesEncoder:
             return not self._started
         return False if frame.pieces else None
 
-    def _translated(self, piece: BlockPiece) -> bytes:
+    def _translated(self, piece: ContentEvent) -> bytes:
         self._refused = self._refused or isinstance(piece, RefusalText)
         return self._message_start() + self._blocks.add(piece)
 

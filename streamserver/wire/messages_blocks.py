@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from providers import opaque
-from providers.base import BlockEnd, Delta, Opaque, Reasoning, Text, ToolCall
+from providers.base import BlockEnd, ContentEvent, Opaque, Reasoning, Text, ToolCall
 from providers.jsontext import as_json_object
 from streamserver.wire.events import named_event, to_json
-
-BlockPiece: TypeAlias = Delta | BlockEnd
 
 
 def message_event(name: str, fields: Mapping[str, Any]) -> bytes:
@@ -33,9 +31,9 @@ class ContentBlocks:
         self._open: str | int | None = None
         """The kind of the open block, or the index of its tool call."""
         self._calls: dict[int, _ToolBlock] = {}
-        self._waiting: list[BlockPiece] = []
+        self._waiting: list[ContentEvent] = []
 
-    def add(self, piece: BlockPiece) -> bytes:
+    def add(self, piece: ContentEvent) -> bytes:
         """Return the events of ``piece``, and of those that waited for it."""
         if self._must_wait(piece):
             self._waiting.append(piece)
@@ -56,7 +54,7 @@ class ContentBlocks:
         """Return whether the open block is a tool call without all of its arguments."""
         return isinstance(self._open, int) and not self._calls[self._open].is_complete()
 
-    def _must_wait(self, piece: BlockPiece) -> bool:
+    def _must_wait(self, piece: ContentEvent) -> bool:
         belongs = isinstance(piece, (ToolCall, BlockEnd)) and piece.index is not None and piece.index == self._open
         return not belongs and (bool(self._waiting) or self._is_busy())
 
@@ -71,7 +69,7 @@ class ContentBlocks:
                 written.append(self._write(piece))
         return b"".join(written)
 
-    def _write(self, piece: BlockPiece) -> bytes:
+    def _write(self, piece: ContentEvent) -> bytes:
         match piece:
             case ToolCall():
                 return self._tool_call(piece)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from providers.base import AnsweringModel, BlockEnd, Frame, Reasoning, RefusalText, Text, ToolCall
+from providers.base import AnsweringModel, BlockEnd, ContentEvent, Frame, Reasoning, RefusalText, Text, ToolCall
 from streamserver.core.refusals import Refusal
 from streamserver.log.base import Log
 from streamserver.log.records import Done, Failed, Record, Start, has_stable_offset
@@ -19,7 +19,7 @@ from streamserver.wire.base import Encoder, HTTPAnswer, join_batch
 from streamserver.wire.events import from_json, named_event, to_json
 from streamserver.wire.ids import public_hash
 from streamserver.wire.openai_errors import failure_answer, refusal_answer
-from streamserver.wire.responses_items import ItemEvent, ItemPiece, Items
+from streamserver.wire.responses_items import ItemEvent, Items
 from streamserver.wire.responses_object import (
     error_event_fields,
     failed_fields,
@@ -104,7 +104,7 @@ class ResponsesEncoder:
         first = b"" if self._background else self._event("response.created", running)
         return first + self._event("response.in_progress", running)
 
-    def _piece(self, piece: ItemPiece) -> bytes:
+    def _piece(self, piece: ContentEvent) -> bytes:
         self._refused = self._refused or isinstance(piece, RefusalText)
         return self._begin() + self._events(self._items.add(piece))
 

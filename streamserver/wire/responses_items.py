@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from providers import opaque
-from providers.base import BlockEnd, Opaque, Reasoning, RefusalText, Text, ToolCall
+from providers.base import BlockEnd, ContentEvent, Opaque, Reasoning, RefusalText, Text, ToolCall
 from providers.jsontext import as_json_object
 
 ItemEvent: TypeAlias = tuple[str, Mapping[str, Any]]
 """The type of an event and its fields, without the sequence number."""
-ItemPiece: TypeAlias = Text | Reasoning | ToolCall | BlockEnd
 
 
 class Items:
@@ -31,7 +30,7 @@ class Items:
         """Return the items that are done."""
         return [item.whole for item in self._items if item.is_done]
 
-    def add(self, piece: ItemPiece) -> Iterator[ItemEvent]:
+    def add(self, piece: ContentEvent) -> Iterator[ItemEvent]:
         match piece:
             case ToolCall():
                 yield from self._tool_call(piece)

@@ -11,7 +11,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers import opaque
-from providers.base import BlockEnd, Delta, Frame, Opaque, Reasoning, RefusalText, Text, ToolCall, UsageDetails
+from providers.base import (
+    BlockEnd,
+    ContentEvent,
+    Delta,
+    Frame,
+    Opaque,
+    Reasoning,
+    RefusalText,
+    Text,
+    ToolCall,
+    UsageDetails,
+)
 from providers.openai.chat_stream import ChatParser
 from providers.parser import FrameParser
 from streamserver.log.codec import decode
@@ -29,7 +40,7 @@ COUNTS = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
 WHOLE_USAGE = {"include_usage": True}
 
 
-def log(*pieces: Delta | BlockEnd | Frame, end: Terminal | str = "stop", **options: Any) -> list[Record]:
+def log(*pieces: ContentEvent | Frame, end: Terminal | str = "stop", **options: Any) -> list[Record]:
     start = Start(STREAM_ID, "r-1", "p", "m", created=1_790_000_000, wire="chat", options=options)
     return [start, *pieces, Done(end, "p", "m-2", USAGE, 1.0, 2.0) if isinstance(end, str) else end]
 
