@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +25,8 @@ from benchmarks.follower import FollowerLoad, FollowerResult
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 BENCH_START_SECONDS = 60.0
+SERVER_PORT = r"http://127\.0\.0\.1:(\d+)"
+"""The pattern that finds the port in what ``streamserver`` prints."""
 COUNTING_SECONDS = 0.2
 """For a signal to arrive, and for what follows an answer: its record."""
 BENCH_MAX_STREAMS = 20_000
@@ -106,18 +108,13 @@ def clean_environ(tree: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _running(
-    arguments: list[str], port: str, errors: Path, tree: Path = ROOT, report: Path | None = None
+def running_program(
+    command: Sequence[str], port: str, errors: Path, environ: Mapping[str, str], report: Path | None = None
 ) -> Iterator[Process]:
-    """Run ``python …`` on the sources in ``tree``; ``port`` is the pattern that finds it in what is printed."""
+    """Run a server in the folder of ``errors``; ``port`` is the pattern that finds its port in what it prints."""
     with errors.open("ab") as stderr:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            cwd=errors.parent,
-            env=clean_environ(tree),
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=errors.parent, env=environ
         )
     assert process.stdout is not None
     impatience = threading.Timer(BENCH_START_SECONDS, process.kill)
@@ -128,7 +125,7 @@ def _running(
         while not (found := re.search(port, said)):
             line = process.stdout.readline()
             if not line:
-                raise RuntimeError(f"{arguments} did not start:\n{said}{errors.read_text()[-2000:]}")
+                raise RuntimeError(f"{command} did not start:\n{said}{errors.read_text()[-2000:]}")
             said += line
         impatience.cancel()
         started.port = int(found[1])
@@ -142,15 +139,20 @@ def _running(
 
 @contextmanager
 def running_upstream(folder: Path) -> Iterator[Process]:
-    with _running(["-m", "benchmarks.upstream"], r"^(\d+)\n", folder / "upstream.log") as process:
+    with _running_module(["benchmarks.upstream"], folder / "upstream.log") as process:
         yield process
 
 
 @contextmanager
 def running_naive(folder: Path, upstream: Process) -> Iterator[Process]:
-    arguments = ["-m", "benchmarks.naive", f"http://127.0.0.1:{upstream.port}/v1"]
-    with _running(arguments, r"^(\d+)\n", folder / "naive.log") as process:
+    arguments = ["benchmarks.naive", f"http://127.0.0.1:{upstream.port}/v1"]
+    with _running_module(arguments, folder / "naive.log") as process:
         yield process
+
+
+def _running_module(arguments: Sequence[str], errors: Path) -> AbstractContextManager[Process]:
+    """Run ``python -m …`` of these sources, which prints nothing but its port."""
+    return running_program([sys.executable, "-m", *arguments], r"^(\d+)\n", errors, clean_environ(ROOT))
 
 
 @contextmanager
@@ -193,8 +195,8 @@ def running_server(
     path.write_text(tomli_w.dumps(tables), "utf-8")
     report = path.with_suffix(".counts") if counted else None
     program = ["-m", "streamserver"] if report is None else [str(ROOT / "benchmarks" / "counted.py"), str(report)]
-    arguments = [*program, "--config", str(path), "--port", "0"]
-    with _running(arguments, r"http://127\.0\.0\.1:(\d+)", folder / "server.log", tree, report) as process:
+    command = [sys.executable, *program, "--config", str(path), "--port", "0"]
+    with running_program(command, SERVER_PORT, folder / "server.log", clean_environ(tree), report) as process:
         yield process
 
 

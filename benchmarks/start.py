@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.interpreter import describe_interpreter
-from benchmarks.processes import BENCH_START_SECONDS, ROOT, Process, clean_environ
+from benchmarks.processes import BENCH_START_SECONDS, ROOT, SERVER_PORT, clean_environ, running_program
 
 IMPORTS = "import aiohttp.web, uvloop, msgspec, loguru, aiohttp_sse"
 PROVIDER_KEYS = {"OPENAI_API_KEY": "sk-none", "ANTHROPIC_API_KEY": "sk-none"}
@@ -42,27 +41,12 @@ def _end(folder: Path, command: Sequence[str], environ: Mapping[str, str]) -> fl
 
 def _serve(folder: Path, command: Sequence[str], environ: Mapping[str, str]) -> float:
     """Run a server until it has answered. Return its CPU time until then."""
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout is not None
-    impatience = threading.Timer(BENCH_START_SECONDS, process.kill)
-    impatience.start()
-    try:
-        said = ""
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+", said)):
-            line = process.stdout.readline()
-            if not line:
-                raise RuntimeError(f"{command} does not serve: {said}")
-            said += line
-        with urllib.request.urlopen(found[0] + QUESTION, timeout=BENCH_START_SECONDS) as response:
+    with running_program(command, SERVER_PORT, folder / "server.log", environ) as process:
+        url = f"http://127.0.0.1:{process.port}{QUESTION}"
+        with urllib.request.urlopen(url, timeout=BENCH_START_SECONDS) as response:
             if b"event: done" not in response.read():
                 raise RuntimeError(f"{command} does not answer")
-        return Process(process).cpu_seconds()
-    finally:
-        impatience.cancel()
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        return process.cpu_seconds()
 
 
 Start = tuple[Callable[[Path, Sequence[str], Mapping[str, str]], float], Sequence[str], Mapping[str, str]]
