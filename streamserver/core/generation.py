@@ -212,19 +212,23 @@ class Generation:
         if not self._is_native:
             if self._first_token is None:
                 self._tell_model()  # reasoning may be nothing but its opaque part
-            self._tokens.around += 1
-            self._log.append(end)
+            self._append_around(end)
 
     def _tell_model(self) -> None:
         """Append the model that answers, before what it answers, if it is not the one in the start of the log.
 
         The vendors' wires name it in their first event; the native one, in its last.
         """
-        model = self._reported_model or self._answered_by[1]
-        if not self._is_native and model != self._told_model:
-            self._told_model = model
-            self._tokens.around += 1
-            self._log.append(AnsweringModel(model))
+        if not self._is_native:
+            model = self._reported_model or self._answered_by[1]
+            if model != self._told_model:
+                self._told_model = model
+                self._append_around(AnsweringModel(model))
+
+    def _append_around(self, record: BlockEnd | AnsweringModel) -> None:
+        """Append what is no piece of the answer, and is not to be counted as one."""
+        self._tokens.around += 1
+        self._log.append(record)
 
     def _frame(self, frame: Frame) -> None:
         if self._first_token is None and frame.pieces:
