@@ -173,6 +173,10 @@ def detail_of(status: int, error: Mapping[str, Any], request_id: str | None) -> 
     )
 
 
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 499})
+"""The 4xx of which the request is not the cause: it timed out, met another, came too early, or was given up."""
+
+
 def by_status(status: int) -> type[ProviderError]:
     """Return the class for a status, where the body says nothing more."""
     match status:
@@ -186,9 +190,7 @@ def by_status(status: int) -> type[ProviderError]:
             return RateLimited
         case 503 | 529:
             return Overloaded
-        case 408 | 409 | 425 | 499:
-            return UpstreamError
-        case _ if 400 <= status < 500:
+        case _ if 400 <= status < 500 and status not in TRANSIENT_STATUSES:
             return InvalidRequest
         case _:
             return UpstreamError

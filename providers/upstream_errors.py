@@ -27,7 +27,7 @@ from providers.errors import (
     RateLimited,
     UpstreamError,
 )
-from providers.http_errors import REQUEST_ID_HEADERS, by_status, detail_of, retry_after
+from providers.http_errors import REQUEST_ID_HEADERS, TRANSIENT_STATUSES, by_status, detail_of, retry_after
 from providers.lenient import as_count, as_object, json_value, objects
 from providers.upstream_waits import wait_in
 
@@ -44,7 +44,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> Provid
     kind: Kind
     if 300 <= status < 400:
         kind, error = UpstreamError, {}
-    elif status in (408, 409, 425, 499) or not error:
+    elif status in TRANSIENT_STATUSES or not error:
         kind = by_status(status)
         if kind is ModelNotFound:  # a 404 that is not the API's own: a wrong address
             kind = InvalidRequest
