@@ -21,7 +21,8 @@ import msgspec
 
 from benchmarks.wires import BENCH_WIRES, echo_request
 
-_END = b"\r\n0\r\n\r\n"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""What ends a chunked response."""
 
 
 class BenchLoad(msgspec.Struct, kw_only=True):
@@ -139,8 +140,8 @@ class _Connection(asyncio.Protocol):
         count = seen.count(mark)
         if count:
             self._count(count, now)
-        self._tail = self._tail[-len(_END) :] + data if len(data) < len(_END) else data
-        if self._tail.endswith(_END):
+        self._tail = self._tail[-len(LAST_CHUNK) :] + data if len(data) < len(LAST_CHUNK) else data
+        if self._tail.endswith(LAST_CHUNK):
             self._end()
 
     def _stall(self) -> None:

@@ -17,11 +17,10 @@ from typing import cast
 
 import msgspec
 
-from benchmarks.client import percentile
+from benchmarks.client import LAST_CHUNK, percentile
 from benchmarks.spec import MARK
 from benchmarks.wires import BENCH_WIRES
 
-_END = b"\r\n0\r\n\r\n"
 _STREAM_ID_HEADER = re.compile(rb"x-stream-id: *([\w-]+)", re.IGNORECASE)
 
 
@@ -83,8 +82,8 @@ class _Reading(asyncio.Protocol):
                 return
             self._on_id(found[1].decode())
         self.arrivals.extend([now] * data.count(MARK))
-        self._tail = (self._tail + data)[-len(_END) :]
-        if self._tail == _END:
+        self._tail = (self._tail + data)[-len(LAST_CHUNK) :]
+        if self._tail == LAST_CHUNK:
             self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -27,7 +27,7 @@ class _Sealed(msgspec.Struct, frozen=True):
     d: dict[str, Any]
 
 
-_DECODER = msgspec.json.Decoder(_Sealed)
+_SEALED_DECODER = msgspec.json.Decoder(_Sealed)
 
 
 def seal(part: Opaque) -> str:
@@ -39,7 +39,7 @@ def seal(part: Opaque) -> str:
 def unseal(text: str) -> Opaque | None:
     """Return what :func:`seal` made ``text`` of, None if it was not made by it."""
     try:
-        sealed = _DECODER.decode(base64.b64decode(text, validate=True))
+        sealed = _SEALED_DECODER.decode(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):  # msgspec's errors are ValueErrors
         return None
     return Opaque(sealed.k, sealed.m, sealed.d)

@@ -273,13 +273,13 @@ def _new_text(call: _ToolCallState, text: str, whole: str | None, *, is_repeated
 def _closes_more(text: str) -> bool:
     """Return whether ``text`` goes on behind an object, and so is a piece: the end of one inside the arguments."""
     try:
-        _, end = _DECODER.raw_decode(text.lstrip())
+        _, end = _JSON_DECODER.raw_decode(text.lstrip())
     except (ValueError, RecursionError):
         return False
     return bool(text.lstrip()[end:].strip())
 
 
-_DECODER = json.JSONDecoder()
+_JSON_DECODER = json.JSONDecoder()
 
 
 def _as_json(arguments: object) -> str | None:

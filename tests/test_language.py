@@ -82,12 +82,13 @@ def has_verb(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _constants(tree: ast.Module) -> Iterator[str]:
-    """Yield the public names that a module assigns at its top level."""
+    """Yield the names that a module assigns at its top level, private ones in small letters (aliases) excepted."""
     for node in tree.body:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
-        yield from (target.id for target in targets if isinstance(target, ast.Name) and not target.id.startswith("_"))
+        names = (target.id for target in targets if isinstance(target, ast.Name))
+        yield from (name for name in names if name.isupper() or not name.startswith("_"))
 
 
 def defined_twice(names: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
@@ -174,6 +175,7 @@ def test_a_b():
         assert found.without_verb == () and found.functions == ("test_a_b", "__init__", "y", "z")
 
     def test_names_of_two_modules_are_found(self) -> None:
-        first, second = definitions("A = 1\nclass B: ..."), definitions("A: int = 2\nclass C:\n    class B: ...")
-        assert defined_twice({"x": first.constants, "y": second.constants}) == {"A": ["x", "y"]}
+        first = definitions("A = _B = 1\n_c = __all__ = 1\nclass B: ...")
+        second = definitions("A: int = 2\n_B = 2\n_c = __all__ = 2\nclass C:\n    class B: ...")
+        assert defined_twice({"x": first.constants, "y": second.constants}) == {"A": ["x", "y"], "_B": ["x", "y"]}
         assert defined_twice({"x": first.classes, "y": second.classes}) == {"B": ["x", "y"]}

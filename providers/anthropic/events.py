@@ -54,7 +54,7 @@ class _MessagesEvent(msgspec.Struct):
     usage: MessageUsage | None = None
 
 
-_DECODER = msgspec.json.Decoder(_MessagesEvent)
+_MESSAGES_DECODER = msgspec.json.Decoder(_MessagesEvent)
 
 
 class _Block(msgspec.Struct):
@@ -82,7 +82,7 @@ class MessagesParser(AnswerParser):
         """The content that the message began with; empty in Anthropic's own streams."""
 
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
-        event = self.decode(name, data, _DECODER)
+        event = self.decode(name, data, _MESSAGES_DECODER)
         if event is None:
             self.complete = self.has_ended and is_end_marker(data)  # some gateways end every stream like this
             return
@@ -123,7 +123,7 @@ class MessagesParser(AnswerParser):
 
                 def has_token(data: bytes, text: str, field: str = field) -> bool:
                     delta[field] = text
-                    return _DECODER.decode(data) == event
+                    return _MESSAGES_DECODER.decode(data) == event
 
                 self.learn(name, data, kind(text), has_token)
 

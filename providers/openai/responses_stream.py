@@ -62,7 +62,7 @@ class _ResponsesEvent(msgspec.Struct):
         return tuple(key for key in keys if key is not None)
 
 
-_DECODER = msgspec.json.Decoder(_ResponsesEvent)
+_RESPONSES_DECODER = msgspec.json.Decoder(_ResponsesEvent)
 
 
 class ResponsesParser(AnswerParser):
@@ -83,7 +83,7 @@ class ResponsesParser(AnswerParser):
         """The places of the items of which text has come."""
 
     def _read(self, name: str, data: bytes) -> Iterator[Event]:
-        event = self.decode(name, data, _DECODER)
+        event = self.decode(name, data, _RESPONSES_DECODER)
         if event is None:
             self.complete = is_end_marker(data)
             return

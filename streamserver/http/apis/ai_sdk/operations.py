@@ -6,7 +6,7 @@ from streamserver.http.openapi import Json, content, filled
 from streamserver.http.routing import Components
 
 _CHAT_ID: Json = {"name": "chat_id", "in": "path", "required": True, "schema": {"type": "string"}}
-_STREAM_RESPONSES: Json = {
+_UI_STREAM_RESPONSES: Json = {
     "200": {"description": "UI message chunks.", **content("text/event-stream", {"type": "string"})}
 }
 _ERRORS: Json = {
@@ -24,12 +24,12 @@ def send(components: Components) -> Json:
         "properties": {"id": filled("string"), "messages": filled("array")},
     }
     body = {"requestBody": {"required": True, **content("application/json", schema)}}
-    return {**body, "responses": {**_STREAM_RESPONSES, **_ERRORS}}
+    return {**body, "responses": {**_UI_STREAM_RESPONSES, **_ERRORS}}
 
 
 def resume(components: Components) -> Json:
     nothing = {"204": {"description": "There is nothing to resume."}}
-    return {"parameters": [_CHAT_ID], "responses": {**_STREAM_RESPONSES, **nothing, **_ERRORS}}
+    return {"parameters": [_CHAT_ID], "responses": {**_UI_STREAM_RESPONSES, **nothing, **_ERRORS}}
 
 
 def stop(components: Components) -> Json:

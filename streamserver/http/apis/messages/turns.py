@@ -90,7 +90,7 @@ def _system_turn(blocks: Sequence[_Block]) -> Message:
     return Message(role="system", content="\n\n".join(_text(block, where) for where, block in blocks))
 
 
-_STRINGS: Mapping[str, tuple[str, ...]] = {
+_BLOCK_STRINGS: Mapping[str, tuple[str, ...]] = {
     "text": ("text",),
     "thinking": ("thinking",),
     "tool_use": ("id", "name"),
@@ -109,7 +109,7 @@ def _check_block(block: object, field: str) -> None:
     """Refuse what is no content block, or lacks a field of its type."""
     if not isinstance(block, dict):
         raise invalid(field, "Expected a content block.")
-    check_strings(block, field, "type", *_STRINGS.get(str(block.get("type")), ()))
+    check_strings(block, field, "type", *_BLOCK_STRINGS.get(str(block.get("type")), ()))
     if block["type"] == "tool_use" and not isinstance(block.get("input"), dict | None):
         raise invalid(f"{field}.input", "Expected an object.")
     if block["type"] == "tool_result":

@@ -131,7 +131,7 @@ def _content(content: object, field: str) -> str | list[dict[str, Any]]:
     return parts
 
 
-_STRINGS: Mapping[str, tuple[str, ...]] = {
+_CONTENT_STRINGS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("input_text", "output_text", "text", "summary_text"), ("text",)),
     "refusal": ("refusal",),
 }
@@ -141,7 +141,7 @@ _STRINGS: Mapping[str, tuple[str, ...]] = {
 def _part(part: object, field: str) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise invalid(field, "Expected an object.")
-    check_strings(part, field, "type", *_STRINGS.get(str(part.get("type")), ()))
+    check_strings(part, field, "type", *_CONTENT_STRINGS.get(str(part.get("type")), ()))
     match part:
         case {"type": "input_text" | "output_text" | "text" | "summary_text", "text": str(text)}:
             return {"type": "text", "text": text}
