@@ -130,6 +130,14 @@ class SSEResponse(EventSourceResponse):
                     self._on_stall()
                     raise ReaderStalled from None
 
+    async def wait_flushed(self) -> None:
+        """Wait until the kernel has all that was written, as :meth:`wait_drained` waits."""
+        transport = self._transport
+        assert transport is not None
+        transport.set_write_buffer_limits(high=0)
+        await self.wait_drained()
+        transport.set_write_buffer_limits()
+
     def abort(self) -> None:
         """Cut the connection, without an end to the body."""
         self.complete = True

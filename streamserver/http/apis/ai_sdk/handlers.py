@@ -112,7 +112,9 @@ async def _find(context: RequestContext) -> ReadableStream | None:
 
 
 async def _mark_delivered(context: RequestContext, stream: ReadableStream) -> None:
-    if stream.ended and context.open_response is not None and context.open_response.response.complete:
+    opened = context.open_response
+    if stream.ended and opened is not None and opened.response.complete:
+        await opened.response.wait_flushed()  # until then the page may leave without the end of its answer
         with suppress(StoreUnavailable):
             await context.streams.store.bind(f"delivered:{stream.id}", stream.id)
 
