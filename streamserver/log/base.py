@@ -68,11 +68,16 @@ class Log(Protocol):
         """Let a store decide about the ending: from now on :meth:`close` calls ``on_proposed`` instead of accepting."""
         ...
 
-    def follow(self, on_appended: Callable[[], object] | None) -> None:
-        """Have the next append call ``on_appended``, once, before it returns: for a store, which only notes it.
+    def follow(self, length: int, on_appended: Callable[[str], object]) -> bool:
+        """Have the next append call ``on_appended`` with the stream's id, once, before it returns: for a store, which
+        only notes it.
 
-        None takes it back.
+        Return False, and change nothing, if the log has more than ``length`` records already.
         """
+        ...
+
+    def unfollow(self) -> None:
+        """Take back what :meth:`follow` was asked."""
         ...
 
     def accept(self, terminal: Terminal) -> None:

@@ -39,7 +39,10 @@ class Unreadable(ValueError):
 
 def encode(records: Sequence[Record]) -> bytes:
     """Return the bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
-    rows = [_row(record) for record in records]
+    if len(records) == 1 and type(record := records[0]) is Text:  # as most entries are
+        rows = [("t", record.text)]
+    else:
+        rows = [_row(record) for record in records]
     try:
         return _encode(rows)
     except UnicodeEncodeError:

@@ -44,7 +44,7 @@ class MemoryLog:
         self._waiters: list[Callable[[], object]] = []
         self._call_soon: Callable[[Callable[[], object]], object] | None = None
         """The event loop's method. Asking which loop runs is a system call in Python before 3.12."""
-        self._on_appended: Callable[[], object] | None = None
+        self._on_appended: Callable[[str], object] | None = None
         self._on_closed: Callable[[Terminal], object] | None = None
         self._on_proposed: Callable[[], object] | None = None
 
@@ -71,7 +71,7 @@ class MemoryLog:
         on_appended = self._on_appended
         if on_appended is not None:
             self._on_appended = None
-            on_appended()
+            on_appended(self.stream_id)
         return True
 
     def close(self, terminal: Terminal, on_closed: Callable[[Terminal], object] | None = None) -> bool:
@@ -90,8 +90,14 @@ class MemoryLog:
     def share(self, on_proposed: Callable[[], object]) -> None:
         self._on_proposed = on_proposed
 
-    def follow(self, on_appended: Callable[[], object] | None) -> None:
+    def follow(self, length: int, on_appended: Callable[[str], object]) -> bool:
+        if len(self._records) > length:
+            return False
         self._on_appended = on_appended
+        return True
+
+    def unfollow(self) -> None:
+        self._on_appended = None
 
     def accept(self, terminal: Terminal) -> None:
         if self.terminal is not None:

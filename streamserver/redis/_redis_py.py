@@ -158,7 +158,7 @@ class RedisConnection:
         """Return the next replies, as :meth:`read` does."""
         if self._protocol is None:
             return [await self.read() for _ in range(count)]
-        return self._checked(await self._protocol.take(count))
+        return await self._protocol.take(count)
 
     async def send(self, commands: Sequence[Command]) -> None:
         # redis-py would open it again:
@@ -176,7 +176,7 @@ class RedisConnection:
         if self.closed:
             raise RedisConnectionError("closed")
         if self._protocol is not None:
-            return self._checked(await self._protocol.take(1))[0]
+            return (await self._protocol.take(1))[0]
         try:
             return await self._raw.read_response()
         except ResponseError as refusal:
@@ -194,18 +194,9 @@ class RedisConnection:
             raise RedisConnectionError("closed")
         if self._transport is None or self._protocol is None:
             self._begun.put_nowait((packed, receive))
-            return
-
-        def check(replies: Replies | None) -> None:
-            try:
-                checked = None if replies is None else self._checked(replies)
-            except BROKEN as error:
-                fail(error)
-            else:
-                receive(checked)
-
-        self._protocol.expect(packed.reply_count, check, fail, packed.expected)
-        self._transport.write(packed.data)
+        else:
+            self._protocol.expect(packed.reply_count, receive, fail, packed.expected)
+            self._transport.write(packed.data)
 
     async def serve(self) -> None:
         """Do what was begun by means of redis-py's coroutines, where the replies could not be taken over; else return.
@@ -225,7 +216,7 @@ class RedisConnection:
         opener = transport.get_protocol()
         assert isinstance(opener, asyncio.Protocol)
         parse_error = getattr(getattr(self._raw, "_parser", None), "parse_error", ResponseError)
-        self._transport, self._protocol = transport, ReplyProtocol(opener, ReplyParser(parse_error))
+        self._transport, self._protocol = transport, ReplyProtocol(opener, ReplyParser(parse_error), self._checked)
         transport.set_protocol(self._protocol)
 
     def _checked(self, replies: Replies) -> Replies:

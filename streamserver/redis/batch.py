@@ -2,56 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
+from streamserver.log.codec import encode
+from streamserver.log.records import Record
 from streamserver.redis._redis_py import Command, Packed, pack
 from streamserver.redis.replicated_log import ReplicatedLog
+
+ENTRY_OVERHEAD_BYTES = 1024
+"""What an entry counts for in the size of a batch, besides its records."""
 
 
 class Batch:
     """Commands that append to logs. Most are of one form, with a reply that can be foretold: the entry's id."""
 
-    __slots__ = ("_can_foretell", "_expected", "_parts", "_reply_count", "sent", "size")
+    __slots__ = ("_appends", "_expected", "_others", "_others_replies", "_positions", "appended", "size")
 
     def __init__(self) -> None:
         self.size = 0
-        """The bytes of the records, about."""
-        self.sent: list[tuple[ReplicatedLog, int, int]] = []
-        """Each log, how many records Redis has with its entry, and the position of the entry's reply."""
-        self._parts: list[bytes] = []
+        """In bytes, about."""
+        self.appended: list[ReplicatedLog] = []
+        """The logs with an entry of that form."""
+        self._appends: list[bytes] = []
         self._expected: list[bytes] = []
-        self._reply_count = 0
-        self._can_foretell = True
+        self._others: list[bytes] = []
+        """The commands that follow them."""
+        self._others_replies = 0
+        self._positions: list[tuple[ReplicatedLog, int]] = []
+        """The logs with another entry, and the position of its reply among those to the others."""
 
-    def append(self, log: ReplicatedLog, stored: int, records: bytes) -> None:
-        """Add the entry with which Redis has ``stored`` records, to a log that it has."""
-        entry_id = b"%d-0" % stored
-        bulk = b"$%d\r\n%b\r\n" % (len(entry_id), entry_id)
+    def __bool__(self) -> bool:
+        return bool(self.appended or self._positions)
+
+    def append(self, log: ReplicatedLog, entry: Sequence[Record]) -> None:
+        """Add the next records of a log that Redis has, and that goes on."""
+        log.sent = stored = log.stored + len(entry)
+        records = encode(entry)
         size = len(records)
-        self._parts.append(
-            b"*6\r\n$4\r\nXADD\r\n%b$10\r\nNOMKSTREAM\r\n%b$1\r\nr\r\n$%d\r\n%b\r\n"
-            % (log.key_bulk, bulk, size, records)
-        )
-        self._expected.append(bulk)
-        self.sent.append((log, stored, self._reply_count))
-        self._reply_count += 1
-        self.size += size
+        entry_id = _entry_id(stored)
+        self._appends.append(b"%b%b$1\r\nr\r\n$%d\r\n%b\r\n" % (log.append_head, entry_id, size, records))
+        self._expected.append(entry_id)
+        self.appended.append(log)
+        self.size += size + ENTRY_OVERHEAD_BYTES
 
     def add(self, log: ReplicatedLog, stored: int, entry: Sequence[Command]) -> None:
-        """Add an entry of another form: the command that writes it, and what goes with it."""
-        self.sent.append((log, stored, self._reply_count))
+        """Add an entry of another form, with which Redis has ``stored`` records: the command that writes it, and what
+        goes with it."""
+        log.sent = stored
+        self._positions.append((log, self._others_replies))
+        self.size += ENTRY_OVERHEAD_BYTES
         self.add_commands(entry)
 
     def add_commands(self, commands: Sequence[Command]) -> None:
         """Add commands that write no entry."""
-        if commands:
-            data = pack(commands)
-            self._parts.append(data)
-            self._reply_count += len(commands)
-            self._can_foretell = False
-            self.size += len(data)
+        data = pack(commands)
+        self._others.append(data)
+        self._others_replies += len(commands)
+        self.size += len(data)
 
     def packed(self) -> Packed:
         """Return all commands."""
-        expected = b"".join(self._expected) if self._can_foretell else None
-        return Packed(b"".join(self._parts), self._reply_count, expected)
+        count = len(self._appends)
+        if self._others:
+            return Packed(b"".join(self._appends + self._others), count + self._others_replies)
+        return Packed(b"".join(self._appends), count, b"".join(self._expected))
+
+    def positions(self) -> Iterator[tuple[ReplicatedLog, int]]:
+        """Yield each log that has an entry, and the position of the entry's reply."""
+        for position, log in enumerate(self.appended):
+            yield log, position
+        for log, position in self._positions:
+            yield log, len(self.appended) + position
+
+
+@lru_cache(maxsize=4096)
+def _entry_id(stored: int) -> bytes:
+    """Return the id of the entry with which Redis has ``stored`` records, as an argument and as a reply."""
+    entry_id = b"%d-0" % stored
+    return b"$%d\r\n%b\r\n" % (len(entry_id), entry_id)

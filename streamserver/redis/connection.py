@@ -180,8 +180,7 @@ class SharedConnection:
         if self._pipeline is None or epoch != self.epoch:
             fail()
         else:
-            self._pipeline.submit(packed, receive, fail)
-            self._pipeline.flush()
+            self._pipeline.send(packed, receive, fail)
 
     async def run(self) -> None:
         """Keep the connection open until cancelled."""

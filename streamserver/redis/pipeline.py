@@ -70,14 +70,26 @@ class Pipeline:
             self._scheduled = True
             self._loop.call_soon(self._on_scheduled)
 
+    def send(self, packed: Packed, receive: Receive, fail: Fail) -> None:
+        """Send ``packed`` now, or as soon as replies to others have come."""
+        job = Job(packed, receive, fail)
+        if self._under_way or self._queue or self._lost.done():
+            self._queue.append(job)
+            self.flush()
+        else:
+            self._begin([job], packed)
+
     def flush(self) -> None:
         """Send the oldest submissions now, unless replies are awaited."""
-        if self._under_way or not self._queue or self._lost.done():
-            return
-        jobs = self._under_way = self._next_jobs()
+        if self._queue and not self._under_way and not self._lost.done():
+            jobs = self._next_jobs()
+            self._begin(jobs, _join([job.packed for job in jobs]))
+
+    def _begin(self, jobs: Jobs, packed: Packed) -> None:
+        self._under_way = jobs
         self._limit_time()
         try:
-            self._connection.begin(_join([job.packed for job in jobs]), self._on_replies, self.fail)
+            self._connection.begin(packed, self._on_replies, self.fail)
         except BROKEN as error:
             self.fail(error)
 

@@ -19,14 +19,13 @@ class RemoteReaders:
         """Stream → node → readers."""
         self._last_report: dict[str, float] = {}
         """Node → the time of its last report."""
+        self.has = self._counts.__contains__
+        """Return whether the stream of an id is read on another node. Asked for each token: a method would be a call
+        more."""
 
     def __bool__(self) -> bool:
         """Return whether any stream is read on another node."""
         return bool(self._counts)
-
-    def has(self, stream_id: str) -> bool:
-        """Return whether the stream is read on another node."""
-        return stream_id in self._counts
 
     def nodes_of(self, stream_id: str) -> Iterable[str]:
         """Return the nodes on which the stream is read."""

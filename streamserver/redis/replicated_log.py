@@ -19,14 +19,15 @@ class ReplicatedLog:
 
     __slots__ = (
         "accepted",
+        "append_head",
         "ending_not_before",
         "ending_timer",
         "epoch",
         "id",
         "key",
-        "key_bulk",
         "publication",
         "records",
+        "sent",
         "stored",
         "stream",
     )
@@ -36,11 +37,16 @@ class ReplicatedLog:
         self.id = stream.id
         self.records = stream.log
         self.key = log_key(stream.id)
-        self.key_bulk = b"$%d\r\n%b\r\n" % (len(self.key.encode()), self.key.encode())
-        """The key as an argument of a packed command."""
+        self.append_head = b"*6\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$10\r\nNOMKSTREAM\r\n" % (
+            len(self.key),
+            self.key.encode(),
+        )
+        """The command that appends an entry, packed, up to the entry's id. The key is ASCII."""
         self.publication = publication
         self.stored = 1
         """How many records Redis has."""
+        self.sent = 1
+        """How many it has with the entry that is under way."""
         self.epoch = epoch
         """The connection on which ``stored`` was last known to be true."""
         self.accepted = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -24,11 +25,14 @@ from streamserver.redis.replicated_log import ENTRY_RECORDS, ReplicatedLog
 from streamserver.store.base import ClaimHolder, LocalStream, StoreUnavailable
 
 GATHER_SECONDS = 0.005
-"""How long records wait for those of other streams, unless a reader on another node waits for them."""
+"""How long records wait for those of other streams, unless a reader on another node waits for them. The next record
+that comes takes them along."""
+GATHER_LIMIT_SECONDS = 0.008
+"""How long they wait if none comes: the process is awake for a record, and has to be woken up by a timer."""
 BATCH_BYTES = 1024 * 1024
 """How much is sent at once, of all streams, and one entry more: other commands must not wait long behind it."""
-BATCH_LOGS = 1000
-"""How many logs are sent, or queried, at once."""
+VERIFIED_LOGS = 1000
+"""The maximum number of logs that Redis is asked about at once."""
 TIMER_SLACK_SECONDS = 0.01
 """A timer may fire earlier by the resolution of the loop's clock."""
 REPLICATION_RETRY_SECONDS = 0.5
@@ -47,7 +51,8 @@ class Replicator:
     """A task that copies every log of this process to Redis; the writers never wait for it.
 
     The new records of all logs go out together: at once if a reader on another node waits for any of them, or a log
-    has ended, else within :data:`GATHER_SECONDS`. Of each log one entry is under way at a time. Its id is the number of
+    has ended, else with the first record that comes :data:`GATHER_SECONDS` later, and within
+    :data:`GATHER_LIMIT_SECONDS`. Of each log one entry is under way at a time. Its id is the number of
     records up to its end, so that a second sending is refused; after a new connection Redis is asked first what it has.
     So no hole can appear. What Redis has lost is written again.
 
@@ -86,7 +91,10 @@ class Replicator:
         self._free.set()
         self._refused = False
         """Redis accepts nothing at the moment; the next try waits."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        """Runs while records wait for others; None once they are to be sent."""
+        self._gathered_at = 0.0
+        """The loop's time from which the next record takes those along that wait."""
         self._done = asyncio.Event()
         self._done.set()
 
@@ -126,9 +134,7 @@ class Replicator:
         for log in self._logs.values():
             log.epoch = 0
             self._behind[log.id] = log
-        if self._behind:
-            self._done.clear()
-            self._work.set()
+        self.expedite()
         if recovered_at:
             self._loop.call_at(recovered_at + TIMER_SLACK_SECONDS, self.expedite)
 
@@ -140,10 +146,12 @@ class Replicator:
     async def wait_done(self) -> None:
         """Wait until everything has arrived."""
         self.expedite()
-        await self._done.wait()
+        if self._behind:
+            self._done.clear()
+            await self._done.wait()
 
     async def run(self) -> None:
-        """Replicate what must not wait, or was refused, for ever; the timer needs no task (:meth:`_on_timer`)."""
+        """Replicate what must not wait, or was refused, for ever; the rest needs no task (:meth:`_on_gathered`)."""
         while True:
             await self._work.wait()
             if self._refused:
@@ -159,7 +167,7 @@ class Replicator:
                 continue
             while not self._free.is_set():
                 await self._free.wait()
-            self._send(self._verified())
+            self._send()
 
     def close(self) -> None:
         """Tell local readers the endings that still wait for the store."""
@@ -179,30 +187,35 @@ class Replicator:
             return
         self._behind.pop(log.id, None)
         if log.records.proposed is None:
-            log.records.follow(partial(self._mark_behind, log))
+            log.records.follow(log.stored, self._on_appended)
 
     def _mark_behind(self, log: ReplicatedLog) -> None:
-        if not self._behind:
-            self._done.clear()
-        self._behind[log.id] = log
-        if log.records.proposed is not None or self._remote_readers.has(log.id):
+        """Send what Redis lacks of a log: at once if the log has ended."""
+        if log.records.proposed is None:
+            self._on_appended(log.id)
+        else:
+            self._behind[log.id] = log
+            self._work.set()
+
+    def _on_appended(self, stream_id: str) -> None:
+        """Send what a log has got: at once if it is read on another node, else with what other logs get meanwhile."""
+        self._behind[stream_id] = self._logs[stream_id]
+        if self._remote_readers.has(stream_id):
             self._work.set()
         elif self._timer is None:
-            self._timer = self._loop.call_later(GATHER_SECONDS, self._on_timer)
+            self._timer = self._loop.call_later(GATHER_LIMIT_SECONDS, self._on_gathered)
+            self._gathered_at = self._loop.time() + GATHER_SECONDS
+        elif self._loop.time() >= self._gathered_at:
+            self._gathered_at = math.inf
+            self._timer.cancel()
+            self._timer = self._loop.call_soon(self._on_gathered)
 
-    def _on_timer(self) -> None:
+    def _on_gathered(self) -> None:
         self._timer = None
-        if not self._work.is_set() and not self._refused and self._free.is_set():
-            logs = self._verified()
-            if len(logs) == len(self._behind):
-                self._send(logs)
-                return
-        self._work.set()
-
-    def _verified(self) -> list[ReplicatedLog]:
-        """Return the logs that are behind, of which it is known what Redis has."""
-        epoch = self._connection.epoch
-        return [log for log in self._behind.values() if log.epoch == epoch]
+        if self._work.is_set() or self._refused or not self._free.is_set():
+            self._work.set()
+        else:
+            self._send()
 
     def _remove(self, stream_id: str) -> None:
         self._behind.pop(stream_id, None)
@@ -210,7 +223,7 @@ class Replicator:
         log = self._logs.pop(stream_id, None)
         if log is None:
             return
-        log.records.follow(None)
+        log.records.unfollow()
         claim = log.publication.claim
         if claim is not None and self._claims.get(claim.key) is log:
             del self._claims[claim.key]
@@ -222,9 +235,9 @@ class Replicator:
         logs = [log for log in self._behind.values() if log.epoch != epoch]
         if not logs:
             return
-        if len(logs) > BATCH_LOGS:
+        if len(logs) > VERIFIED_LOGS:
             self._work.set()
-            logs = logs[:BATCH_LOGS]
+            logs = logs[:VERIFIED_LOGS]
         # The last entry may be a fence, and the one before it the ending.
         commands: list[Command] = [("XREVRANGE", log.key, "+", "-", "COUNT", 2) for log in logs]
         for log, reply in zip(logs, await self._connection.submit(*commands, epoch=epoch), strict=True):
@@ -263,13 +276,13 @@ class Replicator:
             stream.fence()
         self._remove(stream.id)
 
-    def _send(self, logs: Sequence[ReplicatedLog]) -> None:
-        """Send what Redis lacks of these logs. Nothing else is under way."""
-        batch = self._next_batch(logs)
-        if not batch.sent:
+    def _send(self) -> None:
+        """Send what Redis lacks of the logs that are behind. Nothing else is under way."""
+        batch = self._next_batch()
+        if not batch:
             return
         if self._remote_readers:
-            batch.add_commands(self._notifications([log.id for log, _, _ in batch.sent]))
+            batch.add_commands(self._notifications([log.id for log, _ in batch.positions()]))
         self._free.clear()
         self._connection.send(
             batch.packed(), partial(self._on_sent, batch), self._on_send_failed, epoch=self._connection.epoch
@@ -277,11 +290,11 @@ class Replicator:
 
     def _on_sent(self, batch: Batch, replies: Replies | None) -> None:
         self._free.set()
-        for log, stored, position in batch.sent:
-            if replies is None:
-                self._note_stored(log, stored)
-            else:
-                self._on_reply(log, stored, replies[position])
+        if replies is None:
+            self._note_appended(batch.appended)
+        else:
+            for log, position in batch.positions():
+                self._on_reply(log, replies[position])
         self._update_done()
 
     def _on_send_failed(self) -> None:
@@ -292,23 +305,25 @@ class Replicator:
         if not self._behind:
             self._done.set()
 
-    def _next_batch(self, behind: Sequence[ReplicatedLog]) -> Batch:
-        """Return an entry of each log, as far as there is room."""
-        batch = Batch()
-        for number, log in enumerate(behind, 1):
-            self._add_entry(batch, log)
-            if batch.size >= BATCH_BYTES or len(batch.sent) == BATCH_LOGS:
-                self._defer(behind[:number])
+    def _next_batch(self) -> Batch:
+        """Return an entry of each log that is behind, as far as there is room, and as it is known what Redis has."""
+        batch, epoch = Batch(), self._connection.epoch
+        for log in self._behind.values():
+            records = log.records
+            if log.epoch != epoch:
+                self._work.set()  # it is verified first
+            elif log.stored and records.proposed is None:
+                batch.append(log, records.take(log.stored, ENTRY_RECORDS))
+            else:
+                self._add_edge(batch, log)
+            if batch.size >= BATCH_BYTES:
+                self._defer([log for log, _ in batch.positions()])
                 break
         return batch
 
-    def _add_entry(self, batch: Batch, log: ReplicatedLog) -> None:
-        """Add the log's next entry, unless it is an ending that waits until other nodes have written their fences
-        again."""
-        if log.stored and log.records.proposed is None:  # neither the first entry nor the last
-            entry = log.records.take(log.stored, ENTRY_RECORDS)
-            batch.append(log, log.stored + len(entry), encode(entry))
-            return
+    def _add_edge(self, batch: Batch, log: ReplicatedLog) -> None:
+        """Add the log's first entry or its last, unless it is an ending that waits until other nodes have written
+        their fences again."""
         records = log.next_records(self._loop.time())
         stored = log.stored + len(records)
         if records:
@@ -321,31 +336,38 @@ class Replicator:
         if len(self._behind) > len(sent):
             self._work.set()
 
-    def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> None:
+    def _note_appended(self, logs: Sequence[ReplicatedLog]) -> None:
+        """Note that Redis has taken what was sent of these logs: as :meth:`_note_stored`, at less cost where a log has
+        got nothing more, and is neither ending nor forgotten."""
+        behind, on_appended = self._behind, self._on_appended
+        for log in logs:
+            records, stored = log.records, log.sent
+            if records.proposed is None and log.id in behind and records.follow(stored, on_appended):
+                log.stored = stored
+                del behind[log.id]
+            else:
+                self._note_stored(log, stored)
+
+    def _on_reply(self, log: ReplicatedLog, reply: Any) -> None:
         """Note the reply to an entry."""
         if isinstance(reply, ResponseError):
             log.epoch = 0  # ask what Redis has
             self._refused = self._refused or not is_out_of_order(reply)
             self._work.set()
         else:
-            self._note_stored(log, 0 if reply is None else stored)
+            self._note_stored(log, 0 if reply is None else log.sent)
 
     def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
         """Note how many records Redis has, unless the log was forgotten meanwhile."""
-        stream_id, records = log.id, log.records
-        if self._logs.get(stream_id) is not log:
+        if self._logs.get(log.id) is not log:
             return
         if stored < log.stored:
             self._on_data_lost()
             log.ending_not_before = self._recovered_at
         log.stored = stored
-        if records.proposed is None and stored == len(records):
-            self._behind.pop(stream_id, None)
-            records.follow(partial(self._mark_behind, log))
-            return
         if log.is_complete_at(stored):
             log.accept()
-        if self._logs.get(stream_id) is log:
+        if self._logs.get(log.id) is log:
             self._update(log)
 
     def _entry(self, log: ReplicatedLog, stored: int, data: bytes) -> list[Command]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse
+from redis.exceptions import InvalidResponse, RedisError
 
 _STRING, _INTEGER, _STATUS, _ERROR, _ARRAY = b"$:+-*"
 
@@ -101,7 +101,6 @@ class _Waiter(msgspec.Struct, frozen=True):
     reply_count: int
     receive: Callable[[list[Any] | None], object]
     fail: Callable[[Exception], object]
-    expected: bytes | None
 
 
 class ReplyProtocol(asyncio.Protocol):
@@ -112,20 +111,24 @@ class ReplyProtocol(asyncio.Protocol):
     the last ones, it holds no more than these.
     """
 
-    def __init__(self, opener: asyncio.Protocol, parser: ReplyParser) -> None:
+    def __init__(self, opener: asyncio.Protocol, parser: ReplyParser, check: Callable[[list[Any]], list[Any]]) -> None:
+        """``check`` returns the replies that it is given, or raises an error that breaks the connection."""
         self._opener = opener
         self._parser = parser
+        self._check_replies = check
         self._replies: deque[Any] = deque()
         self._waiter: _Waiter | None = None
+        self._expected: bytes | None = None
+        """The next bytes that come, if all goes well; None if they cannot be foretold, or some have come."""
         self._error: Exception | None = None
 
     async def take(self, count: int) -> list[Any]:
-        """Return the next replies. Raises :class:`~redis.exceptions.RedisError` if the connection is lost.
+        """Return the next replies. Raises :class:`~redis.exceptions.RedisError` if the connection is lost, or no use.
 
         A call that is cancelled breaks the connection: the next one would get the replies of this one.
         """
         if len(self._replies) >= count:
-            return [self._replies.popleft() for _ in range(count)]
+            return self._check_replies([self._replies.popleft() for _ in range(count)])
         self.check()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -137,7 +140,7 @@ class ReplyProtocol(asyncio.Protocol):
             if not future.done():
                 future.set_exception(error)
 
-        self._waiter = _Waiter(count, receive, fail, None)
+        self._waiter, self._expected = _Waiter(count, receive, fail), None
         try:
             replies: list[Any] = await future
         except asyncio.CancelledError:
@@ -161,7 +164,7 @@ class ReplyProtocol(asyncio.Protocol):
         self.check()
         if self._replies or self._parser.is_parsing:
             raise InvalidResponse("a reply to no command")
-        self._waiter = _Waiter(count, receive, fail, expected)
+        self._waiter, self._expected = _Waiter(count, receive, fail), expected
 
     def check(self) -> None:
         """Raise :class:`~redis.exceptions.RedisError` if the connection is lost."""
@@ -172,18 +175,24 @@ class ReplyProtocol(asyncio.Protocol):
         if self._error is not None:
             return
         waiter = self._waiter
-        if waiter is not None and data == waiter.expected and not self._replies and not self._parser.is_parsing:
+        if waiter is not None and data == self._expected:
             self._waiter = None
             waiter.receive(None)
             return
+        self._expected = None
         try:
             self._replies.extend(self._parser.feed(data))
         except (InvalidResponse, ValueError) as error:
             self._fail(InvalidResponse(str(error)))
             return
         if waiter is not None and len(self._replies) >= waiter.reply_count:
-            self._waiter = None
-            waiter.receive([self._replies.popleft() for _ in range(waiter.reply_count)])
+            try:
+                replies = self._check_replies([self._replies.popleft() for _ in range(waiter.reply_count)])
+            except RedisError as error:
+                self._fail(error)
+            else:
+                self._waiter = None
+                waiter.receive(replies)
 
     def eof_received(self) -> bool | None:
         return False  # close the connection

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from providers.base import Text
+from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
 from streamserver.redis._redis_py import pack
 from streamserver.redis.batch import Batch
@@ -20,7 +21,7 @@ from streamserver.redis.connection import Command, Packed, RedisConnection, Repl
 from streamserver.redis.keys import log_key
 from streamserver.redis.pipeline import BATCH_COMMANDS, Fail, Receive
 from streamserver.redis.replicated_log import ReplicatedLog
-from streamserver.redis.replicator import GATHER_SECONDS
+from streamserver.redis.replicator import GATHER_LIMIT_SECONDS, GATHER_SECONDS
 from streamserver.store.base import Claim
 from tests.contracts.shared_log import until
 from tests.redis.stores import RedisNode, node_at
@@ -43,7 +44,8 @@ async def far(redis: RedisProcess, stack: AsyncExitStack) -> RedisNode:
 @pytest.fixture
 def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop the timer that sends gathered records: only what must not wait is sent."""
-    monkeypatch.setattr("streamserver.redis.replicator.GATHER_SECONDS", NEVER_SECONDS)
+    for name in ("GATHER_SECONDS", "GATHER_LIMIT_SECONDS"):
+        monkeypatch.setattr(f"streamserver.redis.replicator.{name}", NEVER_SECONDS)
 
 
 def appended_keys(packed: Packed) -> list[str]:
@@ -102,44 +104,74 @@ async def test_redis_answers_entries_as_expected(near: RedisNode, monkeypatch: p
 
 
 async def test_an_entry_is_packed_as_any_command(near: RedisNode) -> None:
-    await near.publish()
-    ((key, log),) = near.redis_store._replicator._logs.items()
+    log = await near.publish()
+    log.append(Text("\r\n\ud83d"))
+    (replicated,) = near.redis_store._replicator._logs.values()
     batch = Batch()
-    batch.append(log, 12, b"\r\n\xff")
-    command: Command = ("XADD", log_key(key), "NOMKSTREAM", "12-0", "r", b"\r\n\xff")
-    assert batch.packed() == Packed(pack([command]), 1, b"$4\r\n12-0\r\n")
+    batch.append(replicated, log.take(1, 1))
+    command: Command = ("XADD", log_key(log.stream_id), "NOMKSTREAM", "2-0", "r", encode(log.take(1, 1)))
+    assert batch.packed() == Packed(pack([command]), 1, b"$3\r\n2-0\r\n")
 
 
-class TimersOfTheTest:
-    """An event loop as a replicator uses it, with timers that run out when the test says so."""
+class LoopOfTheTest:
+    """An event loop as a replicator uses it, with the test's clock."""
 
     def __init__(self) -> None:
-        self.set: list[tuple[float, Callable[[], None]]] = []
+        self.now = 100.0
+        self.set: list[tuple[float, asyncio.Handle, Callable[[], None]]] = []
+        """The time, the handle and the callback of each timer."""
 
-    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        self.set.append((delay, callback))
-        loop = asyncio.get_running_loop()
-        return asyncio.TimerHandle(loop.time() + delay, callback, (), loop)
+    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, (), asyncio.get_running_loop())
+        self.set.append((self.now + delay, handle, callback))
+        return handle
+
+    def call_soon(self, callback: Callable[[], None]) -> asyncio.Handle:
+        return asyncio.get_running_loop().call_soon(callback)
 
     def time(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self.now
+
+
+@pytest.fixture
+def loop_of_the_test(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> LoopOfTheTest:
+    loop = LoopOfTheTest()
+    monkeypatch.setattr(near.redis_store._replicator, "_loop", loop)
+    return loop
+
+
+async def test_a_record_that_comes_late_takes_those_along_that_wait(
+    near: RedisNode, loop_of_the_test: LoopOfTheTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the process, which is awake for it, need not wake up for them."""
+    logs = [await near.publish() for _ in range(3)]
+    batches = spy_on_appends(near, monkeypatch)
+    for log in logs:
+        assert batches == []
+        log.append(Text("word "))
+        await asyncio.sleep(0)
+        loop_of_the_test.now += GATHER_SECONDS / 2
+    assert batches == [[log_key(log.stream_id) for log in logs]]
+    ((_, timer, _),) = loop_of_the_test.set
+    assert timer.cancelled()
+    await near.settled()
 
 
 async def test_records_that_follow_do_not_postpone_those_that_wait(
-    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+    near: RedisNode, far: RedisNode, loop_of_the_test: LoopOfTheTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first one sets the timer. So none is sent later than ``GATHER_SECONDS`` after it was appended."""
+    """The first one sets the timer. So none is sent later than ``GATHER_LIMIT_SECONDS`` after it was appended."""
     logs = [await near.publish(), await near.publish()]
-    timers = TimersOfTheTest()
-    monkeypatch.setattr(near.redis_store._replicator, "_loop", timers)
     batches = spy_on_appends(near, monkeypatch)
     for _ in range(20):
         for log in logs:
             log.append(Text("word "))
         await asyncio.sleep(0)
-    assert [delay for delay, _ in timers.set] == [GATHER_SECONDS]
+        loop_of_the_test.now += GATHER_SECONDS / 40
+    ((due, _, fire),) = loop_of_the_test.set
+    assert due == 100.0 + GATHER_LIMIT_SECONDS
     assert batches == []
-    timers.set[0][1]()
+    fire()
     await until(lambda: len(batches) == 1)
     await near.settled()
     assert [len((await far.found(log.stream_id)).log) for log in logs] == [21, 21]
@@ -197,7 +229,7 @@ async def test_records_wait_in_their_log_while_redis_answers(
         log.append(Text(f"{number} "))
         other.append(Text(f"{number} "))
     other.close(DONE)
-    for impatient in (replicator.expedite, replicator._on_timer, replicator.expedite):
+    for impatient in (replicator.expedite, replicator._on_gathered, replicator.expedite):
         impatient()
         await asyncio.sleep(0)
         await connection.submit(("PING",))
@@ -249,7 +281,7 @@ async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: 
 async def test_a_log_that_grows_all_the_time_holds_up_no_other_when_a_batch_is_full(
     near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamserver.redis.replicator.BATCH_LOGS", 1)
+    monkeypatch.setattr("streamserver.redis.replicator.BATCH_BYTES", 1)
     busy, other = await near.publish(), await near.publish()
     connection, sent = near.redis_store._connection, list[str]()
     send = connection.send

@@ -281,7 +281,8 @@ async def test_cuts_and_delays_on_the_way_to_redis_lose_and_double_nothing(
     await reading
     for reader in readers:
         events = [event for event in parse(reader.raw) if event.type != "ping"]
-        assert text_of(events) == "".join(words) and events[-1].type == "done"
+        assert events[-1].type == "done", events[-1]
+        assert text_of(events) == "".join(words)
         assert [event.offset for event in events] == [str(n) for n in range(len(events))]
     assert len(upstream.exchanges) == 4 and cable.accepted > 8
 
