@@ -5,33 +5,13 @@ No I/O: what came over however many connections is fed in.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import msgspec
 
 PIECES = frozenset({"message", "reasoning", "tool_call"})
 """The events that carry a token."""
-
-
-class Check(Protocol):
-    """One stream, as its reader saw it."""
-
-    tokens: int
-    """Distinct ones, so far."""
-    lost: int
-    doubled: int
-    broken: list[str]
-    """Promises broken, beside lost and doubled tokens."""
-    ending: str | None
-    """``done``, an error's code, or None while there was no terminal event."""
-
-    def feed(self, data: bytes) -> int:
-        """Take bytes of the body; how many tokens they completed."""
-        ...
-
-    def end(self) -> None:
-        """Handle the end of the body."""
-        ...
 
 
 class _Blocks:
@@ -65,42 +45,59 @@ def _fields(block: str) -> tuple[str, str | None, str]:
     return kind, event_id, "\n".join(data)
 
 
-class NativeCheck:
-    """The native API: ids rise by one from 0, across any number of connections.
-
-    ``expected`` is the whole text, where it is known.
-    """
+class Check(ABC):
+    """One stream, as its reader saw it. ``expected`` is the whole text, where it is known."""
 
     def __init__(self, expected: str | None = None) -> None:
         self.tokens = 0
+        """Distinct ones, so far."""
         self.lost = 0
         self.doubled = 0
         self.broken: list[str] = []
+        """Promises broken, beside lost and doubled tokens."""
         self.ending: str | None = None
-        self.stream_id = ""
-        self.last_event_id = ""
-        self._next = 0
+        """``done``, an error's code, or None while there was no terminal event."""
         self._blocks = _Blocks()
         self._expected = expected
         self._text: list[str] = []
 
-    def reconnect(self) -> None:
-        """Continue with another connection."""
-        self._blocks.forget()
-
     def feed(self, data: bytes) -> int:
+        """Take bytes of the body. Return how many tokens they completed."""
         before = self.tokens
-        for kind, event_id, text in self._blocks.feed(data):
-            self._event(kind, event_id, text)
+        for kind, event_id, payload in self._blocks.feed(data):
+            self._event(kind, event_id, payload)
         return self.tokens - before
 
     def end(self) -> None:
+        """Handle the end of the body."""
         if self.ending is None:
             self.broken.append("truncated: no terminal event")
         elif self.ending == "done" and self._expected is not None and "".join(self._text) != self._expected:
             self.broken.append("the text is not the one that was sent")
 
-    def _event(self, kind: str, event_id: str | None, text: str) -> None:
+    @abstractmethod
+    def _event(self, kind: str, event_id: str | None, payload: str) -> None: ...
+
+    def _token(self, text: str) -> None:
+        self.tokens += 1
+        if self._expected is not None:
+            self._text.append(text)
+
+
+class NativeCheck(Check):
+    """The native API: ids rise by one from 0, across any number of connections."""
+
+    def __init__(self, expected: str | None = None) -> None:
+        super().__init__(expected)
+        self.stream_id = ""
+        self.last_event_id = ""
+        self._next = 0
+
+    def reconnect(self) -> None:
+        """Continue with another connection."""
+        self._blocks.forget()
+
+    def _event(self, kind: str, event_id: str | None, payload: str) -> None:
         if kind == "ping":
             return
         if self.ending is not None:
@@ -113,13 +110,11 @@ class NativeCheck:
             return
         self.last_event_id = event_id
         if kind in PIECES:
-            self.tokens += 1
-            if self._expected is not None:
-                self._text.append(text)
+            self._token(payload)
         elif kind == "done":
             self.ending = "done"
         elif kind == "error":
-            self.ending = str(_json(text).get("code"))
+            self.ending = str(_json(payload).get("code"))
 
     def _in_order(self, kind: str, event_id: str) -> bool:
         """Return whether the event is new; what is missing before it is lost."""
@@ -142,44 +137,20 @@ class NativeCheck:
         return True
 
 
-class WireCheck:
-    """A wire without positions: lost tokens show only where the whole text, ``expected``, is known."""
+class WireCheck(Check):
+    """A wire without positions: lost tokens show only where the whole text is known."""
 
-    def __init__(self, expected: str | None = None) -> None:
-        self.tokens = 0
-        self.lost = 0
-        self.doubled = 0
-        self.broken: list[str] = []
-        self.ending: str | None = None
-        self._blocks = _Blocks()
-        self._expected = expected
-        self._text: list[str] = []
+    def _event(self, kind: str, event_id: str | None, payload: str) -> None:
+        if payload and self.ending is not None:
+            self.broken.append("an event after the ending")
+        elif payload:
+            self._payload(payload)
 
-    def feed(self, data: bytes) -> int:
-        before = self.tokens
-        for _, _, payload in self._blocks.feed(data):
-            if payload and self.ending is not None:
-                self.broken.append("an event after the ending")
-            elif payload:
-                self._payload(payload)
-        return self.tokens - before
-
-    def end(self) -> None:
-        if self.ending is None:
-            self.broken.append("truncated: no ending and no error")
-        elif self.ending == "done" and self._expected is not None and "".join(self._text) != self._expected:
-            self.broken.append("the text is not the one that was sent")
-
-    def _token(self, text: str) -> None:
-        self.tokens += 1
-        if self._expected is not None:
-            self._text.append(text)
+    @abstractmethod
+    def _payload(self, payload: str) -> None: ...
 
     def _fail(self, error: Any) -> None:
         self.ending = str(error.get("code") or error.get("type")) if isinstance(error, dict) else "error"
-
-    def _payload(self, payload: str) -> None:
-        raise NotImplementedError
 
 
 class ChatCheck(WireCheck):

@@ -84,8 +84,8 @@ def chunk(delta: str, finish: str = "null") -> str:
     ("body", "ending", "broken"),
     [
         (chunk('{"content":"a"}') + chunk("{}", '"stop"') + "data: [DONE]\n\n", "done", []),
-        (": ping\n" + chunk('{"content":"a"}') + chunk("{}", '"stop"'), None, ["truncated: no ending and no error"]),
-        (chunk('{"content":"a"}'), None, ["truncated: no ending and no error"]),
+        (": ping\n" + chunk('{"content":"a"}') + chunk("{}", '"stop"'), None, ["truncated: no terminal event"]),
+        (chunk('{"content":"a"}'), None, ["truncated: no terminal event"]),
         (chunk('{"content":"a"}') + "data: [DONE]\n\n", "done", ["[DONE] without a finish reason"]),
         (chunk('{"content":"a"}') + 'data: {"error":{"code":"timeout"}}\n\n', "timeout", []),
         (
@@ -111,7 +111,7 @@ def event(kind: str, fields: str = "") -> str:
 PIECE = event("content_block_delta", ',"index":0,"delta":{"type":"text_delta","text":"a"}')
 STOPPED = event("message_delta", ',"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}')
 DELTA = event("response.output_text.delta", ',"delta":"a"')
-TRUNCATED = ["truncated: no ending and no error"]
+TRUNCATED = ["truncated: no terminal event"]
 
 
 @pytest.mark.parametrize(
