@@ -36,7 +36,7 @@ def build_parser(*, brief: bool = False) -> argparse.ArgumentParser:
         parents=[common],
     )
     parser.add_argument(
-        "--version", action="version", version=f"streamserver {__version__}", help="print the version and end"
+        "--version", action="version", version=f"streamserver {__version__}", help="print the version and exit"
     )
     parser.set_defaults(command="serve")
     add = partial(_add, brief=brief)

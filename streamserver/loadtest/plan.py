@@ -92,17 +92,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="native",
         help="the wire to speak; openai is chat, anthropic is messages; default: native",
     )
-    add("--streams", type=at_least_one, metavar="N", help=f"start so many; default: {DEFAULT_STREAMS}, or --duration's")
-    add("--duration", type=_number(float, 0.1), metavar="SECONDS", help="start streams for so long")
+    add(
+        "--streams",
+        type=at_least_one,
+        metavar="N",
+        help=f"the number of streams to start; default: {DEFAULT_STREAMS}, or as many as start in --duration",
+    )
+    add("--duration", type=_number(float, 0.1), metavar="SECONDS", help="the seconds in which streams are started")
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument(
-        "--rate", type=_number(float, 0.001), metavar="N", help="start so many a second, whatever becomes of them"
+        "--rate",
+        type=_number(float, 0.001),
+        metavar="N",
+        help="the number of streams to start each second, however many are still open",
     )
     pace.add_argument(
         "--concurrency",
         type=at_least_one,
         metavar="N",
-        help=f"keep so many open, one ending starts the next; default: {DEFAULT_CONCURRENCY}",
+        help=f"the number of streams to keep open: as one ends, the next starts; default: {DEFAULT_CONCURRENCY}",
     )
     add(
         "--prompt-tokens",
@@ -111,13 +119,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="words in each prompt; echo answers with as many tokens; default: 100",
     )
-    add("--cancel-rate", type=share, default=0.0, metavar="SHARE", help="of the readers leave, or stop their stream")
-    add("--resume-rate", type=share, default=0.0, metavar="SHARE", help="of the readers are cut off, and come back")
-    add("--slow-readers", type=share, default=0.0, metavar="SHARE", help="of the readers take little at a time")
+    for flag, behaviour in (
+        ("--cancel-rate", "leave, or stop their stream"),
+        ("--resume-rate", "are cut off, and come back"),
+        ("--slow-readers", "read little at a time"),
+    ):
+        add(flag, type=share, default=0.0, metavar="SHARE", help=f"the share of readers, 0 to 1, that {behaviour}")
     add("--provider", help="the provider to ask for; default: the server's")
     add("--model", help="the model to ask for; default: the provider's")
     add("--api-key-env", metavar="NAME", help="the environment variable that holds the API key to send")
-    add("--echoes", action="store_true", help="the answer is the prompt: check the text too; default: without --url")
+    add(
+        "--echoes",
+        action="store_true",
+        help="check the text too, which is the prompt's; on by default without --url",
+    )
     add("--json", action="store_true", help="print the result as JSON")
     complete_files(add("--report", metavar="FILE", help="write the result as a page with plots"))
 
