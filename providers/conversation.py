@@ -18,12 +18,12 @@ from providers.validation import Invalid, convert
 _MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal"})
 
 
-def read_messages(entries: Sequence[object], field: str = "messages") -> list[Message]:
-    """Return the messages that ``entries`` stand for; ``field`` is where they stood.
+def read_messages(entries: Sequence[object]) -> list[Message]:
+    """Return the messages that ``entries``, the value of the field ``messages``, stand for.
 
     Raises :class:`~providers.validation.Invalid`; its key names the entry: ``messages[2].content``.
     """
-    return [read_message(entry, f"{field}[{number}]") for number, entry in enumerate(entries)]
+    return [read_message(entry, f"messages[{number}]") for number, entry in enumerate(entries)]
 
 
 def read_message(entry: object, field: str) -> Message:

@@ -141,7 +141,7 @@ def _add_address(error: ProviderError, url: str) -> None:
         )
 
 
-def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds to wait, from ``Retry-After`` as seconds or a date (RFC 9110, 10.2.3), or ``retry-after-ms``.
 
     OpenAI's SDKs read the latter first. None if absent, malformed or past.
@@ -154,7 +154,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
             seconds = float(value) / unit
         except ValueError:
             try:
-                seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+                seconds = parsedate_to_datetime(value).timestamp() - time.time()
             except (ValueError, OverflowError):
                 continue
         if 0 <= seconds < float("inf"):

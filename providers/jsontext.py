@@ -31,10 +31,10 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def abbreviated(text: str, length: int = 300) -> str:
-    """Return ``text`` on one line and without its middle if it is longer than ``length``, for an error message."""
-    if len(text) > length:
-        text = f"{text[: length // 2]}…{text[-length // 2 :]}"
+def abbreviated(text: str) -> str:
+    """Return ``text`` on one line, and without its middle if it is longer than 300 characters, for an error message."""
+    if len(text) > 300:
+        text = f"{text[:150]}…{text[-150:]}"
     return printable(text)
 
 

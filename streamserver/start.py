@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Mapping
 
 from providers.registry import Registry
 from providers.routes import check_environment
@@ -17,18 +16,18 @@ from streamserver.http.keys import Keys, KeysError
 from streamserver.listening import check_socket_path
 
 
-def check_start(loaded: Loaded, *, host: str | None, environ: Mapping[str, str] = os.environ) -> Keys:
+def check_start(loaded: Loaded, *, host: str | None) -> Keys:
     """Return the API keys of a server that may start and listen on ``host``; None if the address is not known here.
 
     Raises :class:`~streamserver.config.ConfigError`, with one line that says what to do, for a server that may not.
     """
     try:
-        check_environment(environ)
+        check_environment(os.environ)
     except Invalid as error:
         raise ConfigError(f"environment: {error}") from None
     try:
         store_for(loaded.settings)  # for its errors alone: it does not connect
-        keys = keys_for(loaded.settings, environ)
+        keys = keys_for(loaded.settings, os.environ)
     except Invalid as error:
         raise ConfigError(loaded.describe_origin(error)) from None
     except KeysError as error:

@@ -18,9 +18,8 @@ class RefusalLog:
     DEBUG, and their number at INFO when the interval ends. The metrics count every refusal.
     """
 
-    def __init__(self, clock: Clock, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._interval_seconds = interval_seconds
         self._ends = 0.0
         self._counts: Counter[tuple[str, tuple[tuple[str, object], ...]]] = Counter()
         """How often each message was logged with the fields that make its kind."""
@@ -37,14 +36,14 @@ class RefusalLog:
 
     def _start_interval(self) -> None:
         self._end_interval()  # the timer is lost if its event loop has closed
-        self._ends = self._clock.time() + self._interval_seconds
+        self._ends = self._clock.time() + INTERVAL_SECONDS
         self._clock.call_at(self._ends, self._end_interval)
 
     def _end_interval(self) -> None:
         counts, self._counts = self._counts, Counter()
         for (message, kind), count in counts.items():
             if count > 1:
-                log = logger.bind(**dict(kind), count=count - 1, seconds=self._interval_seconds)
+                log = logger.bind(**dict(kind), count=count - 1, seconds=INTERVAL_SECONDS)
                 log.info(f"{message}, repeatedly")
 
 

@@ -68,8 +68,8 @@ class ResponsesEncoder:
     def response(self) -> dict[str, Any]:
         """Return the Response as far as it has been encoded."""
         if self._replay is not None:
-            return {**self._replay.response(response_object(self._start, "in_progress", ())), **self._ending}
-        return {**response_object(self._start, "in_progress", self._items.done_items()), **self._ending}
+            return {**self._replay.response(response_object(self._start, ())), **self._ending}
+        return {**response_object(self._start, self._items.done_items()), **self._ending}
 
     def _record(self, record: Record) -> bytes:
         match record:

@@ -72,13 +72,13 @@ def response_id(stream_id: str) -> str:
     return f"resp_{public_hash(stream_id)}"
 
 
-def response_object(start: Start, status: str, output: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def response_object(start: Start, output: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a Response without an end. All fields are there: the SDKs' types require most of them."""
     return {
         "id": response_id(start.stream_id),
         "object": "response",
         "created_at": start.created,
-        "status": status,
+        "status": "in_progress",
         "completed_at": None,
         "error": None,
         "incomplete_details": None,
