@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "web/client/client.js"
 CLIENT_VARIABLE = "STREAMSERVER_TESTS_CLIENT"
 SOURCE = Path(os.environ.get(CLIENT_VARIABLE) or ROOT / "web/client/src/client.js")
+SCRIPT_RUNTIME = os.environ.get("STREAMSERVER_TESTS_RUNTIME") or "node"
+"""What runs the JavaScript client outside of a page: a key of ``COMMANDS``."""
 PROGRAMS = Path(__file__).parent / "programs"
 TASK_SECONDS = 120.0
 
@@ -35,6 +37,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     action: str = "read"
     """``read`` to the end, ``stop``, ``stop_again`` (twice), or ``reload``: leave, and resume after the last event."""
     at: int = 0
+    ignores_abort: bool = False
+    """JavaScript's ``fetch`` does not notice that its signal aborts."""
 
 
 class Seen(msgspec.Struct):
@@ -115,8 +119,12 @@ async def _stop(answer: Answer, *, again: bool) -> Any:
     return await first
 
 
-class NodeRuntime:
-    """A Node process that performs any number of tasks."""
+COMMANDS = {"node": (), "bun": ("run",), "deno": ("run", "--allow-all")}
+"""What runs JavaScript outside of a page, and the arguments before a program's path."""
+
+
+class ScriptRuntime:
+    """A process of Node, Deno or Bun that performs any number of tasks."""
 
     def __init__(self, program: TaskProgram) -> None:
         self._program = program
@@ -126,11 +134,16 @@ class NodeRuntime:
         return msgspec.convert(seen, Seen)
 
 
+def script_command(program: str, script: str) -> list[str]:
+    """Return the command that runs one of ``PROGRAMS`` in the Node, Deno or Bun at ``program``."""
+    return [program, *COMMANDS[Path(program).name], str(PROGRAMS / script)]
+
+
 @asynccontextmanager
-async def running_node(program: str, client: Path = SOURCE) -> AsyncIterator[NodeRuntime]:
-    """Run the JavaScript client at ``client`` in Node."""
-    async with running_task_program(program, str(PROGRAMS / "runner.js"), str(client)) as running:
-        yield NodeRuntime(running)
+async def running_script(program: str, client: Path = SOURCE) -> AsyncIterator[ScriptRuntime]:
+    """Run the JavaScript client at ``client`` in the Node, Deno or Bun at ``program``."""
+    async with running_task_program(*script_command(program, "runner.js"), str(client)) as running:
+        yield ScriptRuntime(running)
 
 
 class ChromiumRuntime:

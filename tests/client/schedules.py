@@ -22,7 +22,16 @@ from playwright.async_api import async_playwright
 
 from tests.browser.conftest import SWITCHES
 from tests.client.relay import Fault, FaultKind, running_fault_relay
-from tests.client.runtimes import PythonRuntime, Runtime, Seen, Task, running_node, running_page, running_site
+from tests.client.runtimes import (
+    COMMANDS,
+    PythonRuntime,
+    Runtime,
+    Seen,
+    Task,
+    running_page,
+    running_script,
+    running_site,
+)
 from tests.conftest import openai_at
 from tests.support.ports import free_port
 from tests.support.programs import found
@@ -166,13 +175,13 @@ async def running_bench(
 
 @asynccontextmanager
 async def running_runtime(name: str, program: str | None, origin: str) -> AsyncIterator[Runtime]:
-    """Run a runtime by its name; ``program`` is the path of Node or Chromium, ``origin`` that of the page."""
+    """Run a runtime by its name; ``program`` is the path of what is no Python, ``origin`` that of the page."""
     async with AsyncExitStack() as stack:
         if name == "python":
             yield PythonRuntime()
-        elif name == "node":
+        elif name in COMMANDS:
             assert program is not None
-            yield await stack.enter_async_context(running_node(program))
+            yield await stack.enter_async_context(running_script(program))
         else:
             playwright = await stack.enter_async_context(async_playwright())
             browser = await playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
@@ -187,7 +196,7 @@ def new_origin() -> str:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runtime", choices=("python", "node", "chromium"), default="node")
+    parser.add_argument("--runtime", choices=("python", *COMMANDS, "chromium"), default="node")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--nodes", type=int, default=1, help="more than one: over Redis")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streamserver.client import Client, StreamError
-from tests.client.runtimes import PROGRAMS, SOURCE
+from tests.client.runtimes import SCRIPT_RUNTIME, SOURCE, script_command
 
 IN_JAVASCRIPT: list[tuple[dict[str, Any], str]] = [
     ({"url": "nonsense://h"}, "url"),
@@ -63,7 +63,8 @@ def test_the_python_client_names_the_wrong_argument(call: Callable[[], object], 
 async def test_the_javascript_client_names_the_wrong_argument(find_program: Callable[[str], str]) -> None:
     cases = json.dumps([case for case, _ in IN_JAVASCRIPT])
     process = await asyncio.create_subprocess_exec(
-        *(find_program("node"), str(PROGRAMS / "arguments.js"), str(SOURCE), cases), stdout=asyncio.subprocess.PIPE
+        *(*script_command(find_program(SCRIPT_RUNTIME), "arguments.js"), str(SOURCE), cases),
+        stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert json.loads(out) == [field for _, field in IN_JAVASCRIPT]

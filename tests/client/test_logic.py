@@ -21,7 +21,7 @@ from tests.client.fake_server import (
     running_fake_server,
     start,
 )
-from tests.client.runtimes import PythonRuntime, Runtime, Seen, Task, running_node
+from tests.client.runtimes import SCRIPT_RUNTIME, PythonRuntime, Runtime, Seen, Task, running_script
 
 BEGUN = Reply([start(), block(1, "one ")], cut=True)
 REST = Reply([block(2, "two"), done(3)])
@@ -29,13 +29,13 @@ HTML = "text/html"
 OBSERVE_SECONDS = 60.0
 
 
-@pytest.fixture(params=["python", "node"])
+@pytest.fixture(params=["python", SCRIPT_RUNTIME])
 async def client(request: pytest.FixtureRequest, find_program: Callable[[str], str]) -> AsyncIterator[Runtime]:
     """Return a client without a page."""
     if request.param == "python":
         yield PythonRuntime()
         return
-    async with running_node(find_program("node")) as runtime:
+    async with running_script(find_program(SCRIPT_RUNTIME)) as runtime:
         yield runtime
 
 
@@ -120,6 +120,15 @@ async def test_a_silent_connection_is_given_up_after_two_keepalives(client: Runt
         assert_whole(seen)
     assert seen.statuses == ["connecting", "open", "reconnecting", "open"]
     print(f"silent for {server.times[1] - server.times[0]:.2f} s, pauses included; two keepalives are 0.40 s")
+
+
+async def test_a_silent_connection_is_given_up_when_fetch_has_lost_the_signal(
+    find_program: Callable[[str], str],
+) -> None:
+    """As in Deno, which lets its garbage collector take the signal of a response."""
+    silent = Reply([start(0.2), block(1, "one ")], hangs=True)
+    async with running_script(find_program(SCRIPT_RUNTIME)) as client, running_fake_server([silent, REST]) as server:
+        assert_whole(await observe(client, server, ignores_abort=True))
 
 
 async def test_a_connection_with_pings_is_kept(client: Runtime) -> None:

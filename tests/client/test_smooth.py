@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from tests.client.fake_server import Reply, block, done, running_fake_server, start
-from tests.client.runtimes import PROGRAMS, SOURCE
+from tests.client.runtimes import SCRIPT_RUNTIME, SOURCE, script_command
 
 BURST = ["aé€𝄞" * 50, "b" * 300, "c" * 100]
 BYTES = b"".join([start(), *(block(number, text) for number, text in enumerate(BURST, 1)), done(4)])
@@ -17,7 +17,7 @@ async def test_a_burst_is_shown_evenly_unless_less_motion_is_preferred(find_prog
     reply = Reply([BYTES])
     async with running_fake_server([reply, reply, reply]) as server:
         process = await asyncio.create_subprocess_exec(
-            *(find_program("node"), str(PROGRAMS / "smooth.js"), str(SOURCE), server.url),
+            *(*script_command(find_program(SCRIPT_RUNTIME), "smooth.js"), str(SOURCE), server.url),
             stdout=asyncio.subprocess.PIPE,
         )
         out, _ = await asyncio.wait_for(process.communicate(), 60)

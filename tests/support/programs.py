@@ -17,9 +17,11 @@ from tests.support.server import clean_environ
 
 INSTALL = {
     "bash": "apt-get install bash",
+    "bun": "npm install bun",
     "caddy": "apt-get install caddy",
     "chromium": "apt-get install chromium",
     "curl": "apt-get install curl",
+    "deno": "npm install deno",
     "firefox-esr": "apt-get install firefox-esr",
     "fish": "apt-get install fish",
     "haproxy": "apt-get install haproxy",

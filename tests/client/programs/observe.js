@@ -1,8 +1,13 @@
-/** Runs one task with the client and tells what a caller sees; the same in Node and in a page. */
+/** Runs one task with the client and tells what a caller sees; the same in Node, Deno, Bun and in a page. */
 
-export async function observe({ stream, resume }, { url, prompt, options = {}, action = "read", at = 0, keepalive }) {
+const withoutSignal = (url, { signal, ...request }) => fetch(url, request);
+
+export async function observe({ stream, resume }, task) {
+  const { url, prompt, options = {}, at = 0, keepalive, ignores_abort } = task;
+  let { action = "read" } = task;
   const seen = { text: "", types: [], positions: [], statuses: [], ending: null, stopped: null };
   const settings = { ...options, onStatus: (status) => seen.statuses.push(status) };
+  if (ignores_abort) settings.fetch = withoutSignal;
   let stopping;
   let answer = stream(url, { ...settings, prompt });
   for (let acted = false; seen.ending === null; ) {

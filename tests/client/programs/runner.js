@@ -1,4 +1,4 @@
-/** Observes tasks in Node: a JSON object a line in, `{n, seen}` a line out. The argument is the client's path. */
+/** Observes tasks in Node, Deno or Bun: a JSON object a line in, `{n, seen}` a line out. The argument is the client's path. */
 
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";

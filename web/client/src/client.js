@@ -221,6 +221,8 @@ class Answer {
       open = true;
       this.#say("open");
       const reader = response.body.getReader();
+      // Deno may lose the signal once it has answered, when it collects garbage: the read would never end.
+      attempt.signal.addEventListener("abort", () => reader.cancel().catch(() => {}));
       const decoder = new TextDecoder();
       let rest = "";
       for (let chunk; !(chunk = await reader.read()).done; ) {
