@@ -108,15 +108,21 @@ class BodyResponse(AiohttpResponse):
         self._pieces = body.pieces
 
     async def read(self) -> bytes:
-        pieces = self._pieces
+        pieces, body = self._pieces, self._fast_body
         if pieces:
             await asyncio.sleep(0)  # a compressed response always has more: let other tasks run in between
         while not pieces:
-            change = self._fast_body.change()
+            change = body.change()
             if change is None:
                 return self._end()
-            await change
-        return self._fast_body.take()
+            try:
+                piece = await change
+            except asyncio.CancelledError:
+                body.put_back(change)
+                raise
+            if piece:
+                return piece
+        return body.take()
 
 
 def _retrieve(closed: asyncio.Future[None]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import itertools
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -12,6 +14,8 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD
+from hypothesis import given
+from hypothesis import strategies as st
 
 from providers import _aiohttp
 from providers._aiohttp import (
@@ -20,10 +24,12 @@ from providers._aiohttp import (
     PIECE_OVERHEAD_BYTES,
     TAKE_BYTES,
     Body,
+    ChunkedBody,
     WatchedConnection,
     watch_connections,
 )
 from providers.connection_pool import Connector, TrackedRequest, open_session
+from providers.http_response import BodyResponse
 
 LIMIT_BYTES = 1000
 """aiohttp pauses at twice that."""
@@ -51,6 +57,41 @@ def new_body() -> tuple[Body, Protocol]:
     body = Body.of(StreamReader(protocol, LIMIT_BYTES, loop=loop))
     assert body is not None
     return body, protocol
+
+
+async def new_chunked_body(first: bytes = b"") -> tuple[WatchedConnection, Body]:
+    """Return a connection on which a response has begun, and its body, without what came ``first``."""
+    connection = WatchedConnection(asyncio.get_running_loop())
+    connection.connection_made(Mock(spec=asyncio.Transport))
+    connection.set_response_params()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    _, payload = await connection.read()
+    body = ChunkedBody.of(payload)
+    assert isinstance(body, ChunkedBody)
+    if first:
+        connection.data_received(first)
+        body.take()
+    return connection, body
+
+
+def start_reading(body: Body) -> asyncio.Task[bytes]:
+    response = Mock(spec=aiohttp.ClientResponse, headers={"Transfer-Encoding": "chunked"}, connection=None)
+    return asyncio.create_task(BodyResponse(response, body).read())
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Note what comes to aiohttp's parser after the first chunk."""
+    received: list[bytes] = []
+    original = ResponseHandler.data_received
+
+    def data_received(self: ResponseHandler, data: bytes) -> None:
+        if not data.startswith(b"HTTP/") and not data.endswith(b"first\r\n"):
+            received.append(data)
+        original(self, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", data_received)
+    return received
 
 
 async def test_body_returns_everything_that_has_arrived() -> None:
@@ -138,6 +179,116 @@ async def test_body_wakes_its_reader_at_an_end_or_a_failure() -> None:
     assert waiting.exception() is None, "the failure is the body's, not the future's"
 
 
+async def test_body_hands_a_whole_chunk_to_the_reader_that_waits_past_the_parser(parsed: list[bytes]) -> None:
+    connection, body = await new_chunked_body(b"5\r\nfirst\r\n")
+    for size, form in [(3, b"%x"), (44, b"%x"), (44, b"%X"), (700, b"%x")]:
+        reader = start_reading(body)
+        await asyncio.sleep(0)
+        connection.data_received(form % size + b"\r\n" + b"x" * size + b"\r\n")
+        assert await reader == b"x" * size
+    assert parsed == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"0a\r\n0123456789\r\n",
+        b"a;x=y\r\n0123456789\r\n",
+        b"5\r\n01234\r\n5\r\n56789\r\n",
+        b"5\r\n01234\r\n6\r\n56789",
+        b"5\r\n01\r\n4\r\n5\r\n56789\r\n",
+    ],
+)
+async def test_parser_reads_all_but_one_whole_chunk(parsed: list[bytes], data: bytes) -> None:
+    connection, body = await new_chunked_body(b"5\r\nfirst\r\n")
+    reader = start_reading(body)
+    await asyncio.sleep(0)
+    connection.data_received(data)
+    assert parsed == [data]
+    assert (await reader)[:2] == b"01"
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        [b"1\r\na\r\n9\r\nb\r\n", b"1\r\nc\r\n", b"\r\n"],
+        [b"1\r\na\r\n1", b"5\r\nabcde\r\n", b"f" * 14 + b"\r\n"],
+        [b"1\r\na\r", b"\n", b"1\r\nb\r\n"],
+        [b"1\r\na\r\n", b"1\r", b"\nb\r\n", b"1\r\nb\r\n"],
+    ],
+)
+async def test_packet_that_only_looks_like_a_whole_chunk_is_read_as_what_it_is(packets: list[bytes]) -> None:
+    connection, whole = await new_chunked_body()
+    connection.data_received(b"".join(packets))
+    assert await _read_all([*packets, b"0\r\n\r\n"]) == whole.take()
+
+
+@given(st.data())
+def test_body_is_the_same_however_its_chunks_are_cut(data: st.DataObject) -> None:
+    draw = data.draw
+    pieces = draw(
+        st.lists(st.sampled_from([b"a", b"\r\n", b"x\r\n1\r\ny\r\n", b"data: a\n\n", b"z" * 300]), min_size=1)
+    )
+    form = draw(st.sampled_from([b"%x\r\n%b\r\n", b"%X\r\n%b\r\n", b"%04x\r\n%b\r\n", b"%x;a=b\r\n%b\r\n"]))
+    stream = b"".join(form % (len(piece), piece) for piece in pieces)
+    bounds = set(draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    if draw(st.booleans()):  # as most servers send it: each chunk by itself
+        bounds |= set(itertools.accumulate(len(form % (len(piece), piece)) for piece in pieces))
+    cuts = sorted({0, *bounds, len(stream)})
+    packets = [stream[begin:end] for begin, end in itertools.pairwise(cuts)] + [b"0\r\nTrailer: a\r\n\r\n"]
+    assert asyncio.run(_read_all(packets)) == b"".join(pieces)
+
+
+async def _read_all(packets: list[bytes]) -> bytes:
+    """Return the body of ``packets``, read as each comes."""
+    connection, body = await new_chunked_body()
+    read = b""
+    for packet in packets:
+        reader = start_reading(body)
+        await asyncio.sleep(0)
+        connection.data_received(packet)
+        await asyncio.sleep(0)
+        while body.pieces:
+            read += body.take()
+        if reader.done():
+            read += reader.result()
+        else:
+            reader.cancel()
+            await asyncio.wait([reader])
+    assert body.is_eof()
+    return read
+
+
+async def test_malformed_chunk_behind_whole_ones_breaks_the_connection() -> None:
+    connection, body = await new_chunked_body(b"5\r\nfirst\r\n")
+    reader = start_reading(body)
+    await asyncio.sleep(0)
+    connection.data_received(b"3\r\nabc\r\n")
+    assert await reader == b"abc"
+    reader = start_reading(body)
+    await asyncio.sleep(0)
+    connection.data_received(b"3\r\nabcde")
+    assert isinstance(connection.exception(), aiohttp.http_exceptions.HttpProcessingError)
+    reader.cancel()
+
+
+async def test_read_that_is_cancelled_loses_no_chunk(parsed: list[bytes]) -> None:
+    connection, body = await new_chunked_body(b"5\r\nfirst\r\n")
+    reader = start_reading(body)
+    await asyncio.sleep(0)
+    connection.data_received(b"3\r\nabc\r\n")
+    reader.cancel()
+    await asyncio.wait([reader])
+    assert body.take() == b"abc"
+    reader = start_reading(body)
+    await asyncio.sleep(0)
+    reader.cancel()
+    connection.data_received(b"3\r\ndef\r\n")
+    await asyncio.wait([reader])
+    assert body.take() == b"def"
+    assert parsed == []
+
+
 async def test_response_without_a_body_gets_a_body_at_its_end() -> None:
     first, second = Body.of(EMPTY_PAYLOAD), Body.of(EMPTY_PAYLOAD)
     assert first is not None and first is not second and not first.pieces
@@ -158,7 +309,7 @@ async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
     assert not [name for name in CONNECTION_ATTRIBUTES if not hasattr(handler, name)]
     assert _private_attributes(WatchedConnection) - _own(WatchedConnection) == {*CONNECTION_ATTRIBUTES}
     overridden = {name for name in _own(WatchedConnection) if hasattr(handler, name)}
-    assert overridden == {"should_close"}, "a name has two meanings"
+    assert overridden == {"data_received", "should_close"}, "a name has two meanings"
     connector = aiohttp.TCPConnector()
     assert watch_connections(connector)
     await connector.close()
@@ -171,6 +322,7 @@ async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
         (Body, StreamReader, "set_exception"),
         (Body, StreamReader, "begin_http_chunk_receiving"),
         (Body, StreamReader, "end_http_chunk_receiving"),
+        (WatchedConnection, ResponseHandler, "data_received"),
         (TrackedRequest, aiohttp.ClientRequest, "send"),
         (TrackedRequest, aiohttp.ClientRequest, "write_bytes"),
         (Connector, aiohttp.TCPConnector, "connect"),

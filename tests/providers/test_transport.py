@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import warnings
+import zlib
 
 import pytest
 
@@ -35,6 +36,28 @@ async def test_a_body_that_is_all_there_lets_other_tasks_run_between_its_reads(
     response.finish()
     assert size == SIZE
     assert turns.count >= SIZE / TAKE_BYTES
+
+
+async def test_compressed_body_is_decompressed_when_each_of_its_chunks_comes_alone(
+    transport: Transport, start_upstream: StartUpstream
+) -> None:
+    wanted, compressor = asyncio.Queue[bytes](), zlib.compressobj(wbits=31)
+
+    async def script(exchange: Exchange) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+        while text := await wanted.get():
+            data = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
+            exchange.writer.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+            head = b""
+
+    upstream = await start_upstream(script)
+    wanted.put_nowait(b"piece 0")
+    response = await transport.send(HttpRequest(f"{upstream.url}/", {}, b"{}"))
+    for number in range(1, 5):
+        assert await response.read() == b"piece %d" % (number - 1)
+        wanted.put_nowait(b"piece %d" % number)
+    response.close()
+    wanted.put_nowait(b"")
 
 
 async def test_connections_are_kept_and_closed_on_the_standard_event_loop(
