@@ -50,6 +50,8 @@ class AnswerParser(ABC):
         """There was output that no event can carry, such as an image."""
         self.shape: TokenShape | None = None
         """The shape of the last token's frame, if the next one's is likely to be the same."""
+        self.event_shape: TokenShape | None = None
+        """The same, of its whole SSE event."""
         self._lessons = MAX_LESSONS
         self.is_lenient = False
         """The last data was no JSON by the letter."""
@@ -62,7 +64,7 @@ class AnswerParser(ABC):
         Raises a :class:`~providers.errors.ProviderError` if it tells of a failure.
         """
         shape = self.shape
-        if shape is not None and (token := shape.token_in(name, data)) is not None:
+        if shape is not None and (token := shape.token_in(data, name)) is not None:
             return (token,)
         return self._read(name, data)
 
@@ -105,8 +107,14 @@ class AnswerParser(ABC):
         if shape is None:
             return
         self._lessons -= 1
-        learned = self._lessons and has_token(shape.frame(PROBE_TEXT), PROBE_TEXT)
-        self.shape = shape if learned else None
+        if self._lessons and has_token(shape.frame(PROBE_TEXT), PROBE_TEXT):
+            self.shape, self.event_shape = shape, shape.of_event()
+        else:
+            self.forget_shape()
+
+    def forget_shape(self) -> None:
+        """Have the next frame decoded, whatever it looks like."""
+        self.shape = self.event_shape = None
 
     def report_model(self, model: str | None) -> list[AnsweringModel]:
         """Take what the provider reports in a frame, and return what is to be told of it: the first, if any is."""

@@ -15,6 +15,14 @@ from providers.sse import MAX_EVENT_BYTES
 from providers.token_shape import TokenShape
 
 
+class EventShape(Protocol):
+    """A shape of whole SSE events, each with one token."""
+
+    def token_in(self, data: bytes) -> Event | None:
+        """Return what the event says, None if it has another shape, or has to be decoded."""
+        ...
+
+
 class StreamParser(Protocol):
     """A parser of one stream, with what it has read so far."""
 
@@ -26,6 +34,11 @@ class StreamParser(Protocol):
     @property
     def is_unreadable(self) -> bool:
         """Whether the whole answer was output that no event can carry."""
+        ...
+
+    @property
+    def event_shape(self) -> EventShape | None:
+        """The shape of the last token's SSE event, if the next one is likely to be the same."""
         ...
 
     def events(self, name: str, data: bytes) -> Iterable[Event]:
@@ -66,6 +79,7 @@ class FrameParser:
         self._shape: TokenShape | None = None
         self._kind = ""
         """The type of the frames of that shape."""
+        self.event_shape: FrameShape | None = None
         self._bytes_before_answer: int | None = 0
         """None once a piece of the answer has come."""
 
@@ -79,7 +93,7 @@ class FrameParser:
 
     def events(self, name: str, data: bytes) -> Sequence[Event]:
         shape = self._shape
-        if shape is not None and (token := shape.token_in(name, data)) is not None:
+        if shape is not None and (token := shape.token_in(data, name)) is not None:
             return (Frame(self._protocol, self._kind, data, (token,), shape),)
         told = tuple(self._parser.events(name, data))
         pieces: tuple[ContentEvent, ...]
@@ -100,6 +114,7 @@ class FrameParser:
             self._count(data, pieces)
         if self._parser.shape is not self._shape:
             self._shape, self._kind = self._parser.shape, kind
+            self.event_shape = None if self._shape is None else FrameShape(self._protocol, kind, self._shape)
         return (Frame(self._protocol, kind, _on_one_line(data), pieces), *others)
 
     def _count(self, data: bytes, pieces: Sequence[object]) -> None:
@@ -115,6 +130,23 @@ class FrameParser:
 
     def finish(self) -> Finish:
         return self._parser.finish()
+
+
+class FrameShape:
+    """A shape of whole SSE events whose data are passed on as frames."""
+
+    __slots__ = ("_data", "_event", "_kind", "_protocol", "_shape")
+
+    def __init__(self, protocol: ApiProtocol, kind: str, shape: TokenShape) -> None:
+        self._protocol = protocol
+        self._kind = kind
+        self._shape = shape
+        self._event = shape.of_event()
+        self._data = slice(len(self._event.before) - len(shape.before), -2)
+
+    def token_in(self, data: bytes) -> Frame | None:
+        token = self._event.token_in(data)
+        return None if token is None else Frame(self._protocol, self._kind, data[self._data], (token,), self._shape)
 
 
 class _Typed(msgspec.Struct):

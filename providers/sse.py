@@ -41,7 +41,7 @@ class SSEDecoder:
     blank line when the stream ends is not among those of :meth:`feed`, as the standard has it.
     """
 
-    __slots__ = ("_after_cr", "_at_event", "_begun", "_event", "_fruitful", "_is_stream", "_pending", "_size")
+    __slots__ = ("_after_cr", "_begun", "_event", "_fruitful", "_is_stream", "_pending", "_size", "at_event")
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
@@ -53,20 +53,20 @@ class SSEDecoder:
         self._is_stream = False
         """Lines of a stream were among them."""
         self._fruitful = False
-        self._at_event = False
-        """An event has been found, and the next byte begins another."""
+        self.at_event = False
+        """An event has been found, and the next byte begins another: also if a whole one has passed :meth:`feed`."""
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Return the events that ``chunk`` completes, in order.
 
         Raises :class:`~providers.errors.UpstreamError` when an event passes :data:`MAX_EVENT_BYTES`.
         """
-        if self._at_event and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
+        if self.at_event and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n":
             payload = chunk[6:-2]
             if _LF not in payload and _CR not in payload:
                 return [("", payload)]  # a token that comes alone: one whole event of one line, and nothing else
         events = self._split(chunk)
-        self._at_event = self._fruitful and not self._pending and not self._after_cr
+        self.at_event = self._fruitful and not self._pending and not self._after_cr
         return events
 
     def unclosed_event(self) -> ServerSentEvent | None:

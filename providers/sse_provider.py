@@ -16,6 +16,9 @@ from providers.parser import FrameParser, StreamParser
 from providers.sse import SSEDecoder, begins_stream
 from providers.transport import HttpRequest, HttpResponse
 
+LONE_EVENT_BYTES = 4096
+"""More is not looked at as one event with one token: most likely it has many."""
+
 
 class SSEProvider(ABC):
     """A provider that answers a POST with Server-Sent Events. A kind says what is sent and how the answer is parsed."""
@@ -34,6 +37,16 @@ class SSEProvider(ABC):
                 parser = self._parser_for(request)
                 decoder = SSEDecoder()
                 while chunk:
+                    shape = parser.event_shape
+                    if (
+                        shape is not None
+                        and decoder.at_event
+                        and len(chunk) < LONE_EVENT_BYTES
+                        and (token := shape.token_in(chunk)) is not None
+                    ):  # a token that comes alone
+                        yield token
+                        chunk = await response.read()
+                        continue
                     for name, data in decoder.feed(chunk):
                         if silent:  # what some servers send to keep a connection open is no answer
                             silent = not is_json_text(data)

@@ -44,13 +44,18 @@ class TokenShape:
         if not quoted or quoted in after or b"\n" in data or not after:
             return None
         shape = cls(name, before + b'"', b'"' + after, type(token))
-        return shape if shape.token_in(name, data) == token else None
+        return shape if shape.token_in(data, name) == token else None
 
     def frame(self, text: str) -> bytes:
         """Return the frame of this shape with ``text``, which needs no escapes."""
         return b"%b%b%b" % (self.before, text.encode(), self.after)
 
-    def token_in(self, name: str, data: bytes) -> Text | Reasoning | None:
+    def of_event(self) -> TokenShape:
+        """Return the shape of the whole SSE event, as it comes when it comes alone, with such a frame as its data."""
+        name = b"event: %b\n" % self._name.encode() if self._name else b""
+        return TokenShape("", b"%bdata: %b" % (name, self.before), b"%b\n\n" % self.after, self._token)
+
+    def token_in(self, data: bytes, name: str = "") -> Text | Reasoning | None:
         """Return the token of a frame, None if the frame has another shape, or has to be decoded."""
         # Slices: methods of bytes parse their arguments.
         string = data[self._string]
@@ -65,4 +70,5 @@ class TokenShape:
             text = _decode_string(string)
         except ValueError:
             return None
-        return self._token(text) if text else None
+        token = self._token  # Python looks for a method of that name in `self._token(text)`
+        return token(text) if text else None

@@ -132,7 +132,7 @@ class MessagesParser(AnswerParser):
         return self._block if index is None else self._blocks.get(index, self._block)
 
     def _start(self, index: int | None, content: Mapping[str, Any]) -> Iterator[Event]:
-        self.shape = None  # a delta of the same index may be another block's now
+        self.forget_shape()  # a delta of the same index may be another block's now
         kind = content.get("type")
         key = f"without index {len(self._blocks)}" if index is None else index
         block = _Block(key, _KINDS.get(kind) if isinstance(kind, str) else _kind_by_fields(content))
@@ -169,7 +169,7 @@ class MessagesParser(AnswerParser):
                 block.opaque = {name: opaque}
 
     def _stop(self, block: _Block | None) -> Iterator[Event]:
-        self.shape = None
+        self.forget_shape()
         if block is None or self._blocks.pop(block.key, None) is None:
             return
         match block.kind:

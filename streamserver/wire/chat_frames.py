@@ -219,7 +219,7 @@ def _without_extras(data: bytes) -> bytes:
 
 def _fits(shape: TokenShape, frame: Frame) -> bool:
     """Return whether a frame that has come from another node, without its shape, has this one."""
-    return frame.shape is None and frame.pieces == (shape.token_in("", frame.data),)
+    return frame.shape is None and frame.pieces == (shape.token_in(frame.data),)
 
 
 def _is_token(frame: Frame) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -73,15 +74,23 @@ def encoded(value: dict[str, Any], ascii_only: bool, spaced: bool) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def read(parser: StreamParser, frames: list[tuple[str, bytes]]) -> tuple[list[list[Event]], str | None]:
-    """Return what each frame says, and the code of the error that ended it."""
+def read(
+    parser: StreamParser, frames: list[tuple[str, bytes]], *, alone: bool = False
+) -> tuple[list[list[Event]], str | None]:
+    """Return what each frame says, and the code of the error that ended it. ``alone``: each comes as a whole event."""
     told: list[list[Event]] = []
     try:
         for name, data in frames:
-            told.append(list(parser.events(name, data)))
+            shape = parser.event_shape if alone else None
+            token = None if shape is None else shape.token_in(sse_event(name, data))
+            told.append([token] if token is not None else list(parser.events(name, data)))
     except ProviderError as error:
         return told, error.code
     return told, None
+
+
+def sse_event(name: str, data: bytes) -> bytes:
+    return (b"event: %b\n" % name.encode() if name else b"") + b"data: %b\n\n" % data
 
 
 def without_shapes(told: list[list[Event]]) -> list[list[Event]]:
@@ -124,11 +133,13 @@ def test_events_of_messages_are_read_the_same_by_their_shape(
 
 
 def compare(learning: Any, decoding: Any, protocol: Any, frames: list[tuple[str, bytes]], framed: bool) -> None:
-    a, b = (FrameParser(parser, protocol) if framed else parser for parser in (learning, decoding))
-    told, code = read(a, frames)
-    assert (without_shapes(told), code) == read(b, frames)
-    state = ("model", "complete", "has_text", "has_ended", "is_unreadable")
-    assert [getattr(learning, name) for name in state] == [getattr(decoding, name) for name in state]
+    reading_alone = copy.deepcopy(learning)
+    a, b, c = (FrameParser(parser, protocol) if framed else parser for parser in (learning, decoding, reading_alone))
+    decoded = read(b, frames)
+    for told, code in (read(a, frames), read(c, frames, alone=True)):
+        assert (without_shapes(told), code) == decoded
+    for name in ("model", "complete", "has_text", "has_ended", "is_unreadable"):
+        assert getattr(learning, name) == getattr(decoding, name) == getattr(reading_alone, name)
 
 
 def _nothing(*arguments: object) -> None:
@@ -140,12 +151,31 @@ def test_a_token_is_told_by_its_shape() -> None:
     frames = [encoded(token(text), False, False) for text in ("a", "b", 'c"')]
     parser.events("", frames[0])
     assert parser.shape is not None
-    assert parser.shape.token_in("", frames[1]) == Text("b")
-    assert parser.shape.token_in("", frames[2]) is None
-    assert parser.shape.token_in("error", frames[1]) is None
-    assert parser.shape.token_in("", frames[1].replace(b'"b"', b'"\xff"')) is None
-    assert parser.shape.token_in("", frames[1].replace(b'"b"', b'"\r"')) is None  # which is for the log to look at
-    assert parser.shape.token_in("", encoded(token("b", finish="stop"), False, False)) is None
+    assert parser.shape.token_in(frames[1]) == Text("b")
+    assert parser.shape.token_in(frames[2]) is None
+    assert parser.shape.token_in(frames[1], "error") is None
+    assert parser.shape.token_in(frames[1].replace(b'"b"', b'"\xff"')) is None
+    assert parser.shape.token_in(frames[1].replace(b'"b"', b'"\r"')) is None  # which is for the log to look at
+    assert parser.shape.token_in(encoded(token("b", finish="stop"), False, False)) is None
+
+
+@pytest.mark.parametrize("framed", [False, True], ids=["pieces", "frames"])
+def test_a_token_that_comes_alone_is_told_by_the_shape_of_its_event(framed: bool) -> None:
+    learning = MessagesParser("m")
+    parser = FrameParser(learning, "messages") if framed else learning
+    frames = [("content_block_delta", encoded(delta(text), False, False)) for text in ("a", "b", "\n")]
+    list(parser.events("content_block_start", encoded(block("content_block_start"), False, False)))
+    list(parser.events(*frames[0]))
+    shape = parser.event_shape
+    assert shape is not None
+    assert shape.token_in(sse_event(*frames[1])) == next(iter(parser.events(*frames[1])))
+    assert shape.token_in(sse_event("", frames[1][1])) is None
+    assert shape.token_in(sse_event(*frames[1])[:-1]) is None
+    assert shape.token_in(sse_event(*frames[2])) is None
+    assert shape.token_in(sse_event(*frames[1]) * 2) is None
+    assert shape.token_in(sse_event(*frames[1]).replace(b'"b"', b'"\n\n"')) is None
+    list(parser.events("content_block_stop", encoded(block("content_block_stop"), False, False)))
+    assert parser.event_shape is None
 
 
 @pytest.mark.parametrize("parser", [ChatParser(), MessagesParser("m")], ids=["chat", "messages"])
