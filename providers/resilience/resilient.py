@@ -65,7 +65,7 @@ class Resilient:
                     deadline_timer.suspended = True
                     yield event
                     deadline_timer.resume()
-                idle, time = self._idle, self._clock.time
+                idle, time = float(self._idle), self._clock.time
                 async for event in events:
                     if isinstance(event, DELTAS) or (isinstance(event, Frame) and event.has_delta):
                         deadline_timer.when = time() + idle

@@ -171,9 +171,14 @@ class Generation:
 
     async def _relay(self, events: AsyncGenerator[Event, None]) -> None:
         async for event in events:
+            if isinstance(event, Text):  # a case of its own costs five times as much
+                if self._after_cr or "\r" in event.text:
+                    event = self._continued(event)
+                if self._first_token is None:
+                    self._begin_answer()
+                self._log.append(event)
+                continue
             match event:
-                case Text():
-                    self._text(event)
                 case Frame():
                     self._frame(event)
                 case Reasoning() | ToolCall():
@@ -196,17 +201,15 @@ class Generation:
                 case _:
                     assert_never(event)
 
-    def _text(self, text: Text) -> None:
-        if self._after_cr or "\r" in text.text:
-            text = self._continued(text)
-        self._piece(text)
-
     def _piece(self, piece: Delta) -> None:
         if self._first_token is None:
-            self._tell_model()
-            self._first_token = self._clock.time()
-            self._no_response_yet = False  # after a first token no further attempt is made
+            self._begin_answer()
         self._log.append(piece)
+
+    def _begin_answer(self) -> None:
+        self._tell_model()
+        self._first_token = self._clock.time()
+        self._no_response_yet = False  # after a first token no further attempt is made
 
     def _block_end(self, end: BlockEnd) -> None:
         if not self._is_native:

@@ -72,12 +72,12 @@ class NativeEncoder:
     def encode(self, offset: int, records: Sequence[Record]) -> tuple[bytes, int]:
         stream_id = self._stream_id
         if len(records) == 1:
-            return _block(f"{stream_id}:{offset}", records[0]), 1
+            return _block(stream_id, offset, records[0]), 1
         numbered = enumerate(records, start=offset)
-        return join_batch(_block(f"{stream_id}:{number}", record) for number, record in numbered)
+        return join_batch(_block(stream_id, number, record) for number, record in numbered)
 
     def encode_failure(self, failed: Failed) -> bytes:
-        return _block(f"{self._stream_id}:end", failed)
+        return _block(self._stream_id, "end", failed)
 
 
 class NativeFoldEncoder:
@@ -98,7 +98,7 @@ class NativeFoldEncoder:
         return join_batch(map(self._record, records))
 
     def encode_failure(self, failed: Failed) -> bytes:
-        return _block(f"{self._stream_id}:end", failed)
+        return _block(self._stream_id, "end", failed)
 
     def _record(self, record: Record) -> bytes:
         parts: list[bytes] = []
@@ -106,7 +106,7 @@ class NativeFoldEncoder:
             number, self._next_number = self._next_number, self._next_number + 1
             # A client past the end of a log that has ended gets the terminal event all the same.
             if number >= self._first_number or isinstance(event, (Done, Failed)):
-                parts.append(_block(f"{self._stream_id}:{number}", event))
+                parts.append(_block(self._stream_id, number, event))
         return b"".join(parts)
 
 
@@ -128,20 +128,24 @@ def last_number(log: Log) -> int:
     return sum(len(visible(record)) for record in log.take(0, len(log))) - 1
 
 
-def _block(event_id: str, record: Record) -> bytes:
+def _block(stream_id: str, number: int | str, record: Record) -> bytes:
     if isinstance(record, Text):
         text = record.text
-        if isinstance(record, ContinuedText) or (isinstance(record, RefusalText) and record.continued):
+        if record.__class__ is not Text and _is_continued(record):
             text = text[1:]
         if "\n" in text or "\r" in text:
             text = _LINE_END.sub("\ndata: ", text)
-        block = f"id: {event_id}\ndata: {text}\n\n"
+        block = f"id: {stream_id}:{number}\ndata: {text}\n\n"
     else:
-        block = _other_block(event_id, record)
+        block = _other_block(f"{stream_id}:{number}", record)
     try:
         return block.encode()
     except UnicodeEncodeError:  # a provider let half of a surrogate pair through
         return scalar(block).encode()
+
+
+def _is_continued(text: Text) -> bool:
+    return isinstance(text, ContinuedText) or (isinstance(text, RefusalText) and text.continued)
 
 
 def _other_block(event_id: str, record: Record) -> str:

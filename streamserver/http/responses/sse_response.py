@@ -47,6 +47,8 @@ class SSEResponse(EventSourceResponse):
         self._stall_seconds = send_timeout
         self._on_stall = on_stall
         self._transport: asyncio.WriteTransport | None = None
+        self._open_transport: asyncio.WriteTransport | None = None
+        """The same, until the body ends: what is written after it would be read as the next response's."""
         self._is_chunked = False
         """The body is sent in chunks (HTTP/1.1)."""
 
@@ -71,14 +73,8 @@ class SSEResponse(EventSourceResponse):
         # for an empty event (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py, "decode").
         writer = await web.StreamResponse.prepare(self, request)
         assert writer is not None
-        self._transport = transport
-        # What each token needs is looked up once. aiohttp has the writer too, until the body ends.
-        self._writer = writer
-        self._is_closing, self._write, self._buffer_size = (
-            transport.is_closing,
-            transport.write,
-            transport.get_write_buffer_size,
-        )
+        self._transport = self._open_transport = transport
+        self._writer = writer  # aiohttp has it too, until the body ends
         self._is_chunked = bool(getattr(writer, "chunked", False))
         return writer
 
@@ -92,7 +88,8 @@ class SSEResponse(EventSourceResponse):
 
         Raises :class:`ConnectionResetError` if the client has disconnected.
         """
-        if self._is_closing():
+        transport = self._open_transport
+        if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has disconnected")
         # aiohttp's own write is a coroutine of four calls; this is what it does with a chunk:
         # https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/http_writer.py (`StreamWriter.write`).
@@ -100,8 +97,8 @@ class SSEResponse(EventSourceResponse):
             size = len(data)
             data = _CHUNK_HEADS[size] + data + b"\r\n" if size < _SMALL_BYTES else b"%x\r\n%b\r\n" % (size, data)
         self._writer.output_size += len(data)
-        self._write(data)
-        return self._buffer_size() <= BUFFER_BYTES
+        transport.write(data)
+        return transport.get_write_buffer_size() <= BUFFER_BYTES
 
     async def send_batch(self, data: bytes) -> None:
         """Write ``data``, the headers before it if they are still here. Waits only for a reader that is far behind.
@@ -146,13 +143,8 @@ class SSEResponse(EventSourceResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body; a reader that does not take the last of it is cut off like any other."""
-        self._is_closing = _always_closing
+        self._open_transport = None
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size():
             await self.wait_drained()  # returns at once unless the transport has paused writing
         await super().write_eof(data)
-
-
-def _always_closing() -> bool:
-    """Return that the body has ended: what is written after it would be read as the next response's."""
-    return True

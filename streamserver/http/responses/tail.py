@@ -52,7 +52,7 @@ class _Tail:
         self._response = response
         self._encoder = encoder
         self._clock = clock
-        self._keepalive = keepalive
+        self._keepalive = float(keepalive)
         self._loop = asyncio.get_running_loop()
         self._time = clock.time
         self._due = clock.time() + keepalive
@@ -63,6 +63,7 @@ class _Tail:
         """The log will call at the next record."""
         self._event: asyncio.Future[_Wakeup] | None = None
         """What the task sleeps on; None while it is awake, and while the reader is behind."""
+        self._on_grown = self._write_available  # made once: it refers back to the tail until its end
 
     async def run(self) -> None:
         """Follow the log to its end."""
@@ -106,7 +107,8 @@ class _Tail:
                 keeps_up = True
                 if batch := self._next_batch():
                     keeps_up = response.write_now(batch)
-                    self._due = self._time() + self._keepalive
+                    time = self._time  # Python looks for a method of that name in `self._time()`
+                    self._due = time() + self._keepalive
                 if response.complete:
                     event.set_result(_Wakeup.ENDED)
                     return
@@ -114,7 +116,7 @@ class _Tail:
                     event.set_result(_Wakeup.BUFFER_FULL)
                     return
                 if self._caught_up:
-                    self._log.subscribe(self._write_available)
+                    self._log.subscribe(self._on_grown)
                     self._subscribed = True
                     return
         except Exception as error:
@@ -135,7 +137,7 @@ class _Tail:
             records = log.take(offset, 1)
         data, count = self._encoder.encode(offset, records)
         self._offset = offset + count
-        self._caught_up = count == len(records) < BATCH_RECORDS
+        self._caught_up = count == len(records) and count < BATCH_RECORDS
         if log.terminal is not None:
             # Before the write: if it fails halfway, nothing may be written after it.
             self._response.complete = self._offset == len(log)
@@ -158,4 +160,5 @@ class _Tail:
         if self._timer is not None:
             self._timer.cancel()
         if self._subscribed:
-            self._log.unsubscribe(self._write_available)
+            self._log.unsubscribe(self._on_grown)
+        del self._on_grown
