@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from signal import Signals
 
 from aiohttp import web
@@ -94,28 +95,8 @@ def _serve_on(
         warnings.append(too_few_files)
     for name, why in registry.broken.items():
         logger.bind(event="plugin", plugin=name, reason=why).warning("a plug-in cannot be loaded")
-
-    def announce() -> None:
-        _announce(app, sock, loaded, warnings)
-
-    def work(app: web.Application, ready: Callable[[], None], expedite: Collection[Signals] = STOPS) -> int:
-        reloader = Reloader(
-            app[SERVICES],
-            loaded,
-            load=load_again,
-            build=lambda settings: _parts(settings, registry, app[SERVICES].clock),
-        )
-        runner = asyncio.Runner(loop_factory=EventLoop)
-        try:
-            runner.run(serve(app, sock, settings, announce=ready, background=reloader.active(), expedite=expedite))
-        finally:
-            # Everything is written and closed by now. uvloop fails on a connection with a TLS shutdown under way, and
-            # that is no failure of the server (`Loop._close`, `uv_loop_close`):
-            # https://github.com/MagicStack/uvloop/blob/v0.23.0/uvloop/loop.pyx
-            with suppress(OSError):
-                runner.close()
-        return 0
-
+    announce = partial(_announce, app, sock, loaded, warnings)
+    work = partial(_work, sock, loaded, registry, load_again)
     if settings.server.workers == 1:
         return work(app, announce)
     gc.freeze()  # before the workers are forked: a collection would write to every page that they share
@@ -127,6 +108,33 @@ def _serve_on(
         drain_seconds=settings.server.drain_seconds,
     )
     return workers.run(announce)
+
+
+def _work(
+    sock: socket.socket,
+    loaded: Loaded,
+    registry: Registry,
+    load_again: Callable[[], Loaded],
+    app: web.Application,
+    ready: Callable[[], None],
+    *,
+    expedite: Collection[Signals] = STOPS,
+) -> int:
+    """Serve ``app`` in this process until a signal ends it. ``ready`` is called when it listens."""
+    services = app[SERVICES]
+    reloader = Reloader(
+        services, loaded, load=load_again, build=lambda settings: _parts(settings, registry, services.clock)
+    )
+    runner = asyncio.Runner(loop_factory=EventLoop)
+    try:
+        runner.run(serve(app, sock, loaded.settings, announce=ready, background=reloader.active(), expedite=expedite))
+    finally:
+        # Everything is written and closed by now. uvloop fails on a connection with a TLS shutdown under way, and
+        # that is no failure of the server (`Loop._close`, `uv_loop_close`):
+        # https://github.com/MagicStack/uvloop/blob/v0.23.0/uvloop/loop.pyx
+        with suppress(OSError):
+            runner.close()
+    return 0
 
 
 def _parts(settings: Settings, registry: Registry, clock: Clock) -> ReloadedParts:

@@ -131,18 +131,7 @@ def _check(settings: Settings, registry: Registry) -> None:
     """Check what concerns several keys. Raises :class:`~providers.validation.Invalid`."""
     for name, table in settings.providers.items():
         read_options(name, table, registry)
-    for key, names in (
-        ("provider.default", (settings.provider.default,)),
-        ("provider.fallback", settings.provider.fallback),
-    ):
-        for name in names:
-            if name not in settings.providers:
-                raise Invalid(key, f"expected one of {', '.join(settings.providers)}", name)
-    for name, user in settings.auth.users.items():
-        for provider in user.providers:
-            if provider not in settings.providers:
-                known = ", ".join(settings.providers)
-                raise Invalid(f"auth.users.{name}.providers", f"expected some of {known}", provider)
+    _check_provider_names(settings)
     for proxy in settings.server.trusted_proxies:
         _check_network("server.trusted_proxies", proxy)
     resume = settings.resume
@@ -158,6 +147,16 @@ def _check(settings: Settings, registry: Registry) -> None:
             'more than one needs a shared store: set resume.store = "redis://…"',
             settings.server.workers,
         )
+
+
+def _check_provider_names(settings: Settings) -> None:
+    """Check that each provider that is named elsewhere has its table."""
+    named = {"provider.default": (settings.provider.default,), "provider.fallback": settings.provider.fallback}
+    named |= {f"auth.users.{name}.providers": user.providers for name, user in settings.auth.users.items()}
+    for key, names in named.items():
+        for name in names:
+            if name not in settings.providers:
+                raise Invalid(key, f"expected one of {', '.join(settings.providers)}", name)
 
 
 def _check_network(key: str, text: str) -> None:
