@@ -99,8 +99,8 @@ def too_many_readers(max_readers: int) -> Refusal:
     """Return the refusal of a reader of a stream that has ``limits.max_readers_per_stream`` already."""
     return Refusal(
         "rate_limited",
-        f"{max_readers} readers read this stream already.",
-        retry_after=1,
+        f"This stream has {max_readers} readers, which is the most that one may have.",
+        retry_after=RETRY_SECONDS,
         limit=LimitInfo("readers", max_readers),
     )
 

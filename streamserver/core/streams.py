@@ -33,7 +33,7 @@ _PUBLICATION_WAITS_SECONDS = (0, 0.02, 0.04, 0.08, 0.16, 0.32)
 _LIMIT_MESSAGES: Mapping[UserLimit, str] = {
     "requests": "You may start {quota} streams a minute.",
     "streams": "You may have {quota} streams at a time.",
-    "tokens": "You may use {quota} tokens a day, and have.",
+    "tokens": "You may use {quota} tokens a day, and they are used up.",
 }
 
 

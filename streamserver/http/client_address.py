@@ -24,8 +24,8 @@ def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
 
     It is the connection's, unless that is one of ``trusted_proxies`` (addresses or networks) or comes over a Unix
     socket: then it is the last one in ``Forwarded`` (RFC 7239) or ``X-Forwarded-For`` that is no trusted
-    proxy. What stands left of that anyone could have written. Where both headers are there and
-    disagree, one of them is a stranger's: neither is believed.
+    proxy. Anyone could have written what stands left of that. Where both headers are there and disagree, the client
+    may have written one of them: neither is believed.
     """
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
     if peer is None:

@@ -29,7 +29,8 @@ def read_query(request: web.Request, allowed: frozenset[str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name not in allowed:
-            raise invalid(quotable(name), "There is no such parameter.")
+            known = ", ".join(sorted(allowed)) or "none"
+            raise invalid(quotable(name), f"There is no such parameter; there are {known}.")
         if name in fields:
             raise invalid(name, f"{name} is given more than once.")
         fields[name] = value
