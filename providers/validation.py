@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from yarl import URL
 
-from providers.jsontext import printable
+from providers.jsontext import abbreviated, printable
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Invalid(ValueError):
         self.allowed = allowed
         self.value = value
         shown = "" if value is None else f" = {_short(value)}"
-        super().__init__(printable(f"{key}{shown}: {allowed}" if key else allowed))
+        super().__init__(printable(f"{abbreviated(key)}{shown}: {allowed}" if key else allowed))
 
 
 def convert(value: object, kind: type[T], *, prefix: str = "") -> T:

@@ -117,6 +117,7 @@ def test_start_is_refused_in_one_line_when_an_option_of_a_provider_is_odd(
 
 @fuzzing
 @given(begin=st.integers(0, len(DEFAULT)), length=st.integers(0, 400), text=VALUES)
+@example(begin=DEFAULT.index("\nport = ") + 1, length=0, text="9" * 5000)
 def test_start_is_refused_in_one_line_when_the_file_is_damaged(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, begin: int, length: int, text: str
 ) -> None:
