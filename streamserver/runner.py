@@ -29,6 +29,9 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 HANDLED = (*STOPS, signal.SIGHUP)
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
+SHUTDOWN_SECONDS = 1.5
+"""How long handlers may take after the drain. aiohttp waits so long twice, the second time before it cancels them; only
+a reader that stalls, or a client that does not send its body, makes it wait."""
 FINAL_FLUSH_SECONDS = 0.3
 RUNNER_POLL_SECONDS = 0.05
 """How often the write buffers of readers are polled during a drain."""
@@ -78,7 +81,7 @@ class AppRunner(web.AppRunner):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             keepalive_timeout=IDLE_SECONDS,
-            shutdown_timeout=5.0,
+            shutdown_timeout=SHUTDOWN_SECONDS,
             **kwargs,
         )
 

@@ -9,7 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tomli_w
+
 from streamserver import workers
+from streamserver.redis.limiter import LIMITS_FLUSH_SECONDS
+from streamserver.redis.store import LOG_FLUSH_SECONDS
+from streamserver.runner import FINAL_FLUSH_SECONDS, SHUTDOWN_SECONDS
+from tests.support.ports import free_port
 from tests.support.server import clean_environ
 
 STUBBORN = """
@@ -110,6 +116,33 @@ def test_worker_that_dies_is_replaced_while_another_starts(tmp_path: Path) -> No
     assert (process.returncode, said) == (0, "")
     assert log.count("a worker died; another one is started") == 1
     assert "cannot start" not in log
+
+
+DEADLINE = """
+from streamserver import workers
+from streamserver.cli import main
+
+def run(self, announce):
+    print(self._drain_seconds)
+    return 0
+
+workers.Workers.run = run
+main([])
+"""
+
+
+def test_worker_may_take_as_long_as_its_end_waits_for_readers_and_for_the_store(tmp_path: Path) -> None:
+    flushes = LOG_FLUSH_SECONDS + LIMITS_FLUSH_SECONDS + 2 * FINAL_FLUSH_SECONDS
+    assert 2 * SHUTDOWN_SECONDS + flushes < workers.LATE_SECONDS
+    tables = {
+        "server": {"workers": 2, "drain_seconds": 7, "port": free_port()},
+        "provider": {"default": "echo"},
+        "providers": {"echo": {"kind": "echo"}},
+        "resume": {"store": f"redis://127.0.0.1:{free_port()}/0", "ending_wait_seconds": 60},
+    }
+    (tmp_path / "config.toml").write_text(tomli_w.dumps(tables))
+    said = subprocess.check_output([sys.executable, "-c", DEADLINE], cwd=tmp_path, env=clean_environ(), timeout=60)
+    assert float(said) == 67
 
 
 def test_workers_run_without_what_a_posix_system_may_lack() -> None:

@@ -105,7 +105,8 @@ def _serve_on(
     workers = Workers(
         settings.server.workers,
         lambda ready: work(create_app(settings, registry=registry), ready, expedite=(EXPEDITE,)),
-        drain_seconds=settings.server.drain_seconds,
+        # With the store away, the endings of a drain that has run out wait for it.
+        drain_seconds=settings.server.drain_seconds + settings.resume.ending_wait_seconds,
     )
     return workers.run(announce)
 

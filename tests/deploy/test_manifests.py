@@ -22,6 +22,7 @@ from streamserver.container import KEY_VARIABLES
 from streamserver.core.error_codes import FAILURES
 from streamserver.telemetry.metrics import METRICS
 from streamserver.wire.problem import STATUS
+from streamserver.workers import LATE_SECONDS
 from tests.docs.test_examples import wrong_keys
 
 ROOT = Path(__file__).parents[2]
@@ -34,8 +35,8 @@ NGINX = (DEPLOY / "nginx/streamserver.conf").read_text("utf-8")
 UNIT = (DEPLOY / "streamserver.service").read_text("utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 DEFAULTS = Settings()
-MARGIN_SECONDS = 10
-"""How much longer a supervisor waits than the server drains: readers take the last of what was written."""
+MARGIN_SECONDS = DEFAULTS.resume.ending_wait_seconds + LATE_SECONDS
+"""How much longer a supervisor waits than the server drains: for stalled readers, and for a store that is away."""
 
 
 def manifests(kind: str) -> Iterator[Any]:
