@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from streamserver.log.codec import encode
-from streamserver.log.records import Record
 from streamserver.redis._redis_py import Command, Packed, pack
-from streamserver.redis.replicated_log import ReplicatedLog
+from streamserver.redis.replicated_log import ENTRY_RECORDS, ReplicatedLog
 
 ENTRY_OVERHEAD_BYTES = 1024
 """What an entry counts for in the size of a batch, besides its records."""
@@ -17,9 +16,11 @@ ENTRY_OVERHEAD_BYTES = 1024
 class Batch:
     """Commands that append to logs. Most are of one form, with a reply that can be foretold: the entry's id."""
 
-    __slots__ = ("_appends", "_expected", "_others", "_others_replies", "_positions", "appended", "size")
+    __slots__ = ("_appends", "_epoch", "_expected", "_others", "_others_replies", "_positions", "appended", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int) -> None:
+        """``epoch``: the connection on which it is to be sent."""
+        self._epoch = epoch
         self.size = 0
         """In bytes, about."""
         self.appended: list[ReplicatedLog] = []
@@ -35,16 +36,28 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.appended or self._positions)
 
-    def append(self, log: ReplicatedLog, entry: Sequence[Record]) -> None:
-        """Add the next records of a log that Redis has, and that goes on."""
-        log.sent = stored = log.stored + len(entry)
-        records = encode(entry)
-        size = len(records)
-        entry_id = _entry_id(stored)
-        self._appends.append(b"%b%b$1\r\nr\r\n$%d\r\n%b\r\n" % (log.append_head, entry_id, size, records))
-        self._expected.append(entry_id)
-        self.appended.append(log)
-        self.size += size + ENTRY_OVERHEAD_BYTES
+    def append_all(self, logs: Iterable[ReplicatedLog], max_bytes: int) -> list[ReplicatedLog]:
+        """Add the next records of the logs that Redis has and that go on, until the size is ``max_bytes``, and one
+        entry more. Return those of the other kinds that it came across."""
+        others: list[ReplicatedLog] = []
+        appends, expected, appended, epoch, size = self._appends, self._expected, self.appended, self._epoch, self.size
+        for log in logs:
+            stored, records = log.stored, log.records
+            if log.epoch != epoch or not stored or records.proposed is not None:
+                others.append(log)
+                continue
+            entry = records.take(stored, ENTRY_RECORDS)
+            log.sent = stored = stored + len(entry)
+            entry_id, data = _entry_id(stored), encode(entry)
+            data_size = len(data)
+            appends.append(b"%b%b$1\r\nr\r\n$%d\r\n%b\r\n" % (log.append_head, entry_id, data_size, data))
+            expected.append(entry_id)
+            appended.append(log)
+            size += data_size + ENTRY_OVERHEAD_BYTES
+            if size >= max_bytes:
+                break
+        self.size = size
+        return others
 
     def add(self, log: ReplicatedLog, stored: int, entry: Sequence[Command]) -> None:
         """Add an entry of another form, with which Redis has ``stored`` records: the command that writes it, and what

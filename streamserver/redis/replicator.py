@@ -21,7 +21,7 @@ from streamserver.redis.inbox import Grown, message_command
 from streamserver.redis.keys import FENCE, LOG_LINGER_SECONDS
 from streamserver.redis.publication import Publication
 from streamserver.redis.remote_readers import RemoteReaders
-from streamserver.redis.replicated_log import ENTRY_RECORDS, ReplicatedLog
+from streamserver.redis.replicated_log import ReplicatedLog
 from streamserver.store.base import ClaimHolder, LocalStream, StoreUnavailable
 
 GATHER_SECONDS = 0.005
@@ -30,7 +30,8 @@ that comes takes them along."""
 GATHER_LIMIT_SECONDS = 0.008
 """How long they wait if none comes: the process is awake for a record, and has to be woken up by a timer."""
 BATCH_BYTES = 1024 * 1024
-"""How much is sent at once, of all streams, and one entry more: other commands must not wait long behind it."""
+"""How much is sent at once of all streams that go on, and as much again of those that begin or end: other commands
+must not wait long behind it."""
 VERIFIED_LOGS = 1000
 """The maximum number of logs that Redis is asked about at once."""
 TIMER_SLACK_SECONDS = 0.01
@@ -307,18 +308,17 @@ class Replicator:
 
     def _next_batch(self) -> Batch:
         """Return an entry of each log that is behind, as far as there is room, and as it is known what Redis has."""
-        batch, epoch = Batch(), self._connection.epoch
-        for log in self._behind.values():
-            records = log.records
+        epoch = self._connection.epoch
+        batch = Batch(epoch)
+        others = batch.append_all(self._behind.values(), BATCH_BYTES)
+        max_bytes = batch.size + BATCH_BYTES  # streams that go on hold up no ending
+        for log in others:
             if log.epoch != epoch:
                 self._work.set()  # it is verified first
-            elif log.stored and records.proposed is None:
-                batch.append(log, records.take(log.stored, ENTRY_RECORDS))
-            else:
+            elif batch.size < max_bytes:
                 self._add_edge(batch, log)
-            if batch.size >= BATCH_BYTES:
-                self._defer([log for log, _ in batch.positions()])
-                break
+        if batch.size >= BATCH_BYTES:
+            self._defer([log for log, _ in batch.positions()])
         return batch
 
     def _add_edge(self, batch: Batch, log: ReplicatedLog) -> None:

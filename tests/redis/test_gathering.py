@@ -107,8 +107,8 @@ async def test_an_entry_is_packed_as_any_command(near: RedisNode) -> None:
     log = await near.publish()
     log.append(Text("\r\n\ud83d"))
     (replicated,) = near.redis_store._replicator._logs.values()
-    batch = Batch()
-    batch.append(replicated, log.take(1, 1))
+    batch = Batch(replicated.epoch)
+    assert batch.append_all([replicated], 1) == []
     command: Command = ("XADD", log_key(log.stream_id), "NOMKSTREAM", "2-0", "r", encode(log.take(1, 1)))
     assert batch.packed() == Packed(pack([command]), 1, b"$3\r\n2-0\r\n")
 
@@ -278,16 +278,17 @@ async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: 
     assert exchanges == [2, 1]
 
 
+@pytest.mark.parametrize("ends", [False, True])
 async def test_a_log_that_grows_all_the_time_holds_up_no_other_when_a_batch_is_full(
-    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     monkeypatch.setattr("streamserver.redis.replicator.BATCH_BYTES", 1)
     busy, other = await near.publish(), await near.publish()
-    connection, sent = near.redis_store._connection, list[str]()
+    connection, sent = near.redis_store._connection, list[list[str]]()
     send = connection.send
 
     def send_and_grow(packed: Packed, receive: Receive, fail: Fail, *, epoch: int) -> None:
-        sent.extend(appended_keys(packed))
+        sent.append(appended_keys(packed))
         if len(sent) < 50:
             busy.append(Text("more "))
         send(packed, receive, fail, epoch=epoch)
@@ -295,8 +296,13 @@ async def test_a_log_that_grows_all_the_time_holds_up_no_other_when_a_batch_is_f
     monkeypatch.setattr(connection, "send", send_and_grow)
     busy.append(Text("first "))
     other.append(Text("hello"))
-    await until(lambda: log_key(other.stream_id) in sent)
-    assert sent[:2] == [log_key(busy.stream_id), log_key(other.stream_id)]
+    if ends:
+        other.close(DONE)
+    await until(lambda: any(log_key(other.stream_id) in keys for keys in sent))
+    assert len(sent) <= 3
+    assert log_key(busy.stream_id) in sent[0]
+    await near.settled()
+    assert (await far.found(other.stream_id)).log.terminal == (DONE if ends else None)
 
 
 async def test_what_is_submitted_at_once_is_sent_in_batches(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
