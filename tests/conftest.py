@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,29 +64,43 @@ def unused_tcp_port() -> int:
     return free_port()
 
 
-@pytest.fixture
-async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
-    """Return ``await start_server({"limits": {…}}, arguments=(…), environ={…})``: a :class:`ServerProcess`."""
+@asynccontextmanager
+async def starting_servers(folder: Path) -> AsyncIterator[StartServer]:
+    """Provide ``await start({"limits": {…}}, arguments=(…), environ={…})``: a :class:`ServerProcess`."""
     async with AsyncExitStack() as stack:
         count = 0
 
         async def start(config: dict[str, Any] | None = None, **options: Any) -> ServerProcess:
             nonlocal count
             count += 1
-            return await stack.enter_async_context(running_server(tmp_path / f"server{count}", config, **options))
+            return await stack.enter_async_context(running_server(folder / f"server{count}", config, **options))
 
         yield start
 
 
-@pytest.fixture
-async def start_upstream() -> AsyncIterator[StartUpstream]:
-    """Return ``await start_upstream(script)``: an :class:`Upstream`."""
+@asynccontextmanager
+async def starting_upstreams() -> AsyncIterator[StartUpstream]:
+    """Provide ``await start(script)``: an :class:`Upstream`."""
     async with AsyncExitStack() as stack:
 
         async def start(script: Script) -> Upstream:
             context: AbstractAsyncContextManager[Upstream] = running_upstream(script)
             return await stack.enter_async_context(context)
 
+        yield start
+
+
+@pytest.fixture
+async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
+    """Return what :func:`starting_servers` provides."""
+    async with starting_servers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+async def start_upstream() -> AsyncIterator[StartUpstream]:
+    """Return what :func:`starting_upstreams` provides."""
+    async with starting_upstreams() as start:
         yield start
 
 

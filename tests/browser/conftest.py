@@ -1,13 +1,19 @@
-"""A real browser, and a page that is watched."""
+"""A real browser, which the tests of this folder share, and a page that is watched."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+
+from tests.conftest import StartServer, StartUpstream, starting_servers, starting_upstreams
+from tests.support.programs import program
 
 SWITCHES = (
     "--no-sandbox",
@@ -90,10 +96,17 @@ class Turn:
         return await self.find(selector).text_content() or ""
 
 
-@pytest.fixture
-async def browser(find_program: Callable[[str], str]) -> AsyncIterator[Browser]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of this folder on one event loop, that of the browser."""
+    for item in items:
+        marker = item.get_closest_marker("asyncio")
+        if item.path.parent == Path(__file__).parent and marker is not None and not marker.kwargs:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@asynccontextmanager
+async def running_chromium(path: str) -> AsyncIterator[Browser]:
     """Run Chromium without a window."""
-    path = find_program("chromium")
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=path, args=list(SWITCHES))
         try:
@@ -102,10 +115,40 @@ async def browser(find_program: Callable[[str], str]) -> AsyncIterator[Browser]:
             await chromium.close()
 
 
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def chromium(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """Run the Chromium of all tests of this folder."""
+    async with running_chromium(program("chromium", request)) as chromium:
+        yield chromium
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """Return Chromium, in which each test opens contexts of its own: nothing of them is left for the next test."""
+    assert chromium.contexts == []
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
+    """Return what :func:`starting_servers` provides, on the event loop of this folder."""
+    async with starting_servers(tmp_path) as start:
+        yield start
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def start_upstream() -> AsyncIterator[StartUpstream]:
+    """Return what :func:`starting_upstreams` provides, on the event loop of this folder."""
+    async with starting_upstreams() as start:
+        yield start
+
+
 OpenWatched = Callable[..., Awaitable[Watched]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_watched(browser: Browser) -> AsyncIterator[OpenWatched]:
     """Return ``await open_watched(**options)``: a page in a context of its own with Playwright's ``options``.
 
@@ -125,13 +168,13 @@ async def open_watched(browser: Browser) -> AsyncIterator[OpenWatched]:
     assert [each for watched in opened for each in watched.complaints if not each.startswith(expected)] == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def watched(open_watched: OpenWatched) -> Watched:
     """Return a page at laptop size."""
     return await open_watched(viewport=LAPTOP)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def phone(open_watched: OpenWatched) -> Watched:
     """Return a page on a phone."""
     return await open_watched(**PHONE)

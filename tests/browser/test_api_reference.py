@@ -11,13 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 
 from tests.browser.conftest import Watched
 from tests.conftest import StartServer
 from tests.support.server import ServerProcess
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def server(start_server: StartServer) -> ServerProcess:
     started: ServerProcess = await start_server(environ={"STREAMSERVER_KEYS": "anna:a-key"})
     return started

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser
 
 from tests.conftest import StartServer, StartUpstream, openai_at
-from tests.redis.conftest import StartRedis, start_redis
 from tests.support.proxy import every, running_proxy
+from tests.support.redis import running_redis
 from tests.support.server import ServerProcess
 from tests.support.upstream import DONE, Exchange, chunk
-
-__all__ = ["start_redis"]
 
 CUT_SECONDS = 0.35
 PIECES = [f"piece {number}, " for number in range(80)]
@@ -45,16 +45,23 @@ async def slowly(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("nodes", [1, 2])
 async def test_a_page_shows_the_whole_answer_once_however_often_its_connection_is_cut(
-    browser: Browser, start_server: StartServer, start_upstream: StartUpstream, start_redis: StartRedis, nodes: int
+    browser: Browser,
+    start_server: StartServer,
+    start_upstream: StartUpstream,
+    redis_program: str,
+    tmp_path: Path,
+    nodes: int,
 ) -> None:
     upstream = await start_upstream(slowly)
-    config: dict[str, Any] = openai_at(upstream)
-    if nodes > 1:
-        config["resume"] = {"store": (await start_redis()).url}
-    servers: list[ServerProcess] = [await start_server(config) for _ in range(nodes)]
     context = await browser.new_context()
     page = await context.new_page()
-    async with running_proxy(*(server.port for server in servers)) as proxy:
+    async with AsyncExitStack() as stack:
+        config: dict[str, Any] = openai_at(upstream)
+        if nodes > 1:
+            redis = await stack.enter_async_context(running_redis(redis_program, tmp_path / "redis"))
+            config["resume"] = {"store": redis.url}
+        servers: list[ServerProcess] = [await start_server(config) for _ in range(nodes)]
+        proxy = await stack.enter_async_context(running_proxy(*(server.port for server in servers)))
         await page.goto(f"{proxy.url}/healthz")
         await page.evaluate(READ, "prompt=tell&grace=15")
         await page.wait_for_function("window.seen.text", timeout=60_000)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
-from tests.browser.conftest import WAIT_MS
+from tests.browser.conftest import WAIT_MS, running_chromium
 from tests.client.project import Project
 from tests.client.runtimes import Runtime
 from tests.client.schedules import new_origin, running_runtime
@@ -21,6 +21,12 @@ expect.set_options(timeout=WAIT_MS)
 def origin() -> str:
     """Return the origin of the page in which Chromium runs the client."""
     return new_origin()
+
+
+@pytest.fixture
+async def browser(find_program: Callable[[str], str]) -> AsyncIterator[Browser]:
+    async with running_chromium(find_program("chromium")) as chromium:
+        yield chromium
 
 
 @pytest.fixture(params=["python", "node", "chromium"])

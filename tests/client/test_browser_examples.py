@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import browser
 from tests.browser.relay import running_breakable_relay
 from tests.client.project import Project, running_folder
 from tests.client.runtimes import ROOT
@@ -20,8 +19,6 @@ from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.client import until_listening
 from tests.support.ports import free_port
 from tests.support.upstream import DONE, Exchange, answer, chunk, usage_chunk
-
-__all__ = ["browser"]
 
 TEXT = (ROOT / "docs/browser.md").read_text("utf-8")
 FILE = (ROOT / "docs/examples/client.html").read_text("utf-8")

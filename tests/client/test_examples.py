@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import browser
 from tests.client.project import Project, run, running_folder
 from tests.client.runtimes import ROOT
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.server import ServerProcess, clean_environ
 from tests.support.upstream import DONE, Exchange, answer, chunk
-
-__all__ = ["browser"]
 
 DOCUMENTED = "http://127.0.0.1:8080"
 TEXT = (ROOT / "docs/client.md").read_text("utf-8")

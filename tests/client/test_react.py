@@ -9,13 +9,10 @@ from urllib.parse import quote
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import browser
 from tests.client.project import Project, running_folder
 from tests.client.runtimes import PROGRAMS
 from tests.conftest import StartServer, StartUpstream, openai_at
 from tests.support.upstream import Exchange, Upstream, answer, chunk
-
-__all__ = ["browser"]
 
 
 async def endless(exchange: Exchange) -> None:
