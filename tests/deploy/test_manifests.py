@@ -93,6 +93,15 @@ def test_systemd_accepts_the_unit_and_calls_it_hardened(tmp_path: Path, find_pro
     succeeds(analyze, "security", "--offline=yes", "--threshold=20", installed)
 
 
+def test_documented_steps_make_every_file_that_the_unit_reads() -> None:
+    page = (ROOT / "docs/deployment.md").read_text("utf-8")
+    steps = re.search(r"^## systemd\n+```console\n(.*?)^# systemctl enable", page, re.MULTILINE | re.DOTALL)
+    assert steps is not None
+    settings = re.sub(r"^#.*\n", "", UNIT, flags=re.MULTILINE)
+    files = set(re.findall(r"/etc/streamserver/[\w.]+", settings))
+    assert files and files <= set(re.findall(r"/etc/streamserver/[\w.]+", steps[1]))
+
+
 def test_prometheus_accepts_the_configuration_and_the_alerts_fire_when_they_should(
     find_program: Callable[[str], str],
 ) -> None:
