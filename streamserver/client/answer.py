@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -14,26 +13,11 @@ import msgspec
 
 from streamserver.client.errors import NOT_A_STREAMSERVER, StreamError, not_a_streamserver, refusal_of
 from streamserver.client.events import Block, BlockSplitter, DoneEvent, StartEvent, StreamEvent, TextEvent, UnknownEvent
-
-SILENCE = 1.8
-"""So many times ``keepalive_seconds`` without a byte, and the connection is dead: the server sends a ping after one."""
-DEFAULT_KEEPALIVE_SECONDS = 15.0
-FIRST_PAUSE_SECONDS = 0.25
-MAX_KEEPALIVE_SECONDS = 200.0
-MAX_PAUSE_SECONDS = 5.0
+from streamserver.client.reconnection import DEFAULT_KEEPALIVE_SECONDS, Reconnection
+from streamserver.client.request import StreamRequest
 
 Status: TypeAlias = Literal["connecting", "open", "quiet", "reconnecting"]
 """``quiet``: connected, and the model says nothing. ``reconnecting``: the connection broke, or there is none yet."""
-
-
-class StreamRequest(msgspec.Struct, frozen=True):
-    """The part of a request that every connection of an answer repeats."""
-
-    session: Callable[[], aiohttp.ClientSession]
-    url: str
-    headers: dict[str, str]
-    body: bytes
-    give_up_after: float
 
 
 class _Broken(Exception):
@@ -69,15 +53,10 @@ class Answer:
         self._next = first
         """The number of the next event."""
         self._events: list[tuple[int, StreamEvent]] = []
-        self._keepalive = keepalive_seconds
+        self._reconnection = Reconnection(keepalive_seconds, request.give_up_after)
         self._response: aiohttp.ClientResponse | None = None
         self._splitter = BlockSplitter()
-        self._silent_since: float | None = None
-        """When trying to reach the server began; None while it is heard."""
-        self._refusal: StreamError | None = None
-        """The last one that may pass, since the server was heard."""
         self._attempts = 0
-        self._failures = 0
         self._stopping = False
         self._deleted = False
         self._over = False
@@ -110,7 +89,7 @@ class Answer:
             await self._step()
         if self.id is not None and (self._left or not self._over):
             with suppress(StreamError, *_BROKEN):
-                await self._delete()
+                await self._delete(self.id)
             if not self._deleted:
                 self._disconnect()  # the next connection begins with it
         await self._finish()
@@ -162,7 +141,7 @@ class Answer:
             except StreamError as error:
                 self._disconnect()
                 if self._may_pass(error):
-                    self._refusal = error
+                    self._reconnection.refusal = error
                     await self._pause(error)
                 else:
                     self._end(error)
@@ -174,14 +153,13 @@ class Answer:
                 raise
 
     async def _connect(self) -> None:
-        if self._silent_since is None:
-            self._silent_since = _now()
+        self._reconnection.begin()
         self._set_status("connecting" if not self._attempts else "reconnecting")
         self._attempts += 1
         self._splitter = BlockSplitter()
-        async with asyncio.timeout(self._most_silence()):
+        async with asyncio.timeout(self._reconnection.most_silence()):
             if self._stopping and self.id is not None and not self._deleted:
-                await self._delete()
+                await self._delete(self.id)
             response = await self._send()
             if not _is_stream(response):
                 try:
@@ -198,36 +176,22 @@ class Answer:
 
     async def _send(self) -> aiohttp.ClientResponse:
         """Start the generation, or find it by its key; once its id is known, go on after the last event."""
-        request, session = self._request, self._request.session()
         if self.id is None:
-            headers = {**request.headers, "Content-Type": "application/json"}
-            url = f"{request.url}/api/chat/stream"
-            return await session.post(url, data=request.body, headers=headers, allow_redirects=False)
-        headers = {name: value for name, value in request.headers.items() if name != "Idempotency-Key"}
-        if self._next:
-            headers["Last-Event-ID"] = f"{self.id}:{self._next - 1}"
-        return await session.get(self._stream_url, headers=headers, allow_redirects=False)
+            return await self._request.start()
+        return await self._request.resume(self.id, self._next)
 
-    async def _delete(self) -> None:
-        async with asyncio.timeout(2 * self._keepalive):
-            async with self._request.session().delete(self._stream_url, headers=self._request.headers) as response:
-                if response.status not in (204, 404):
-                    raise await refusal_of(response)
+    async def _delete(self, stream_id: str) -> None:
+        async with asyncio.timeout(2 * self._reconnection.keepalive_seconds):
+            await self._request.stop(stream_id)
         self._deleted = True
-
-    @property
-    def _stream_url(self) -> str:
-        return f"{self._request.url}/api/chat/streams/{self.id}"
 
     async def _receive(self, response: aiohttp.ClientResponse) -> None:
         try:
-            async with asyncio.timeout(self._most_silence()):
+            async with asyncio.timeout(self._reconnection.most_silence()):
                 data = await response.content.readany()
         except TimeoutError:
-            if self._first and self._keepalive < MAX_KEEPALIVE_SECONDS:
-                # Resumed after `start`, which would have said it: the server may be alive, and have longer pauses.
-                self._keepalive *= 2
-                self._hear()
+            if self._first:  # resumed after `start`, which would have told the server's keepalive
+                self._reconnection.expect_longer_silence()
             raise
         if not data:
             raise _Broken("the response ended before the stream")
@@ -238,7 +202,7 @@ class Answer:
 
     def _take(self, block: Block) -> None:
         if block.event == "ping":
-            self._hear()
+            self._reconnection.heard()
             self._set_status("quiet")
             return
         stream_id, number = block.position()
@@ -250,43 +214,27 @@ class Answer:
             raise _Broken(f"event {self._next} is missing")  # asked for again
         event = block.decode()
         self.id = stream_id
-        self._hear()
+        self._reconnection.heard()
         self._set_status("open")
         if isinstance(event, StartEvent):
-            self._keepalive = event.keepalive_seconds
+            self._reconnection.keepalive_seconds = event.keepalive_seconds
         if not isinstance(event, StreamError | UnknownEvent):
             self._events.append((self._next, event))
         self._next += 1
         if isinstance(event, StreamError | DoneEvent):
             self._end(event)
 
-    def _hear(self) -> None:
-        self._silent_since = None
-        self._refusal = None
-        self._failures = 0
-
-    def _most_silence(self) -> float:
-        """Return for how many seconds the connection may be silent."""
-        seconds = SILENCE * self._keepalive
-        if self._silent_since is None:
-            return seconds
-        return max(0.0, min(seconds, self._silent_since + self._request.give_up_after - _now()))
-
     async def _pause(self, error: Exception) -> None:
         """Wait before the next connection, or give up."""
-        if self._silent_since is None:
-            self._silent_since = _now()
+        self._reconnection.begin()
         if self._stopping and self.id is None:
             self._end(_stopped_early())
-        elif (left := self._silent_since + self._request.give_up_after - _now()) <= 0:
-            self._end(self._refusal or self._lost(error))
+        elif self._reconnection.seconds_left() <= 0:
+            self._end(self._reconnection.refusal or self._lost(error))
         if self._over:
             return
         self._set_status("reconnecting")
-        seconds = min(FIRST_PAUSE_SECONDS * 2**self._failures, MAX_PAUSE_SECONDS) * random.random()
-        self._failures = min(self._failures + 1, 16)
-        retry_after = error.retry_after if isinstance(error, StreamError) else None
-        await asyncio.sleep(min(left, max(seconds, retry_after or 0.0)))
+        await asyncio.sleep(self._reconnection.next_pause(error))
 
     def _may_pass(self, error: StreamError) -> bool:
         """Return whether to go on after a refusal.
@@ -326,10 +274,6 @@ class Answer:
 
 def _is_stream(response: aiohttp.ClientResponse) -> bool:
     return response.status == 204 or (response.status == 200 and response.content_type == "text/event-stream")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _stopped_early() -> StreamError:

@@ -14,9 +14,11 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from streamserver.client.answer import DEFAULT_KEEPALIVE_SECONDS, Answer, Status, StreamRequest
+from streamserver.client.answer import Answer, Status
 from streamserver.client.errors import require
 from streamserver.client.events import StreamEvent
+from streamserver.client.reconnection import DEFAULT_KEEPALIVE_SECONDS
+from streamserver.client.request import StreamRequest
 
 _API_PATH = re.compile(r"/(api/(chat|providers|ai)|v1|openapi\.json|docs|client\.js)(/.*)?$")
 _VISIBLE = re.compile(r"[!-~]+")
