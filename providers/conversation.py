@@ -5,7 +5,7 @@ Clients send back turns as an SDK dumped them: with nulls, empty lists and vendo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -99,7 +99,7 @@ def _reasoning(extra: Mapping[str, Any]) -> Iterator[ReasoningBlock]:
     yield from blocks
 
 
-def _blocks(entries: object, read: Any) -> Iterator[ReasoningBlock]:
+def _blocks(entries: object, read: Callable[[object], ReasoningBlock | None]) -> Iterator[ReasoningBlock]:
     for entry in entries if isinstance(entries, list) else ():
         block = read(entry)
         if block is not None:

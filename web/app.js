@@ -137,7 +137,6 @@ function runningChanged(chat) {
   if (chat === current) composer.running = chat.isRunning;
 }
 
-
 async function loadProviders() {
   clearRefusals();
   try {

@@ -25,10 +25,6 @@ export class Composer {
     return this.#message.value;
   }
 
-  get isEditing() {
-    return this.#edited !== null;
-  }
-
   /** Bring the person here; not on a touch screen, where a keyboard would come up. */
   focus() {
     if (!TOUCH.matches) this.#message.focus();

@@ -5,7 +5,7 @@ import { Parts } from "./parts.js";
 const NODE_CHARS = 4096;
 /** At the most so many characters are shown in a frame, so that a burst does not freeze the page. */
 export const FRAME_CHARS = 16_384;
-/** A hidden tab has no frames. */
+/** How long a frame is waited for: a hidden tab has none. */
 const NO_FRAME_MS = 200;
 
 export class GrowingText {

@@ -29,7 +29,12 @@ function fill(body, echo) {
     return;
   }
   body.dataset.ready = "true";
-  const intro = make("p", { textContent: `The provider “${echo.name}” answers with the prompt. It needs no key, and nothing here costs anything.` });
+  const costless = `The provider “${echo.name}” answers with the prompt. It needs no key, and nothing here costs anything.`;
   const cards = experiments(echo.name).map((each) => new Card(each).element);
-  body.replaceChildren(intro, new Difference(echo.name).element, make("h3", { className: "lab-title", textContent: "Break it" }), make("div", { className: "lab-cards" }, ...cards));
+  body.replaceChildren(
+    make("p", { textContent: costless }),
+    new Difference(echo.name).element,
+    make("h3", { className: "lab-title", textContent: "Break it" }),
+    make("div", { className: "lab-cards" }, ...cards),
+  );
 }
