@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.start import STARTS
+from tests.support.commands import output_of
 
 ROOT = Path(__file__).parent.parent
 HANGING_SECONDS = 400
@@ -87,17 +87,4 @@ async def run_lines(*lines: str) -> dict[str, dict[str, dict[str, float]]]:
 
 async def run(*arguments: str) -> str:
     """Return what ``python -m …`` prints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *arguments),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, errors = await asyncio.wait_for(process.communicate(), HANGING_SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, errors.decode()
-    return out.decode()
+    return await output_of(sys.executable, "-m", *arguments, cwd=ROOT, seconds=HANGING_SECONDS)

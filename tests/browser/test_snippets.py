@@ -13,8 +13,9 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import Watched
 from tests.client.conftest import node_modules, origin, project
-from tests.client.project import Project, run, running_folder
+from tests.client.project import Project, running_folder
 from tests.conftest import StartServer
+from tests.support.commands import output_of
 from tests.support.server import clean_environ
 from tests.support.sse import parse, text_of
 
@@ -57,15 +58,12 @@ async def snippets(watched: Watched, *names: str) -> dict[str, str]:
     return copied
 
 
-async def output_of(*command: str) -> bytes:
-    process = await asyncio.create_subprocess_exec(*command, env=clean_environ(), stdout=asyncio.subprocess.PIPE)
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0
-    return out
+async def prints(*command: str) -> str:
+    return await output_of(*command, env=clean_environ())
 
 
 async def python_prints(code: str) -> str:
-    return (await output_of(sys.executable, "-c", code)).decode()
+    return await prints(sys.executable, "-c", code)
 
 
 async def test_programs_print_the_answer_to_any_prompt(
@@ -76,9 +74,9 @@ async def test_programs_print_the_answer_to_any_prompt(
     await watched.open(server.url)
     await watched.message.fill(HOSTILE)
     copied = await snippets(watched, "curl", "fetch", "Python", "OpenAI SDK", "Anthropic SDK")
-    assert text_of(parse(await output_of("sh", "-c", copied["curl"].replace("curl -N", "curl -sN")))) == HOSTILE
+    assert text_of(parse((await prints("sh", "-c", copied["curl"].replace("curl -N", "curl -sN"))).encode())) == HOSTILE
     (tmp_path / "ask.mjs").write_text(copied["fetch"])
-    assert (await output_of(find_program("node"), str(tmp_path / "ask.mjs"))).decode() == HOSTILE
+    assert await prints(find_program("node"), str(tmp_path / "ask.mjs")) == HOSTILE
     programs = [copied[name] for name in ("Python", "OpenAI SDK", "Anthropic SDK")]
     assert await asyncio.gather(*map(python_prints, programs)) == [HOSTILE] * 3
 
@@ -104,7 +102,7 @@ async def test_programs_carry_the_conversation_the_options_and_a_place_for_the_k
         assert "temperature" in code, name
         assert 'Be \\"brief\\".' in code, name
     curl = copied.pop("curl").replace("curl -N", "curl -sN").replace("YOUR_KEY", KEY)
-    assert text_of(parse(await output_of("sh", "-c", curl))) == "second question"
+    assert text_of(parse((await prints("sh", "-c", curl)).encode())) == "second question"
     programs = [code.replace("YOUR_KEY", KEY) for code in copied.values()]
     assert await asyncio.gather(*map(python_prints, programs)) == ["second question"] * 3
 
@@ -144,8 +142,8 @@ async def test_pages_show_the_answer_to_any_prompt(
     (folder / "answer.ts").write_text(copied["Angular"])
     (folder / "angular.ts").write_text(ANGULAR_MAIN)
     tsc = folder / "node_modules/typescript/bin/tsc"
-    await run(
-        project.node, tsc, *STRICT, "--moduleResolution", "bundler", "--module", "esnext", "answer.ts", folder=folder
+    await output_of(
+        project.node, tsc, *STRICT, "--moduleResolution", "bundler", "--module", "esnext", "answer.ts", cwd=folder
     )
     async with running_folder(folder, origin):
         for name in ("source", "fetch"):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from tests.client.runtimes import CLIENT_VARIABLE, ROOT, SOURCE
+from tests.support.commands import run_command
 from tests.support.server import clean_environ
 
 TEST_SECONDS = 120.0
@@ -77,22 +78,15 @@ MUTANTS: tuple[tuple[str, str, str], ...] = (
 
 async def is_caught(client: Path) -> bool:
     """Return whether a test fails with the mutant."""
-    process = await asyncio.create_subprocess_exec(
+    status, out, errors = await run_command(
         *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/client/test_logic.py"),
         *("-k", "node"),
         cwd=ROOT,
         env={**clean_environ(), CLIENT_VARIABLE: str(client)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        seconds=TEST_SECONDS,
     )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), TEST_SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode in (0, 1), output.decode()
-    return process.returncode == 1
+    assert status in (0, 1), out + errors
+    return status == 1
 
 
 async def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,25 +10,10 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.client.runtimes import ROOT
+from tests.support.commands import output_of
 
 PACKAGE = "llm-streamserver-client"
-RUN_SECONDS = 120.0
 COMPILER_OPTIONS = '{"compilerOptions":{"experimentalDecorators":true,"useDefineForClassFields":false}}'
-
-
-async def run(*command: str | Path, folder: Path) -> str:
-    """Run a command that must succeed; its standard output."""
-    process = await asyncio.create_subprocess_exec(
-        *map(str, command), cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), RUN_SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, f"{out.decode()}{err.decode()}"
-    return out.decode()
 
 
 class Project:
@@ -47,7 +31,7 @@ class Project:
         """Pack and unpack the client; ``node_modules`` are further packages."""
         npm = Path(self.node).resolve().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
         source = ROOT / "web/client"
-        name = await run(self.node, npm, "pack", "--silent", "--pack-destination", self.folder, folder=source)
+        name = await output_of(self.node, npm, "pack", "--silent", "--pack-destination", self.folder, cwd=source)
         (self.folder / "node_modules").mkdir()
         for path in node_modules.iterdir() if node_modules is not None else ():
             (self.folder / "node_modules" / path.name).symlink_to(path)
@@ -64,7 +48,9 @@ class Project:
         esbuild = self.folder / "node_modules/esbuild/bin/esbuild"
         options = ("--bundle", "--format=esm", "--jsx=automatic", "--outfile=bundle.js", "--log-level=error")
         define = '--define:process.env.NODE_ENV="development"'
-        await run(self.node, esbuild, entry, *options, define, f"--tsconfig-raw={COMPILER_OPTIONS}", folder=self.folder)
+        await output_of(
+            self.node, esbuild, entry, *options, define, f"--tsconfig-raw={COMPILER_OPTIONS}", cwd=self.folder
+        )
 
     def page(self, body: str) -> None:
         """Write the page that loads the bundle."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from streamserver.client import Client, StreamError
 from tests.client.runtimes import SCRIPT_RUNTIME, SOURCE, script_command
+from tests.support.commands import output_of
 
 IN_JAVASCRIPT: list[tuple[dict[str, Any], str]] = [
     ({"url": "nonsense://h"}, "url"),
@@ -62,12 +62,8 @@ def test_the_python_client_names_the_wrong_argument(call: Callable[[], object], 
 
 async def test_the_javascript_client_names_the_wrong_argument(find_program: Callable[[str], str]) -> None:
     cases = json.dumps([case for case, _ in IN_JAVASCRIPT])
-    process = await asyncio.create_subprocess_exec(
-        *(*script_command(find_program(SCRIPT_RUNTIME), "arguments.js"), str(SOURCE), cases),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert json.loads(out) == [field for _, field in IN_JAVASCRIPT]
+    printed = await output_of(*script_command(find_program(SCRIPT_RUNTIME), "arguments.js"), SOURCE, cases)
+    assert json.loads(printed) == [field for _, field in IN_JAVASCRIPT]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.client.project import Project, run, running_folder
+from tests.client.project import Project, running_folder
 from tests.client.runtimes import ROOT
 from tests.conftest import StartServer, StartUpstream, openai_at
+from tests.support.commands import output_of
 from tests.support.server import ServerProcess, clean_environ
 from tests.support.upstream import DONE, Exchange, answer, chunk
 
@@ -84,20 +85,14 @@ async def test_the_page_that_comes_back_reads_the_same_answer(
 
 async def test_node_prints_the_answer(server: ServerProcess, project: Project) -> None:
     (project.folder / "ask.js").write_text(example("js").replace(DOCUMENTED, server.url))
-    assert await run(project.node, "ask.js", folder=project.folder) == "Hello you\n3 tokens\n"
+    assert await output_of(project.node, "ask.js", cwd=project.folder) == "Hello you\n3 tokens\n"
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["asyncio", "blocking"])
 async def test_python_prints_the_answer(server: ServerProcess, number: int) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", example("python", number).replace(DOCUMENTED, server.url)),
-        cwd=ROOT,
-        env=clean_environ(),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert out == b"Hello you"
-    assert process.returncode == 0
+    program = example("python", number).replace(DOCUMENTED, server.url)
+    printed = await output_of(sys.executable, "-W", "error", "-c", program, cwd=ROOT, env=clean_environ())
+    assert printed == "Hello you"
 
 
 REACT = """

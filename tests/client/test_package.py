@@ -8,9 +8,10 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.client.project import Project, run
+from tests.client.project import Project
 from tests.client.runtimes import CLIENT, ROOT
 from tests.conftest import StartServer
+from tests.support.commands import output_of
 
 MAX_BYTES = 4096
 
@@ -26,7 +27,7 @@ async def test_the_module_is_what_the_source_makes(project: Project) -> None:
     script = json.loads((ROOT / "tests/client/package.json").read_text())["scripts"]["build"]
     options = [option for option in script.split() if option.startswith("--") and "outfile" not in option]
     esbuild = project.folder / "node_modules/esbuild/bin/esbuild"
-    made = await run(project.node, esbuild, source, *options, folder=project.folder)
+    made = await output_of(project.node, esbuild, source, *options, cwd=project.folder)
     assert made == CLIENT.read_text(), "run npm run build --prefix tests/client"
 
 
@@ -53,8 +54,8 @@ async def test_the_types_describe_the_module(project: Project) -> None:
         ' "lib": ["es2022", "dom", "dom.asynciterable"], "types": []}, "files": ["use.ts"]}'
     )
     tsc = project.folder / "node_modules/typescript/bin/tsc"
-    await run(project.node, tsc, "-p", ".", folder=project.folder)
-    await run(project.node, "--input-type=module", "-e", USED, folder=project.folder)
+    await output_of(project.node, tsc, "-p", ".", cwd=project.folder)
+    await output_of(project.node, "--input-type=module", "-e", USED, cwd=project.folder)
 
 
 TYPED = """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 
 from tests.client.fake_server import Reply, block, done, running_fake_server, start
 from tests.client.runtimes import SCRIPT_RUNTIME, SOURCE, script_command
+from tests.support.commands import output_of
 
 BURST = ["aé€𝄞" * 50, "b" * 300, "c" * 100]
 BYTES = b"".join([start(), *(block(number, text) for number, text in enumerate(BURST, 1)), done(4)])
@@ -16,12 +16,8 @@ BYTES = b"".join([start(), *(block(number, text) for number, text in enumerate(B
 async def test_a_burst_is_shown_evenly_unless_less_motion_is_preferred(find_program: Callable[[str], str]) -> None:
     reply = Reply([BYTES])
     async with running_fake_server([reply, reply, reply]) as server:
-        process = await asyncio.create_subprocess_exec(
-            *(*script_command(find_program(SCRIPT_RUNTIME), "smooth.js"), str(SOURCE), server.url),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
-    seen = json.loads(out)
+        command = script_command(find_program(SCRIPT_RUNTIME), "smooth.js")
+        seen = json.loads(await output_of(*command, SOURCE, server.url))
     assert {seen[how]["text"] for how in seen} == {seen[how]["whole"] for how in seen} == {"".join(BURST)}
     assert seen["plain"]["lengths"] == seen["reduced"]["lengths"] == [200, 300, 100]
     lengths = seen["smooth"]["lengths"]

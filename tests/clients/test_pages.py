@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.client.project import run
 from tests.clients.client import NODE_FOLDER, ROOT
+from tests.support.commands import output_of
 from tests.support.programs import miss
 from tests.support.server import running_server
 
@@ -54,7 +54,7 @@ async def test_python_examples_print_the_answer(request: pytest.FixtureRequest, 
         if find_spec(package) is None:
             miss(f"needs {package}: pip install -e '.[clients]'", request)
     codes = [code.replace(ADDRESS, url) for _, code in PYTHON]
-    printed = json.loads(await run(sys.executable, PROGRAM, json.dumps(codes), folder=tmp_path))
+    printed = json.loads(await output_of(sys.executable, PROGRAM, json.dumps(codes), cwd=tmp_path))
     assert [text.strip() for text in printed] == ["hello"] * len(codes)
 
 
@@ -66,4 +66,4 @@ async def test_node_example_prints_the_answer(
     if not (NODE_FOLDER / "node_modules").is_dir():
         miss("needs npm ci --ignore-scripts --prefix tests/clients/node", request)
     program = code.replace(ADDRESS, url)
-    assert await run(find_program("node"), "--input-type=module", "-e", program, folder=NODE_FOLDER) == "hello", page
+    assert await output_of(find_program("node"), "--input-type=module", "-e", program, cwd=NODE_FOLDER) == "hello", page

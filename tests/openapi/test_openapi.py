@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from streamserver.http.openapi import describe
 from streamserver.http.routing import Router
 from streamserver.wire.problem import STATUS
 from tests.conftest import StartServer
+from tests.support.commands import output_of
 
 ROUTER = Router(APIS)
 HERE = Path(__file__).parent
@@ -99,21 +99,12 @@ async def test_schemathesis_finds_no_difference_between_description_and_server(
     """Run briefly and deterministically. A full run is ``st run`` without ``--max-examples`` and ``--seed``."""
     program = (sys.executable, "-c", "import schemathesis.cli; schemathesis.cli.schemathesis()")
     server = await start_server({"resume": {"attach_seconds": 0.1, "retention_seconds": 5}})
-    process = await asyncio.create_subprocess_exec(
+    await output_of(
         *(*program, "--config-file", str(HERE / "schemathesis.toml"), "run"),
         *(f"{server.url}/openapi.json", "--max-examples", "5", "--seed", "1"),
         *("--continue-on-failure", "--no-color"),
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": "", "SCHEMATHESIS_HOOKS": str(HERE / "exceptions.py")},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        seconds=240,
     )
-    try:
-        async with asyncio.timeout(240):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, said.decode()
     assert server.records("crash") == []

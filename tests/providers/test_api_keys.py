@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from providers.api_keys import ApiKey, read_api_key
 from tests.conftest import StartServer
+from tests.support.commands import run_command
 from tests.support.server import clean_environ
 
 SECRET = "sk-never-to-be-shown"
@@ -65,14 +65,8 @@ async def test_check_warns_when_a_key_has_an_accident(tmp_path: Path) -> None:
         '[providers.x]\nkind = "openai"\nmodel = "m"\napi_key_env = "MY_KEY"\n',
         "utf-8",
     )
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "streamserver", "check"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=tmp_path,
-        env={**clean_environ(), "MY_KEY": f'"{SECRET}"'},
-    )
-    out, errors = await asyncio.wait_for(process.communicate(), 60)
-    assert (process.returncode, errors) == (0, b"")
-    assert b"# warning: [providers.x] is not ready: MY_KEY has quotes around the key" in out
-    assert SECRET.encode() not in out
+    environ = {**clean_environ(), "MY_KEY": f'"{SECRET}"'}
+    status, out, errors = await run_command(sys.executable, "-m", "streamserver", "check", cwd=tmp_path, env=environ)
+    assert (status, errors) == (0, "")
+    assert "# warning: [providers.x] is not ready: MY_KEY has quotes around the key" in out
+    assert SECRET not in out

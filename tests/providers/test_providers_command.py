@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import pty
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import tomli_w
 
 from tests.conftest import StartUpstream
 from tests.providers.test_plugins import broken_package, importable
+from tests.support.commands import CommandResult, run_command
 from tests.support.server import clean_environ
 from tests.support.upstream import Exchange, answer
 
@@ -27,20 +28,16 @@ async def run(
     *arguments: str,
     environ: Mapping[str, str] | None = None,
     output: int | None = None,
-) -> tuple[int, str, str]:
-    """Run the command. Return its status and what it printed."""
+) -> CommandResult:
+    """Run the command."""
     path = folder / "config.toml"
     path.write_text(tomli_w.dumps(tables), "utf-8")
-    process = await asyncio.create_subprocess_exec(
+    return await run_command(
         *(sys.executable, "-m", "streamserver", "providers", "--config", str(path), *arguments),
-        stdout=asyncio.subprocess.PIPE if output is None else output,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=PIPE if output is None else output,
         cwd=folder,
         env={**clean_environ(), **(environ or {})},
     )
-    out, errors = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return process.returncode, (out or b"").decode(), errors.decode()
 
 
 def rows(printed: str) -> dict[str, str]:
