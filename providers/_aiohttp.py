@@ -222,6 +222,7 @@ class Body(StreamReader):
     """
 
     __slots__ = ()
+    takes_chunks = False
     _waiter: asyncio.Future[bytes | None] | None  # type: ignore[assignment]
 
     @classmethod
@@ -281,6 +282,12 @@ class Body(StreamReader):
         self._waiter = waiter = self._loop.create_future()
         return waiter
 
+    def take_chunks(self) -> None:
+        """Take whole chunks past the parser from now on, if the connection can give them."""
+        connection = self._protocol
+        if isinstance(connection, WatchedConnection) and connection.read_timeout is None:
+            self.__class__ = ChunkedBody
+
     def put_back(self, change: asyncio.Future[bytes | None]) -> None:
         """Keep the result of ``change`` for the next read: the one that waited for it has been cancelled."""
         piece = change.result() if change.done() and not change.cancelled() else None
@@ -320,14 +327,8 @@ class ChunkedBody(Body):
     """The body of a :class:`WatchedConnection`'s response, which takes chunks that have passed the parser."""
 
     __slots__ = ()
+    takes_chunks = True
     _protocol: WatchedConnection
-
-    @classmethod
-    def of(cls, reader: StreamReader) -> Body | None:
-        connection = getattr(reader, "_protocol", None)
-        if not isinstance(connection, WatchedConnection) or connection.read_timeout is not None:
-            return Body.of(reader)
-        return super().of(reader)
 
     def feed_chunk(self, data: bytes) -> bool:
         """Take ``data`` if it is one whole chunk, and a reader waits for it. Return False, and take nothing, if not."""

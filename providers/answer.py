@@ -51,7 +51,7 @@ class AnswerParser(ABC):
         self.shape: TokenShape | None = None
         """The shape of the last token's frame, if the next one's is likely to be the same."""
         self.event_shape: TokenShape | None = None
-        """The same, of its whole SSE event."""
+        """The same, of its whole SSE event; None where events do not come alone."""
         self._lessons = MAX_LESSONS
         self.is_lenient = False
         """The last data was no JSON by the letter."""
@@ -107,10 +107,12 @@ class AnswerParser(ABC):
         if shape is None:
             return
         self._lessons -= 1
-        if self._lessons and has_token(shape.frame(PROBE_TEXT), PROBE_TEXT):
-            self.shape, self.event_shape = shape, shape.of_event()
-        else:
-            self.forget_shape()
+        learned = self._lessons and has_token(shape.frame(PROBE_TEXT), PROBE_TEXT)
+        self.shape, self.event_shape = shape if learned else None, None
+
+    def expect_alone(self) -> None:
+        if self.shape is not None:
+            self.event_shape = self.shape.of_event()
 
     def forget_shape(self) -> None:
         """Have the next frame decoded, whatever it looks like."""

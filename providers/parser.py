@@ -38,7 +38,11 @@ class StreamParser(Protocol):
 
     @property
     def event_shape(self) -> EventShape | None:
-        """The shape of the last token's SSE event, if the next one is likely to be the same."""
+        """The shape of the last token's SSE event, if the next one is likely to be the same, and to come alone."""
+        ...
+
+    def expect_alone(self) -> None:
+        """Keep :attr:`event_shape` from now on, until the shape changes: the last event has come alone."""
         ...
 
     def events(self, name: str, data: bytes) -> Iterable[Event]:
@@ -114,8 +118,12 @@ class FrameParser:
             self._count(data, pieces)
         if self._parser.shape is not self._shape:
             self._shape, self._kind = self._parser.shape, kind
-            self.event_shape = None if self._shape is None else FrameShape(self._protocol, kind, self._shape)
+            self.event_shape = None
         return (Frame(self._protocol, kind, _on_one_line(data), pieces), *others)
+
+    def expect_alone(self) -> None:
+        if self._shape is not None:
+            self.event_shape = FrameShape(self._protocol, self._kind, self._shape)
 
     def _count(self, data: bytes, pieces: Sequence[object]) -> None:
         assert self._bytes_before_answer is not None

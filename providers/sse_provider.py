@@ -47,7 +47,8 @@ class SSEProvider(ABC):
                         yield token
                         chunk = await response.read()
                         continue
-                    for name, data in decoder.feed(chunk):
+                    events = decoder.feed(chunk)
+                    for name, data in events:
                         if silent:  # what some servers send to keep a connection open is no answer
                             silent = not is_json_text(data)
                         for event in parser.events(name, data):
@@ -55,6 +56,9 @@ class SSEProvider(ABC):
                         if parser.complete:
                             break
                     else:
+                        if shape is None and len(events) == 1:
+                            parser.expect_alone()
+                            response.expect_small_reads()
                         chunk = await response.read()
                         continue
                     break

@@ -15,7 +15,7 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from providers._aiohttp import Body, ChunkedBody
+from providers._aiohttp import Body
 from providers.connection_errors import PROXY_AUTHENTICATION, refused_by_proxy, translate
 from providers.connection_pool import open_session
 from providers.errors import UpstreamUnavailable
@@ -73,6 +73,10 @@ class HttpResponse(Protocol):
 
         Raises :class:`~providers.errors.UpstreamDisconnected` if the body was cut.
         """
+        ...
+
+    def expect_small_reads(self) -> None:
+        """Make what comes in single chunks cheaper, and all else dearer: the last read was of one event."""
         ...
 
     def close(self) -> None:
@@ -138,8 +142,7 @@ class AiohttpTransport:
         if proxy is not None and response.status == PROXY_AUTHENTICATION:
             response.close()
             raise refused_by_proxy(response.status)
-        # aiohttp decompresses between its parser and the body.
-        body = (Body if "Content-Encoding" in response.headers else ChunkedBody).of(response.content)
+        body = Body.of(response.content)
         return AiohttpResponse(response) if body is None else BodyResponse(response, body)
 
     async def aclose(self) -> None:

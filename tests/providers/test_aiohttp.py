@@ -24,7 +24,6 @@ from providers._aiohttp import (
     PIECE_OVERHEAD_BYTES,
     TAKE_BYTES,
     Body,
-    ChunkedBody,
     WatchedConnection,
     watch_connections,
 )
@@ -66,8 +65,9 @@ async def new_chunked_body(first: bytes = b"") -> tuple[WatchedConnection, Body]
     connection.set_response_params()
     connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     _, payload = await connection.read()
-    body = ChunkedBody.of(payload)
-    assert isinstance(body, ChunkedBody)
+    body = Body.of(payload)
+    assert body is not None
+    body.take_chunks()
     if first:
         connection.data_received(first)
         body.take()

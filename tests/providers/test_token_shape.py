@@ -84,6 +84,8 @@ def read(
             shape = parser.event_shape if alone else None
             token = None if shape is None else shape.token_in(sse_event(name, data))
             told.append([token] if token is not None else list(parser.events(name, data)))
+            if alone and shape is None:
+                parser.expect_alone()
     except ProviderError as error:
         return told, error.code
     return told, None
@@ -166,6 +168,8 @@ def test_a_token_that_comes_alone_is_told_by_the_shape_of_its_event(framed: bool
     frames = [("content_block_delta", encoded(delta(text), False, False)) for text in ("a", "b", "\n")]
     list(parser.events("content_block_start", encoded(block("content_block_start"), False, False)))
     list(parser.events(*frames[0]))
+    assert parser.event_shape is None
+    parser.expect_alone()
     shape = parser.event_shape
     assert shape is not None
     assert shape.token_in(sse_event(*frames[1])) == next(iter(parser.events(*frames[1])))
