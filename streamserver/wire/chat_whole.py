@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from providers import opaque
@@ -61,38 +61,45 @@ def pieces_of(records: Sequence[Record]) -> Iterator[ContentEvent]:
 
 
 def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
-    public = public_hash(start.stream_id)
-    texts: dict[type, list[str]] = {Text: [], RefusalText: [], Reasoning: []}
-    calls: dict[int, dict[str, Any]] = {}
-    details: list[Any] = []
-    for piece in pieces_of(records):
-        match piece:
-            case ToolCall():
-                call_id = f"call_{public}_{len(calls)}"
-                _add_call(calls.setdefault(piece.index, {"id": call_id}), piece)
-                details += (piece.extra or {}).get(DETAILS) or ()
-            case BlockEnd():
-                if piece.opaque is not None:
-                    details.append({"type": "reasoning.encrypted", "data": opaque.seal(piece.opaque)})
-            case RefusalText():
-                texts[RefusalText].append(piece.text)
-            case Reasoning():
-                texts[Reasoning].append(piece.text)
-            case Text():
-                texts[Text].append(piece.text)
-    content, refusal = "".join(texts[Text]), "".join(texts[RefusalText]) or None
+    pieces = list(pieces_of(records))
+    content = _text(piece for piece in pieces if not isinstance(piece, RefusalText | Reasoning))
+    refusal = _text(piece for piece in pieces if isinstance(piece, RefusalText)) or None
+    reasoning = _text(piece for piece in pieces if isinstance(piece, Reasoning))
+    calls = _calls(pieces, public_hash(start.stream_id))
     message: dict[str, Any] = {
         "role": "assistant",
         "content": None if not content and (calls or refusal) else content,
         "refusal": refusal,
     }
-    if texts[Reasoning]:
-        message["reasoning_content"] = "".join(texts[Reasoning])
-    if details:
+    if reasoning:
+        message["reasoning_content"] = reasoning
+    if details := list(_reasoning_details(pieces)):
         message[DETAILS] = details
     if calls:
-        message["tool_calls"] = list(calls.values())
+        message["tool_calls"] = calls
     return message
+
+
+def _text(pieces: Iterable[ContentEvent]) -> str:
+    return "".join(piece.text for piece in pieces if isinstance(piece, Text | Reasoning))
+
+
+def _reasoning_details(pieces: Iterable[ContentEvent]) -> Iterator[Any]:
+    """Yield what only the vendor reads of the reasoning: that of its blocks, and what came with the calls."""
+    for piece in pieces:
+        match piece:
+            case ToolCall():
+                yield from (piece.extra or {}).get(DETAILS) or ()
+            case BlockEnd() if piece.opaque is not None:
+                yield {"type": "reasoning.encrypted", "data": opaque.seal(piece.opaque)}
+
+
+def _calls(pieces: Iterable[ContentEvent], public: str) -> list[dict[str, Any]]:
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in pieces:
+        if isinstance(piece, ToolCall):
+            _add_call(calls.setdefault(piece.index, {"id": f"call_{public}_{len(calls)}"}), piece)
+    return list(calls.values())
 
 
 def _add_call(call: dict[str, Any], piece: ToolCall) -> None:

@@ -98,8 +98,6 @@ def read_request(
         messages = _read_messages(fields.messages)
     except Invalid as error:
         raise as_refusal(error) from None
-    if not messages:
-        raise invalid("messages", "messages is empty.")
     _check_tools(fields.tools)
     tools = body.get("tools") or None
     check_conversation(messages, tools, fields.tool_choice, context.settings)
