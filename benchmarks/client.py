@@ -41,7 +41,7 @@ class BenchLoad(msgspec.Struct, kw_only=True):
     first_number: int = 0
     """Streams are numbered from here, so that the upstream's report of one load is not taken for another's."""
     leave_after: int = 0
-    """Close the connection after so many tokens."""
+    """The number of tokens after which the connection is closed."""
     hold: bool = False
     stall: bool = False
     """Read the headers, and then nothing."""

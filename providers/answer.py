@@ -22,7 +22,7 @@ NO_REASONS = frozenset({"", "null", "none"})
 """What some servers send as the finish reason of every chunk, instead of null."""
 
 MAX_LESSONS = 8
-"""So many shapes are learned in one answer: the frames of some servers differ in more than their text."""
+"""The most shapes that are learned in one answer: the frames of some servers differ in more than their text."""
 PROBE_TEXT = "a probe"
 
 BROKEN_OFF = "broken_off"

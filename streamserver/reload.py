@@ -31,7 +31,7 @@ from streamserver.telemetry.tracebacks import log_crash
 RELOAD_POLL_SECONDS = 0.5
 """How often the files are looked at."""
 SETTLED_POLLS = 2
-"""A change is taken when so many looks in a row have found the same: a file is not read while it is being written."""
+"""How many looks in a row must find the same before a change is taken: a file is not read while it is written."""
 
 _AT_START = frozenset(row.path for row in SETTINGS if row.about.applies is Applies.RESTART)
 _IN_THE_STORE = frozenset(row.path for row in SETTINGS if row.about.copied_by_store)

@@ -3,7 +3,7 @@
 import { Parts } from "./parts.js";
 
 const NODE_CHARS = 4096;
-/** At the most so many characters are shown in a frame, so that a burst does not freeze the page. */
+/** The most characters that are shown in a frame, so that a burst does not freeze the page. */
 export const FRAME_CHARS = 16_384;
 /** How long a frame is waited for: a hidden tab has none. */
 const NO_FRAME_MS = 200;

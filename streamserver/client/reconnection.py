@@ -8,7 +8,7 @@ import random
 from streamserver.client.errors import StreamError
 
 SILENCE = 1.8
-"""So many times ``keepalive_seconds`` without a byte, and the connection is dead: the server sends a ping after one."""
+"""After this many ``keepalive_seconds`` without a byte the connection is dead: the server sends a ping after one."""
 DEFAULT_KEEPALIVE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.25
 MAX_KEEPALIVE_SECONDS = 200.0

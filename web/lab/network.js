@@ -27,7 +27,7 @@ export function cuttingFetch(blocks, on) {
   };
 }
 
-/** Pass on so many blocks, then call `cut` and break off. What came behind them is lost, as on a real network. */
+/** Pass on this many blocks, then call `cut` and break off. What came behind them is lost, as on a real network. */
 function cutAfter(blocks, cut) {
   const decoder = new TextDecoder();
   const encoder = new TextEncoder();

@@ -1,7 +1,7 @@
 /** The client of a streamserver: reads an answer to its end over a network that breaks. Documented in client.d.ts. */
 
 const API_PATH = /\/(api\/(chat|providers|ai)|v1|openapi\.json|docs|client\.js)(\/.*)?$/;
-/** So many times `keepalive_seconds` without a byte, and the connection is dead: the server sends a ping after one. */
+/** After this many `keepalive_seconds` without a byte the connection is dead: the server sends a ping after one. */
 const SILENCE = 1.8;
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 5000;
