@@ -82,8 +82,9 @@ class HttpProtocol(RequestHandler):
             _log_refused("a request that is not HTTP, or too long", type(exc).__name__)
         elif exc is not None and not isinstance(exc, ConnectionError):
             log_crash("a request failed outside the application", exc)
-        if request.writer.output_size > 0:
-            raise ConnectionError("the response has begun")
+        transport = request.transport
+        if transport is None or transport.is_closing() or request.writer.output_size > 0:
+            raise ConnectionError("the client has disconnected, or the response has begun")
         response = web.Response(status=status, headers={"Server": "streamserver"})
         response.force_close()
         return response
