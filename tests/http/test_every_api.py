@@ -372,24 +372,12 @@ async def test_records_and_metrics_count_alike_and_tell_the_wire(
             await response.read()
         record = await server.record(response.headers["X-Stream-ID"])
         assert record["wire"] == wire and response.headers["X-Stream-ID"] not in server.log
-        alike = (
-            "user",
-            "provider",
-            "model",
-            "status",
-            "finish_reason",
-            "attempts",
-            "prompt_tokens",
-            "completion_tokens",
-        )
-        records[wire] = {name: record[name] for name in alike}
+        records[wire] = {name: record[name] for name in ALIKE}
         assert records[wire] == records["native"] and record["user"] == "anna"
     async with http.get(f"{server.url}/metrics", headers=ANNA) as shown:
         lines = (await shown.text()).splitlines()
     for wire in records:
-        (count,) = [
-            line for line in lines if line.startswith("streamserver_streams_total") and f'wire="{wire}"' in line
-        ]
+        (count,) = [line for line in lines if line.startswith(COUNTER) and f'wire="{wire}"' in line]
         assert count.endswith(" 1.0"), count
     assert "key-of-anna" not in server.log
 

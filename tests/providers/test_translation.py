@@ -58,10 +58,6 @@ def call(call_id: str, name: str = "f", arguments: str = "{}") -> dict[str, Any]
     return {"id": call_id, **function(name, arguments=arguments)}
 
 
-def text_part(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
-
-
 CUSTOM_CALL = {"id": "c1", "type": "custom", "custom": {"name": "run", "input": "print(1)"}}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 PDF = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}}

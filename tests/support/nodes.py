@@ -52,9 +52,6 @@ class Node:
         self.store = store
         self.streams: dict[str, Written] = {}
 
-    def find_local(self, stream_id: str) -> Written | None:
-        return self.streams.get(stream_id)
-
     async def begin(self) -> Node:
         await self.store.start(_Local(self))
         return self

@@ -37,7 +37,6 @@ STREAM_ID = "stream-id_0123456789abc"
 HASH = public_hash(STREAM_ID)
 USAGE = TokenUsage(9, 7, 16, estimated=False)
 COUNTS = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
-WHOLE_USAGE = {"include_usage": True}
 
 
 def log(*pieces: ContentEvent | Frame, end: Terminal | str = "stop", **options: Any) -> list[Record]:
