@@ -85,9 +85,9 @@ class Streams:
                 try:
                     stream = await self._register(task, caller)
                 except Refusal as refusal:
-                    found = (
-                        None if claim is None or refusal.limit is None else await self._await_publication(claim, task)
-                    )
+                    if claim is None or refusal.limit is None:
+                        raise
+                    found = await self._await_publication(claim, task)
                     if found is None:
                         raise
                     return StartResult(found, None, has_key=True)

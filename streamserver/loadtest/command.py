@@ -15,6 +15,7 @@ from rich.console import Console
 from streamserver.loadtest.page import page_of
 from streamserver.loadtest.plan import plan_of
 from streamserver.loadtest.preflight import unreachable, unwritable
+from streamserver.loadtest.result import LoadTestResult
 from streamserver.loadtest.run import perform
 from streamserver.loadtest.server import ServerDied
 from streamserver.loadtest.terminal import live, table_of
@@ -46,6 +47,11 @@ def run_load_test(arguments: argparse.Namespace) -> int:
         return _cannot(f"the server did not start: {error}")
     except KeyboardInterrupt:
         return _cannot("interrupted before the first stream")
+    return _report(result, arguments, console)
+
+
+def _report(result: LoadTestResult, arguments: argparse.Namespace, console: Console) -> int:
+    """Print the result, and write its page if one was asked for. Return the exit status."""
     if arguments.json:
         sys.stdout.write(json.dumps(result.summary(), indent=2) + "\n")
     else:
