@@ -103,6 +103,7 @@ class AiSdkWire:
     name = NAME
     commit: Literal["at_once", "first_piece"] = "at_once"
     headers: Mapping[str, str] = {"x-vercel-ai-ui-message-stream": "v1"}
+    ends_with_terminal = False
 
     def __init__(self, *, replays: bool = False) -> None:
         self._replays = replays

@@ -68,6 +68,9 @@ class Wire(Protocol):
     (or the failure), so that a failure before it is a true HTTP status."""
     headers: Mapping[str, str]
     """Headers of its streams, besides those of every stream."""
+    ends_with_terminal: bool
+    """Whether the body of a stream ends in the packet of its terminal event. False if a handler has to store something
+    first, which a client may ask for as soon as the body has ended."""
 
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         """Return the encoder of a new response. ``resume_after`` is the number of the last event that the client has,

@@ -144,6 +144,7 @@ class MessagesWire:
     name = NAME
     commit: Literal["at_once", "first_piece"] = "first_piece"
     headers: Mapping[str, str] = {}
+    ends_with_terminal = True
 
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         return MessagesEncoder(start)

@@ -18,6 +18,7 @@ class NativeWire:
     name = NAME
     commit: Literal["at_once", "first_piece"] = "at_once"
     headers: Mapping[str, str] = {}
+    ends_with_terminal = True
 
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         if start.wire != NAME:

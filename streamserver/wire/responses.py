@@ -176,6 +176,7 @@ class ResponsesWire:
     name = NAME
     commit: Literal["at_once", "first_piece"] = "first_piece"
     headers: Mapping[str, str] = {}
+    ends_with_terminal = False
 
     def encoder(self, start: Start, resume_after: int | None = None) -> Encoder:
         return ResponsesEncoder(start, resume_after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -48,6 +49,66 @@ async def test_bytes_behind_the_end_of_a_body_are_not_sent(unused_tcp_port: int)
         for _ in range(2):
             async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
                 assert await answer.text() == "data: a\n\ndata: b\n\n"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_the_end_of_a_body_leaves_with_its_terminal_event(unused_tcp_port: int, begun: bool) -> None:
+    """The client has the whole body before the handler returns, and the next response is whole as well."""
+    received = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = SSEResponse(send_timeout=5, headers={}, on_stall=lambda: None, ends_with_terminal=True)
+        await response.prepare(request)
+        if begun:
+            await response.send_batch(b"data: a\n\n")
+            response.complete = True
+            response.write_last(b"data: b\n\n")
+            with pytest.raises(ConnectionResetError):
+                response.write_now(b"data: late\n\n")
+        else:
+            response.complete = True
+            await response.send_batch(b"data: a\n\ndata: b\n\n")
+        await received.wait()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    connector = aiohttp.TCPConnector(limit=1)
+    async with serving(app, unused_tcp_port), aiohttp.ClientSession(connector=connector) as http:
+        for _ in range(2):
+            received.clear()
+            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+                assert await answer.text() == "data: a\n\ndata: b\n\n"
+            received.set()
+
+
+async def test_the_end_of_a_body_is_held_back_until_the_handler_has_returned(unused_tcp_port: int) -> None:
+    """A handler that stores what a client may ask for next has stored it by then."""
+    events: list[str] = []
+    received = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = SSEResponse(send_timeout=5, headers={}, on_stall=lambda: None, ends_with_terminal=False)
+        await response.prepare(request)
+        response.flush_headers()
+        response.complete = True
+        response.write_last(b"data: a\n\n")
+        await received.wait()
+        events.append("returned")
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    async with (
+        serving(app, unused_tcp_port),
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer,
+    ):
+        assert await answer.content.readexactly(9) == b"data: a\n\n"
+        received.set()
+        assert await answer.content.read() == b""
+        events.append("ended")
+    assert events == ["returned", "ended"]
 
 
 @pytest.mark.parametrize("size", [1, 15, 16, 255, 256, 511, 512, 513, 70_000])

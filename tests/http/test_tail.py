@@ -39,6 +39,9 @@ class Response:
         self.writes.append(data)
         return not self.stalled
 
+    def write_last(self, data: bytes) -> None:
+        self.write_now(data)
+
     async def wait_drained(self) -> None:
         while self.stalled:
             await asyncio.sleep(0)

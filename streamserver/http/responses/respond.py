@@ -217,6 +217,7 @@ async def _begin(
         send_timeout=context.settings.server.send_timeout_seconds,
         headers={"X-Stream-ID": stream_id, **wire.headers},
         on_stall=context.services.metrics.reader_dropped,
+        ends_with_terminal=wire.ends_with_terminal,
     )
     opened = context.open_response = OpenResponse(response, encoder, request_id)
     await response.prepare(context.http)

@@ -14,6 +14,9 @@ from streamserver.http.send_timeout import set_send_timeout
 BUFFER_BYTES = 64 * 1024
 """More than this waiting in the socket's buffer, and a write waits for the reader to take some."""
 
+_ROOM_BYTES = BUFFER_BYTES // 2
+"""Less than this is written without waiting, together with any headers."""
+
 _SMALL_BYTES = 512
 _CHUNK_HEADS = [b"%x\r\n" % size for size in range(_SMALL_BYTES)]
 """The precomputed heads of small chunks: a lookup is faster than formatting."""
@@ -35,7 +38,14 @@ class SSEResponse(EventSourceResponse):
     # https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/web_response.py
     _send_headers_immediately = False
 
-    def __init__(self, *, send_timeout: float, headers: dict[str, str], on_stall: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        send_timeout: float,
+        headers: dict[str, str],
+        on_stall: Callable[[], None],
+        ends_with_terminal: bool = False,
+    ) -> None:
         # The kernel's send timeout is not left to aiohttp-sse, which takes it back at the end of the body: a reader
         # that answers the kernel's probes and takes nothing would keep its connection, and what waits in it, for ever.
         super().__init__(send_timeout=None)
@@ -46,6 +56,8 @@ class SSEResponse(EventSourceResponse):
         """Whether a terminal event has been written."""
         self._stall_seconds = send_timeout
         self._on_stall = on_stall
+        self._ends_with_terminal = ends_with_terminal
+        """The end of the body leaves with the terminal event, not when the handler has returned: one packet less."""
         self._transport: asyncio.WriteTransport | None = None
         self._open_transport: asyncio.WriteTransport | None = None
         """The same, until the body ends: what is written after it would be read as the next response's."""
@@ -100,6 +112,18 @@ class SSEResponse(EventSourceResponse):
         transport.write(data)
         return transport.get_write_buffer_size() <= BUFFER_BYTES
 
+    def write_last(self, data: bytes) -> None:
+        """Write ``data``, which ends in the terminal event, as :meth:`write_now` does. Nothing may be written after it.
+
+        Raises :class:`ConnectionResetError` if the client has disconnected.
+        """
+        if self._is_chunked and self._ends_with_terminal:
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+            # aiohttp ends a body only if it is chunked, and this one has its end.
+            self._is_chunked = self._writer.chunked = False  # type: ignore[attr-defined]  # not in the abstract class
+        self.write_now(data)
+        self._open_transport = None
+
     async def send_batch(self, data: bytes) -> None:
         """Write ``data``, the headers before it if they are still here. Waits only for a reader that is far behind.
 
@@ -107,6 +131,9 @@ class SSEResponse(EventSourceResponse):
         """
         transport = self._transport
         assert transport is not None
+        if self.complete and self._ends_with_terminal and len(data) + transport.get_write_buffer_size() < _ROOM_BYTES:
+            await self._writer.write_eof(data)  # there is room, so that it does not wait
+            return
         await self._writer.write(data, drain=False)  # type: ignore[call-arg]  # not in the abstract class
         if transport.get_write_buffer_size() > BUFFER_BYTES:
             await self.wait_drained()

@@ -104,14 +104,17 @@ class _Tail:
         response = self._response
         try:
             while True:
+                batch = self._next_batch()
+                if response.complete:
+                    if batch:
+                        response.write_last(batch)
+                    event.set_result(_Wakeup.ENDED)
+                    return
                 keeps_up = True
-                if batch := self._next_batch():
+                if batch:
                     keeps_up = response.write_now(batch)
                     time = self._time  # Python looks for a method of that name in `self._time()`
                     self._due = time() + self._keepalive
-                if response.complete:
-                    event.set_result(_Wakeup.ENDED)
-                    return
                 if not keeps_up:
                     event.set_result(_Wakeup.BUFFER_FULL)
                     return
