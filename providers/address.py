@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 _SYSTEMS: Mapping[str, str] = {
@@ -29,6 +30,10 @@ class Address(msgspec.Struct, frozen=True):
 
     url: Callable[[str], str]
     headers: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        # aiohttp needs the names in lower case for each request: its own dictionary keeps them.
+        msgspec.structs.force_setattr(self, "headers", CIMultiDictProxy(CIMultiDict(self.headers)))
 
 
 def join(base_url: str, path: str) -> str:

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection as PooledConnection
 from aiohttp.tracing import Trace
+from aiohttp.typedefs import LooseHeaders
 
 from providers._aiohttp import WatchedConnection, watch_connections
 
@@ -31,6 +32,11 @@ class TrackedRequest(aiohttp.ClientRequest):
     connection: WatchedConnection | None = None
     """The last that it was given."""
     needs_new_connection = False
+
+    def update_headers(self, headers: LooseHeaders | None) -> None:
+        """Set the headers: that of the host, and ``headers`` in one step, where aiohttp takes one for each."""
+        super().update_headers(None)
+        self.headers.update(headers or {})
 
     async def send(self, conn: PooledConnection) -> aiohttp.ClientResponse:
         if isinstance(conn.protocol, WatchedConnection):
