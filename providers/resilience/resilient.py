@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from providers.base import DELTAS, ChatRequest, Event, Finish, Frame, Provider, is_token
+from providers.base import (
+    DELTAS,
+    Attempt,
+    AttemptFailed,
+    ChatRequest,
+    Event,
+    Finish,
+    Frame,
+    Provider,
+    Usage,
+    is_token,
+)
 from providers.clock import Clock
+from providers.errors import ProviderError
 from providers.resilience.breaker import Breaker
 from providers.resilience.deadline import Deadline
-from providers.resilience.retry import Retry, StartedAnswer
+from providers.resilience.retry import Retry, ask_once
 
 
 class Resilient:
@@ -43,20 +56,34 @@ class Resilient:
         self._clock = clock
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        breaker = self._breaker
-        deadline = self._clock.time() + self._first_token
+        breaker, retry = self._breaker, self._retry
         with breaker.request(), Deadline(self._clock) as deadline_timer:
             deadline_timer.set("first_token", self._first_token)
-            async with aclosing(self._retry.ask(self._provider, self._name, request, deadline=deadline)) as asking:
-                async for step in asking:
-                    if isinstance(step, StartedAnswer):
-                        break
-                    deadline_timer.suspended = True
-                    yield step
-                    deadline_timer.resume()
-            assert isinstance(step, StartedAnswer), "nothing follows it"
-            async with aclosing(step.rest) as events:
-                for event in step.head:
+            deadline = deadline_timer.when
+            for attempts in itertools.count(1):
+                deadline_timer.suspended = True
+                yield Attempt(self._name, request.model)
+                deadline_timer.resume()
+                head: list[Event] = []
+                try:
+                    rest = await ask_once(self._provider, request, head)
+                    break
+                except ProviderError as error:
+                    # An attempt that fails is billed as well.
+                    told: list[Event] = [event for event in head if isinstance(event, Usage)]
+                    wait = retry.wait_after(error, attempts, deadline)
+                    if wait is not None:
+                        told.append(AttemptFailed(error.with_traceback(None)))  # it holds the frames, with the prompt
+                    for event in told:
+                        deadline_timer.suspended = True
+                        yield event
+                        deadline_timer.resume()
+                    if wait is None:
+                        raise
+                del told, event
+                await retry.sleep(wait)
+            async with aclosing(rest) as events:
+                for event in head:
                     if is_token(event):
                         deadline_timer.set("idle", self._idle)
                         breaker.record_token()

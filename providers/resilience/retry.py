@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-import msgspec
 import tenacity
 
 from providers.answer import BROKEN_OFF
-from providers.base import Attempt, AttemptFailed, ChatRequest, Event, Provider, Usage, is_token
+from providers.base import ChatRequest, Event, Provider, is_token
 from providers.clock import Clock
 from providers.errors import (
     Overloaded,
@@ -29,13 +28,6 @@ from providers.errors import (
 
 FIRST_WAIT_SECONDS = 0.5
 """The longest first wait; it doubles with each further one."""
-
-
-class StartedAnswer(msgspec.Struct, frozen=True):
-    """A provider's answer: ``head`` ends with its first token or its end; ``rest`` is the receiver's to close."""
-
-    head: list[Event]
-    rest: AsyncGenerator[Event, None]
 
 
 class Retry:
@@ -60,41 +52,16 @@ class Retry:
         )
         self._max_wait = max_wait
         self._clock = clock
-        self._sleep = sleep
+        self.sleep = sleep
 
-    async def ask(
-        self, provider: Provider, name: str, request: ChatRequest, *, deadline: float
-    ) -> AsyncGenerator[Attempt | AttemptFailed | Usage | StartedAnswer, None]:
-        """Ask ``provider``, known as ``name``; yield each attempt, what it failed with if another follows, the answer.
+    def wait_after(self, error: ProviderError, attempts: int, deadline: float) -> float | None:
+        """Return how many seconds to wait after the last of ``attempts``, which failed with ``error``; None for ever.
 
-        ``deadline`` is the clock's time by which a first token has to be there. The :class:`StartedAnswer` comes last.
-        An attempt that fails is billed as well: the usage that its provider told is yielded first. Raises what the
-        last attempt failed with.
+        ``deadline`` is the clock's time by which a first token has to be there.
         """
-        state = None
-        while True:
-            yield Attempt(name, request.model)
-            head: list[Event] = []
-            try:
-                yield await _ask(provider, request, head)
-                return
-            except ProviderError as error:
-                for event in head:
-                    if isinstance(event, Usage):
-                        yield event
-                state = state or tenacity.RetryCallState(self._strategies, fn=None, args=(), kwargs={})
-                wait = self._wait_after(error, state, deadline)
-                if wait is None:
-                    raise
-                failed = AttemptFailed(error.with_traceback(None))  # which holds the frames, and the prompt in them
-            yield failed
-            del failed
-            await self._sleep(wait)
-            state.attempt_number += 1
-
-    def _wait_after(self, error: ProviderError, state: tenacity.RetryCallState, deadline: float) -> float | None:
-        """Return how many seconds after ``error`` to ask again, None for not at all."""
         strategies = self._strategies
+        state = tenacity.RetryCallState(strategies, fn=None, args=(), kwargs={})
+        state.attempt_number = attempts
         if strategies.stop(state) or not _may_pass(error):
             return None
         wait = strategies.wait(state) if error.retry_after is None else error.retry_after
@@ -103,8 +70,9 @@ class Retry:
         return wait
 
 
-async def _ask(provider: Provider, request: ChatRequest, head: list[Event]) -> StartedAnswer:
-    """Ask once, and add what comes to ``head``, up to the first token. A failed answer is closed."""
+async def ask_once(provider: Provider, request: ChatRequest, head: list[Event]) -> AsyncGenerator[Event, None]:
+    """Ask ``provider``, and add what comes to ``head``, up to the first token or the end. Return the rest, which is the
+    caller's to close. A failed answer is closed."""
     events = provider.stream(request)
     try:
         async for event in events:
@@ -114,7 +82,7 @@ async def _ask(provider: Provider, request: ChatRequest, head: list[Event]) -> S
     except BaseException:
         await events.aclose()
         raise
-    return StartedAnswer(head, events)
+    return events
 
 
 def _may_pass(error: ProviderError) -> bool:
