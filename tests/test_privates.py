@@ -64,7 +64,9 @@ def test_nothing_private_is_used_that_is_not_listed_here(ours: type) -> None:
 def test_no_name_of_aiohttps_is_taken_for_another_thing() -> None:
     tree = ast.parse(inspect.getsource(SSEResponse))
     stored = {
-        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
     }
     response = EventSourceResponse(send_timeout=3.0)
     assert not [name for name in stored if hasattr(response, name)]

@@ -28,23 +28,35 @@ values: Any = _values
 
 def counting(metric: Counter | Gauge | Histogram) -> Callable[[float], object]:
     """Return the ``inc`` of a counter or a gauge, or the ``observe`` of a histogram, without its checks: ``metric`` has
-    its labels, and what is counted is a number that it can count."""
+    its labels, what is counted is a number that it can count, and one thread alone counts it."""
     if isinstance(metric, Histogram):
         return _observing(metric)
-    inc: Callable[[float], object] = getattr(getattr(metric, "_value", None), "inc", metric.inc)
-    return inc
+    value = getattr(metric, "_value", None)
+    return metric.inc if value is None else _adding(value)
 
 
 def _observing(histogram: Histogram) -> Callable[[float], object]:
     bounds, buckets, total = (getattr(histogram, name, None) for name in ("_upper_bounds", "_buckets", "_sum"))
     if bounds is None or buckets is None or total is None:
         return histogram.observe
+    add_to_total, add_to_bucket = _adding(total), [_adding(bucket) for bucket in buckets]
 
     def observe(amount: float) -> None:
-        total.inc(amount)
-        buckets[bisect_left(bounds, amount)].inc(1)
+        add_to_total(amount)
+        add_to_bucket[bisect_left(bounds, amount)](1)
 
     return observe
+
+
+def _adding(value: Any) -> Callable[[float], object]:
+    """Return ``value.inc``, without its lock if the value is in memory: it takes ten times as long as adding."""
+    if type(value) is not getattr(values, "MutexValue", None) or not hasattr(value, "_value"):
+        return value.inc  # type: ignore[no-any-return]
+
+    def add(amount: float) -> None:
+        value._value += amount
+
+    return add
 
 
 def share_between_processes(folder: Path) -> None:

@@ -15,7 +15,7 @@ from streamserver.telemetry._prometheus_client import FOLDER_VARIABLE, counting,
 from streamserver.telemetry.metrics import Metrics
 
 
-@pytest.mark.parametrize("name", ["ValueClass", "MultiProcessValue"])
+@pytest.mark.parametrize("name", ["MultiProcessValue", "MutexValue", "ValueClass"])
 def test_prometheus_client_has_the_undocumented_parts(name: str) -> None:
     assert hasattr(values, name), f"prometheus_client.values.{name} is gone"
 
@@ -39,6 +39,14 @@ def test_processes_count_alone_when_the_undocumented_parts_are_missing(
     metrics = Metrics()
     metrics.reader_resumed()
     assert b"streamserver_resumed_total 1.0" in metrics.render()
+
+
+def test_a_value_in_memory_is_counted_without_its_lock() -> None:
+    counter = Counter("n", "help", registry=CollectorRegistry())
+    value: Any = counter._value
+    with value._lock:  # one more acquisition would wait for ever
+        counting(counter)(2)
+    assert value.get() == 2
 
 
 BOUNDS = (0.5, 1.0, 2.0)
