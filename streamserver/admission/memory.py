@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from contextlib import ExitStack
 
 from providers.clock import Clock
 from streamserver.admission.limiter import DAY_SECONDS, MINUTE_SECONDS, Quota
+from streamserver.core.resources import Releases
 
 
 class MemoryLimiter:
@@ -40,7 +40,7 @@ class MemoryLimiter:
     async def aclose(self) -> None:
         """Do nothing: there is nothing to write."""
 
-    async def admit(self, account: str, quota: Quota, resources: ExitStack) -> None:
+    async def admit(self, account: str, quota: Quota, resources: Releases) -> None:
         now = self._clock.time()
         self._drop_expired(now)
         slots = self._slots.get(account, 0)

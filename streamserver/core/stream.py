@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
 from typing import Protocol
 
 import msgspec
@@ -13,6 +12,7 @@ from providers.bracket import Bracket
 from providers.clock import Clock, Timer
 from streamserver.core.generation import Generation, Outcome
 from streamserver.core.refusals import too_many_readers
+from streamserver.core.resources import Resources
 from streamserver.core.timers import timer
 from streamserver.log.base import Log
 
@@ -67,7 +67,7 @@ class Stream:
         self.readers = 0
         self.remote_readers = 0
         """Readers on other nodes."""
-        self.resources = ExitStack()
+        self.resources = Resources()
         """What the stream occupies; it is released, and gone, when the stream has ended."""
         self.generation: Generation | None = None
         """None once it has ended: a stream that is retained for later readers holds no prompt."""

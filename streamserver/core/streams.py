@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Protocol
 
 import msgspec
@@ -22,6 +21,7 @@ from streamserver.core.refusals import (
     store_unavailable,
     unknown_stream,
 )
+from streamserver.core.resources import Resources
 from streamserver.core.stream import Stream
 from streamserver.core.supervisor import Supervisor
 from streamserver.core.task import ChatTask
@@ -132,7 +132,7 @@ class Streams:
     async def _register(self, task: ChatTask, caller: Caller) -> Stream:
         """Admit the caller and register a stream. What the stream occupies (a slot, a lease) is released at its end."""
         quota = caller.permissions.quota
-        with ExitStack() as resources:
+        with Resources() as resources:
             self.supervisor.check_capacity()
             try:
                 await self.limiter.admit(caller.account, quota, resources)

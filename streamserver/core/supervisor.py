@@ -6,13 +6,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 from providers.clock import Clock
 from streamserver.core.caller import Caller
 from streamserver.core.generation import Generation, Outcome
 from streamserver.core.refusals import draining, too_many_streams
+from streamserver.core.resources import Resources
 from streamserver.core.retention import Retention
 from streamserver.core.stream import Stream, StreamLimits
 from streamserver.core.task import ChatTask
@@ -73,7 +73,7 @@ class Supervisor:
         if len(self._running) >= self.limits.max_streams:
             raise too_many_streams(self.limits.max_streams)
 
-    def register(self, task: ChatTask, caller: Caller, resources: ExitStack | None = None) -> Stream:
+    def register(self, task: ChatTask, caller: Caller, resources: Resources | None = None) -> Stream:
         """Return a new stream, with its start in its log. The provider is not asked before it is launched.
 
         The stream takes over ``resources``, and releases them at its end. Raises

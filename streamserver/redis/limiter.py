@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from contextlib import ExitStack
 
 from loguru import logger
 
 from streamserver.admission.limiter import MINUTE_SECONDS, Quota
+from streamserver.core.resources import Releases
 from streamserver.redis.charges import Charges
 from streamserver.redis.jobs import run_forever
 from streamserver.redis.leases import Leases
@@ -94,7 +94,7 @@ class RedisLimiter:
             task.cancel()
         await asyncio.wait(self._tasks)
 
-    async def admit(self, account: str, quota: Quota, resources: ExitStack) -> None:
+    async def admit(self, account: str, quota: Quota, resources: Releases) -> None:
         slots, starts = slots_key(account), starts_key(account)
         member = f"{self._node}:{next(self._numbers)}"
         limits = (quota.max_streams, quota.requests_per_minute, quota.tokens_per_day)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack
 
 from providers.base import ChatRequest, Event, Message, Text
 from providers.catalog import ProviderEntry
@@ -14,6 +13,7 @@ from providers.resilience import Breaker
 from streamserver.admission import MemoryLimiter, Quota
 from streamserver.core.caller import Caller, Permissions
 from streamserver.core.generation import Outcome
+from streamserver.core.resources import Resources
 from streamserver.core.stream import Stream, StreamLimits
 from streamserver.core.supervisor import Supervisor
 from streamserver.core.task import ChatTask
@@ -63,7 +63,7 @@ async def test_no_slot_is_taken_after_a_hundred_thousand_cancelled_streams() -> 
     chance = random.Random(7)
 
     async def open_one() -> Stream:
-        with ExitStack() as resources:
+        with Resources() as resources:
             account = f"user{chance.randrange(20)}"
             await limiter.admit(account, quota, resources)
             return supervisor.register(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -14,6 +13,7 @@ from providers.resilience import Breaker
 from streamserver.admission import Quota
 from streamserver.core.caller import Caller, Permissions
 from streamserver.core.generation import Outcome
+from streamserver.core.resources import Resources
 from streamserver.core.stream import PROVIDER_CLOSE_SECONDS, Stream, StreamLimits
 from streamserver.core.supervisor import Supervisor
 from streamserver.core.task import ChatTask
@@ -102,7 +102,7 @@ class Scene:
         self.stream = self.open()
 
     def open(self) -> Stream:
-        with ExitStack() as held:
+        with Resources() as held:
             held.callback(self._free)
             return self.supervisor.register(self.task, CALLER, held)
 
