@@ -49,6 +49,7 @@ BODY_ATTRIBUTES = (
 )
 """What :class:`Body` uses of its base, besides ``BaseProtocol._reading_paused``."""
 
+_HEAD_END = b"\r\n\r\n"
 
 _CHUNK_SIZES = {form % size: size for size in range(1, LONE_CHUNK_BYTES) for form in (b"%x", b"%X")}
 """The number at the head of an HTTP chunk, in both ways to write it, and what it means."""
@@ -196,8 +197,22 @@ class _AwaitFirstByte:
     def __init__(self, connection: WatchedConnection) -> None:
         self._connection = connection
 
-    def feed_data(self, data: bytes) -> Any:
-        return self._connection.begin_answer().feed_data(data) if data else ((), False, b"")
+    def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
+        """Have the answer parsed, its head before the rest: so its reader is a :class:`Body` when it gets the rest."""
+        if not data:
+            return (), False, b""
+        parser = self._connection.begin_answer()
+        # Where the head goes on in the next packet, the pieces do not matter.
+        body_at = data.find(_HEAD_END) + len(_HEAD_END)
+        messages, upgraded, tail = parser.feed_data(data[:body_at])
+        rest = data[body_at:]
+        for _, reader in messages:
+            if not isinstance(reader, EmptyStreamReader):
+                Body.of(reader)
+        if upgraded or not rest:
+            return messages, upgraded, tail + rest
+        more, upgraded, tail = parser.feed_data(rest)
+        return [*messages, *more], upgraded, tail
 
     def feed_eof(self) -> None:
         """Handle the end of the connection, which came without an answer."""
@@ -227,7 +242,9 @@ class Body(StreamReader):
 
     @classmethod
     def of(cls, reader: StreamReader) -> Body | None:
-        """Return ``reader`` itself, now a :class:`Body`, before anything was read from it. None if it cannot be one.
+        """Return ``reader`` itself, which is now a :class:`Body`. None if it cannot be one.
+
+        It must not have been read from.
 
         aiohttp shares one reader between all responses without a body; each gets a body of its own at its end.
         """
@@ -235,6 +252,8 @@ class Body(StreamReader):
             loop = asyncio.get_running_loop()
             reader = StreamReader(BaseProtocol(loop), 0, loop=loop)
             reader.feed_eof()
+        if isinstance(reader, Body):
+            return reader
         if type(reader) is not StreamReader or not _can_become_body(BODY_ATTRIBUTES):
             return None
         reader.__class__ = cls

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import itertools
+from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_parser import HttpResponseParser
 from aiohttp.streams import EMPTY_PAYLOAD
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +103,32 @@ async def test_body_returns_everything_that_has_arrived() -> None:
     assert len(body.pieces) == 2
     assert body.take() == b"ab"
     assert not body.pieces
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n"
+
+
+class Asked:
+    """A connection that waits for :data:`ANSWER`."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.parser = HttpResponseParser(Protocol(loop), loop, LIMIT_BYTES, read_until_eof=True)
+
+    def begin_answer(self) -> Any:
+        return self.parser
+
+
+async def test_an_answer_is_whole_wherever_its_first_packet_ends() -> None:
+    for size in range(1, len(ANSWER) + 1):
+        asked = Asked()
+        messages, upgraded, tail = _aiohttp._AwaitFirstByte(asked).feed_data(ANSWER[:size])  # type: ignore[arg-type]
+        more, _, _ = asked.parser.feed_data(ANSWER[size:])
+        message, reader = (messages or more)[0]
+        assert not messages or type(reader) is Body, "aiohttp's reader got the beginning"
+        body = Body.of(reader)
+        assert body is not None and not upgraded and not tail
+        assert (message.code, body.take(), body.is_eof()) == (200, b"ab", True), size
 
 
 async def test_body_returns_no_more_at_once_than_its_bound_and_loses_nothing() -> None:
