@@ -1,15 +1,17 @@
 """The parts of aiohttp's client that are not in its documentation, and what is used where they are missing.
 
 Connections are kept for the next request only if they can be watched while they are idle (:class:`WatchedConnection`);
-bodies are read past aiohttp's own reader only if it can be replaced (:class:`Body`). A version of aiohttp without
-those parts serves every request over a connection of its own, and reads bodies in the documented way: slower, and as
-correct. ``tests/providers/test_aiohttp.py`` fails for such a version.
+bodies are read past aiohttp's own reader only if it can be replaced (:class:`Body`); requests go without a session
+only if it can be left out (:func:`can_send_without_session`). A version of aiohttp without those parts serves
+every request over a connection of its own, and sends and reads in the documented way: slower, and as correct.
+``tests/providers/test_aiohttp.py`` fails for such a version.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import select
 from collections.abc import Iterable, Sequence, Sized
 from typing import Any
@@ -48,6 +50,12 @@ BODY_ATTRIBUTES = (
     "_waiter",
 )
 """What :class:`Body` uses of its base, besides ``BaseProtocol._reading_paused``."""
+
+REQUEST_PARAMETERS = ("headers", "data", "loop", "response_class", "timer", "session", "ssl")
+"""What a request is made of without a session."""
+
+RESPONSE_PARAMETERS = ("timer", "read_until_eof", "max_field_size")
+"""What is set of ``ResponseHandler.set_response_params`` without a session."""
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -225,6 +233,15 @@ def watch_connections(connector: aiohttp.TCPConnector) -> bool:
         return False
     connector._factory = functools.partial(WatchedConnection, loop=loop)  # type: ignore[assignment]
     return True
+
+
+def can_send_without_session() -> bool:
+    """Return whether this aiohttp takes a request that its session did not make (:mod:`providers.pooled_client`)."""
+    taken = (
+        (aiohttp.ClientRequest.__init__, REQUEST_PARAMETERS),
+        (ResponseHandler.set_response_params, RESPONSE_PARAMETERS),
+    )
+    return all(inspect.signature(function).parameters.keys() >= {*names} for function, names in taken)
 
 
 class Body(StreamReader):

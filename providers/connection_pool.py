@@ -5,9 +5,11 @@ A connection is kept for the next request only if it can be watched while it is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection as PooledConnection
 from aiohttp.tracing import Trace
@@ -20,6 +22,9 @@ KEEP_SECONDS = 30.0
 
 DNS_SECONDS = 30
 """How long the addresses of a name are remembered."""
+
+STREAM_HEADERS: Mapping[str, str] = {hdrs.ACCEPT_ENCODING: "identity"}
+"""Headers of each request: a compressed event stream is held back until the compressor flushes."""
 
 
 class UnsolicitedData(aiohttp.ClientError):
@@ -34,8 +39,8 @@ class TrackedRequest(aiohttp.ClientRequest):
     needs_new_connection = False
 
     def update_headers(self, headers: LooseHeaders | None) -> None:
-        """Set the headers: that of the host, and ``headers`` in one step, where aiohttp takes one for each."""
-        super().update_headers(None)
+        """Set the headers that each request has, and ``headers`` in one step, where aiohttp takes one for each."""
+        super().update_headers(STREAM_HEADERS)
         self.headers.update(headers or {})
 
     async def send(self, conn: PooledConnection) -> aiohttp.ClientResponse:
@@ -83,7 +88,7 @@ def _check_new(connection: WatchedConnection, pooled: PooledConnection) -> None:
         raise error
 
 
-async def _send_again_if_unprocessed(
+async def send_again_if_unprocessed(
     request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """Send ``request``, and once more over a new connection if a kept one turns out to be dead.
@@ -113,7 +118,7 @@ def open_session(**options: Any) -> aiohttp.ClientSession:
     connector = Connector(limit=0, ttl_dns_cache=DNS_SECONDS, keepalive_timeout=KEEP_SECONDS)
     if watch_connections(connector):
         return aiohttp.ClientSession(
-            connector=connector, request_class=TrackedRequest, middlewares=(_send_again_if_unprocessed,), **options
+            connector=connector, request_class=TrackedRequest, middlewares=(send_again_if_unprocessed,), **options
         )
     plain = aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_SECONDS, force_close=True)
     return aiohttp.ClientSession(connector=plain, **options)

@@ -1,13 +1,12 @@
 """The transport: how a provider sends a request and reads its response.
 
 Addresses and headers are those of the vendors' SDKs (:mod:`providers.address`), but a request through an SDK costs
-1.1 ms of CPU, and its iterators more per token than all the rest of the server. So the bytes go over one aiohttp
-session.
+1.1 ms of CPU, and its iterators more per token than all the rest of the server. So the bytes go over the connections of
+one aiohttp session.
 """
 
 from __future__ import annotations
 
-import io
 import ssl
 from collections.abc import Mapping
 from typing import Protocol
@@ -17,19 +16,9 @@ import msgspec
 
 from providers._aiohttp import Body
 from providers.connection_errors import PROXY_AUTHENTICATION, refused_by_proxy, translate
-from providers.connection_pool import open_session
 from providers.errors import UpstreamUnavailable
 from providers.http_response import AiohttpResponse, BodyResponse
-
-PROVIDER_CONNECT_SECONDS = 10.0
-"""The longest time for TCP and TLS together. A shorter first-token deadline ends it sooner."""
-
-LARGE_BODY_BYTES = 512 * 1024
-"""A larger body is written in pieces: aiohttp writes bytes at once, and warns of more than a megabyte
-(https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/payload.py, ``TOO_LARGE_BYTES_BODY``)."""
-
-MAX_RESPONSE_HEADER_BYTES = 64 * 1024
-"""The longest header of a response; some proxies add long policies."""
+from providers.pooled_client import PooledClient
 
 
 class ProxyRoute(msgspec.Struct, frozen=True):
@@ -107,35 +96,24 @@ class Transport(Protocol):
 
 
 class AiohttpTransport:
-    """A transport over one aiohttp session, which is opened by the first request."""
+    """A transport over one pool of connections, which is opened by the first request."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._client: PooledClient | None = None
         self._closed = False
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> PooledClient:
         if self._closed:
             raise UpstreamUnavailable("The server is shutting down.", sent=False)
-        if self._session is None:
-            self._session = open_session(
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=PROVIDER_CONNECT_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # A compressed event stream is held back until the compressor flushes.
-                headers={"Accept-Encoding": "identity"},
-                max_field_size=MAX_RESPONSE_HEADER_BYTES,
-            )
-        return self._session
+        if self._client is None:
+            self._client = PooledClient()
+        return self._client
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         proxy = request.route.proxy
         try:
             response = await self._open().post(
-                request.url,
-                headers=request.headers,
-                data=io.BytesIO(request.body) if len(request.body) > LARGE_BODY_BYTES else request.body,
-                allow_redirects=False,
-                proxy=proxy,
-                ssl=request.route.tls or True,
+                request.url, request.headers, request.body, proxy=proxy, tls=request.route.tls or True
             )
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise translate(error, proxy=proxy) from error
@@ -147,5 +125,5 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        if self._client is not None:
+            await self._client.aclose()

@@ -26,6 +26,7 @@ async def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     if request.param == "documented":
         monkeypatch.setattr(_aiohttp, "BODY_ATTRIBUTES", ("_gone",))
         monkeypatch.setattr(_aiohttp, "CONNECTION_ATTRIBUTES", ("_gone",))
+        monkeypatch.setattr(_aiohttp, "REQUEST_PARAMETERS", ("gone",))
     transport = AiohttpTransport()
     yield transport
     await transport.aclose()

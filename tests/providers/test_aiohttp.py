@@ -27,6 +27,7 @@ from providers._aiohttp import (
     TAKE_BYTES,
     Body,
     WatchedConnection,
+    can_send_without_session,
     watch_connections,
 )
 from providers.connection_pool import Connector, TrackedRequest, open_session
@@ -343,6 +344,12 @@ async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
     await connector.close()
 
 
+def test_installed_aiohttp_has_what_a_request_without_a_session_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_send_without_session()
+    monkeypatch.setattr(_aiohttp, "RESPONSE_PARAMETERS", ("gone",))
+    assert not can_send_without_session()
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "name"),
     [
@@ -352,6 +359,7 @@ async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
         (Body, StreamReader, "end_http_chunk_receiving"),
         (WatchedConnection, ResponseHandler, "data_received"),
         (TrackedRequest, aiohttp.ClientRequest, "send"),
+        (TrackedRequest, aiohttp.ClientRequest, "update_headers"),
         (TrackedRequest, aiohttp.ClientRequest, "write_bytes"),
         (Connector, aiohttp.TCPConnector, "connect"),
     ],

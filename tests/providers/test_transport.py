@@ -9,8 +9,9 @@ import zlib
 
 import pytest
 
+from providers import _aiohttp
 from providers._aiohttp import TAKE_BYTES
-from providers.transport import HttpRequest, Transport
+from providers.transport import AiohttpTransport, HttpRequest, Transport
 from tests.conftest import StartUpstream
 from tests.support.upstream import Exchange, Upstream
 
@@ -109,6 +110,47 @@ class LoopTurns:
     def take(self) -> None:
         self.count += 1
         self.handle = asyncio.get_running_loop().call_soon(self.take)
+
+
+@pytest.mark.parametrize("documented", [False, True])
+async def test_a_request_is_the_same_with_and_without_a_session(
+    start_upstream: StartUpstream, monkeypatch: pytest.MonkeyPatch, documented: bool
+) -> None:
+    """What is sent, to the byte."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer(200, "{}")
+
+    if documented:
+        monkeypatch.setattr(_aiohttp, "REQUEST_PARAMETERS", ("gone",))
+    upstream = await start_upstream(script)
+    transport = AiohttpTransport()
+    headers = {"Accept": "text/event-stream", "Content-Type": "application/json", "user-agent": "x", "X-A": "y"}
+    (await transport.send(HttpRequest(f"{upstream.url}/v1/a%2Fb?c=d", headers, b"{}"))).close()
+    await transport.aclose()
+    (exchange,) = upstream.exchanges
+    assert exchange.head.replace(str(upstream.port), "PORT").split("\r\n") == [
+        "POST /v1/a%2Fb?c=d HTTP/1.1",
+        "Host: 127.0.0.1:PORT",
+        "Accept-Encoding: identity",
+        "Accept: text/event-stream",
+        "Content-Type: application/json",
+        "user-agent: x",
+        "X-A: y",
+        "Content-Length: 2",
+        *[""] * exchange.head.count("\r\n\r\n"),
+    ]
+
+
+async def test_password_in_an_address_is_sent(start_upstream: StartUpstream, transport: Transport) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer(200, "{}")
+
+    upstream = await start_upstream(script)
+    (await transport.send(HttpRequest(upstream.url.replace("//", "//anna:a%20b@"), {}, b"{}"))).close()
+    (exchange,) = upstream.exchanges
+    assert exchange.headers["authorization"] == "Basic YW5uYTphIGI="
+    assert exchange.headers["host"] == f"127.0.0.1:{upstream.port}"
 
 
 async def test_body_of_several_megabytes_is_sent_whole_and_without_a_warning(
