@@ -51,11 +51,23 @@ BODY_ATTRIBUTES = (
 )
 """What :class:`Body` uses of its base, besides ``BaseProtocol._reading_paused``."""
 
-REQUEST_PARAMETERS = ("headers", "data", "loop", "response_class", "timer", "session", "ssl")
+REQUEST_PARAMETERS = ("headers", "loop", "session", "ssl")
 """What a request is made of without a session."""
 
-RESPONSE_PARAMETERS = ("timer", "read_until_eof", "max_field_size")
+PARSER_PARAMETERS = ("timer", "read_until_eof", "max_field_size")
 """What is set of ``ResponseHandler.set_response_params`` without a session."""
+
+RESPONSE_PARAMETERS = (
+    "writer",
+    "continue100",
+    "timer",
+    "request_info",
+    "traces",
+    "loop",
+    "session",
+    "stream_writer",
+)
+"""What a response is made of without a session."""
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -239,7 +251,8 @@ def can_send_without_session() -> bool:
     """Return whether this aiohttp takes a request that its session did not make (:mod:`providers.pooled_client`)."""
     taken = (
         (aiohttp.ClientRequest.__init__, REQUEST_PARAMETERS),
-        (ResponseHandler.set_response_params, RESPONSE_PARAMETERS),
+        (ResponseHandler.set_response_params, PARSER_PARAMETERS),
+        (aiohttp.ClientResponse.__init__, RESPONSE_PARAMETERS),
     )
     return all(inspect.signature(function).parameters.keys() >= {*names} for function, names in taken)
 

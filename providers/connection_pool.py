@@ -12,6 +12,8 @@ import aiohttp
 from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection as PooledConnection
+from aiohttp.helpers import TimerNoop
+from aiohttp.http_writer import StreamWriter
 from aiohttp.tracing import Trace
 from aiohttp.typedefs import LooseHeaders
 
@@ -27,6 +29,9 @@ STREAM_HEADERS: Mapping[str, str] = {hdrs.ACCEPT_ENCODING: "identity"}
 """Headers of each request: a compressed event stream is held back until the compressor flushes."""
 
 
+NO_TIMER = TimerNoop()
+
+
 class UnsolicitedData(aiohttp.ClientError):
     """The server spoke before it was asked."""
 
@@ -37,6 +42,8 @@ class TrackedRequest(aiohttp.ClientRequest):
     connection: WatchedConnection | None = None
     """The last that it was given."""
     needs_new_connection = False
+    whole_body: bytes | None = None
+    """A body that is written with the head, where aiohttp starts a task for its own."""
 
     def update_headers(self, headers: LooseHeaders | None) -> None:
         """Set the headers that each request has, and ``headers`` in one step, where aiohttp takes one for each."""
@@ -46,7 +53,30 @@ class TrackedRequest(aiohttp.ClientRequest):
     async def send(self, conn: PooledConnection) -> aiohttp.ClientResponse:
         if isinstance(conn.protocol, WatchedConnection):
             conn.protocol.hold()
+            if self.whole_body is not None:
+                return await self._send_whole(conn.protocol, self.whole_body)
         return await super().send(conn)
+
+    async def _send_whole(self, connection: WatchedConnection, body: bytes) -> aiohttp.ClientResponse:
+        """Write head and body at once: https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client_reqrep.py
+        (``ClientRequest.send``)."""
+        connection.listen()
+        writer = StreamWriter(connection, self.loop)
+        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
+        await writer.write(body, drain=False)
+        connection.start_timeout()
+        return aiohttp.ClientResponse(
+            self.method,
+            self.url,
+            writer=None,
+            continue100=None,
+            timer=NO_TIMER,
+            request_info=self.request_info,
+            traces=[],
+            loop=self.loop,
+            session=self.session,
+            stream_writer=writer,
+        )
 
     async def write_bytes(
         self, writer: AbstractStreamWriter, conn: PooledConnection, content_length: int | None = None

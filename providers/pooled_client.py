@@ -12,11 +12,13 @@ import ssl
 from collections.abc import Mapping
 
 import aiohttp
-from aiohttp.helpers import TimerNoop
+from aiohttp import hdrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from providers._aiohttp import can_send_without_session
 from providers.connection_pool import (
+    NO_TIMER,
     STREAM_HEADERS,
     Connector,
     TrackedRequest,
@@ -35,7 +37,6 @@ MAX_RESPONSE_HEADER_BYTES = 64 * 1024
 """The longest header of a response; some proxies add long policies."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-_NO_TIMER = TimerNoop()
 
 
 class PooledClient:
@@ -67,17 +68,18 @@ class PooledClient:
     def _request(
         self, url: str, headers: Mapping[str, str], body: bytes, tls: ssl.SSLContext | bool
     ) -> aiohttp.ClientRequest:
-        return TrackedRequest(
+        head = CIMultiDict(headers)
+        head[hdrs.CONTENT_LENGTH] = str(len(body))
+        request = TrackedRequest(
             "POST",
             URL(url),
-            headers=headers,
-            data=body,
+            headers=head,
             loop=self._loop,
-            response_class=aiohttp.ClientResponse,
-            timer=_NO_TIMER,
             session=self._session,
             ssl=tls,
         )
+        request.whole_body = body
+        return request
 
     async def _connect_and_send(self, request: aiohttp.ClientRequest) -> aiohttp.ClientResponse:
         """Do the same as a session with a request that is ready to be sent:
@@ -90,7 +92,7 @@ class PooledClient:
         try:
             assert connection.protocol is not None
             connection.protocol.set_response_params(
-                timer=_NO_TIMER, read_until_eof=True, max_field_size=MAX_RESPONSE_HEADER_BYTES
+                timer=NO_TIMER, read_until_eof=True, max_field_size=MAX_RESPONSE_HEADER_BYTES
             )
             response = await request.send(connection)
             try:
