@@ -1,6 +1,7 @@
 """The documented proxies, run as they are written, before a server with the documented settings.
 
-They hold nothing back, they tell users apart, and their logs have no prompt and no stream id.
+They hold nothing back, they pass on at once that a reader has left, they tell users apart, and their logs have no
+prompt and no stream id.
 """
 
 from __future__ import annotations
@@ -98,7 +99,11 @@ async def test_documented_proxy_holds_nothing_back_tells_users_apart_and_logs_no
         direct = await RawStream.request(server.port, TARGET, headers={"X-Forwarded-For": "203.0.113.11"})
         other = await direct.head()
         assert other.status == 200, "the proxy's word counts"
+        leaving = await ask(port, f"/api/chat/streams/{other.headers['x-stream-id']}")
+        await leaving.events(2)
         other.close()
+        leaving.close()
+        await upstream.exchanges[1].until_closed()  # the provider is silent: no token tells the proxy
         attached = await ask(port, f"/api/chat/streams/{stream_id}")
         more.set()
         assert [event.type for event in await stream.events()] == ["message", "done"]
