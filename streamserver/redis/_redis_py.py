@@ -120,8 +120,8 @@ def pool_of(url: str) -> ConnectionPool:
     pool: ConnectionPool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, driver_info=None)
     try:
         pool.make_connection()  # type: ignore[no-untyped-call]
-    except TypeError:
-        raise ValueError("an option that does not exist") from None
+    except (TypeError, AttributeError, RedisError):
+        raise ValueError("an option that does not exist, or a value that it does not take") from None
     return pool
 
 

@@ -48,6 +48,7 @@ ODD_VALUES = (
     "'http://h/v1 \\n'",
     "'\x7f'",
 )
+STORE = next(row for row in SETTINGS if (row.section, row.key) == ("resume", "store"))
 VALUES = st.sampled_from(ODD_VALUES) | st.text(max_size=30)
 NAMES = [f"{ENV_PREFIX}{row.section}__{row.key}".upper() for row in SETTINGS]
 NAMES += [
@@ -97,6 +98,8 @@ def in_reach(never_listen: None, capsys: pytest.CaptureFixture[str]) -> None:
 
 @fuzzing
 @given(row=st.sampled_from(SETTINGS), value=VALUES)
+@example(row=STORE, value="'redis://h/0?retry=x'")
+@example(row=STORE, value="'rediss://h/0?ssl_cert_reqs=maybe'")
 def test_start_is_refused_in_one_line_when_a_value_is_odd(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, row: Any, value: str
 ) -> None:
