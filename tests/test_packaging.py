@@ -95,11 +95,12 @@ def test_the_source_distribution_makes_the_same_wheel_and_carries_what_the_tests
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     rooms = ("streamserver", "providers", "tests", "benchmarks", "docs", "web", "deploy", "scripts")
-    files = {path for room in rooms for path in (ROOT / room).rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    files = {path for room in rooms for path in (ROOT / room).rglob("*") if path.is_file()}
     files |= {*ROOT.glob("*.toml"), *ROOT.glob("*.md"), *ROOT.glob("*.cfg"), ROOT / "LICENSE"}
     files |= {ROOT / name for name in ("Dockerfile", ".dockerignore", "compose.yaml", "Procfile")}
     carried = {path.relative_to(ROOT) for path in files}
-    assert {path.as_posix() for path in carried if "node_modules" not in path.parts} <= names
+    made = {"node_modules", "__pycache__"}
+    assert {path.as_posix() for path in carried if not made & set(path.parts)} <= names
 
 
 def test_the_wheel_is_named_llm_streamserver_and_has_the_version_of_the_module(tmp_path: Path) -> None:
