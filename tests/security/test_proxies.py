@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -122,10 +123,13 @@ async def test_documented_proxy_logs_no_words_when_the_server_is_away(
 ) -> None:
     """HAProxy is left out: it tries for 3 s, and has one log format for everything, without an address."""
     port = free_port()
-    async with running_program(find_program(name), PROXIES[name](tmp_path, port, free_port()), tmp_path, port):
-        refused = await ask(port, TARGET)
-        assert refused.status == 502
-        refused.close()
+    with socket.socket() as away:
+        away.bind(("127.0.0.1", 0))  # and does not listen
+        arguments = PROXIES[name](tmp_path, port, away.getsockname()[1])
+        async with running_program(find_program(name), arguments, tmp_path, port):
+            refused = await ask(port, TARGET)
+            assert refused.status == 502
+            refused.close()
     logs = [path.read_text("utf-8", "replace") for path in tmp_path.glob("*.log")]
     assert any("502" in text for text in logs), "requests are logged"
     assert not any("mArK" in text for text in logs)
