@@ -91,7 +91,7 @@ async def test_no_outcome_leaves_a_word_or_a_key_in_the_log(
                 "claude": {"kind": "anthropic", **up},
                 **{f"e-{code}": {"kind": "echo", "fail_after": 1, "fail_code": code} for code in FAIL_CODES},
             },
-            "timeouts": {"idle": 0.3},
+            "timeouts": {"idle": 0.3, "first_token": 3},
             "retry": {"attempts": 1},
             "log": {"level": "DEBUG", "format": log_format},
         },
