@@ -76,7 +76,12 @@ class NotPrimary(RedisConnectionError):
 
 
 def first_word(error: BaseException) -> str | None:
-    """Return the first word of Redis' answer, such as ``NOPERM``; None if the error is no answer of Redis."""
+    """Return the first word of Redis' answer, such as ``NOPERM``; None if the error is no answer of Redis.
+
+    The answer may be the reason that a lost connection has as its cause.
+    """
+    if isinstance(error, RedisConnectionError) and isinstance(error.__cause__, RedisError):
+        error = error.__cause__
     word = getattr(error, "status_code", None)
     if word is None:
         word = next((word for kind, word in _ERROR_WORDS if isinstance(error, kind)), None)

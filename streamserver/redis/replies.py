@@ -198,7 +198,11 @@ class ReplyProtocol(asyncio.Protocol):
         return False  # close the connection
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(RedisConnectionError("Connection closed by server."))
+        lost = RedisConnectionError("Connection closed by server.")
+        if self._replies and isinstance(self._replies[-1], RedisError):
+            # https://github.com/redis/redis/blob/7.0/src/networking.c, `acceptCommonHandler`
+            lost.__cause__ = self._replies[-1]
+        self._fail(lost)
         self._opener.connection_lost(exc)
 
     def pause_writing(self) -> None:

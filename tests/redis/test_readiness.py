@@ -97,6 +97,26 @@ async def test_a_wrong_password_and_a_wrong_database_are_named(start_redis: Star
             await until(lambda node=node, reason=reason: node.store.ready() == reason)  # type: ignore[misc]
 
 
+@pytest.mark.parametrize(
+    ("refusal", "word"),
+    [
+        ("DENIED Redis is running in protected mode because protected mode is enabled", "DENIED"),
+        ("ERR max number of clients reached", "ERR"),
+    ],
+)
+async def test_a_redis_that_refuses_the_connection_itself_is_named(refusal: str, word: str) -> None:
+    """It says so before any command, and closes the connection."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"-{refusal}\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        async with running_node(url) as node:
+            await until(lambda: node.store.ready() == f"the store refuses SET: {word}")
+
+
 async def test_a_full_redis_is_not_ready_until_it_has_room(redis: RedisProcess) -> None:
     async with running_node(redis.url) as node:
         await until(lambda: node.store.ready() is None)
