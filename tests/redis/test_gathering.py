@@ -299,8 +299,8 @@ async def test_a_log_that_grows_all_the_time_holds_up_no_other_when_a_batch_is_f
     if ends:
         other.close(DONE)
     await until(lambda: any(log_key(other.stream_id) in keys for keys in sent))
-    assert len(sent) <= 3
     assert log_key(busy.stream_id) in sent[0]
+    assert any(log_key(other.stream_id) in keys for keys in sent[:3])
     await near.settled()
     assert (await far.found(other.stream_id)).log.terminal == (DONE if ends else None)
 
