@@ -121,7 +121,18 @@ class WatchedConnection(ResponseHandler):
     @property
     def should_close(self) -> bool:
         # With reading paused, an idle connection would not notice its end.
-        return super().should_close or self._reading_paused
+        return super().should_close or self._reading_paused or self._has_unsent_bytes()
+
+    def close(self) -> None:
+        """Close the connection; at once if the peer takes nothing more, for whom the transport would wait."""
+        if self._has_unsent_bytes():
+            self.abort()
+        else:
+            super().close()
+
+    def _has_unsent_bytes(self) -> bool:
+        """Return whether a request is under way of which the peer has not taken all: it may have answered early."""
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def hold(self) -> None:
         """Close the connection if a byte arrives before :meth:`listen`."""

@@ -33,6 +33,9 @@ LARGE_BODY_BYTES = 512 * 1024
 """A larger body is written in pieces: aiohttp writes bytes at once, and warns of more than a megabyte
 (https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/payload.py, ``TOO_LARGE_BYTES_BODY``)."""
 
+SMALL_BODY_BYTES = 60 * 1024
+"""No larger body is written without waiting: with its head it fits into the buffer of a transport (64 KiB)."""
+
 MAX_RESPONSE_HEADER_BYTES = 64 * 1024
 """The longest header of a response; some proxies add long policies."""
 
@@ -57,7 +60,7 @@ class PooledClient:
         self, url: str, headers: Mapping[str, str], body: bytes, *, proxy: str | None, tls: ssl.SSLContext | bool
     ) -> aiohttp.ClientResponse:
         """Send ``body``, and wait for the head of the response. Raises as ``ClientSession.post`` does."""
-        if self._sends_directly and proxy is None and "@" not in url and len(body) <= LARGE_BODY_BYTES:
+        if self._sends_directly and proxy is None and "@" not in url and len(body) <= SMALL_BODY_BYTES:
             return await send_again_if_unprocessed(self._request(url, headers, body, tls), self._connect_and_send)
         data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
         return await self._session.post(url, headers=headers, data=data, allow_redirects=False, proxy=proxy, ssl=tls)

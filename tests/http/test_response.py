@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -109,6 +110,55 @@ async def test_the_end_of_a_body_is_held_back_until_the_handler_has_returned(unu
         assert await answer.content.read() == b""
         events.append("ended")
     assert events == ["returned", "ended"]
+
+
+async def test_a_stalled_reader_is_cut_off_at_the_end_too(tmp_path: Path) -> None:
+    """A connection that was full stays paused until most is taken: room in the buffer does not mean that it goes on.
+
+    Over a Unix socket, where the kernel has no send timeout of its own.
+    """
+    loop = asyncio.get_running_loop()
+    full, stalled = asyncio.Event(), asyncio.Event()
+    stalls: list[bool] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        response = SSEResponse(
+            send_timeout=0.1, headers={}, on_stall=lambda: stalls.append(True), ends_with_terminal=True
+        )
+        await response.prepare(request)
+        response.flush_headers()
+        while transport.get_write_buffer_size() <= 66_000:
+            response.write_now(b"x" * 2000)
+        full.set()
+        while transport.get_write_buffer_size() > 28_000:
+            await asyncio.sleep(0)
+        stalled.set()
+        response.complete = True
+        async with asyncio.timeout(60):
+            await response.send_batch(b"event: error\n\n")
+            await response.write_eof()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    path = str(tmp_path / "socket")
+    await web.UnixSite(runner, path).start()
+    with closing(socket.socket(socket.AF_UNIX)) as reader:
+        reader.setblocking(False)
+        await loop.sock_connect(reader, path)
+        await loop.sock_sendall(reader, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await full.wait()
+        while not stalled.is_set():
+            with suppress(BlockingIOError):
+                reader.recv(1000)
+            await asyncio.sleep(0)
+        await runner.cleanup()
+    assert stalls == [True]
 
 
 @pytest.mark.parametrize("size", [1, 15, 16, 255, 256, 511, 512, 513, 70_000])

@@ -338,7 +338,7 @@ async def test_installed_aiohttp_has_what_kept_connections_use() -> None:
     assert not [name for name in CONNECTION_ATTRIBUTES if not hasattr(handler, name)]
     assert _private_attributes(WatchedConnection) - _own(WatchedConnection) == {*CONNECTION_ATTRIBUTES}
     overridden = {name for name in _own(WatchedConnection) if hasattr(handler, name)}
-    assert overridden == {"data_received", "should_close"}, "a name has two meanings"
+    assert overridden == {"close", "data_received", "should_close"}, "a name has two meanings"
     connector = aiohttp.TCPConnector()
     assert watch_connections(connector)
     await connector.close()
@@ -357,6 +357,7 @@ def test_installed_aiohttp_has_what_a_request_without_a_session_uses(monkeypatch
         (Body, StreamReader, "set_exception"),
         (Body, StreamReader, "begin_http_chunk_receiving"),
         (Body, StreamReader, "end_http_chunk_receiving"),
+        (WatchedConnection, ResponseHandler, "close"),
         (WatchedConnection, ResponseHandler, "data_received"),
         (TrackedRequest, aiohttp.ClientRequest, "send"),
         (TrackedRequest, aiohttp.ClientRequest, "update_headers"),

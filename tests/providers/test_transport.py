@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import warnings
 import zlib
 
@@ -151,6 +152,39 @@ async def test_password_in_an_address_is_sent(start_upstream: StartUpstream, tra
     (exchange,) = upstream.exchanges
     assert exchange.headers["authorization"] == "Basic YW5uYTphIGI="
     assert exchange.headers["host"] == f"127.0.0.1:{upstream.port}"
+
+
+@pytest.mark.parametrize("size", [60_000, 500_000])
+async def test_a_connection_on_which_a_body_is_half_sent_is_not_kept(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """A gateway refuses a request by its head, and reads no more. The next request would wait behind the body."""
+    accepted: list[asyncio.StreamWriter] = []
+
+    async def refuse_the_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        if len(accepted) == 1:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}")
+
+    made = _aiohttp.WatchedConnection.connection_made
+
+    def make_slow(connection: _aiohttp.WatchedConnection, opened: asyncio.BaseTransport) -> None:
+        opened.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made(connection, opened)
+
+    monkeypatch.setattr(_aiohttp.WatchedConnection, "connection_made", make_slow)
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    async with await asyncio.start_server(refuse_the_first, sock=listening, limit=1024), asyncio.timeout(60):
+        for body in (b"x" * size, b"{}"):
+            response = await transport.send(HttpRequest(f"http://127.0.0.1:{listening.getsockname()[1]}/", {}, body))
+            assert (response.status, await response.read(), await response.read()) == (429, b"{}", b"")
+            response.finish()
+        assert len(accepted) == 2
+        for writer in accepted:
+            writer.transport.abort()
 
 
 async def test_body_of_several_megabytes_is_sent_whole_and_without_a_warning(

@@ -131,8 +131,14 @@ class SSEResponse(EventSourceResponse):
         """
         transport = self._transport
         assert transport is not None
-        if self.complete and self._ends_with_terminal and len(data) + transport.get_write_buffer_size() < _ROOM_BYTES:
-            await self._writer.write_eof(data)  # there is room, so that it does not wait
+        if (
+            self.complete
+            and self._ends_with_terminal
+            and len(data) < _ROOM_BYTES
+            # Less than full is not enough: a transport that was full is paused until most is taken.
+            and not transport.get_write_buffer_size()
+        ):
+            await self._writer.write_eof(data)  # it does not wait
             return
         await self._writer.write(data, drain=False)  # type: ignore[call-arg]  # not in the abstract class
         if transport.get_write_buffer_size() > BUFFER_BYTES:
