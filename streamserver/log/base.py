@@ -26,6 +26,8 @@ class Log(Protocol):
     """
 
     stream_id: str
+    on_appended: Callable[[str], object] | None
+    """Called with the stream's id by the next append, once, before it returns: for a store, which only notes it."""
 
     @property
     def start(self) -> Start: ...
@@ -66,18 +68,6 @@ class Log(Protocol):
 
     def share(self, on_proposed: Callable[[], object]) -> None:
         """Let a store decide about the ending: from now on :meth:`close` calls ``on_proposed`` instead of accepting."""
-        ...
-
-    def follow(self, length: int, on_appended: Callable[[str], object]) -> bool:
-        """Have the next append call ``on_appended`` with the stream's id, once, before it returns: for a store, which
-        only notes it.
-
-        Return False, and change nothing, if the log has more than ``length`` records already.
-        """
-        ...
-
-    def unfollow(self) -> None:
-        """Take back what :meth:`follow` was asked."""
         ...
 
     def accept(self, terminal: Terminal) -> None:

@@ -21,11 +21,11 @@ class MemoryLog:
     __slots__ = (
         "_call_soon",
         "_max_bytes",
-        "_on_appended",
         "_on_closed",
         "_on_proposed",
         "_records",
         "_waiters",
+        "on_appended",
         "proposed",
         "size_bytes",
         "start",
@@ -38,13 +38,13 @@ class MemoryLog:
         self.start = start
         self.proposed: Terminal | None = None
         self.terminal: Terminal | None = None
+        self.on_appended: Callable[[str], object] | None = None
         self.size_bytes = RECORD_OVERHEAD_BYTES + _options_bytes(start)
         self._max_bytes = max_bytes
         self._records: list[Record] = [start]
         self._waiters: list[Callable[[], object]] = []
         self._call_soon: Callable[[Callable[[], object]], object] | None = None
         """The event loop's method. Asking which loop runs is a system call in Python before 3.12."""
-        self._on_appended: Callable[[str], object] | None = None
         self._on_closed: Callable[[Terminal], object] | None = None
         self._on_proposed: Callable[[], object] | None = None
 
@@ -68,9 +68,9 @@ class MemoryLog:
         self._records.append(record)
         if self._waiters:
             self._wake()
-        on_appended = self._on_appended
+        on_appended = self.on_appended
         if on_appended is not None:
-            self._on_appended = None
+            self.on_appended = None
             on_appended(self.stream_id)
         return True
 
@@ -90,15 +90,6 @@ class MemoryLog:
     def share(self, on_proposed: Callable[[], object]) -> None:
         self._on_proposed = on_proposed
 
-    def follow(self, length: int, on_appended: Callable[[str], object]) -> bool:
-        if len(self._records) > length:
-            return False
-        self._on_appended = on_appended
-        return True
-
-    def unfollow(self) -> None:
-        self._on_appended = None
-
     def accept(self, terminal: Terminal) -> None:
         if self.terminal is not None:
             self.terminal = self._records[-1] = terminal
@@ -110,7 +101,7 @@ class MemoryLog:
         self._records.append(terminal)
         if self._waiters:
             self._wake()
-        self._call_soon = self._on_appended = self._on_proposed = None
+        self._call_soon = self.on_appended = self._on_proposed = None
         on_closed, self._on_closed = self._on_closed, None
         if on_closed is not None:
             on_closed(terminal)

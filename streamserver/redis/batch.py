@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from streamserver.log.codec import encode
@@ -36,18 +36,28 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.appended or self._positions)
 
-    def append_all(self, logs: Iterable[ReplicatedLog], max_bytes: int) -> list[ReplicatedLog]:
-        """Add the next records of the logs that Redis has and that go on, until the size is ``max_bytes``, and one
-        entry more. Return those of the other kinds that it came across."""
-        others: list[ReplicatedLog] = []
+    def append_all(
+        self, logs: Iterable[ReplicatedLog], max_bytes: int, on_appended: Callable[[str], object]
+    ) -> list[ReplicatedLog]:
+        """Add what the logs have got that Redis has and that go on, and have ``on_appended`` called when they get more;
+        until the size is ``max_bytes``, and one entry more.
+
+        Return the logs of which more is left, those of other kinds among them, as far as it came.
+        """
+        left: list[ReplicatedLog] = []
         appends, expected, appended, epoch, size = self._appends, self._expected, self.appended, self._epoch, self.size
         for log in logs:
             stored, records = log.stored, log.records
             if log.epoch != epoch or not stored or records.proposed is not None:
-                others.append(log)
+                left.append(log)
                 continue
             entry = records.take(stored, ENTRY_RECORDS)
-            log.sent = stored = stored + len(entry)
+            count = len(entry)
+            if count < ENTRY_RECORDS:
+                records.on_appended = on_appended
+            else:
+                left.append(log)
+            log.sent = stored = stored + count
             entry_id, data = _entry_id(stored), encode(entry)
             data_size = len(data)
             appends.append(b"%b%b$1\r\nr\r\n$%d\r\n%b\r\n" % (log.append_head, entry_id, data_size, data))
@@ -57,7 +67,7 @@ class Batch:
             if size >= max_bytes:
                 break
         self.size = size
-        return others
+        return left
 
     def add(self, log: ReplicatedLog, stored: int, entry: Sequence[Command]) -> None:
         """Add an entry of another form, with which Redis has ``stored`` records: the command that writes it, and what

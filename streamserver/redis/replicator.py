@@ -82,6 +82,7 @@ class Replicator:
         self._on_data_lost = on_data_lost
         self._logs: dict[str, ReplicatedLog] = {}
         self._behind: dict[str, ReplicatedLog] = {}
+        """Logs with something that is not under way. All others tell when they get more."""
         self._claims: dict[str, ReplicatedLog] = {}
         """By idempotency key."""
         self._recovered_at = 0.0
@@ -147,7 +148,7 @@ class Replicator:
     async def wait_done(self) -> None:
         """Wait until everything has arrived."""
         self.expedite()
-        if self._behind:
+        if self._behind or not self._free.is_set():
             self._done.clear()
             await self._done.wait()
 
@@ -188,7 +189,7 @@ class Replicator:
             return
         self._behind.pop(log.id, None)
         if log.records.proposed is None:
-            log.records.follow(log.stored, self._on_appended)
+            log.records.on_appended = self._on_appended
 
     def _mark_behind(self, log: ReplicatedLog) -> None:
         """Send what Redis lacks of a log: at once if the log has ended."""
@@ -224,7 +225,7 @@ class Replicator:
         log = self._logs.pop(stream_id, None)
         if log is None:
             return
-        log.records.unfollow()
+        log.records.on_appended = None
         claim = log.publication.claim
         if claim is not None and self._claims.get(claim.key) is log:
             del self._claims[claim.key]
@@ -286,39 +287,57 @@ class Replicator:
             batch.add_commands(self._notifications([log.id for log, _ in batch.positions()]))
         self._free.clear()
         self._connection.send(
-            batch.packed(), partial(self._on_sent, batch), self._on_send_failed, epoch=self._connection.epoch
+            batch.packed(),
+            partial(self._on_sent, batch),
+            partial(self._on_send_failed, batch),
+            epoch=self._connection.epoch,
         )
 
     def _on_sent(self, batch: Batch, replies: Replies | None) -> None:
         self._free.set()
         if replies is None:
-            self._note_appended(batch.appended)
+            for log in batch.appended:
+                log.stored = log.sent
         else:
             for log, position in batch.positions():
                 self._on_reply(log, replies[position])
         self._update_done()
 
-    def _on_send_failed(self) -> None:
+    def _on_send_failed(self, batch: Batch) -> None:
         self._free.set()
+        for log, _ in batch.positions():
+            self._retry(log)
+
+    def _retry(self, log: ReplicatedLog) -> None:
+        """Send a log's entry again, unless the log was forgotten meanwhile."""
+        if self._logs.get(log.id) is log:
+            self._behind[log.id] = log
         self._work.set()
 
     def _update_done(self) -> None:
-        if not self._behind:
+        if not self._behind and self._free.is_set():
             self._done.set()
 
     def _next_batch(self) -> Batch:
         """Return an entry of each log that is behind, as far as there is room, and as it is known what Redis has."""
-        epoch = self._connection.epoch
+        epoch, behind = self._connection.epoch, self._behind
         batch = Batch(epoch)
-        others = batch.append_all(self._behind.values(), BATCH_BYTES)
+        left = batch.append_all(behind.values(), BATCH_BYTES, self._on_appended)
+        if not left and len(batch.appended) == len(behind):
+            self._behind = {}
+            return batch
+        for log in batch.appended:
+            del behind[log.id]
+        if batch.size >= BATCH_BYTES:
+            self._work.set()
         max_bytes = batch.size + BATCH_BYTES  # streams that go on hold up no ending
-        for log in others:
+        for log in left:
             if log.epoch != epoch:
                 self._work.set()  # it is verified first
+            elif log.id not in behind:
+                self._retry(log)  # it got more than an entry holds
             elif batch.size < max_bytes:
                 self._add_edge(batch, log)
-        if batch.size >= BATCH_BYTES:
-            self._defer([log for log, _ in batch.positions()])
         return batch
 
     def _add_edge(self, batch: Batch, log: ReplicatedLog) -> None:
@@ -328,32 +347,14 @@ class Replicator:
         stored = log.stored + len(records)
         if records:
             batch.add(log, stored, self._entry(log, stored, encode(records)))
-
-    def _defer(self, sent: Sequence[ReplicatedLog]) -> None:
-        """Send the other logs next, however fast these go on."""
-        for log in sent:
-            self._behind[log.id] = self._behind.pop(log.id)
-        if len(self._behind) > len(sent):
-            self._work.set()
-
-    def _note_appended(self, logs: Sequence[ReplicatedLog]) -> None:
-        """Note that Redis has taken what was sent of these logs: as :meth:`_note_stored`, at less cost where a log has
-        got nothing more, and is neither ending nor forgotten."""
-        behind, on_appended = self._behind, self._on_appended
-        for log in logs:
-            records, stored = log.records, log.sent
-            if records.proposed is None and log.id in behind and records.follow(stored, on_appended):
-                log.stored = stored
-                del behind[log.id]
-            else:
-                self._note_stored(log, stored)
+            del self._behind[log.id]
 
     def _on_reply(self, log: ReplicatedLog, reply: Any) -> None:
         """Note the reply to an entry."""
         if isinstance(reply, ResponseError):
             log.epoch = 0  # ask what Redis has
             self._refused = self._refused or not is_out_of_order(reply)
-            self._work.set()
+            self._retry(log)
         else:
             self._note_stored(log, 0 if reply is None else log.sent)
 

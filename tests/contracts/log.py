@@ -132,29 +132,17 @@ class LogContract:
         assert log.terminal == FAILED and log.take(0, MANY) == [START, FAILED] and len(log) == 2
         assert closed == [DONE if told else FAILED] and log.size_bytes == size
 
-    def test_a_followed_log_tells_its_store_of_the_next_append_once(self, log: Log) -> None:
+    def test_a_log_tells_its_store_of_the_next_append_once(self, log: Log) -> None:
         told: list[tuple[str, int]] = []
-
-        def note(stream_id: str) -> None:
-            told.append((stream_id, len(log)))
-
-        assert log.follow(1, note)
+        log.on_appended = lambda stream_id: told.append((stream_id, len(log)))
         log.append(Text("a"))
         log.append(Text("b"))
         assert told == [(log.stream_id, 2)], "the record is there when the store is told"
-        assert log.follow(3, note)
-        log.unfollow()
-        log.append(Text("c"))
         log.close(DONE)
         assert len(told) == 1
 
-    def test_a_store_that_follows_a_log_is_told_that_it_has_fallen_behind(self, log: Log) -> None:
-        log.append(Text("a"))
-        assert not log.follow(1, lambda _: pytest.fail("it knows already"))
-        log.append(Text("b"))
-
     def test_an_append_that_is_refused_is_not_told_to_the_store(self, log: Log) -> None:
-        assert log.follow(1, lambda _: pytest.fail("nothing was appended"))
+        log.on_appended = lambda _: pytest.fail("nothing was appended")
         log.close(DONE)
         log.append(Text("a"))
 
