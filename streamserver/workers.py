@@ -20,8 +20,9 @@ from streamserver.telemetry.tracebacks import log_crash
 
 WORKER_RESTART_SECONDS = 1.0
 """A worker that lived shorter than this is not restarted at once."""
-LATE_SECONDS = 10.0
-"""How much longer than its drain a worker may take to end: its handlers, and what is still to reach the store."""
+LATE_SECONDS = 16.0
+"""How much longer than its drain a worker may take to end: its handlers, and what is still to reach the store and the
+collector of spans."""
 
 EXPEDITE = signal.SIGUSR2
 """The signal that shortens a worker's drain. A second SIGTERM does not: systemd sends one to every process of a

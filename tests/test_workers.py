@@ -15,6 +15,7 @@ from streamserver import workers
 from streamserver.redis.limiter import LIMITS_FLUSH_SECONDS
 from streamserver.redis.store import LOG_FLUSH_SECONDS
 from streamserver.runner import FINAL_FLUSH_SECONDS, SHUTDOWN_SECONDS
+from streamserver.telemetry.traces import LAST_SECONDS
 from tests.support.ports import free_port
 from tests.support.server import clean_environ
 
@@ -132,7 +133,7 @@ main([])
 
 
 def test_worker_may_take_as_long_as_its_end_waits_for_readers_and_for_the_store(tmp_path: Path) -> None:
-    flushes = LOG_FLUSH_SECONDS + LIMITS_FLUSH_SECONDS + 2 * FINAL_FLUSH_SECONDS
+    flushes = LOG_FLUSH_SECONDS + LIMITS_FLUSH_SECONDS + LAST_SECONDS + 2 * FINAL_FLUSH_SECONDS
     assert 2 * SHUTDOWN_SECONDS + flushes < workers.LATE_SECONDS
     tables = {
         "server": {"workers": 2, "drain_seconds": 7, "port": free_port()},

@@ -355,6 +355,8 @@ class Replicator:
             log.epoch = 0  # ask what Redis has
             self._refused = self._refused or not is_out_of_order(reply)
             self._retry(log)
+        elif not log.epoch:
+            self._retry(log)  # Redis has lost data since: this is no news
         else:
             self._note_stored(log, 0 if reply is None else log.sent)
 

@@ -199,7 +199,7 @@ class ReplyProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         lost = RedisConnectionError("Connection closed by server.")
-        if self._replies and isinstance(self._replies[-1], RedisError):
+        if len(self._replies) == 1 and isinstance(self._replies[0], RedisError):
             # https://github.com/redis/redis/blob/7.0/src/networking.c, `acceptCommonHandler`
             lost.__cause__ = self._replies[-1]
         self._fail(lost)

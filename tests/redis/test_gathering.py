@@ -241,6 +241,29 @@ async def test_records_wait_in_their_log_while_redis_answers(
     assert [len((await far.found(each.stream_id)).log) for each in (log, other)] == [302, 302]
 
 
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_reply_from_before_a_loss_of_data_is_no_news(
+    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """Redis executed a batch, lost its data, and the heartbeat noticed it before the reply was read."""
+    connection, held = near.redis_store._connection, list[tuple[Packed, Receive]]()
+    send = connection.send
+    monkeypatch.setattr(connection, "send", lambda packed, receive, fail, *, epoch: held.append((packed, receive)))
+    log = await near.publish()
+    log.append(Text("hello"))
+    if ends:
+        log.close(DONE)
+    await until(lambda: bool(held))
+    near.redis_store._replicator.check_all()
+    monkeypatch.setattr(connection, "send", send)
+    packed, receive = held[0]
+    receive(None if packed.expected is not None else [b"3-0", *[1] * (packed.reply_count - 1)])
+    assert log.terminal is None
+    await near.settled()
+    there = (await far.found(log.stream_id)).log
+    assert (len(there), there.terminal) == ((3, DONE) if ends else (2, None))
+
+
 async def test_a_forgotten_log_is_freed_without_a_collection(near: RedisNode) -> None:
     """A cycle of references would keep its records until the garbage collector runs, which is seldom."""
     log = await near.publish()
