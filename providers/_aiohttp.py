@@ -131,8 +131,11 @@ class WatchedConnection(ResponseHandler):
             super().close()
 
     def _has_unsent_bytes(self) -> bool:
-        """Return whether a request is under way of which the peer has not taken all: it may have answered early."""
-        return self.transport is not None and self.transport.get_write_buffer_size() > 0
+        """Return whether the peer has answered early, and not taken all of the request.
+
+        Before an answer, the bytes may be those of a TLS handshake.
+        """
+        return self._answered and self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def hold(self) -> None:
         """Close the connection if a byte arrives before :meth:`listen`."""
