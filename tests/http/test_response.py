@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
@@ -16,16 +16,26 @@ from aiohttp import web
 from streamserver.http.responses.sse_response import SSEResponse
 from streamserver.runner import AppRunner
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 
 @asynccontextmanager
 async def serving(
-    app: web.Application, port: int, make_runner: Callable[[web.Application], web.AppRunner] = web.AppRunner
-) -> AsyncIterator[None]:
+    handler: Handler,
+    address: int | Path,
+    make_runner: Callable[[web.Application], web.AppRunner] = web.AppRunner,
+) -> AsyncIterator[str]:
+    """Serve ``handler`` on a port, or on a Unix socket; yield the URL for the port."""
+    app = web.Application()
+    app.router.add_get("/", handler)
     runner = make_runner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    if isinstance(address, Path):
+        await web.UnixSite(runner, str(address)).start()
+    else:
+        await web.TCPSite(runner, "127.0.0.1", address).start()
     try:
-        yield
+        yield f"http://127.0.0.1:{address}/"
     finally:
         await runner.cleanup()
 
@@ -43,12 +53,10 @@ async def test_bytes_behind_the_end_of_a_body_are_not_sent(unused_tcp_port: int)
             response.write_now(b"data: late\n\n")
         return response
 
-    app = web.Application()
-    app.router.add_get("/", handler)
     connector = aiohttp.TCPConnector(limit=1)
-    async with serving(app, unused_tcp_port), aiohttp.ClientSession(connector=connector) as http:
+    async with serving(handler, unused_tcp_port) as url, aiohttp.ClientSession(connector=connector) as http:
         for _ in range(2):
-            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+            async with http.get(url) as answer:
                 assert await answer.text() == "data: a\n\ndata: b\n\n"
 
 
@@ -72,13 +80,11 @@ async def test_the_end_of_a_body_leaves_with_its_terminal_event(unused_tcp_port:
         await received.wait()
         return response
 
-    app = web.Application()
-    app.router.add_get("/", handler)
     connector = aiohttp.TCPConnector(limit=1)
-    async with serving(app, unused_tcp_port), aiohttp.ClientSession(connector=connector) as http:
+    async with serving(handler, unused_tcp_port) as url, aiohttp.ClientSession(connector=connector) as http:
         for _ in range(2):
             received.clear()
-            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+            async with http.get(url) as answer:
                 assert await answer.text() == "data: a\n\ndata: b\n\n"
             received.set()
 
@@ -98,12 +104,10 @@ async def test_the_end_of_a_body_is_held_back_until_the_handler_has_returned(unu
         events.append("returned")
         return response
 
-    app = web.Application()
-    app.router.add_get("/", handler)
     async with (
-        serving(app, unused_tcp_port),
+        serving(handler, unused_tcp_port) as url,
         aiohttp.ClientSession() as http,
-        http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer,
+        http.get(url) as answer,
     ):
         assert await answer.content.readexactly(9) == b"data: a\n\n"
         received.set()
@@ -142,22 +146,17 @@ async def test_a_stalled_reader_is_cut_off_at_the_end_too(tmp_path: Path) -> Non
             await response.write_eof()
         return response
 
-    app = web.Application()
-    app.router.add_get("/", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    path = str(tmp_path / "socket")
-    await web.UnixSite(runner, path).start()
+    path = tmp_path / "socket"
     with closing(socket.socket(socket.AF_UNIX)) as reader:
         reader.setblocking(False)
-        await loop.sock_connect(reader, path)
-        await loop.sock_sendall(reader, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await full.wait()
-        while not stalled.is_set():
-            with suppress(BlockingIOError):
-                reader.recv(1000)
-            await asyncio.sleep(0)
-        await runner.cleanup()
+        async with serving(handler, path):
+            await loop.sock_connect(reader, str(path))
+            await loop.sock_sendall(reader, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await full.wait()
+            while not stalled.is_set():
+                with suppress(BlockingIOError):
+                    reader.recv(1000)
+                await asyncio.sleep(0)
     assert stalls == [True]
 
 
@@ -171,12 +170,10 @@ async def test_a_batch_of_any_size_is_one_whole_chunk(unused_tcp_port: int, size
         await response.wait_drained()
         return response
 
-    app = web.Application()
-    app.router.add_get("/", handler)
     async with (
-        serving(app, unused_tcp_port),
+        serving(handler, unused_tcp_port) as url,
         aiohttp.ClientSession() as http,
-        http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer,
+        http.get(url) as answer,
     ):
         assert await answer.read() == b"x" * size
 
@@ -201,11 +198,12 @@ async def test_a_connection_has_the_send_timeout_of_its_last_response(
         after.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
         return response
 
-    app = web.Application()
-    app.router.add_get("/", handler)
     connector = aiohttp.TCPConnector(limit=1)
-    async with serving(app, unused_tcp_port, make_runner), aiohttp.ClientSession(connector=connector) as http:
+    async with (
+        serving(handler, unused_tcp_port, make_runner) as url,
+        aiohttp.ClientSession(connector=connector) as http,
+    ):
         for _ in range(3):
-            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+            async with http.get(url) as answer:
                 await answer.read()
     assert after == [5000, 7000, 5000]
