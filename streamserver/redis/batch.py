@@ -16,11 +16,9 @@ ENTRY_OVERHEAD_BYTES = 1024
 class Batch:
     """Commands that append to logs. Most are of one form, with a reply that can be foretold: the entry's id."""
 
-    __slots__ = ("_appends", "_epoch", "_expected", "_others", "_others_replies", "_positions", "appended", "size")
+    __slots__ = ("_appends", "_expected", "_others", "_others_replies", "_positions", "appended", "size")
 
-    def __init__(self, epoch: int) -> None:
-        """``epoch``: the connection on which it is to be sent."""
-        self._epoch = epoch
+    def __init__(self) -> None:
         self.size = 0
         """In bytes, about."""
         self.appended: list[ReplicatedLog] = []
@@ -37,15 +35,16 @@ class Batch:
         return bool(self.appended or self._positions)
 
     def append_all(
-        self, logs: Iterable[ReplicatedLog], max_bytes: int, on_appended: Callable[[str], object]
+        self, logs: Iterable[ReplicatedLog], *, epoch: int, max_bytes: int, on_appended: Callable[[str], object]
     ) -> list[ReplicatedLog]:
         """Add what the logs have got that Redis has and that go on, and have ``on_appended`` called when they get more;
         until the size is ``max_bytes``, and one entry more.
 
-        Return the logs of which more is left, those of other kinds among them, as far as it came.
+        ``epoch`` is the connection on which the batch is to be sent. Return the logs of which more is left, those of
+        other kinds among them, as far as it came.
         """
         left: list[ReplicatedLog] = []
-        appends, expected, appended, epoch, size = self._appends, self._expected, self.appended, self._epoch, self.size
+        appends, expected, appended, size = self._appends, self._expected, self.appended, self.size
         for log in logs:
             stored, records = log.stored, log.records
             if log.epoch != epoch or not stored or records.proposed is not None:

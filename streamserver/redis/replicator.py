@@ -196,8 +196,7 @@ class Replicator:
         if log.records.proposed is None:
             self._on_appended(log.id)
         else:
-            self._behind[log.id] = log
-            self._work.set()
+            self._send_soon(log)
 
     def _on_appended(self, stream_id: str) -> None:
         """Send what a log has got: at once if it is read on another node, else with what other logs get meanwhile."""
@@ -306,10 +305,10 @@ class Replicator:
     def _on_send_failed(self, batch: Batch) -> None:
         self._free.set()
         for log, _ in batch.positions():
-            self._retry(log)
+            self._send_soon(log)
 
-    def _retry(self, log: ReplicatedLog) -> None:
-        """Send a log's entry again, unless the log was forgotten meanwhile."""
+    def _send_soon(self, log: ReplicatedLog) -> None:
+        """Send what Redis lacks of a log without waiting for others, unless the log was forgotten meanwhile."""
         if self._logs.get(log.id) is log:
             self._behind[log.id] = log
         self._work.set()
@@ -321,8 +320,8 @@ class Replicator:
     def _next_batch(self) -> Batch:
         """Return an entry of each log that is behind, as far as there is room, and as it is known what Redis has."""
         epoch, behind = self._connection.epoch, self._behind
-        batch = Batch(epoch)
-        left = batch.append_all(behind.values(), BATCH_BYTES, self._on_appended)
+        batch = Batch()
+        left = batch.append_all(behind.values(), epoch=epoch, max_bytes=BATCH_BYTES, on_appended=self._on_appended)
         if not left and len(batch.appended) == len(behind):
             self._behind = {}
             return batch
@@ -335,7 +334,7 @@ class Replicator:
             if log.epoch != epoch:
                 self._work.set()  # it is verified first
             elif log.id not in behind:
-                self._retry(log)  # it got more than an entry holds
+                self._send_soon(log)  # it got more than an entry holds
             elif batch.size < max_bytes:
                 self._add_edge(batch, log)
         return batch
@@ -354,9 +353,9 @@ class Replicator:
         if isinstance(reply, ResponseError):
             log.epoch = 0  # ask what Redis has
             self._refused = self._refused or not is_out_of_order(reply)
-            self._retry(log)
+            self._send_soon(log)
         elif not log.epoch:
-            self._retry(log)  # Redis has lost data since: this is no news
+            self._send_soon(log)  # Redis has lost data since: this is no news
         else:
             self._note_stored(log, 0 if reply is None else log.sent)
 
