@@ -124,7 +124,7 @@ class WatchedConnection(ResponseHandler):
         return super().should_close or self._reading_paused or self._has_unsent_bytes()
 
     def close(self) -> None:
-        """Close the connection; at once if the peer takes nothing more, for whom the transport would wait."""
+        """Close the connection. It is aborted if some of the request is unsent: the transport would wait for it."""
         if self._has_unsent_bytes():
             self.abort()
         else:

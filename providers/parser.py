@@ -141,7 +141,7 @@ class FrameParser:
 
 
 class FrameShape:
-    """A shape of whole SSE events whose data are passed on as frames."""
+    """The shape of whole SSE events, each of which becomes a :class:`~providers.base.Frame` with one token."""
 
     __slots__ = ("_data", "_event", "_kind", "_protocol", "_shape")
 

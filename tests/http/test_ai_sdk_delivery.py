@@ -23,7 +23,7 @@ TEXT = "x" * 50_000
 
 @pytest.fixture
 async def server() -> AsyncIterator[AppRunner]:
-    """Return a server whose connections hold little of what a page does not take."""
+    """Return a server with small send buffers: the kernel holds little of what a page has not read."""
     config = settings(
         {
             "provider": {"default": "echo"},
