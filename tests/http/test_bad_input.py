@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 from collections.abc import AsyncIterator
@@ -13,9 +12,10 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.http.fields import WIRES, Field
+from tests.http.fields import WIRES
 from tests.messages.upstreams import SCRIPTS, TABLES
 from tests.support.application import running_app
+from tests.support.json_values import replaced
 from tests.support.upstream import Exchange, Upstream, running_upstream
 
 PROTOCOLS = ("chat", "messages", "responses")
@@ -79,15 +79,6 @@ async def serving(wire: str = "chat", **limits: int) -> AsyncIterator[Translatin
             yield TranslatingServer(http, url, upstream)
 
 
-def replaced(body: dict[str, Any], field: Field, value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(body)
-    at: Any = changed
-    for step in field.path[:-1]:
-        at = at[step]
-    at[field.path[-1]] = value
-    return changed
-
-
 @pytest.mark.parametrize("wire", WIRES)
 async def test_value_of_each_wrong_type_is_a_400_that_names_the_field(wire: str) -> None:
     path, body, fields = WIRES[wire]
@@ -96,7 +87,7 @@ async def test_value_of_each_wrong_type_is_a_400_that_names_the_field(wire: str)
         assert (whole.status, whole.asked) == (200, 1), whole
         for field in fields:
             for value in field.wrong_values():
-                answer = await server.post(path, replaced(body, field, value))
+                answer = await server.post(path, replaced(body, field.path, value))
                 what = f"{field.name} = {value!r}: {answer}"
                 assert (answer.status, answer.asked) == (STATUS.get(wire, 400), 0), what
                 assert answer.named(wire).startswith(field.name), what
@@ -108,7 +99,7 @@ async def test_null_is_an_absent_field(wire: str) -> None:
     async with serving(wire) as server:
         for field in fields:
             if field.optional:
-                answer = await server.post(path, replaced(body, field, None))
+                answer = await server.post(path, replaced(body, field.path, None))
                 assert (answer.status, answer.asked) == (200, 1), f"{field.name}: {answer}"
 
 

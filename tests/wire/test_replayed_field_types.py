@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,10 +20,10 @@ from streamserver.wire.base import Wire
 from streamserver.wire.chat import CHAT_WIRE
 from streamserver.wire.messages import MESSAGES_WIRE
 from streamserver.wire.responses import RESPONSES_WIRE
+from tests.support.json_values import REMOVED, replaced
 from tests.wire.test_every_wire import encode
 
 VALUES: tuple[Any, ...] = (None, "x", 1, 1.5, True, [], [1], {}, {"a": 1})
-MISSING = object()
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -108,19 +107,6 @@ def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
         yield from places(inner, (*path, key))
 
 
-def changed(frame: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """Return ``frame`` with another value at ``path``."""
-    result: Any = copy.deepcopy(frame)
-    inner = result
-    for key in path[:-1]:
-        inner = inner[key]
-    if value is MISSING:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = copy.deepcopy(value)
-    return result  # type: ignore[no-any-return]
-
-
 def log_of(
     protocol: ApiProtocol, wire: Wire, parser: AnswerParser, frames: list[dict[str, Any]]
 ) -> list[Record] | None:
@@ -146,8 +132,8 @@ def test_stream_is_replayed_to_its_end_when_a_field_has_another_type(
     completed = 0
     for number, frame in enumerate(frames):
         for path in places(frame):
-            for value in (*VALUES, MISSING):
-                own = [*frames[:number], changed(frame, path, value), *frames[number + 1 :]]
+            for value in (*VALUES, REMOVED):
+                own = replaced(frames, (number, *path), value)
                 records = log_of(protocol, wire, parser(), own)
                 if records is not None:
                     completed += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ import pytest
 
 from providers.errors import UpstreamDisconnected, UpstreamError
 from tests.providers.reading.reading import Reading, read
-from tests.providers.reading.recorded import STREAMS, RecordedFrame, encoded
+from tests.providers.reading.recorded import STREAMS, encoded
+from tests.support.json_values import REMOVED, replaced
 
 Path: TypeAlias = tuple[str | int, ...]
-REMOVED = object()
 VALUES: dict[str, Any] = {
     "null": None,
     "string": "x",
@@ -36,18 +35,6 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
             yield from leaves(item, (*path, number))
     else:
         yield path
-
-
-def replaced(frames: list[RecordedFrame], number: int, path: Path, value: Any) -> list[RecordedFrame]:
-    changed = copy.deepcopy(frames)
-    parent: Any = changed[number][1]
-    for step in path[:-1]:
-        parent = parent[step]
-    if value is REMOVED:
-        del parent[path[-1]]
-    else:
-        parent[path[-1]] = value
-    return changed
 
 
 ODD: list[Any] = [
@@ -114,7 +101,7 @@ def test_a_leaf_of_another_type_takes_nothing_with_it(protocol: str, number: int
     whole = read(protocol, encoded(frames))
     doubt = in_doubt(protocol, frames[number][0], path)
     for name, value in VALUES.items():
-        reading = read(protocol, encoded(replaced(frames, number, path, value)))
+        reading = read(protocol, encoded(replaced(frames, (number, 1, *path), value)))
         _check(whole, reading, doubt, name)
 
 
@@ -149,7 +136,7 @@ def test_many_broken_values_end_in_an_answer_or_an_error(protocol: str, seed: in
     for _ in range(chance.randint(2, 6)):
         number = chance.randrange(len(frames))
         path = chance.choice(list(nodes(frames[number][1])) or [("added",)])
-        frames = replaced(frames, number, path, chance.choice(ODD))
+        frames = replaced(frames, (number, 1, *path), chance.choice(ODD))
     if chance.random() < 0.3:
         chance.shuffle(frames)
     reading = read(protocol, encoded(frames))
