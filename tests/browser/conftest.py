@@ -105,10 +105,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @asynccontextmanager
-async def running_chromium(path: str) -> AsyncIterator[Browser]:
-    """Run Chromium without a window."""
+async def running_chromium(path: str | None, *switches: str) -> AsyncIterator[Browser]:
+    """Run Chromium without a window, with further ``switches``. Without ``path`` it is Playwright's own."""
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=path, args=list(SWITCHES))
+        chromium = await playwright.chromium.launch(executable_path=path, args=[*SWITCHES, *switches])
         try:
             yield chromium
         finally:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.browser.conftest import SWITCHES, Watched
+from tests.browser.conftest import Watched, running_chromium
 from tests.browser.relay import BreakableRelay, running_breakable_relay
 from tests.support.programs import found
 from tests.support.server import running_server
@@ -104,13 +104,11 @@ async def main() -> int:
             running_upstream(answer) as upstream,
             running_server(Path(folder), config_for(upstream)) as server,
             running_breakable_relay(server.port) as relay,
-            async_playwright() as playwright,
+            running_chromium(found("chromium")) as browser,
         ):
-            browser = await playwright.chromium.launch(executable_path=found("chromium"), args=list(SWITCHES))
             page = await (await browser.new_context(viewport=SIZE)).new_page()  # type: ignore[arg-type]
             await film(page, relay.url)
             copied = await page.locator(".turn .answer").inner_text()
-            await browser.close()
             assert len(upstream.exchanges) == 1, "the prompt was sent once"
     words = re.findall(r"\w+", ANSWER.replace("```js", ""))
     shown = [word for word in re.findall(r"\w+", copied) if not word.isdecimal()]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-from tests.browser.conftest import SWITCHES
+from tests.browser.conftest import running_chromium
 from tests.browser.markdown_cases import ATOMS, CASES, HOSTILE, JSON, SHAPES
 from tests.support.programs import program
 
@@ -35,13 +35,11 @@ SETTLED_STAYS = "([first, rest]) => markdown.settledStays(first, rest)"
 async def page(request: pytest.FixtureRequest) -> AsyncIterator[Page]:
     """Return a page, for all tests, with the functions of ``markdown.js`` as ``window.markdown``."""
     path = program("chromium", request)
-    async with running_site() as url, async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=path, args=[*SWITCHES, COUNTABLE])
+    async with running_site() as url, running_chromium(path, COUNTABLE) as chromium:
         page = await chromium.new_page()
         await page.goto(url)
         await page.evaluate(IMPORT)
         yield page
-        await chromium.close()
 
 
 @asynccontextmanager

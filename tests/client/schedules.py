@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from playwright.async_api import async_playwright
 
-from tests.browser.conftest import SWITCHES
+from tests.browser.conftest import running_chromium
 from tests.client.relay import Fault, FaultKind, running_fault_relay
 from tests.client.runtimes import (
     COMMANDS,
@@ -183,9 +182,7 @@ async def running_runtime(name: str, program: str | None, origin: str) -> AsyncI
             assert program is not None
             yield await stack.enter_async_context(running_script(program))
         else:
-            playwright = await stack.enter_async_context(async_playwright())
-            browser = await playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
-            stack.push_async_callback(browser.close)
+            browser = await stack.enter_async_context(running_chromium(program))
             site = await stack.enter_async_context(running_site(int(origin.rpartition(":")[2])))
             yield await stack.enter_async_context(running_page(browser, site))
 

@@ -15,6 +15,7 @@ from tests.conftest import StartServer, openai_at
 from tests.redis.asking import BODY, STREAMS, attach, create, two, until_stored
 from tests.redis.conftest import StartNode, StartRedis
 from tests.support.client import RawStream, get_events, post_events, stream_url
+from tests.support.commands import output_of
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy, running_proxy
 from tests.support.redis import RedisProcess
@@ -324,10 +325,8 @@ async def test_redis_with_a_password_a_database_number_and_tls(
 async def self_signed(openssl: str, folder: Path) -> tuple[Path, Path]:
     """Return a key and a certificate for the loopback."""
     key, certificate = folder / "redis.key", folder / "redis.pem"
-    made = await asyncio.create_subprocess_exec(
+    await output_of(
         *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-        *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
-        stderr=asyncio.subprocess.DEVNULL,
+        *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate),
     )
-    assert await made.wait() == 0
     return key, certificate
