@@ -23,7 +23,7 @@ from streamserver.admission import MemoryLimiter, Quota
 from streamserver.app import catalog_for, keys_for, stream_limits
 from streamserver.cli import main
 from streamserver.config import ConfigError, Loaded, Settings
-from streamserver.core.resources import Releases
+from streamserver.core.resources import Resources
 from streamserver.http.keys import new_key
 from streamserver.http.services import SERVICES, Services
 from streamserver.reload import ReloadedParts, Reloader
@@ -244,7 +244,7 @@ class SlowToAdmit(MemoryLimiter):
         self.asked = asyncio.Event()
         self.answer = asyncio.Event()
 
-    async def admit(self, user: str, quota: Quota, resources: Releases) -> None:
+    async def admit(self, user: str, quota: Quota, resources: Resources) -> None:
         self.asked.set()
         await self.answer.wait()
         await super().admit(user, quota, resources)

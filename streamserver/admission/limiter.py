@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from streamserver.core.refusals import UserLimit
-from streamserver.core.resources import Releases
+from streamserver.core.resources import Resources
 
 MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
@@ -58,7 +58,7 @@ class Limiter(Protocol):
     async def aclose(self) -> None:
         """Write what is still pending, and stop."""
 
-    async def admit(self, account: str, quota: Quota, resources: Releases) -> None:
+    async def admit(self, account: str, quota: Quota, resources: Resources) -> None:
         """Count a stream start of ``account`` and take one of the account's slots until ``resources`` is closed.
 
         A refused start does not count, and a call that raises or is cancelled holds no slot. Never more than

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 
 from providers.clock import Clock
 from streamserver.admission.limiter import DAY_SECONDS, MINUTE_SECONDS, Quota
-from streamserver.core.resources import Releases
+from streamserver.core.resources import Resources
 
 
 class MemoryLimiter:
@@ -40,7 +40,7 @@ class MemoryLimiter:
     async def aclose(self) -> None:
         """Do nothing: there is nothing to write."""
 
-    async def admit(self, account: str, quota: Quota, resources: Releases) -> None:
+    async def admit(self, account: str, quota: Quota, resources: Resources) -> None:
         now = self._clock.time()
         self._drop_expired(now)
         slots = self._slots.get(account, 0)

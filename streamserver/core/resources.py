@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
-
-
-class Releases(Protocol):
-    """Where calls are left that release what is held: :class:`Resources`, or an :class:`contextlib.ExitStack`."""
-
-    def callback(self, release: Callable[..., object], /, *arguments: Any) -> object: ...
+from typing import Any
 
 
 class Resources:

@@ -9,7 +9,7 @@ import secrets
 from loguru import logger
 
 from streamserver.admission.limiter import MINUTE_SECONDS, Quota
-from streamserver.core.resources import Releases
+from streamserver.core.resources import Resources
 from streamserver.redis.charges import Charges
 from streamserver.redis.jobs import run_forever
 from streamserver.redis.leases import Leases
@@ -94,7 +94,7 @@ class RedisLimiter:
             task.cancel()
         await asyncio.wait(self._tasks)
 
-    async def admit(self, account: str, quota: Quota, resources: Releases) -> None:
+    async def admit(self, account: str, quota: Quota, resources: Resources) -> None:
         slots, starts = slots_key(account), starts_key(account)
         member = f"{self._node}:{next(self._numbers)}"
         limits = (quota.max_streams, quota.requests_per_minute, quota.tokens_per_day)

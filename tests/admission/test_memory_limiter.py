@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import pytest
 
 from streamserver.admission import MemoryLimiter, Quota, QuotaExhausted
+from streamserver.core.resources import Resources
 from tests.support.clock import FakeClock
 
 
-async def refused(limiter: MemoryLimiter, quota: Quota, resources: ExitStack, user: str = "anna") -> QuotaExhausted:
+async def refused(limiter: MemoryLimiter, quota: Quota, resources: Resources, user: str = "anna") -> QuotaExhausted:
     with pytest.raises(QuotaExhausted) as caught:
         await limiter.admit(user, quota, resources)
     return caught.value
@@ -19,7 +18,7 @@ async def refused(limiter: MemoryLimiter, quota: Quota, resources: ExitStack, us
 async def test_admit_refuses_one_stream_more_than_the_quota_and_does_not_count_it() -> None:
     limiter = MemoryLimiter(FakeClock())
     quota = Quota(max_streams=2, requests_per_minute=3, tokens_per_day=0)
-    with ExitStack() as resources:
+    with Resources() as resources:
         await limiter.admit("anna", quota, resources)
         await limiter.admit("anna", quota, resources)
         for _ in range(5):
@@ -27,7 +26,7 @@ async def test_admit_refuses_one_stream_more_than_the_quota_and_does_not_count_i
             assert (reached.limit, reached.quota, reached.window) == ("streams", 2, 0)
         await limiter.admit("bert", quota, resources)
     assert limiter.slots_taken == 0
-    with ExitStack() as resources:
+    with Resources() as resources:
         await limiter.admit("anna", quota, resources)
         assert (await refused(limiter, quota, resources)).limit == "requests"
         assert limiter.slots_taken == 1
@@ -37,7 +36,7 @@ async def test_starts_are_counted_over_a_sliding_minute_and_retry_after_is_exact
     clock = FakeClock()
     limiter = MemoryLimiter(clock)
     quota = Quota(max_streams=99, requests_per_minute=3, tokens_per_day=0)
-    with ExitStack() as resources:
+    with Resources() as resources:
         for _ in range(3):
             await limiter.admit("anna", quota, resources)
             clock.advance(10)
@@ -53,7 +52,7 @@ async def test_refund_start_uncounts_the_last_start() -> None:
     limiter = MemoryLimiter(FakeClock())
     quota = Quota(max_streams=99, requests_per_minute=2, tokens_per_day=0)
     limiter.refund_start("anna")
-    with ExitStack() as resources:
+    with Resources() as resources:
         for _ in range(2):
             await limiter.admit("anna", quota, resources)
         for _ in range(2):
@@ -66,7 +65,7 @@ async def test_refund_start_uncounts_the_last_start() -> None:
 async def test_a_changed_quota_continues_from_what_was_used() -> None:
     clock = FakeClock()
     limiter = MemoryLimiter(clock)
-    with ExitStack() as resources:
+    with Resources() as resources:
         for starts, tokens in ((4, 100), (3, 99), (2, 98)):
             quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
             for _ in range(4 if starts == 4 else 0):
@@ -85,7 +84,7 @@ async def test_tokens_are_counted_over_a_day_from_the_first_one() -> None:
     clock = FakeClock()
     limiter = MemoryLimiter(clock)
     quota = Quota(max_streams=99, requests_per_minute=99, tokens_per_day=100)
-    with ExitStack() as resources:
+    with Resources() as resources:
         await limiter.admit("anna", quota, resources)
         limiter.charge("anna", quota, 60)
         clock.advance(3600)
@@ -104,13 +103,13 @@ async def test_memory_holds_only_what_has_not_expired() -> None:
     limiter = MemoryLimiter(clock)
     quota = Quota(max_streams=1, requests_per_minute=5, tokens_per_day=1000)
     for number in range(10_000):
-        with ExitStack() as resources:
+        with Resources() as resources:
             await limiter.admit(f"user{number}", quota, resources)
         limiter.charge(f"user{number}", quota, 7)
         clock.advance(0.01)
     assert limiter.entries <= 10_000 + 6_001
     clock.advance(86_400)
-    with ExitStack() as resources:
+    with Resources() as resources:
         await limiter.admit("another", quota, resources)
         limiter.charge("another", quota, 7)
         assert limiter.entries == 3, "a slot, a start and tokens"

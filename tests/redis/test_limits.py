@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
@@ -16,6 +15,7 @@ from loguru import logger
 from redis.asyncio import Redis
 
 from streamserver.admission import Quota, QuotaExhausted
+from streamserver.core.resources import Resources
 from streamserver.redis import leases
 from streamserver.redis.connection import Command, Replies, SharedConnection
 from streamserver.redis.limit_keys import slots_key, starts_key, tokens_key
@@ -42,7 +42,7 @@ def logged() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-async def admitted(limiter: RedisLimiter, resources: ExitStack, quota: Quota = QUOTA) -> str:
+async def admitted(limiter: RedisLimiter, resources: Resources, quota: Quota = QUOTA) -> str:
     try:
         await limiter.admit("anna", quota, resources)
     except QuotaExhausted as reached:
@@ -50,7 +50,7 @@ async def admitted(limiter: RedisLimiter, resources: ExitStack, quota: Quota = Q
     return "admitted"
 
 
-async def until_admitted(limiter: RedisLimiter, resources: ExitStack, quota: Quota = QUOTA) -> None:
+async def until_admitted(limiter: RedisLimiter, resources: Resources, quota: Quota = QUOTA) -> None:
     async with asyncio.timeout(60):
         while await admitted(limiter, resources, quota) != "admitted":
             await asyncio.sleep(0.02)
@@ -74,7 +74,7 @@ async def test_slots_are_free_again_when_the_leases_of_a_dead_node_lapse(redis: 
     dead = RedisLimiter(redis.url, lease_seconds=2, renew_seconds=60)  # never renews, like a node that died
     await alive.start()
     await dead.start()
-    with ExitStack() as lost, ExitStack() as resources:
+    with Resources() as lost, Resources() as resources:
         await dead.admit("anna", QUOTA, lost)
         await alive.admit("anna", QUOTA, resources)
         assert await admitted(alive, resources) == "streams"
@@ -96,7 +96,7 @@ async def test_admit_holds_nothing_when_it_is_cancelled_at_any_point(redis: Redi
     await limiter.start()
 
     async def take() -> None:
-        with ExitStack() as resources:
+        with Resources() as resources:
             await limiter.admit("anna", QUOTA, resources)
             await asyncio.sleep(0)
 
@@ -108,7 +108,7 @@ async def test_admit_holds_nothing_when_it_is_cancelled_at_any_point(redis: Redi
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    with ExitStack() as resources:
+    with Resources() as resources:
         await until_admitted(limiter, resources)
         await until_admitted(limiter, resources)
         assert await admitted(limiter, resources) == "streams"
@@ -123,7 +123,7 @@ async def test_admit_is_one_round_trip_and_two_commands_with_its_release(redis: 
     async with Redis.from_url(redis.url) as client:
         before = await client.info("commandstats")
         for _ in range(10):
-            with ExitStack() as resources:
+            with Resources() as resources:
                 await limiter.admit("anna", QUOTA, resources)
         await limiter._connection.execute(("PING",))
         after = await client.info("commandstats")
@@ -143,7 +143,7 @@ async def test_tokens_of_all_nodes_are_added_up(redis: RedisProcess) -> None:
     await second.start()
     async with asyncio.timeout(60):
         while True:
-            with ExitStack() as resources:
+            with Resources() as resources:
                 if await admitted(first, resources) == "tokens":
                     break
             await asyncio.sleep(0.01)
@@ -156,7 +156,7 @@ async def test_admit_fails_while_redis_is_away_and_leases_are_restored_when_it_r
 ) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.1)
     await limiter.start()
-    with ExitStack() as resources:
+    with Resources() as resources:
         await limiter.admit("anna", QUOTA, resources)
         await redis.kill()
         with pytest.raises(StoreUnavailable):
@@ -174,7 +174,7 @@ async def test_concurrent_admissions_share_one_connection(redis: RedisProcess) -
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
-    with ExitStack() as resources:
+    with Resources() as resources:
         results = await asyncio.gather(*(admitted(limiter, resources, quota) for _ in range(501)))
         assert sorted(results) == ["admitted"] * 500 + ["streams"]
         assert await redis.connections() == 2, "the limiter's and this test's"
@@ -185,7 +185,7 @@ async def test_admit_succeeds_across_a_restart_of_redis(redis: RedisProcess) -> 
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     quota = Quota(max_streams=500, requests_per_minute=500, tokens_per_day=100)
-    with ExitStack() as resources:
+    with Resources() as resources:
         for _ in range(3):
             await asyncio.gather(*(limiter.admit("anna", quota, resources) for _ in range(20)))
             await redis.kill()
@@ -218,9 +218,9 @@ async def test_starts_and_tokens_count_once_when_replies_are_lost(
     lose_replies(monkeypatch, limiter._connection._connection)
     quota = Quota(max_streams=1, requests_per_minute=3, tokens_per_day=0)
     for _ in range(3):
-        with ExitStack() as resources:
+        with Resources() as resources:
             await until_admitted(limiter, resources, quota)
-    with ExitStack() as resources:
+    with Resources() as resources:
         assert await admitted(limiter, resources, quota) == "requests"
     for _ in range(10):
         limiter.charge("anna", QUOTA, 2)
@@ -237,7 +237,7 @@ async def test_admissions_that_fail_while_redis_is_away_use_no_memory_and_are_lo
 ) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
-    with ExitStack() as resources:
+    with Resources() as resources:
         await limiter.admit("anna", QUOTA, resources)
         await redis.kill()
         for _ in range(2000):
@@ -253,7 +253,7 @@ async def test_admissions_that_fail_while_redis_is_away_use_no_memory_and_are_lo
 async def test_slots_are_released_when_redis_accepts_writes_again(redis: RedisProcess, logged: list[str]) -> None:
     limiter = RedisLimiter(redis.url, renew_seconds=0.05)
     await limiter.start()
-    with ExitStack() as resources:
+    with Resources() as resources:
         await limiter.admit("anna", QUOTA, resources)
         await redis.configure("min-replicas-to-write", "1")
         for _ in range(5):
@@ -272,7 +272,7 @@ async def test_slots_are_released_when_redis_accepts_writes_again(redis: RedisPr
 async def test_a_changed_quota_continues_from_what_was_used(redis: RedisProcess) -> None:
     limiter = RedisLimiter(redis.url)
     await limiter.start()
-    with ExitStack() as resources:
+    with Resources() as resources:
         for starts in (3, 2, 4):
             quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
             for _ in range(3 if starts == 3 else 0):
@@ -296,7 +296,7 @@ async def test_retry_after_is_when_enough_starts_have_left_the_window(redis: Red
     now_ms = time.time() * 1000
     for ago in (50, 30, 10):
         await limiter._connection.execute(("ZADD", starts_key("anna"), str(now_ms - ago * 1000), f"{ago}"))
-    with ExitStack() as resources:
+    with Resources() as resources:
         for starts, retry_after in ((3, 10), (2, 30), (1, 50)):
             quota = Quota(max_streams=99, requests_per_minute=starts, tokens_per_day=0)
             with pytest.raises(QuotaExhausted) as refused:
@@ -312,7 +312,7 @@ async def test_slots_released_while_redis_is_away_are_free_when_it_returns(
     limiter = RedisLimiter(redis.url, renew_seconds=60)
     await limiter.start()
     quota = Quota(max_streams=99, requests_per_minute=99, tokens_per_day=0)
-    with ExitStack() as resources:
+    with Resources() as resources:
         for _ in range(5):
             await limiter.admit("anna", quota, resources)
         await redis.kill()
