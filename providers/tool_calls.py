@@ -270,16 +270,17 @@ def _new_text(call: _ToolCallState, text: str, whole: str | None, *, is_repeated
     return text
 
 
+_JSON_DECODER = json.JSONDecoder()
+
+
 def _closes_more(text: str) -> bool:
-    """Return whether ``text`` goes on behind an object, and so is a piece: the end of one inside the arguments."""
+    """Return whether ``text`` closes more than it opens, as ``{"x":1}}`` does: then it is a piece, no repetition."""
+    text = text.strip()
     try:
-        _, end = _JSON_DECODER.raw_decode(text.lstrip())
+        _, end = _JSON_DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return False
-    return bool(text.lstrip()[end:].strip())
-
-
-_JSON_DECODER = json.JSONDecoder()
+    return end < len(text)
 
 
 def _as_json(arguments: object) -> str | None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import msgspec
+from multidict import CIMultiDict
 
 from providers.address import Address, join, sdk_headers
 from providers.answer import AnswerParser
@@ -60,7 +61,9 @@ class Anthropic(SSEProvider):
         return self._request(self._address.url(request.model), request, payload(request, self._extra))
 
     def _request(self, url: str, request: ChatRequest, body: Mapping[str, Any]) -> HttpRequest:
-        return HttpRequest(url, {**self._address.headers, **_headers(request, body)}, msgspec.json.encode(body))
+        headers = CIMultiDict(self._address.headers)
+        headers.update(_headers(request, body))
+        return HttpRequest(url, headers, msgspec.json.encode(body))
 
     def _parser(self, request: ChatRequest) -> AnswerParser:
         return MessagesParser(request.model)

@@ -39,10 +39,7 @@ class Unreadable(ValueError):
 
 def encode(records: Sequence[Record]) -> bytes:
     """Return the bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
-    if len(records) == 1 and type(record := records[0]) is Text:  # as most entries are
-        rows = [("t", record.text)]
-    else:
-        rows = [_row(record) for record in records]
+    rows = [_row(record) for record in records]
     try:
         return _encode(rows)
     except UnicodeEncodeError:
@@ -58,6 +55,8 @@ def decode(data: bytes) -> list[Record]:
 
 
 def _row(record: Record) -> tuple[Any, ...]:
+    if type(record) is Text:  # as most records are
+        return ("t", record.text)
     if isinstance(record, Frame):
         return ("w", record.protocol, record.type, record.data, [list(_row(piece)) for piece in record.pieces])
     return (_TAGS[type(record)], *msgspec.structs.astuple(record))

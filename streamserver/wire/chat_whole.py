@@ -62,7 +62,7 @@ def pieces_of(records: Sequence[Record]) -> Iterator[ContentEvent]:
 
 def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
     pieces = list(pieces_of(records))
-    content = _text(piece for piece in pieces if not isinstance(piece, RefusalText | Reasoning))
+    content = _text(piece for piece in pieces if isinstance(piece, Text) and not isinstance(piece, RefusalText))
     refusal = _text(piece for piece in pieces if isinstance(piece, RefusalText)) or None
     reasoning = _text(piece for piece in pieces if isinstance(piece, Reasoning))
     calls = _calls(pieces, public_hash(start.stream_id))
@@ -80,8 +80,8 @@ def _message(records: Sequence[Record], start: Start) -> dict[str, Any]:
     return message
 
 
-def _text(pieces: Iterable[ContentEvent]) -> str:
-    return "".join(piece.text for piece in pieces if isinstance(piece, Text | Reasoning))
+def _text(pieces: Iterable[Text | Reasoning]) -> str:
+    return "".join(piece.text for piece in pieces)
 
 
 def _reasoning_details(pieces: Iterable[ContentEvent]) -> Iterator[Any]:
