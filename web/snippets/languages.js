@@ -146,6 +146,7 @@ function pythonClient(request) {
 
 from streamserver.client import Client
 
+
 async def main() -> None:
     async with Client(${python(request.root)}${key}) as client:
         answer = client.stream(
@@ -154,6 +155,7 @@ ${keywords(request.body, "            ")}        )
             async for event in answer:
                 if event.type == "text":
                     print(event.text, end="", flush=True)
+
 
 asyncio.run(main())
 `;
