@@ -52,10 +52,10 @@ BODY_ATTRIBUTES = (
 """What :class:`Body` uses of its base, besides ``BaseProtocol._reading_paused``."""
 
 REQUEST_PARAMETERS = ("headers", "loop", "session", "ssl")
-"""What a request is made of without a session."""
+"""The parameters of ``ClientRequest`` that are given without a session."""
 
 PARSER_PARAMETERS = ("timer", "read_until_eof", "max_field_size")
-"""What is set of ``ResponseHandler.set_response_params`` without a session."""
+"""The parameters of ``ResponseHandler.set_response_params`` that are given without a session."""
 
 RESPONSE_PARAMETERS = (
     "writer",
@@ -67,7 +67,7 @@ RESPONSE_PARAMETERS = (
     "session",
     "stream_writer",
 )
-"""What a response is made of without a session."""
+"""The parameters of ``ClientResponse`` that are given without a session."""
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -114,7 +114,7 @@ class WatchedConnection(ResponseHandler):
         if body is not None and body.feed_chunk(data):
             return
         super().data_received(data)
-        # The parser tells where a chunk ends, and where the line that begins the next one does, but not of half of it.
+        # The parser reports the end of a chunk and that of the next size line, but not that half of this line has come.
         if self.between_chunks is not None and data[-2:] != _CHUNK_END:
             self.between_chunks = None
 
@@ -131,7 +131,7 @@ class WatchedConnection(ResponseHandler):
             super().close()
 
     def _has_unsent_bytes(self) -> bool:
-        """Return whether the peer has answered early, and not taken all of the request.
+        """Return whether the peer has answered, but has not taken all of the request.
 
         Before an answer, the bytes may be those of a TLS handshake.
         """

@@ -28,8 +28,8 @@ DNS_SECONDS = 30
 STREAM_HEADERS: Mapping[str, str] = {hdrs.ACCEPT_ENCODING: "identity"}
 """Headers of each request: a compressed event stream is held back until the compressor flushes."""
 
-
 NO_TIMER = TimerNoop()
+"""A request's deadlines are the caller's."""
 
 
 class UnsolicitedData(aiohttp.ClientError):

@@ -54,7 +54,8 @@ class SSEDecoder:
         """Lines of a stream were among them."""
         self._fruitful = False
         self.at_event = False
-        """An event has been found, and the next byte begins another: also if a whole one has passed :meth:`feed`."""
+        """An event has been found, and the next byte begins another. It stays true when a whole event is read without
+        :meth:`feed`."""
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Return the events that ``chunk`` completes, in order.

@@ -17,7 +17,7 @@ from providers.sse import SSEDecoder, begins_stream
 from providers.transport import HttpRequest, HttpResponse
 
 LONE_EVENT_BYTES = 4096
-"""More is not looked at as one event with one token: most likely it has many."""
+"""The size from which a read is not compared with the shape of one event: it most likely holds several."""
 
 
 class SSEProvider(ABC):

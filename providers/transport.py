@@ -65,7 +65,7 @@ class HttpResponse(Protocol):
         ...
 
     def expect_small_reads(self) -> None:
-        """Make what comes in single chunks cheaper, and all else dearer: the last read was of one event."""
+        """Prepare for reads of one small chunk each, as the last one was: they become cheaper, all others dearer."""
         ...
 
     def close(self) -> None:

@@ -30,8 +30,8 @@ HANDLED = (*STOPS, signal.SIGHUP)
 INTERRUPT_DRAIN_SECONDS = 2.0
 """How long running streams may finish after SIGINT, or after a second SIGTERM."""
 SHUTDOWN_SECONDS = 1.5
-"""How long handlers may take after the drain. aiohttp waits so long twice, the second time before it cancels them; only
-a reader that stalls, or a client that does not send its body, makes it wait."""
+"""How long handlers may take after the drain. aiohttp waits this long twice, the second time before it cancels them;
+only a reader that stalls, or a client that does not send its body, makes it wait."""
 FINAL_FLUSH_SECONDS = 0.3
 RUNNER_POLL_SECONDS = 0.05
 """How often the write buffers of readers are polled during a drain."""

@@ -55,7 +55,8 @@ class Retry:
         self.sleep = sleep
 
     def wait_after(self, error: ProviderError, attempts: int, deadline: float) -> float | None:
-        """Return how many seconds to wait after the last of ``attempts``, which failed with ``error``; None for ever.
+        """Return the seconds to wait before the next attempt, after ``attempts`` of which the last failed with
+        ``error``; None if there is to be no other.
 
         ``deadline`` is the clock's time by which a first token has to be there.
         """

@@ -37,11 +37,11 @@ class Batch:
     def append_all(
         self, logs: Iterable[ReplicatedLog], *, epoch: int, max_bytes: int, on_appended: Callable[[str], object]
     ) -> list[ReplicatedLog]:
-        """Add what the logs have got that Redis has and that go on, and have ``on_appended`` called when they get more;
-        until the size is ``max_bytes``, and one entry more.
+        """Add the new records of each log that Redis has and that has not ended, and have ``on_appended`` called when
+        it gets more. Stop after the entry with which the size reaches ``max_bytes``.
 
-        ``epoch`` is the connection on which the batch is to be sent. Return the logs of which more is left, those of
-        other kinds among them, as far as it came.
+        ``epoch`` is the connection on which the batch is to be sent. Return those of the logs looked at that have more
+        to send, and those that need an entry of another form, or have to be verified first.
         """
         left: list[ReplicatedLog] = []
         appends, expected, appended, size = self._appends, self._expected, self.appended, self.size

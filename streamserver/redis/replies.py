@@ -123,7 +123,7 @@ class ReplyProtocol(asyncio.Protocol):
         self._error: Exception | None = None
 
     async def take(self, count: int) -> list[Any]:
-        """Return the next replies. Raises :class:`~redis.exceptions.RedisError` if the connection is lost, or no use.
+        """Return the next replies. Raises :class:`~redis.exceptions.RedisError` if the connection is lost or of no use.
 
         A call that is cancelled breaks the connection: the next one would get the replies of this one.
         """
@@ -201,7 +201,7 @@ class ReplyProtocol(asyncio.Protocol):
         lost = RedisConnectionError("Connection closed by server.")
         if len(self._replies) == 1 and isinstance(self._replies[0], RedisError):
             # https://github.com/redis/redis/blob/7.0/src/networking.c, `acceptCommonHandler`
-            lost.__cause__ = self._replies[-1]
+            lost.__cause__ = self._replies[0]
         self._fail(lost)
         self._opener.connection_lost(exc)
 
