@@ -30,7 +30,7 @@ def read_query(request: web.Request, allowed: frozenset[str]) -> dict[str, str]:
     for name, value in pairs:
         if name not in allowed:
             known = ", ".join(sorted(allowed)) or "none"
-            raise invalid(quotable(name), f"There is no such parameter; there are {known}.")
+            raise invalid(quotable(name), f"There is no such parameter. Allowed: {known}.")
         if name in fields:
             raise invalid(name, f"{name} is given more than once.")
         fields[name] = value

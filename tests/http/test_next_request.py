@@ -1,0 +1,42 @@
+"""The connection's next request, which may come as soon as a client has the end of a streamed answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from streamserver.http.responses.sse_response import SSEResponse
+from tests.support.application import running_app
+
+BODY = json.dumps({"prompt": "x" * 700_000}).encode()
+"""More than aiohttp takes before it pauses reading."""
+CONFIG: dict[str, Any] = {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo", "delay_ms": 5}}}
+
+
+async def test_large_request_is_answered_that_comes_before_the_handler_of_a_stream_has_returned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end of the body leaves with the terminal event. What comes behind it belongs to no stream."""
+    write_last = SSEResponse.write_last
+
+    def receive_behind(response: SSEResponse, data: bytes) -> None:
+        write_last(response, data)
+        assert response._transport is not None
+        protocol = response._transport.get_protocol()
+        assert isinstance(protocol, asyncio.Protocol)
+        head = f"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n"
+        protocol.data_received(f"{head}Content-Type: application/json\r\n\r\n".encode() + BODY)
+
+    monkeypatch.setattr(SSEResponse, "write_last", receive_behind)
+    async with running_app(CONFIG) as (_, url), asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        writer.write(b"GET /api/chat/stream?prompt=hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        stream = await reader.readuntil(b"0\r\n\r\n")
+        assert b"event: done\n" in stream
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 422 "), "the prompt is too long"
+        writer.close()
