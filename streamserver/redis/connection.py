@@ -138,6 +138,7 @@ class SharedConnection:
         self._log = logger.bind(event=event)
         self._pipeline: Pipeline | None = None
         self._connected = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._run_id = ""
         self._reported = False
         self.epoch = 0
@@ -149,14 +150,19 @@ class SharedConnection:
     def is_connected(self) -> bool:
         return self._pipeline is not None
 
-    @property
-    def idle(self) -> bool:
-        """Whether no command awaits a reply; a broken connection would then go unnoticed."""
-        return self._pipeline is None or self._pipeline.idle
-
     async def wait_connected(self) -> None:
         """Wait until the connection is open."""
         await self._connected.wait()
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the connection is lost, or could not be opened."""
+        await self._disconnected.wait()
+
+    def probe(self, command: Command) -> None:
+        """Send ``command`` if the connection has been silent since the last call: only a command shows that it is
+        broken."""
+        if self._pipeline is not None and self._pipeline.take_silence():
+            self.submit(command)
 
     def submit(self, *commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
         """Send ``commands`` one after the other. The future may be dropped, or awaited for the replies.
@@ -184,7 +190,7 @@ class SharedConnection:
 
     async def run(self) -> None:
         """Keep the connection open until cancelled."""
-        self.down_since = asyncio.get_running_loop().time()
+        self._note_down()
         backoff = Backoff()
         while True:
             try:
@@ -211,6 +217,7 @@ class SharedConnection:
         self.down_since = None
         self._pipeline = pipeline
         self._connected.set()
+        self._disconnected.clear()
         if self._reported:
             self._log.bind(restarted=restarted).info("the store is back")
         self._reported = False
@@ -219,8 +226,12 @@ class SharedConnection:
     def _on_disconnected(self, pipeline: Pipeline) -> None:
         self._pipeline = None
         self._connected.clear()
-        self.down_since = asyncio.get_running_loop().time()
+        self._note_down()
         pipeline.close()
+
+    def _note_down(self) -> None:
+        self.down_since = asyncio.get_running_loop().time()
+        self._disconnected.set()
 
     def _on_dropped(self) -> None:
         if self._pipeline is not None:  # what dropped it may be an answer to this very connection, which says more

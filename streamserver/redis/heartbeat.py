@@ -96,7 +96,7 @@ class Heartbeat:
             try:
                 connection, _ = await self._factory.connect()
             except BROKEN:
-                self._check_shared()
+                self._probe_shared()
                 await backoff.wait()
                 continue
             backoff.reset()
@@ -112,15 +112,16 @@ class Heartbeat:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
                 await self._factory.close(connection)
-                self._check_shared()
+                self._probe_shared()
 
     async def watch_outage(self) -> None:
         """Disconnect the readers of remote streams when the store stays away. Runs until cancelled."""
         while True:
-            since = self._shared.down_since
-            if since is not None and self._loop.time() - since > AWAY_SECONDS:
-                self._replicas.disconnect_readers()
-            await asyncio.sleep(BEAT_SECONDS)
+            await self._shared.wait_disconnected()
+            while (since := self._shared.down_since) is not None:
+                if self._loop.time() - since > AWAY_SECONDS:
+                    self._replicas.disconnect_readers()
+                await asyncio.sleep(BEAT_SECONDS)
 
     async def _send(self, connection: RedisConnection, pending: deque[Beat], sent: asyncio.Event) -> None:
         due = self._loop.time()
@@ -132,17 +133,15 @@ class Heartbeat:
                 pending.append(beat)
                 await connection.send(beat.commands)
                 sent.set()
-                self._check_shared()
+                self._probe_shared()
                 due = max(due + BEAT_SECONDS, self._loop.time())
                 await asyncio.sleep(due - self._loop.time())
         except BROKEN:
             connection.abort()
             sent.set()
 
-    def _check_shared(self) -> None:
-        """Send a command on the other connection if it is idle: only a command shows that a connection is broken."""
-        if self._shared.idle:
-            self._shared.submit(("EXISTS", inbox_key(self._node)))
+    def _probe_shared(self) -> None:
+        self._shared.probe(("EXISTS", inbox_key(self._node)))
 
     def _next_beat(self, first: Sequence[Command]) -> Beat:
         watched = self._replicas.watched()

@@ -49,16 +49,19 @@ class Pipeline:
         self._queue: Jobs = []
         self._under_way: Jobs = []
         self._scheduled = False
+        self._answered = False
+        """Replies have come since the last call of :meth:`take_silence`."""
         self._due = math.inf
         """The loop's time at which the connection counts as broken, unless the replies have come."""
         self._reads_again = False
         """That time has passed for the batch that is under way, and what has come is being read."""
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def idle(self) -> bool:
-        """Whether no command awaits a reply; a broken connection would then go unnoticed."""
-        return not self._queue and not self._under_way
+    def take_silence(self) -> bool:
+        """Return whether no command awaits a reply, and none has got one since the last call: a broken connection
+        would then go unnoticed."""
+        answered, self._answered = self._answered, False
+        return not (answered or self._queue or self._under_way)
 
     def submit(self, packed: Packed, receive: Receive, fail: Fail) -> None:
         """Send ``packed`` with the next batch."""
@@ -125,6 +128,7 @@ class Pipeline:
     def _on_replies(self, replies: Replies | None) -> None:
         """Deliver the replies to the batch that is under way; None if all were as expected."""
         self._due = math.inf
+        self._answered = True
         jobs, self._under_way = self._under_way, []
         position = 0
         for job in jobs:

@@ -65,7 +65,9 @@ async def test_each_submission_gets_its_own_replies_wherever_the_bytes_are_cut()
         assert [len(each) for each in replies] == [1, 3, 1]
         assert replies[0] == [None] and replies[1][::2] == [1, b"OK"] and replies[2] == [[b"\r\n", [None]]]
         assert issubclass(replies[1][1], ResponseError)
-        assert pipeline.idle
+        assert [pipeline.take_silence() for _ in range(2)] == [False, True], "replies have come, and then no more"
+        submit(pipeline, *echo(1))
+        assert not pipeline.take_silence(), "a reply is awaited"
 
 
 async def test_replies_that_are_as_expected_are_told_wherever_the_bytes_are_cut() -> None:
