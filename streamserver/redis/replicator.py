@@ -94,9 +94,9 @@ class Replicator:
         self._refused = False
         """Redis accepts nothing at the moment; the next try waits."""
         self._timer: asyncio.Handle | None = None
-        """Runs while records wait for others; None once they are to be sent."""
+        """Sends what has been gathered; None if nothing waits."""
         self._gathered_at = 0.0
-        """The loop's time from which the next record takes those along that wait."""
+        """The loop's time from which the next record takes along what waits; infinity once that is about to go."""
         self._done = asyncio.Event()
         self._done.set()
 
@@ -153,7 +153,7 @@ class Replicator:
             await self._done.wait()
 
     async def run(self) -> None:
-        """Replicate what must not wait, or was refused, for ever; the rest needs no task (:meth:`_on_gathered`)."""
+        """Replicate for ever what has to wait for Redis first; the rest needs no task (:meth:`_on_gathered`)."""
         while True:
             await self._work.wait()
             if self._refused:
@@ -196,24 +196,32 @@ class Replicator:
         if log.records.proposed is None:
             self._on_appended(log.id)
         else:
-            self._send_soon(log)
+            self._behind[log.id] = log
+            self._stop_gathering()
 
     def _on_appended(self, stream_id: str) -> None:
         """Send what a log has got: at once if it is read on another node, else with what other logs get meanwhile."""
         self._behind[stream_id] = self._logs[stream_id]
         if self._remote_readers.has(stream_id):
-            self._work.set()
+            self._stop_gathering()
         elif self._timer is None:
             self._timer = self._loop.call_later(GATHER_LIMIT_SECONDS, self._on_gathered)
             self._gathered_at = self._loop.time() + GATHER_SECONDS
         elif self._loop.time() >= self._gathered_at:
-            self._gathered_at = math.inf
+            self._stop_gathering()
+
+    def _stop_gathering(self) -> None:
+        """Send what has been gathered, with what other logs get in this turn of the event loop."""
+        if self._timer is not None:
+            if self._gathered_at == math.inf:
+                return
             self._timer.cancel()
-            self._timer = self._loop.call_soon(self._on_gathered)
+        self._gathered_at = math.inf
+        self._timer = self._loop.call_soon(self._on_gathered)
 
     def _on_gathered(self) -> None:
         self._timer = None
-        if self._work.is_set() or self._refused or not self._free.is_set():
+        if self._work.is_set() or self._refused or not (self._free.is_set() and self._connection.is_connected):
             self._work.set()
         else:
             self._send()
