@@ -39,7 +39,11 @@ class Unreadable(ValueError):
 
 def encode(records: Sequence[Record]) -> bytes:
     """Return the bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
-    rows = [_row(record) for record in records]
+    first = records[0]
+    if type(first) is Text and len(records) == 1:  # as most entries are: a list of rows would cost as much again
+        rows: list[tuple[Any, ...]] = [("t", first.text)]
+    else:
+        rows = [_row(record) for record in records]
     try:
         return _encode(rows)
     except UnicodeEncodeError:
@@ -55,8 +59,6 @@ def decode(data: bytes) -> list[Record]:
 
 
 def _row(record: Record) -> tuple[Any, ...]:
-    if type(record) is Text:  # as most records are
-        return ("t", record.text)
     if isinstance(record, Frame):
         return ("w", record.protocol, record.type, record.data, [list(_row(piece)) for piece in record.pieces])
     return (_TAGS[type(record)], *msgspec.structs.astuple(record))
