@@ -38,15 +38,6 @@ Replies: TypeAlias = list[Any]
 """One for each command; a :class:`~redis.exceptions.ResponseError` for one that Redis refused."""
 
 
-class Packed(msgspec.Struct, frozen=True):
-    """Commands as Redis reads them."""
-
-    data: bytes
-    reply_count: int
-    expected: bytes | None = None
-    """The bytes of the replies if all goes well; None if they cannot be foretold."""
-
-
 BROKEN = (RedisError, OSError, TimeoutError)
 """What a connection raises that cannot be used any more."""
 CLOSE_TIMEOUT_SECONDS = 0.5
@@ -118,6 +109,19 @@ def pack(commands: Sequence[Command]) -> bytes:
         ]
         parts.append(_frame(len(values)) % tuple(chain.from_iterable(zip(map(len, values), values, strict=True))))
     return b"".join(parts)
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """Commands as Redis reads them."""
+
+    data: bytes
+    reply_count: int
+    expected: bytes | None = None
+    """The bytes of the replies if all goes well; None if they cannot be foretold."""
+
+    @classmethod
+    def of(cls, *commands: Command, expected: bytes | None = None) -> Packed:
+        return cls(pack(commands), len(commands), expected)
 
 
 def pool_of(url: str) -> ConnectionPool:

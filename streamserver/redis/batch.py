@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from streamserver.log.codec import encode
-from streamserver.redis._redis_py import Command, Packed, pack
+from streamserver.redis._redis_py import Packed
 from streamserver.redis.replicated_log import ENTRY_RECORDS, ReplicatedLog
 
 ENTRY_OVERHEAD_BYTES = 1024
@@ -16,7 +16,16 @@ ENTRY_OVERHEAD_BYTES = 1024
 class Batch:
     """Commands that append to logs. Most are of one form, with a reply that can be foretold: the entry's id."""
 
-    __slots__ = ("_appends", "_expected", "_others", "_others_replies", "_positions", "appended", "size")
+    __slots__ = (
+        "_appends",
+        "_expected",
+        "_others",
+        "_others_expected",
+        "_others_replies",
+        "_positions",
+        "appended",
+        "size",
+    )
 
     def __init__(self) -> None:
         self.size = 0
@@ -28,6 +37,8 @@ class Batch:
         self._others: list[bytes] = []
         """The commands that follow them."""
         self._others_replies = 0
+        self._others_expected: list[bytes] | None = []
+        """Their replies if all goes well; None if they cannot be foretold."""
         self._positions: list[tuple[ReplicatedLog, int]] = []
         """The logs with another entry, and the position of its reply among those to the others."""
 
@@ -57,7 +68,7 @@ class Batch:
             else:
                 left.append(log)
             log.sent = stored = stored + count
-            entry_id, data = _entry_id(stored), encode(entry)
+            entry_id, data = packed_id(stored), encode(entry)
             data_size = len(data)
             appends.append(b"%b%b$1\r\nr\r\n$%d\r\n%b\r\n" % (log.append_head, entry_id, data_size, data))
             expected.append(entry_id)
@@ -68,7 +79,7 @@ class Batch:
         self.size = size
         return left
 
-    def add(self, log: ReplicatedLog, stored: int, entry: Sequence[Command]) -> None:
+    def add(self, log: ReplicatedLog, stored: int, entry: Packed) -> None:
         """Add an entry of another form, with which Redis has ``stored`` records: the command that writes it, and what
         goes with it."""
         log.sent = stored
@@ -76,19 +87,29 @@ class Batch:
         self.size += ENTRY_OVERHEAD_BYTES
         self.add_commands(entry)
 
-    def add_commands(self, commands: Sequence[Command]) -> None:
-        """Add commands that write no entry."""
-        data = pack(commands)
-        self._others.append(data)
-        self._others_replies += len(commands)
-        self.size += len(data)
+    def add_commands(self, packed: Packed) -> None:
+        """Add commands that write no entry, if any."""
+        if not packed.reply_count:
+            return
+        self._others.append(packed.data)
+        self._others_replies += packed.reply_count
+        self.size += len(packed.data)
+        if packed.expected is None:
+            self._others_expected = None
+        elif self._others_expected is not None:
+            self._others_expected.append(packed.expected)
 
     def packed(self) -> Packed:
         """Return all commands."""
-        count = len(self._appends)
-        if self._others:
-            return Packed(b"".join(self._appends + self._others), count + self._others_replies)
-        return Packed(b"".join(self._appends), count, b"".join(self._expected))
+        count = len(self._appends) + self._others_replies
+        others = self._others_expected
+        expected = None if others is None else b"".join(self._expected + others)
+        return Packed(b"".join(self._appends + self._others), count, expected)
+
+    @property
+    def others(self) -> list[ReplicatedLog]:
+        """The logs with an entry of another form."""
+        return [log for log, _ in self._positions]
 
     def positions(self) -> Iterator[tuple[ReplicatedLog, int]]:
         """Yield each log that has an entry, and the position of the entry's reply."""
@@ -99,7 +120,7 @@ class Batch:
 
 
 @lru_cache(maxsize=4096)
-def _entry_id(stored: int) -> bytes:
+def packed_id(stored: int) -> bytes:
     """Return the id of the entry with which Redis has ``stored`` records, as an argument and as a reply."""
     entry_id = b"%d-0" % stored
     return b"$%d\r\n%b\r\n" % (len(entry_id), entry_id)

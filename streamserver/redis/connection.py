@@ -21,7 +21,6 @@ from streamserver.redis._redis_py import (
     RedisConnection,
     Replies,
     first_word,
-    pack,
     pool_of,
 )
 from streamserver.redis.keys import PROBE_KEY
@@ -169,7 +168,7 @@ class SharedConnection:
 
         It raises :class:`StoreUnavailable` if Redis is away, or if ``epoch`` is given and is not the present one.
         """
-        return self.submit_packed(Packed(pack(commands), len(commands)), epoch=epoch)
+        return self.submit_packed(Packed.of(*commands), epoch=epoch)
 
     def submit_packed(self, packed: Packed, *, epoch: int | None = None) -> asyncio.Future[Any]:
         """Submit commands as :meth:`submit` does. The result is None if all replies were as expected."""

@@ -11,6 +11,7 @@ from loguru import logger
 from streamserver.admission.limiter import MINUTE_SECONDS, Quota
 from streamserver.core.resources import Resources
 from streamserver.redis.charges import Charges
+from streamserver.redis.connection import Packed
 from streamserver.redis.jobs import run_forever
 from streamserver.redis.leases import Leases
 from streamserver.redis.limit_keys import NOW, slots_key, starts_key, tokens_key
@@ -54,6 +55,7 @@ redis.call('PEXPIRE', starts, window_ms)
 return {'', 0}
 """
 )
+_ADMITTED = b"*2\r\n$0\r\n\r\n:0\r\n"
 
 
 class RedisLimiter:
@@ -101,14 +103,16 @@ class RedisLimiter:
         arguments = (member, self._lease_ms, MINUTE_SECONDS * 1000, *limits)
         await self._connection.wait_connected()  # a start that was never sent leaves nothing to remove
         try:
-            ((limit, wait_ms),) = await self._connection.execute(
-                ("EVAL", _ADMIT, 3, slots, starts, tokens_key(account), *arguments)
+            replies = await self._connection.execute_packed(
+                Packed.of(("EVAL", _ADMIT, 3, slots, starts, tokens_key(account), *arguments), expected=_ADMITTED)
             )
         except BaseException:
             self._leases.remove((slots, member), (starts, member))  # whether it was counted is unknown
             raise
-        if limit:
-            raise quota.reached(limit.decode(), wait_ms / 1000)
+        if replies is not None:
+            ((limit, wait_ms),) = replies
+            if limit:
+                raise quota.reached(limit.decode(), wait_ms / 1000)
         self._leases.hold(slots, member)
         resources.callback(self._leases.release, slots, member)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streamserver.log.codec import encode
-from streamserver.redis.connection import Command
+from streamserver.redis.connection import Command, Packed
 from streamserver.redis.keys import claim_key, log_key, name_key
 from streamserver.store.base import Claim, ClaimHolder, LocalStream
 
@@ -60,14 +60,15 @@ class Publication(msgspec.Struct):
     def of(cls, stream: LocalStream, claim: Claim | None, names: Sequence[str]) -> Publication:
         return cls(claim, tuple(map(name_key, names)), _name_value(stream.id))
 
-    def publish(self, stream: LocalStream, node: str, lifetime_ms: int) -> Command:
-        """Return the command that publishes ``stream``. Its reply is None, or the holder of the idempotency key."""
+    def publish(self, stream: LocalStream, node: str, lifetime_ms: int) -> Packed:
+        """Return the command that publishes ``stream``. Its reply is as expected, or the holder of the idempotency
+        key."""
         claims = [] if self.claim is None else [claim_key(self.claim.key)]
         held = "" if self.claim is None else claim_value(stream.id, self.claim.fingerprint)
         keys = [log_key(stream.id), *claims, *self.names]
         record = encode(stream.log.take(0, 1))
         values = (lifetime_ms, record, node, str(stream.grace_seconds), self.name_value, len(claims), held)
-        return ("EVAL", _PUBLISH, len(keys), *keys, *values)
+        return Packed.of(("EVAL", _PUBLISH, len(keys), *keys, *values), expected=b"$-1\r\n")
 
     def restore(self, stream: LocalStream, lifetime_ms: int) -> list[Command]:
         """Return the commands that restore what a Redis that lost its data has forgotten."""

@@ -14,8 +14,8 @@ from redis.exceptions import ResponseError
 from streamserver.log.codec import decode, encode
 from streamserver.log.records import Done, Failed, Terminal
 from streamserver.redis._redis_py import is_out_of_order
-from streamserver.redis.batch import Batch
-from streamserver.redis.connection import Command, Replies, SharedConnection
+from streamserver.redis.batch import Batch, packed_id
+from streamserver.redis.connection import Command, Packed, Replies, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.inbox import Grown, message_command
 from streamserver.redis.keys import FENCE, LOG_LINGER_SECONDS
@@ -305,6 +305,8 @@ class Replicator:
         if replies is None:
             for log in batch.appended:
                 log.stored = log.sent
+            for log in batch.others:
+                self._on_reply(log, b"")
         else:
             for log, position in batch.positions():
                 self._on_reply(log, replies[position])
@@ -380,22 +382,24 @@ class Replicator:
         if self._logs.get(log.id) is log:
             self._update(log)
 
-    def _entry(self, log: ReplicatedLog, stored: int, data: bytes) -> list[Command]:
+    def _entry(self, log: ReplicatedLog, stored: int, data: bytes) -> Packed:
         """Return the commands that write an entry, the entry itself first."""
         is_last = log.is_complete_at(stored)
         lifetime = self._lifetimes.ended_ms if is_last else self._lifetimes.running_ms
         expiry: Command = ("PEXPIRE", log.key, lifetime)
         if log.stored:
             entry: Command = ("XADD", log.key, "NOMKSTREAM", f"{stored}-0", "r", data)
-            return [entry, expiry] if is_last else [entry]
+            if is_last:
+                return Packed.of(entry, expiry, expected=packed_id(stored) + b":1\r\n")
+            return Packed.of(entry, expected=packed_id(stored))
         origin = ("n", self._node, "g", str(log.stream.grace_seconds))
         again = log.publication.restore(log.stream, lifetime)
-        return [("XADD", log.key, f"{stored}-0", "r", data, *origin), expiry, *again]
+        return Packed.of(("XADD", log.key, f"{stored}-0", "r", data, *origin), expiry, *again)
 
-    def _notifications(self, stream_ids: Sequence[str]) -> list[Command]:
+    def _notifications(self, stream_ids: Sequence[str]) -> Packed:
         """Return one message to each node that reads any of these streams."""
         grown: dict[str, list[str]] = {}
         for stream_id in stream_ids:
             for node in self._remote_readers.nodes_of(stream_id):
                 grown.setdefault(node, []).append(stream_id)
-        return [message_command(node, Grown(streams)) for node, streams in grown.items()]
+        return Packed.of(*(message_command(node, Grown(streams)) for node, streams in grown.items()))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from loguru import logger
 from redis.exceptions import ResponseError
 
-from streamserver.redis.connection import Command, ConnectionFactory, Replies, SharedConnection
+from streamserver.redis.connection import Command, ConnectionFactory, Packed, Replies, SharedConnection
 from streamserver.store.base import StoreUnavailable
 
 RECONNECT_LIMIT_SECONDS = 1.0
@@ -34,6 +35,8 @@ class RetryingConnection:
     async def wait_connected(self) -> None:
         """Wait for a connection that was just lost, or not yet opened. Raises
         :class:`~streamserver.store.base.StoreUnavailable` if Redis stays away."""
+        if self._connection.is_connected:
+            return
         loop = asyncio.get_running_loop()
         since = self._connection.down_since
         try:
@@ -48,28 +51,39 @@ class RetryingConnection:
 
         Raises :class:`~streamserver.store.base.StoreUnavailable`, also if Redis rejects a command.
         """
+        replies = await self.execute_packed(Packed.of(*commands))
+        assert replies is not None
+        return replies
+
+    async def execute_packed(self, packed: Packed) -> Replies | None:
+        """Return the replies as :meth:`execute` does, or None if all are as expected."""
         await self.wait_connected()
-        reply = self._connection.submit(*commands)
+        reply = self._connection.submit_packed(packed)
         try:
             await reply
         except StoreUnavailable:
             await self.wait_connected()
-            reply = self._connection.submit(*commands)
+            reply = self._connection.submit_packed(packed)
             await reply
         if not self.accepted(reply):
             raise StoreUnavailable
-        return reply.result()
+        replies: Replies | None = reply.result()
+        return replies
 
     def submit(self, *commands: Command) -> asyncio.Future[Replies]:
         """Send ``commands`` once, before everything that is sent later. The future can be ignored."""
         return self._connection.submit(*commands)
 
-    def accepted(self, reply: asyncio.Future[Replies]) -> bool:
+    def submit_packed(self, packed: Packed) -> asyncio.Future[Any]:
+        """Send ``packed`` as :meth:`submit` does. The result is None if all replies are as expected."""
+        return self._connection.submit_packed(packed)
+
+    def accepted(self, reply: asyncio.Future[Any]) -> bool:
         """Return whether a finished ``reply`` arrived and Redis carried out all its commands. The first rejection on
         each connection is logged."""
         if reply.exception() is not None:
             return False
-        rejected = [each for each in reply.result() if isinstance(each, ResponseError)]
+        rejected = [each for each in reply.result() or () if isinstance(each, ResponseError)]
         if rejected and not self._reported:
             self._reported = True
             error_type = type(rejected[0]).__name__

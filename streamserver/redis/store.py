@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from streamserver.core.error_codes import failed
 from streamserver.log.codec import encode
-from streamserver.redis.connection import Command, ConnectionFactory, Replies, SharedConnection
+from streamserver.redis.connection import Command, ConnectionFactory, Packed, Replies, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.heartbeat import Heartbeat
 from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, message_command
@@ -108,13 +108,15 @@ class RedisStore:
         epoch = self._connection.epoch
         publication = Publication.of(stream, claim, names)
         try:
-            (holder,) = await self._execute(publication.publish(stream, self._node, self._lifetimes.running_ms))
+            packed = publication.publish(stream, self._node, self._lifetimes.running_ms)
+            replies = await self._execute_packed(packed)
         except BaseException:
             self._abandon(stream)
             raise
+        holder = None if replies is None else parse_claim(replies[0])
         if holder is None:
             self._replicator.add(stream, publication, epoch)
-        return parse_claim(holder)
+        return holder
 
     async def bind(self, name: str, stream_id: str) -> None:
         await self._execute(bind_command(name, stream_id))
@@ -180,8 +182,14 @@ class RedisStore:
 
     async def _execute(self, *commands: Command) -> Replies:
         """Return the replies to ``commands``. Raises :class:`StoreUnavailable`, also if Redis refuses one."""
-        replies = await self._connection.submit(*commands)
-        for reply in replies:
+        replies = await self._execute_packed(Packed.of(*commands))
+        assert replies is not None
+        return replies
+
+    async def _execute_packed(self, packed: Packed) -> Replies | None:
+        """Return the replies as :meth:`_execute` does, or None if all are as expected."""
+        replies: Replies | None = await self._connection.submit_packed(packed)
+        for reply in replies or ():
             if isinstance(reply, ResponseError):
                 self._permission_check.set()
                 raise StoreUnavailable

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from streamserver.admission import Quota, QuotaExhausted
 from streamserver.core.resources import Resources
 from streamserver.redis import leases
-from streamserver.redis.connection import Command, Replies, SharedConnection
+from streamserver.redis.connection import Packed, Replies, SharedConnection
 from streamserver.redis.limit_keys import slots_key, starts_key, tokens_key
 from streamserver.redis.limiter import RedisLimiter
 from streamserver.store.base import StoreUnavailable
@@ -135,6 +135,25 @@ async def test_admit_is_one_round_trip_and_two_commands_with_its_release(redis: 
     await limiter.aclose()
 
 
+async def test_an_admission_is_answered_as_expected(redis: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then its reply is not parsed."""
+    limiter = RedisLimiter(redis.url)
+    await limiter.start()
+    results: list[Replies | None] = []
+    execute = limiter._connection.execute_packed
+
+    async def record(packed: Packed) -> Replies | None:
+        results.append(await execute(packed))
+        return results[-1]
+
+    monkeypatch.setattr(limiter._connection, "execute_packed", record)
+    with Resources() as resources:
+        found = [await admitted(limiter, resources) for _ in range(3)]
+    await limiter.aclose()
+    assert found == ["admitted", "admitted", "streams"]
+    assert results[:3] == [None, None, [[b"streams", 1000]]]
+
+
 async def test_tokens_of_all_nodes_are_added_up(redis: RedisProcess) -> None:
     first, second = RedisLimiter(redis.url), RedisLimiter(redis.url)
     await first.start()
@@ -196,17 +215,17 @@ async def test_admit_succeeds_across_a_restart_of_redis(redis: RedisProcess) -> 
 
 def lose_replies(monkeypatch: pytest.MonkeyPatch, connection: SharedConnection) -> None:
     """Lose the reply to every other batch of commands, all of which Redis carries out."""
-    submit, lose = connection.submit, itertools.cycle([True, False])
+    submit, lose = connection.submit_packed, itertools.cycle([True, False])
 
-    def submit_and_lose(*commands: Command) -> asyncio.Future[Replies]:
-        answered = submit(*commands)
+    def submit_and_lose(packed: Packed, *, epoch: int | None = None) -> asyncio.Future[Any]:
+        answered = submit(packed, epoch=epoch)
         if not next(lose):
             return answered
-        lost: asyncio.Future[Replies] = asyncio.get_running_loop().create_future()
+        lost: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         answered.add_done_callback(lambda _: lost.set_exception(StoreUnavailable()))
         return lost
 
-    monkeypatch.setattr(connection, "submit", submit_and_lose)
+    monkeypatch.setattr(connection, "submit_packed", submit_and_lose)
 
 
 async def test_starts_and_tokens_count_once_when_replies_are_lost(

@@ -18,7 +18,7 @@ from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import Failed
 from streamserver.redis._redis_py import is_out_of_order
-from streamserver.redis.connection import Command, Packed, Replies
+from streamserver.redis.connection import Packed
 from streamserver.redis.keys import FENCE, HEARTBEAT_LEASE_SECONDS, log_key
 from streamserver.redis.pipeline import Fail, Receive
 from streamserver.redis.replicas import ReplicaLog
@@ -220,16 +220,16 @@ class TestTroubledRedis:
         """It had its key already; its client was cut before it was told the id."""
         assert isinstance(pair.near.store, RedisStore)
         link, log, loop = pair.near.store._connection, MemoryLog(pair.near.start()), asyncio.get_running_loop()
-        submit = link.submit
+        submit = link.submit_packed
 
-        def unanswered(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
-            answer = submit(*commands, epoch=epoch)
-            if log_key(log.stream_id) not in commands[0]:
+        def unanswered(packed: Packed, *, epoch: int | None = None) -> asyncio.Future[Any]:
+            answer = submit(packed, epoch=epoch)
+            if log_key(log.stream_id).encode() not in packed.data:
                 return answer
             monkeypatch.undo()
             return loop.create_future()
 
-        monkeypatch.setattr(link, "submit", unanswered)
+        monkeypatch.setattr(link, "submit_packed", unanswered)
         starting = loop.create_task(pair.near.try_publish(log, Claim("key", "print")))
         while await pair.far.store.find_claim("key") is None:
             await asyncio.sleep(0)
