@@ -195,15 +195,17 @@ async def test_many_readers_at_different_places_all_get_everything(
     assert len(upstream.exchanges) == 1
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_the_response_ends_after_the_terminal_event(start_server: StartServer, version: str) -> None:
+@pytest.mark.parametrize(("version", "asked"), [("1.0", "keep-alive"), ("1.1", "keep-alive"), ("1.1", "close")])
+async def test_the_response_ends_after_the_terminal_event(start_server: StartServer, version: str, asked: str) -> None:
+    """Its header says whether the connection ends with it (RFC 9112, section 9.6)."""
     server = await start_server()
     stream = await RawStream.request(
-        server.port, "/api/chat/stream?prompt=hello", version=version, headers={"Connection": "keep-alive"}
+        server.port, "/api/chat/stream?prompt=hello", version=version, headers={"Connection": asked}
     )
     await stream.head()
     assert [event.type for event in await stream.events()] == ["start", "message", "done"]
-    if version == "1.0":
-        assert stream.headers["connection"] == "close"
+    closes = (version, asked) != ("1.1", "keep-alive")
+    assert stream.headers["connection"] == ("close" if closes else "keep-alive")
+    if closes:
         assert await stream.reader.read() == b"", "the connection is closed"
     stream.close()

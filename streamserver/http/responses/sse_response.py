@@ -70,6 +70,7 @@ class SSEResponse(EventSourceResponse):
         if request.version < (1, 1):
             # Without chunks the end of the connection is the only end of the body.
             self.force_close()
+        if self.keep_alive is False or not request.keep_alive:
             self.headers["Connection"] = "close"
         transport = request.transport
         if transport is None:
