@@ -83,6 +83,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         self._detector = FailureDetector()
         self._numbers = count(1)
+        self._probe: Command = ("EXISTS", inbox_key(node))
         self._last_reply_at = float("-inf")
         """When the last reply to a heartbeat came."""
         self._writes_rejected = False
@@ -96,7 +97,7 @@ class Heartbeat:
             try:
                 connection, _ = await self._factory.connect()
             except BROKEN:
-                self._probe_shared()
+                self._shared.probe(self._probe)
                 await backoff.wait()
                 continue
             backoff.reset()
@@ -112,7 +113,7 @@ class Heartbeat:
                 sender.cancel()
                 await asyncio.gather(sender, return_exceptions=True)
                 await self._factory.close(connection)
-                self._probe_shared()
+                self._shared.submit(self._probe)  # what cut this connection may have cut the other
 
     async def watch_outage(self) -> None:
         """Disconnect the readers of remote streams when the store stays away. Runs until cancelled."""
@@ -133,15 +134,12 @@ class Heartbeat:
                 pending.append(beat)
                 await connection.send(beat.commands)
                 sent.set()
-                self._probe_shared()
+                self._shared.probe(self._probe)
                 due = max(due + BEAT_SECONDS, self._loop.time())
                 await asyncio.sleep(due - self._loop.time())
         except BROKEN:
             connection.abort()
             sent.set()
-
-    def _probe_shared(self) -> None:
-        self._shared.probe(("EXISTS", inbox_key(self._node)))
 
     def _next_beat(self, first: Sequence[Command]) -> Beat:
         watched = self._replicas.watched()

@@ -9,9 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from providers.base import Text
-from streamserver.redis.connection import Replies
+from streamserver.redis.connection import Command, Replies
 from streamserver.redis.heartbeat import SYNC_BEATS, Beat
 from streamserver.redis.keys import BEAT_SECONDS, HEARTBEAT_LEASE_SECONDS, inbox_key, node_key
+from streamserver.redis.pipeline import Pipeline
 from tests.contracts.shared_log import read_all, until
 from tests.redis.stores import RedisNode, node_at
 from tests.support.proxy import running_proxy
@@ -57,6 +58,29 @@ async def test_beats_do_not_wait_for_their_replies_or_for_other_commands(
             while await beat_of(client, node) < first + 3:
                 await asyncio.sleep(BEAT_SECONDS / 5)
         cable.flow()
+
+
+async def test_lost_beats_have_the_other_connection_probed_at_once(
+    redis: RedisProcess, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it has just answered: what cut the one may have cut the other, and nothing may connect for seconds."""
+    node = await node_at(stack, redis.port)
+    store, never = node.redis_store, asyncio.Event()
+    factory, shared = store._factory, store._connection
+    await until(lambda: len(factory._open) == 3)
+    monkeypatch.setattr(factory, "connect", never.wait)
+    submit, probes = shared.submit, list[Command]()
+
+    def record(*commands: Command, epoch: int | None = None) -> asyncio.Future[Replies]:
+        probes.extend(commands)
+        return submit(*commands, epoch=epoch)
+
+    monkeypatch.setattr(Pipeline, "take_silence", lambda _: False)
+    monkeypatch.setattr(shared, "submit", record)
+    for connection in list(factory._open):
+        if shared._pipeline is not None and connection is not shared._pipeline._connection:
+            connection.abort()
+    await until(lambda: store._probe in probes)
 
 
 async def beat_of(client: Redis, node: RedisNode) -> int:
