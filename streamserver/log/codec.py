@@ -39,8 +39,8 @@ class Unreadable(ValueError):
 
 def encode(records: Sequence[Record]) -> bytes:
     """Return the bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
-    first = records[0]
-    if type(first) is Text and len(records) == 1:  # as most entries are: a list of rows would cost as much again
+    # Most entries are one text: a list of rows would cost as much again.
+    if len(records) == 1 and type(first := records[0]) is Text:
         rows: list[tuple[Any, ...]] = [("t", first.text)]
     else:
         rows = [_row(record) for record in records]

@@ -63,7 +63,7 @@ class Batch:
                 continue
             entry = records.take(stored, ENTRY_RECORDS)
             count = len(entry)
-            if count < ENTRY_RECORDS:
+            if count < ENTRY_RECORDS or stored + count == len(records):
                 records.on_appended = on_appended
             else:
                 left.append(log)

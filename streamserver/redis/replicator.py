@@ -192,10 +192,10 @@ class Replicator:
             log.records.on_appended = self._on_appended
 
     def _mark_behind(self, log: ReplicatedLog) -> None:
-        """Send what Redis lacks of a log: at once if the log has ended."""
+        """Send what Redis lacks of a log, unless the log was forgotten: at once if it has ended."""
         if log.records.proposed is None:
             self._on_appended(log.id)
-        else:
+        elif self._logs.get(log.id) is log:
             self._behind[log.id] = log
             self._stop_gathering()
 
@@ -347,6 +347,8 @@ class Replicator:
                 self._send_soon(log)  # it got more than an entry holds
             elif batch.size < max_bytes:
                 self._add_edge(batch, log)
+            else:
+                self._work.set()
         return batch
 
     def _add_edge(self, batch: Batch, log: ReplicatedLog) -> None:

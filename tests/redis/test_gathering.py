@@ -20,7 +20,7 @@ from streamserver.redis.batch import Batch
 from streamserver.redis.connection import Command, Packed, RedisConnection, Replies
 from streamserver.redis.keys import log_key
 from streamserver.redis.pipeline import BATCH_COMMANDS, Fail, Receive
-from streamserver.redis.replicated_log import ReplicatedLog
+from streamserver.redis.replicated_log import ENTRY_RECORDS, ReplicatedLog
 from streamserver.redis.replicator import GATHER_LIMIT_SECONDS, GATHER_SECONDS
 from streamserver.store.base import Claim
 from tests.contracts.shared_log import until
@@ -303,6 +303,38 @@ async def test_a_publication_takes_one_round_trip(near: RedisNode, monkeypatch: 
     assert await near.try_publish(MemoryLog(near.start()), Claim("key", "print"), ["chat", "resp_1"]) is None
     assert exchanges == [2, 1]
     assert futures[1].result() is None
+
+
+@pytest.mark.parametrize("count", [ENTRY_RECORDS - 1, ENTRY_RECORDS, ENTRY_RECORDS + 1, 2 * ENTRY_RECORDS])
+async def test_a_log_that_fills_its_entries_holds_up_no_other(near: RedisNode, far: RedisNode, count: int) -> None:
+    full, other = await near.publish(), await near.publish()
+    for number in range(count):
+        full.append(Text(f"{number} "))
+    await near.settled()
+    other.append(Text("hello"))
+    other.close(DONE)
+    await until(lambda: other.terminal == DONE)
+    full.append(Text("more"))
+    await near.settled()
+    assert [len((await far.found(log.stream_id)).log) for log in (full, other)] == [count + 2, 3]
+
+
+async def test_all_endings_go_out_that_come_together(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a drain, or when a provider fails for all: one batch has not room for all of them."""
+    monkeypatch.setattr("streamserver.redis.replicator.BATCH_BYTES", 1)
+    logs = [await near.publish() for _ in range(5)]
+    await near.settled()
+    for log in logs:
+        log.close(DONE)
+    await until(lambda: all(log.terminal == DONE for log in logs))
+
+
+async def test_a_log_that_ends_after_it_was_forgotten_is_not_sent(near: RedisNode) -> None:
+    log = await near.publish()
+    await near.settled()
+    near.forget(log.stream_id)
+    log.close(DONE)
+    assert not near.redis_store._replicator._behind
 
 
 @pytest.mark.parametrize("ends", [False, True])
