@@ -39,9 +39,8 @@ class Unreadable(ValueError):
 
 def encode(records: Sequence[Record]) -> bytes:
     """Return the bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
-    # Most entries are one text: a list of rows would cost as much again.
-    if len(records) == 1 and type(first := records[0]) is Text:
-        rows: list[tuple[Any, ...]] = [("t", first.text)]
+    if len(records) == 1 and type(record := records[0]) is Text:  # as most entries are
+        rows = [("t", record.text)]
     else:
         rows = [_row(record) for record in records]
     try:
