@@ -37,7 +37,6 @@ Entries: TypeAlias = Sequence[tuple[bytes, list[bytes]]]
 Replies: TypeAlias = list[Any]
 """One for each command; a :class:`~redis.exceptions.ResponseError` for one that Redis refused."""
 
-
 BROKEN = (RedisError, OSError, TimeoutError)
 """What a connection raises that cannot be used any more."""
 CLOSE_TIMEOUT_SECONDS = 0.5
@@ -121,7 +120,20 @@ class Packed(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, *commands: Command, expected: bytes | None = None) -> Packed:
+        """Return ``commands``, packed. ``expected`` are the bytes of their replies if all goes well."""
         return cls(pack(commands), len(commands), expected)
+
+    @classmethod
+    def join(cls, parts: Sequence[Packed]) -> Packed:
+        """Return the commands of all ``parts``, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        expected = [packed.expected for packed in parts if packed.expected is not None]
+        return cls(
+            b"".join([packed.data for packed in parts]),
+            sum([packed.reply_count for packed in parts]),
+            b"".join(expected) if len(expected) == len(parts) else None,
+        )
 
 
 def pool_of(url: str) -> ConnectionPool:

@@ -16,16 +16,7 @@ ENTRY_OVERHEAD_BYTES = 1024
 class Batch:
     """Commands that append to logs. Most are of one form, with a reply that can be foretold: the entry's id."""
 
-    __slots__ = (
-        "_appends",
-        "_expected",
-        "_others",
-        "_others_expected",
-        "_others_replies",
-        "_positions",
-        "appended",
-        "size",
-    )
+    __slots__ = ("_appends", "_expected", "_others", "_others_replies", "_positions", "appended", "size")
 
     def __init__(self) -> None:
         self.size = 0
@@ -34,11 +25,9 @@ class Batch:
         """The logs with an entry of that form."""
         self._appends: list[bytes] = []
         self._expected: list[bytes] = []
-        self._others: list[bytes] = []
+        self._others: list[Packed] = []
         """The commands that follow them."""
         self._others_replies = 0
-        self._others_expected: list[bytes] | None = []
-        """Their replies if all goes well; None if they cannot be foretold."""
         self._positions: list[tuple[ReplicatedLog, int]] = []
         """The logs with another entry, and the position of its reply among those to the others."""
 
@@ -91,20 +80,14 @@ class Batch:
         """Add commands that write no entry, if any."""
         if not packed.reply_count:
             return
-        self._others.append(packed.data)
+        self._others.append(packed)
         self._others_replies += packed.reply_count
         self.size += len(packed.data)
-        if packed.expected is None:
-            self._others_expected = None
-        elif self._others_expected is not None:
-            self._others_expected.append(packed.expected)
 
     def packed(self) -> Packed:
         """Return all commands."""
-        count = len(self._appends) + self._others_replies
-        others = self._others_expected
-        expected = None if others is None else b"".join(self._expected + others)
-        return Packed(b"".join(self._appends + self._others), count, expected)
+        appends = Packed(b"".join(self._appends), len(self._appends), b"".join(self._expected))
+        return Packed.join([appends, *self._others])
 
     @property
     def others(self) -> list[ReplicatedLog]:

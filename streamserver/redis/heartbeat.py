@@ -24,7 +24,7 @@ from streamserver.redis.connection import (
 )
 from streamserver.redis.failure_detector import FailureDetector
 from streamserver.redis.fences import fence_command, with_expiry
-from streamserver.redis.inbox import create_inbox_command
+from streamserver.redis.inbox import create_inbox_command, inbox_exists_command
 from streamserver.redis.keys import (
     BEAT_SECONDS,
     GAP_SECONDS,
@@ -83,7 +83,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         self._detector = FailureDetector()
         self._numbers = count(1)
-        self._probe: Command = ("EXISTS", inbox_key(node))
+        self._probe = inbox_exists_command(node)
         self._last_reply_at = float("-inf")
         """When the last reply to a heartbeat came."""
         self._writes_rejected = False

@@ -53,6 +53,11 @@ def message_command(node: str, message: Message) -> Command:
     return ("XADD", inbox_key(node), "NOMKSTREAM", "MAXLEN", "~", _MOST_KEPT, "*", "m", _encode(message))
 
 
+def inbox_exists_command(node: str) -> Command:
+    """Return the command that asks whether Redis has a node's inbox."""
+    return ("EXISTS", inbox_key(node))
+
+
 def create_inbox_command(node: str) -> Command:
     """Return the command that makes an inbox."""
     return ("XADD", inbox_key(node), "MAXLEN", "~", _MOST_KEPT, "*", "m", b"")

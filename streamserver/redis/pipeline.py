@@ -86,7 +86,7 @@ class Pipeline:
         """Send the oldest submissions now, unless replies are awaited."""
         if self._queue and not self._under_way and not self._lost.done():
             jobs = self._next_jobs()
-            self._begin(jobs, _join([job.packed for job in jobs]))
+            self._begin(jobs, Packed.join([job.packed for job in jobs]))
 
     def _begin(self, jobs: Jobs, packed: Packed) -> None:
         self._under_way = jobs
@@ -170,14 +170,3 @@ class Pipeline:
             self._due = self._loop.time() + READ_AGAIN_SECONDS
         if self._due < math.inf:
             self._timer = self._loop.call_at(self._due, self._on_timer)
-
-
-def _join(batch: list[Packed]) -> Packed:
-    if len(batch) == 1:
-        return batch[0]
-    expected = [packed.expected for packed in batch if packed.expected is not None]
-    return Packed(
-        b"".join([packed.data for packed in batch]),
-        sum([packed.reply_count for packed in batch]),
-        b"".join(expected) if len(expected) == len(batch) else None,
-    )

@@ -153,7 +153,8 @@ class Replicator:
             await self._done.wait()
 
     async def run(self) -> None:
-        """Replicate for ever what has to wait for Redis first; the rest needs no task (:meth:`_on_gathered`)."""
+        """Replicate for ever what waits for a connection, for another batch or to be verified; the rest needs no task
+        (:meth:`_on_gathered`)."""
         while True:
             await self._work.wait()
             if self._refused:
@@ -306,7 +307,7 @@ class Replicator:
             for log in batch.appended:
                 log.stored = log.sent
             for log in batch.others:
-                self._on_reply(log, b"")
+                self._on_written(log, log.sent)
         else:
             for log, position in batch.positions():
                 self._on_reply(log, replies[position])
@@ -316,6 +317,7 @@ class Replicator:
         self._free.set()
         for log, _ in batch.positions():
             self._send_soon(log)
+        self._update_done()
 
     def _send_soon(self, log: ReplicatedLog) -> None:
         """Send what Redis lacks of a log without waiting for others, unless the log was forgotten meanwhile."""
@@ -366,10 +368,14 @@ class Replicator:
             log.epoch = 0  # ask what Redis has
             self._refused = self._refused or not is_out_of_order(reply)
             self._send_soon(log)
-        elif not log.epoch:
-            self._send_soon(log)  # Redis has lost data since: this is no news
         else:
-            self._note_stored(log, 0 if reply is None else log.sent)
+            self._on_written(log, 0 if reply is None else log.sent)
+
+    def _on_written(self, log: ReplicatedLog, stored: int) -> None:
+        if log.epoch:
+            self._note_stored(log, stored)
+        else:
+            self._send_soon(log)  # Redis has lost data since: this is no news
 
     def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
         """Note how many records Redis has, unless the log was forgotten meanwhile."""

@@ -15,7 +15,7 @@ from streamserver.log.codec import encode
 from streamserver.redis.connection import Command, ConnectionFactory, Packed, Replies, SharedConnection
 from streamserver.redis.fences import Fences
 from streamserver.redis.heartbeat import Heartbeat
-from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, message_command
+from streamserver.redis.inbox import Grown, Inbox, Message, Readers, Stop, inbox_exists_command, message_command
 from streamserver.redis.jobs import run_forever
 from streamserver.redis.keys import (
     FENCE,
@@ -61,7 +61,7 @@ class RedisStore:
         self._inbox = Inbox(self._factory, self._node, self._receive)
         self._recovered_at = 0.0
         """When Redis has again what it lost."""
-        self._probe: Command = ("EXISTS", inbox_key(self._node))
+        self._probe = inbox_exists_command(self._node)
         self._outbox = Outbox(self._connection)
         self._permission_check = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()

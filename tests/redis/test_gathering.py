@@ -263,6 +263,21 @@ async def test_a_reply_from_before_a_loss_of_data_is_no_news(
     assert (len(there), there.terminal) == ((3, DONE) if ends else (2, None))
 
 
+async def test_nothing_is_waited_for_when_a_batch_of_forgotten_logs_is_lost(
+    near: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicator, connection, fails = near.redis_store._replicator, near.redis_store._connection, list[Fail]()
+    monkeypatch.setattr(connection, "send", lambda packed, receive, fail, **_: fails.append(fail))
+    log = await near.publish()
+    log.append(Text("hello"))
+    await until(lambda: bool(fails))
+    replicator._remove(log.stream_id)
+    waiting = asyncio.ensure_future(replicator.wait_done())
+    await asyncio.sleep(0)
+    fails[0]()
+    await asyncio.wait_for(waiting, 60)
+
+
 async def test_a_forgotten_log_is_freed_without_a_collection(near: RedisNode) -> None:
     """A cycle of references would keep its records until the garbage collector runs, which is seldom."""
     log = await near.publish()
