@@ -145,11 +145,13 @@ class HttpProtocol(RequestHandler):
 
     def _pause_transport_reading(self) -> None:
         """Cut the connection if it carries a stream and too much has come behind its request: a connection that is not
-        read from does not show a client disconnect. Behind the end of a stream it is the next request."""
+        read from does not show a client disconnect. Behind the end of a stream it is the next request, and before its
+        beginning the stream is refused."""
         request = self._current_request
         context = None if request is None else request.get(CONTEXT)
         opened = None if context is None else context.open_response
-        if opened is not None and not opened.response.complete and self.transport is not None:
+        response = None if opened is None else opened.response
+        if response is not None and response.prepared and not response.complete and self.transport is not None:
             self.transport.abort()
         else:
             super()._pause_transport_reading()

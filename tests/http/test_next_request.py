@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.abc import AbstractStreamWriter
 
 from streamserver.http.responses.sse_response import SSEResponse
 from tests.support.application import running_app
@@ -17,21 +19,27 @@ BODY = json.dumps({"prompt": "x" * 700_000}).encode()
 CONFIG: dict[str, Any] = {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo", "delay_ms": 5}}}
 
 
+def receive_behind(transport: asyncio.BaseTransport) -> None:
+    """Have a large request arrive on a connection now."""
+    assert isinstance(transport, asyncio.Transport)
+    protocol = transport.get_protocol()
+    assert isinstance(protocol, asyncio.Protocol)
+    head = f"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n"
+    protocol.data_received(f"{head}Content-Type: application/json\r\n\r\n".encode() + BODY)
+
+
 async def test_large_request_is_answered_that_comes_before_the_handler_of_a_stream_has_returned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The end of the body leaves with the terminal event. What comes behind it belongs to no stream."""
     write_last = SSEResponse.write_last
 
-    def receive_behind(response: SSEResponse, data: bytes) -> None:
+    def write_and_receive(response: SSEResponse, data: bytes) -> None:
         write_last(response, data)
         assert response._transport is not None
-        protocol = response._transport.get_protocol()
-        assert isinstance(protocol, asyncio.Protocol)
-        head = f"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n"
-        protocol.data_received(f"{head}Content-Type: application/json\r\n\r\n".encode() + BODY)
+        receive_behind(response._transport)
 
-    monkeypatch.setattr(SSEResponse, "write_last", receive_behind)
+    monkeypatch.setattr(SSEResponse, "write_last", write_and_receive)
     async with running_app(CONFIG) as (_, url), asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(b"GET /api/chat/stream?prompt=hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -40,3 +48,30 @@ async def test_large_request_is_answered_that_comes_before_the_handler_of_a_stre
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 422 "), "the prompt is too long"
         writer.close()
+
+
+@pytest.mark.parametrize("wire", ["native", "chat"])
+async def test_request_with_a_large_one_behind_it_is_refused_in_its_form(
+    monkeypatch: pytest.MonkeyPatch, wire: str
+) -> None:
+    """A connection that is not read from would not show a client disconnect: no stream begins on it."""
+    prepare = SSEResponse.prepare
+
+    async def receive_and_prepare(response: SSEResponse, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        assert request.transport is not None
+        receive_behind(request.transport)
+        return await prepare(response, request)
+
+    monkeypatch.setattr(SSEResponse, "prepare", receive_and_prepare)
+    body: dict[str, Any]
+    if wire == "native":
+        path, body = "/api/chat/stream", {"prompt": "hello"}
+    else:
+        messages = [{"role": "user", "content": "hello"}]
+        path, body = "/v1/chat/completions", {"model": "echo", "stream": True, "messages": messages}
+    async with running_app(CONFIG) as (_, url), ClientSession() as session, asyncio.timeout(60):
+        async with session.post(url + path, json=body) as response:
+            refusal = await response.json(content_type=None)
+            assert (response.status, response.headers["Connection"]) == (400, "close")
+        detail = refusal["detail"] if wire == "native" else refusal["error"]["message"]
+        assert "behind the request" in detail

@@ -26,6 +26,11 @@ class ReaderStalled(ConnectionError):
     """The client read nothing for the send timeout; its connection has been closed."""
 
 
+class ConnectionUnread(ConnectionError):
+    """So much was sent behind the request that the connection is not read from: a client disconnect would not be
+    seen, so no response may begin on it."""
+
+
 class SSEResponse(EventSourceResponse):
     """An ``EventSourceResponse`` that writes batches, each under the send timeout.
 
@@ -65,6 +70,8 @@ class SSEResponse(EventSourceResponse):
         """The body is sent in chunks (HTTP/1.1)."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Begin the response. Raises :class:`ConnectionUnread`, or :class:`ConnectionResetError` if the client has
+        disconnected."""
         if self.prepared:
             return None  # aiohttp prepares each response that a handler returns
         if request.version < (1, 1):
@@ -76,7 +83,7 @@ class SSEResponse(EventSourceResponse):
         if transport is None:
             raise ConnectionResetError("the client has disconnected")
         if not transport.is_reading():
-            raise ConnectionResetError("too much was sent behind the request: a disconnect would not be seen")
+            raise ConnectionUnread
         set_by_connection = getattr(request.protocol, "set_send_timeout", None)
         if set_by_connection is not None:
             set_by_connection(self._stall_seconds)
