@@ -33,6 +33,11 @@ class Log(Protocol):
     def start(self) -> Start: ...
 
     @property
+    def records(self) -> Sequence[Record]:
+        """All that readers can take: the log's own list, which grows."""
+        ...
+
+    @property
     def proposed(self) -> Terminal | None:
         """The ending that the writer has chosen, None before it has. Nothing is appended from then on."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -39,14 +40,20 @@ class Unreadable(ValueError):
 
 def encode(records: Sequence[Record]) -> bytes:
     """Return the bytes of ``records``. A lone surrogate, which no bytes can stand for, becomes U+FFFD."""
-    if len(records) == 1 and type(record := records[0]) is Text:  # as most entries are
-        rows = [("t", record.text)]
-    else:
-        rows = [_row(record) for record in records]
+    rows = [_row(record) for record in records]
     try:
         return _encode(rows)
     except UnicodeEncodeError:
         return _encode([[_clean(value) for value in row] for row in rows])
+
+
+def encode_texts(texts: Sequence[str]) -> list[bytes]:
+    """Return for each of ``texts`` what :func:`encode` returns for it as a single :class:`~providers.base.Text`."""
+    rows = zip(repeat("t"), texts, strict=False)
+    try:
+        return list(map(_encode, zip(rows, strict=True)))  # msgpack has one array for tuples and lists
+    except UnicodeEncodeError:
+        return [encode([Text(text)]) for text in texts]
 
 
 def decode(data: bytes) -> list[Record]:

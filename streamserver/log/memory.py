@@ -23,10 +23,10 @@ class MemoryLog:
         "_max_bytes",
         "_on_closed",
         "_on_proposed",
-        "_records",
         "_waiters",
         "on_appended",
         "proposed",
+        "records",
         "size_bytes",
         "start",
         "stream_id",
@@ -41,7 +41,7 @@ class MemoryLog:
         self.on_appended: Callable[[str], object] | None = None
         self.size_bytes = RECORD_OVERHEAD_BYTES + _options_bytes(start)
         self._max_bytes = max_bytes
-        self._records: list[Record] = [start]
+        self.records: list[Record] = [start]
         self._waiters: list[Callable[[], object]] = []
         self._call_soon: Callable[[Callable[[], object]], object] | None = None
         """The event loop's method. Asking which loop runs is a system call in Python before 3.12."""
@@ -49,7 +49,7 @@ class MemoryLog:
         self._on_proposed: Callable[[], object] | None = None
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.records)
 
     def append(self, record: Piece) -> bool:
         if self.proposed is not None:
@@ -65,7 +65,7 @@ class MemoryLog:
         if size > self._max_bytes:
             raise LogFull
         self.size_bytes = size
-        self._records.append(record)
+        self.records.append(record)
         if self._waiters:
             self._wake()
         on_appended = self.on_appended
@@ -92,13 +92,13 @@ class MemoryLog:
 
     def accept(self, terminal: Terminal) -> None:
         if self.terminal is not None:
-            self.terminal = self._records[-1] = terminal
+            self.terminal = self.records[-1] = terminal
             return
         if self.proposed is None:
             self.proposed = terminal
             self.size_bytes += RECORD_OVERHEAD_BYTES
         self.terminal = terminal
-        self._records.append(terminal)
+        self.records.append(terminal)
         if self._waiters:
             self._wake()
         self._call_soon = self.on_appended = self._on_proposed = None
@@ -107,7 +107,7 @@ class MemoryLog:
             on_closed(terminal)
 
     def take(self, offset: int, limit: int) -> Sequence[Record]:
-        return self._records[offset : offset + limit]
+        return self.records[offset : offset + limit]
 
     def subscribe(self, wake: Callable[[], object]) -> None:
         self._waiters.append(wake)

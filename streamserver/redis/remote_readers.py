@@ -15,21 +15,18 @@ class RemoteReaders:
 
     def __init__(self, local: LocalStreams) -> None:
         self._local = local
-        self._counts: dict[str, dict[str, int]] = {}
-        """Stream → node → readers."""
+        self.counts: dict[str, dict[str, int]] = {}
+        """Stream → node → readers, of the streams that have any."""
         self._last_report: dict[str, float] = {}
         """Node → the time of its last report."""
-        self.has = self._counts.__contains__
-        """Return whether the stream of an id is read on another node. Asked for each token: a method would be a call
-        more."""
 
     def __bool__(self) -> bool:
         """Return whether any stream is read on another node."""
-        return bool(self._counts)
+        return bool(self.counts)
 
     def nodes_of(self, stream_id: str) -> Iterable[str]:
         """Return the nodes on which the stream is read."""
-        return self._counts.get(stream_id, ())
+        return self.counts.get(stream_id, ())
 
     def update(self, node: str, counts: Mapping[str, int], now: float) -> None:
         """Set how many readers ``node`` has of each of these streams."""
@@ -39,7 +36,7 @@ class RemoteReaders:
 
     def replace(self, node: str, counts: Mapping[str, int], now: float) -> None:
         """Set how many readers ``node`` has of these streams; it has none of any other."""
-        gone = [stream_id for stream_id, nodes in self._counts.items() if node in nodes and stream_id not in counts]
+        gone = [stream_id for stream_id, nodes in self.counts.items() if node in nodes and stream_id not in counts]
         self.update(node, {**dict.fromkeys(gone, 0), **counts}, now)
 
     def expire_silent(self, before: float) -> None:
@@ -54,12 +51,12 @@ class RemoteReaders:
 
     def _set(self, node: str, stream_id: str, readers: int) -> None:
         stream = self._local.find(stream_id)
-        nodes = self._counts.setdefault(stream_id, {})
+        nodes = self.counts.setdefault(stream_id, {})
         if readers and stream is not None:
             nodes[node] = readers
         else:
             nodes.pop(node, None)
         if not nodes:
-            del self._counts[stream_id]
+            del self.counts[stream_id]
         if stream is not None:
             stream.set_remote_readers(sum(nodes.values()))

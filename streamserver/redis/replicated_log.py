@@ -25,9 +25,9 @@ class ReplicatedLog:
         "epoch",
         "id",
         "key",
+        "log",
         "publication",
         "records",
-        "sent",
         "stored",
         "stream",
     )
@@ -35,7 +35,8 @@ class ReplicatedLog:
     def __init__(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         self.stream = stream
         self.id = stream.id
-        self.records = stream.log
+        self.log = stream.log
+        self.records = stream.log.records
         self.key = log_key(stream.id)
         self.append_head = b"*6\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$10\r\nNOMKSTREAM\r\n" % (
             len(self.key),
@@ -45,8 +46,6 @@ class ReplicatedLog:
         self.publication = publication
         self.stored = 1
         """How many records Redis has."""
-        self.sent = 1
-        """How many it has with the entry that is under way."""
         self.epoch = epoch
         """The connection on which ``stored`` was last known to be true."""
         self.accepted = False
@@ -60,17 +59,20 @@ class ReplicatedLog:
     @property
     def length(self) -> int:
         """How many records Redis is to have, an ending that no reader sees yet among them."""
-        log = self.records
+        log = self.log
         return len(log) + (log.proposed is not None and log.terminal is None)
 
     @property
     def is_behind(self) -> bool:
         return self.stored < self.length
 
-    def next_records(self, now: float) -> Sequence[Record]:
+    def next_records(self) -> Sequence[Record]:
+        """Return the records of the next entry, without an ending that no reader sees yet."""
+        return self.log.take(self.stored, ENTRY_RECORDS)
+
+    def next_records_or_ending(self, now: float) -> Sequence[Record]:
         """Return the records of the next entry; none if only an ending is left, which may not be sent yet."""
-        log = self.records
-        records = log.take(self.stored, ENTRY_RECORDS)
+        log, records = self.log, self.next_records()
         ending = log.proposed
         if ending is None:
             return records
@@ -82,7 +84,7 @@ class ReplicatedLog:
 
     def is_complete_at(self, stored: int) -> bool:
         """Return whether the first ``stored`` records are all of an ended log."""
-        return self.records.proposed is not None and stored == self.length
+        return self.log.proposed is not None and stored == self.length
 
     def accept(self) -> None:
         """Record that Redis has accepted the ending, and publish it to the readers."""
@@ -92,7 +94,7 @@ class ReplicatedLog:
     def publish_ending(self) -> None:
         """End the log as its writer proposed, unless it has ended."""
         self.cancel_ending_timer()
-        log = self.records
+        log = self.log
         if log.terminal is None and log.proposed is not None:
             log.accept(log.proposed)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -81,22 +80,28 @@ class Replicator:
         self._ending_wait_seconds = ending_wait_seconds
         self._on_data_lost = on_data_lost
         self._logs: dict[str, ReplicatedLog] = {}
+        self._grown: dict[str, ReplicatedLog] = {}
+        """Logs that have told of new records, of which Redis is known to have the rest, and that have not ended, unless
+        they are in ``_behind``."""
         self._behind: dict[str, ReplicatedLog] = {}
-        """Logs with something that is not under way. All others tell when they get more."""
+        """Logs with anything else to be sent, or of which it is not known what Redis has."""
         self._claims: dict[str, ReplicatedLog] = {}
         """By idempotency key."""
         self._recovered_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._work = asyncio.Event()
-        self._free = asyncio.Event()
-        """No batch is under way."""
-        self._free.set()
+        self._under_way = False
+        """A batch awaits its replies."""
+        self._is_next_due = False
+        """The next one is to go when they have come."""
         self._refused = False
         """Redis accepts nothing at the moment; the next try waits."""
         self._timer: asyncio.Handle | None = None
         """Sends what has been gathered; None if nothing waits."""
         self._gathered_at = 0.0
-        """The loop's time from which the next record takes along what waits; infinity once that is about to go."""
+        """The loop's time from which the next record takes along what waits."""
+        self._is_scheduled = False
+        """What waits is to go at the end of this turn of the event loop."""
         self._done = asyncio.Event()
         self._done.set()
 
@@ -142,18 +147,18 @@ class Replicator:
 
     def expedite(self) -> None:
         """Send at once what has been gathered."""
-        if self._behind:
+        if self._grown or self._behind:
             self._work.set()
 
     async def wait_done(self) -> None:
         """Wait until everything has arrived."""
         self.expedite()
-        if self._behind or not self._free.is_set():
+        if self._grown or self._behind or self._under_way:
             self._done.clear()
             await self._done.wait()
 
     async def run(self) -> None:
-        """Replicate for ever what waits for a connection, for another batch or to be verified; the rest needs no task
+        """Replicate for ever what waits for a connection or to be verified; the rest needs no task
         (:meth:`_on_gathered`)."""
         while True:
             await self._work.wait()
@@ -168,8 +173,6 @@ class Replicator:
             except StoreUnavailable:
                 self._work.set()
                 continue
-            while not self._free.is_set():
-                await self._free.wait()
             self._send()
 
     def close(self) -> None:
@@ -181,59 +184,66 @@ class Replicator:
 
     def _on_proposed(self, log: ReplicatedLog) -> None:
         log.ending_timer = self._loop.call_later(self._ending_wait_seconds, log.publish_ending)
-        self._mark_behind(log)
+        if self._logs.get(log.id) is log:
+            self._update(log)
 
     def _update(self, log: ReplicatedLog) -> None:
-        """Note whether something is left to be sent, or wait for the next record."""
-        if log.is_behind:
-            self._mark_behind(log)
-            return
+        """Note whether and how something of a log is to be sent, or have the log tell when it gets more."""
+        self._grown.pop(log.id, None)
         self._behind.pop(log.id, None)
-        if log.records.proposed is None:
-            log.records.on_appended = self._on_appended
-
-    def _mark_behind(self, log: ReplicatedLog) -> None:
-        """Send what Redis lacks of a log, unless the log was forgotten: at once if it has ended."""
-        if log.records.proposed is None:
+        goes_on = log.stored > 0 and log.log.proposed is None
+        if log.epoch != self._connection.epoch:
+            self._retry(log)  # after it is verified
+        elif goes_on and not log.is_behind:
+            log.log.on_appended = self._on_appended
+        elif goes_on:
             self._on_appended(log.id)
-        elif self._logs.get(log.id) is log:
+        elif log.is_behind:
             self._behind[log.id] = log
-            self._stop_gathering()
+            self._schedule_send()
 
     def _on_appended(self, stream_id: str) -> None:
         """Send what a log has got: at once if it is read on another node, else with what other logs get meanwhile."""
-        self._behind[stream_id] = self._logs[stream_id]
-        if self._remote_readers.has(stream_id):
-            self._stop_gathering()
+        self._grown[stream_id] = self._logs[stream_id]
+        if stream_id in self._remote_readers.counts:
+            self._schedule_send()
         elif self._timer is None:
             self._timer = self._loop.call_later(GATHER_LIMIT_SECONDS, self._on_gathered)
             self._gathered_at = self._loop.time() + GATHER_SECONDS
         elif self._loop.time() >= self._gathered_at:
-            self._stop_gathering()
+            self._schedule_send()
 
-    def _stop_gathering(self) -> None:
+    def _schedule_send(self) -> None:
         """Send what has been gathered, with what other logs get in this turn of the event loop."""
+        if self._is_scheduled:
+            return
         if self._timer is not None:
-            if self._gathered_at == math.inf:
-                return
             self._timer.cancel()
-        self._gathered_at = math.inf
+        self._is_scheduled = True
         self._timer = self._loop.call_soon(self._on_gathered)
 
     def _on_gathered(self) -> None:
         self._timer = None
-        if self._work.is_set() or self._refused or not (self._free.is_set() and self._connection.is_connected):
+        self._is_scheduled = False
+        if self._work.is_set() or self._refused or not self._connection.is_connected:
             self._work.set()
         else:
             self._send()
 
+    def _retry(self, log: ReplicatedLog) -> None:
+        """Have the task send what Redis lacks of a log, unless the log was forgotten meanwhile."""
+        if self._logs.get(log.id) is log:
+            self._behind[log.id] = log
+        self._work.set()
+
     def _remove(self, stream_id: str) -> None:
+        self._grown.pop(stream_id, None)
         self._behind.pop(stream_id, None)
         self._update_done()
         log = self._logs.pop(stream_id, None)
         if log is None:
             return
-        log.records.on_appended = None
+        log.log.on_appended = None
         claim = log.publication.claim
         if claim is not None and self._claims.get(claim.key) is log:
             del self._claims[claim.key]
@@ -287,13 +297,16 @@ class Replicator:
         self._remove(stream.id)
 
     def _send(self) -> None:
-        """Send what Redis lacks of the logs that are behind. Nothing else is under way."""
-        batch = self._next_batch()
+        """Send what Redis lacks of the logs that are behind, now or after what is under way."""
+        if self._under_way:
+            self._is_next_due = True
+            return
+        batch = self._take_batch()
         if not batch:
             return
         if self._remote_readers:
-            batch.add_commands(self._notifications([log.id for log, _ in batch.positions()]))
-        self._free.clear()
+            batch.add_commands(self._notifications([entry.log.id for entry in batch.entries()]))
+        self._under_way = True
         self._connection.send(
             batch.packed(),
             partial(self._on_sent, batch),
@@ -301,81 +314,79 @@ class Replicator:
             epoch=self._connection.epoch,
         )
 
-    def _on_sent(self, batch: Batch, replies: Replies | None) -> None:
-        self._free.set()
-        if replies is None:
-            for log in batch.appended:
-                log.stored = log.sent
-            for log in batch.others:
-                self._on_written(log, log.sent)
-        else:
-            for log, position in batch.positions():
-                self._on_reply(log, replies[position])
-        self._update_done()
-
-    def _on_send_failed(self, batch: Batch) -> None:
-        self._free.set()
-        for log, _ in batch.positions():
-            self._send_soon(log)
-        self._update_done()
-
-    def _send_soon(self, log: ReplicatedLog) -> None:
-        """Send what Redis lacks of a log without waiting for others, unless the log was forgotten meanwhile."""
-        if self._logs.get(log.id) is log:
-            self._behind[log.id] = log
-        self._work.set()
-
-    def _update_done(self) -> None:
-        if not self._behind and self._free.is_set():
-            self._done.set()
-
-    def _next_batch(self) -> Batch:
-        """Return an entry of each log that is behind, as far as there is room, and as it is known what Redis has."""
-        epoch, behind = self._connection.epoch, self._behind
+    def _take_batch(self) -> Batch:
+        """Return an entry of each log that has more, as far as there is room, and as it is known what Redis has."""
         batch = Batch()
-        left = batch.append_all(behind.values(), epoch=epoch, max_bytes=BATCH_BYTES, on_appended=self._on_appended)
-        if not left and len(batch.appended) == len(behind):
-            self._behind = {}
-            return batch
-        for log in batch.appended:
-            del behind[log.id]
-        if batch.size >= BATCH_BYTES:
-            self._work.set()
-        max_bytes = batch.size + BATCH_BYTES  # streams that go on hold up no ending
-        for log in left:
-            if log.epoch != epoch:
-                self._work.set()  # it is verified first
-            elif log.id not in behind:
-                self._send_soon(log)  # it got more than an entry holds
-            elif batch.size < max_bytes:
-                self._add_edge(batch, log)
-            else:
+        grown, self._grown = self._grown, {}
+        for stream_id in self._behind:
+            grown.pop(stream_id, None)
+        if grown:
+            batch.append_all(list(grown.values()), BATCH_BYTES)
+            for log in batch.appended:
+                log.log.on_appended = self._on_appended
+            for log in batch.unfinished:
+                self._grown[log.id] = log
                 self._work.set()
+        max_bytes = batch.size + BATCH_BYTES  # streams that go on hold up no ending
+        for log in list(self._behind.values()):
+            if log.epoch != self._connection.epoch or batch.size >= max_bytes:
+                self._work.set()  # it is verified first, or waits for the next batch
+            else:
+                self._add_edge(batch, log)
         return batch
 
     def _add_edge(self, batch: Batch, log: ReplicatedLog) -> None:
         """Add the log's first entry or its last, unless it is an ending that waits until other nodes have written
         their fences again."""
-        records = log.next_records(self._loop.time())
+        records = log.next_records_or_ending(self._loop.time())
         stored = log.stored + len(records)
         if records:
             batch.add(log, stored, self._entry(log, stored, encode(records)))
             del self._behind[log.id]
+            log.log.on_appended = None  # what it gets is seen when the reply has come
 
-    def _on_reply(self, log: ReplicatedLog, reply: Any) -> None:
-        """Note the reply to an entry."""
+    def _on_sent(self, batch: Batch, replies: Replies | None) -> None:
+        self._on_free()
+        if replies is None:
+            for log, stored in zip(batch.appended, batch.stored, strict=True):
+                log.stored = stored
+            for log, stored, _ in batch.others:
+                self._on_written(log, stored)
+        else:
+            for log, stored, position in batch.entries():
+                self._on_reply(log, stored, replies[position])
+        self._update_done()
+
+    def _on_send_failed(self, batch: Batch) -> None:
+        self._on_free()
+        for entry in batch.entries():
+            self._retry(entry.log)
+        self._update_done()
+
+    def _on_free(self) -> None:
+        self._under_way = False
+        if self._is_next_due:
+            self._is_next_due = False
+            self._schedule_send()
+
+    def _update_done(self) -> None:
+        if not (self._grown or self._behind or self._under_way):
+            self._done.set()
+
+    def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> None:
+        """Note the reply to an entry with which Redis has ``stored`` records."""
         if isinstance(reply, ResponseError):
             log.epoch = 0  # ask what Redis has
             self._refused = self._refused or not is_out_of_order(reply)
-            self._send_soon(log)
+            self._retry(log)
         else:
-            self._on_written(log, 0 if reply is None else log.sent)
+            self._on_written(log, 0 if reply is None else stored)
 
     def _on_written(self, log: ReplicatedLog, stored: int) -> None:
         if log.epoch:
             self._note_stored(log, stored)
         else:
-            self._send_soon(log)  # Redis has lost data since: this is no news
+            self._retry(log)  # Redis has lost data since: this is no news
 
     def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
         """Note how many records Redis has, unless the log was forgotten meanwhile."""

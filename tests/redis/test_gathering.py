@@ -107,7 +107,8 @@ async def test_an_entry_is_packed_as_any_command(near: RedisNode) -> None:
     log.append(Text("\r\n\ud83d"))
     (replicated,) = near.redis_store._replicator._logs.values()
     batch = Batch()
-    assert batch.append_all([replicated], epoch=replicated.epoch, max_bytes=1, on_appended=lambda _: None) == []
+    batch.append_all([replicated], max_bytes=1)
+    assert not batch.unfinished
     command: Command = ("XADD", log_key(log.stream_id), "NOMKSTREAM", "2-0", "r", encode(log.take(1, 1)))
     assert batch.packed() == Packed(pack([command]), 1, b"$3\r\n2-0\r\n")
 

@@ -307,7 +307,7 @@ class TestTroubledRedis:
         store = pair.near.store
         assert isinstance(store, RedisStore) and isinstance(pair.far.store, RedisStore)
         await until(lambda: not pair.far.store._replicas._streams)  # type: ignore[attr-defined]
-        await until(lambda: len(store._replicator) == 0 and not store._remote_readers._counts)
+        await until(lambda: len(store._replicator) == 0 and not store._remote_readers.counts)
 
 
 async def test_readers_are_sent_away_from_a_log_that_cannot_go_on_and_may_come_back() -> None:

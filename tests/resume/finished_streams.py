@@ -52,8 +52,8 @@ async def measure_forgotten(streams: int, store: str | None) -> dict[str, object
         await _until(lambda: not supervisor.retained)
         replicated = 0
         if isinstance(kept, RedisStore):
-            await _until(lambda: len(kept._replicator) == 0 and not kept._remote_readers._counts)
-            replicated = len(kept._replicator) + len(kept._remote_readers._counts) + len(kept._replicas)
+            await _until(lambda: len(kept._replicator) == 0 and not kept._remote_readers.counts)
+            replicated = len(kept._replicator) + len(kept._remote_readers.counts) + len(kept._replicas)
         requests = sum(type(each) is web.Request for each in gc.get_objects())
         after = _living()
         return {
