@@ -102,10 +102,10 @@ def pack(commands: Sequence[Command]) -> bytes:
     https://github.com/redis/redis-py/blob/master/redis/connection.py, ``PythonRespSerializer.pack``."""
     parts: list[bytes] = []
     for command in commands:
-        values = [
-            value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else str(value).encode()
-            for value in command
-        ]
+        if bytes in map(type, command):
+            values = [value if isinstance(value, bytes) else str(value).encode() for value in command]
+        else:
+            values = list(map(str.encode, map(str, command)))
         parts.append(_frame(len(values)) % tuple(chain.from_iterable(zip(map(len, values), values, strict=True))))
     return b"".join(parts)
 
