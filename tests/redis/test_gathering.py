@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
 import pytest
 
-from providers.base import Text
+from providers.base import Reasoning, Text
 from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
+from streamserver.log.records import ContinuedText, Piece
 from streamserver.redis._redis_py import pack
 from streamserver.redis.batch import Batch
 from streamserver.redis.connection import Command, Packed, RedisConnection, Replies
@@ -102,15 +103,65 @@ async def test_redis_answers_entries_as_expected(near: RedisNode, monkeypatch: p
     assert all(log.terminal == DONE for log in logs)
 
 
-async def test_an_entry_is_packed_as_any_command(near: RedisNode) -> None:
-    log = await near.publish()
-    log.append(Text("\r\n\ud83d"))
-    (replicated,) = near.redis_store._replicator._logs.values()
+KINDS: dict[str, list[Piece]] = {
+    "a text of each": [Text("a"), Text("\r\n"), Text("é" * 300)],
+    "a lone surrogate": [Text("a"), Text("\ud83d"), Text("b")],
+    "something else": [Text("a"), Reasoning("b"), ContinuedText("\n")],
+}
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (1, 3, 1), (1, ENTRY_RECORDS, ENTRY_RECORDS + 1)])
+@pytest.mark.parametrize("pieces", KINDS.values(), ids=KINDS)
+async def test_entries_are_packed_as_any_commands(near: RedisNode, pieces: list[Piece], counts: Sequence[int]) -> None:
+    logs = [await near.publish() for _ in pieces]
+    for log, piece, count in zip(logs, pieces, counts, strict=True):
+        for _ in range(count):
+            log.append(piece)
+    replicated = list(near.redis_store._replicator._logs.values())
     batch = Batch()
-    batch.append_all([replicated], max_bytes=1)
-    assert not batch.unfinished
-    command: Command = ("XADD", log_key(log.stream_id), "NOMKSTREAM", "2-0", "r", encode(log.take(1, 1)))
-    assert batch.packed() == Packed(pack([command]), 1, b"$3\r\n2-0\r\n")
+    batch.append_all(replicated, max_bytes=1024 * 1024)
+    sizes = [min(count, ENTRY_RECORDS) for count in counts]
+    commands: list[Command] = [
+        ("XADD", log_key(log.stream_id), "NOMKSTREAM", f"{size + 1}-0", "r", encode(log.take(1, size)))
+        for log, size in zip(logs, sizes, strict=True)
+    ]
+    replies = b"".join(b"$%d\r\n%d-0\r\n" % (len(f"{size + 1}-0"), size + 1) for size in sizes)
+    assert batch.packed() == Packed(pack(commands), 3, replies)
+    assert batch.stored == [size + 1 for size in sizes]
+    assert list(batch.unfinished) == [log for log, count in zip(replicated, counts, strict=True) if count > ENTRY_RECORDS]
+
+
+@pytest.mark.parametrize(("max_bytes", "fit"), [(1, 1), (3000, 2), (4500, 3), (100_000, 3)])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_logs_for_which_a_batch_has_no_room_are_left(
+    near: RedisNode, max_bytes: int, fit: int, count: int
+) -> None:
+    """The first one has room, whatever its size."""
+    for _ in range(3):
+        log = await near.publish()
+        for _ in range(count):
+            log.append(Text("x" * (600 // count)))
+    replicated = list(near.redis_store._replicator._logs.values())
+    batch = Batch()
+    batch.append_all(replicated, max_bytes)
+    assert (list(batch.appended), list(batch.unfinished)) == (replicated[:fit], replicated[fit:])
+    assert list(batch.stored) == [count + 1] * fit
+    assert len(appended_keys(batch.packed())) == batch.packed().reply_count == fit
+
+
+async def test_more_than_a_batch_holds_goes_in_several(
+    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamserver.redis.replicator.BATCH_BYTES", 3000)
+    logs = [await near.publish() for _ in range(10)]
+    batches = spy_on_appends(near, monkeypatch)
+    for log in logs:
+        for _ in range(ENTRY_RECORDS + 10):
+            log.append(Text("hello"))
+    await near.settled()
+    assert [len((await far.found(log.stream_id)).log) for log in logs] == [ENTRY_RECORDS + 11] * 10
+    assert sorted(key for batch in batches for key in batch) == sorted(2 * [log_key(log.stream_id) for log in logs])
+    assert len(batches) > 5
 
 
 class LoopOfTheTest:
