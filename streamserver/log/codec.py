@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -47,13 +46,12 @@ def encode(records: Sequence[Record]) -> bytes:
         return _encode([[_clean(value) for value in row] for row in rows])
 
 
-def encode_texts(texts: Sequence[str]) -> list[bytes]:
-    """Return for each of ``texts`` what :func:`encode` returns for it as a single :class:`~providers.base.Text`."""
-    rows = zip(repeat("t"), texts, strict=False)
+def encode_text(text: str) -> bytes:
+    """Return what :func:`encode` returns for a single :class:`~providers.base.Text`."""
     try:
-        return list(map(_encode, zip(rows, strict=True)))  # msgpack has one array for tuples and lists
+        return _encode([("t", text)])
     except UnicodeEncodeError:
-        return [encode([Text(text)]) for text in texts]
+        return _encode([("t", scalar(text))])
 
 
 def decode(data: bytes) -> list[Record]:

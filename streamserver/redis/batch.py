@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import accumulate, chain, repeat
 from typing import NamedTuple
 
 import msgspec
 
 from providers.base import Text
-from streamserver.log.codec import encode, encode_texts
+from streamserver.log.codec import encode, encode_text
 from streamserver.redis._redis_py import Packed
 from streamserver.redis.replicated_log import ReplicatedLog
 
@@ -31,54 +30,48 @@ class Batch(msgspec.Struct):
 
     size: int = 0
     """In bytes, about."""
-    appended: Sequence[ReplicatedLog] = ()
+    appended: list[ReplicatedLog] = []
     """The logs with an entry of :meth:`append_all`."""
-    stored: Sequence[int] = ()
+    stored: list[int] = []
     """How many records Redis has of each of them with it."""
-    unfinished: Sequence[ReplicatedLog] = ()
-    """The logs given to :meth:`append_all` with more to send: an entry has room for no more, or the batch has not."""
+    unfinished: list[ReplicatedLog] = []
+    """The logs with more to send than one entry holds."""
     others: list[Entry] = []
     """The entries of another form."""
     parts: list[Packed] = []
     """All commands."""
     reply_count: int = 0
 
-    def __bool__(self) -> bool:
-        return self.reply_count > 0
+    def append_all(self, logs: Iterator[ReplicatedLog], max_bytes: int) -> None:
+        """Add what Redis lacks of each of ``logs``, until the size reaches ``max_bytes``: then there may be more.
 
-    def append_all(self, logs: Sequence[ReplicatedLog], max_bytes: int) -> None:
-        """Add what Redis lacks of each of ``logs``, until the size reaches ``max_bytes``.
-
-        Redis is known to have all the rest of them, and none has ended. Everything is done column by column, for all
-        logs at once: a loop that builds a command for each takes twice as long, and that is most of what a token costs
-        over Redis.
+        Redis is known to have all the rest of them, and none has ended.
         """
-        records = [log.records for log in logs]
-        stored = list(map(len, records))
-        newest = [each[-1] for each in records]
-        only_texts = sum(stored) - sum([log.stored for log in logs]) == len(logs) and set(map(type, newest)) == {Text}
-        if only_texts:  # one of each log, as in most batches
-            data = encode_texts([text.text for text in newest])  # type: ignore[union-attr]
-        else:
-            entries = [log.next_records() for log in logs]
-            stored = [log.stored + len(entry) for log, entry in zip(logs, entries, strict=True)]
-            data = list(map(encode, entries))
-        sizes = list(map(len, data))
-        size = sum(sizes) + len(sizes) * ENTRY_OVERHEAD_BYTES
-        rest: Sequence[ReplicatedLog] = ()
-        if size > max_bytes:
-            ends = accumulate(size + ENTRY_OVERHEAD_BYTES for size in sizes)
-            room = 1 + sum(end < max_bytes for end in ends)
-            logs, rest, stored, data, sizes = logs[:room], logs[room:], stored[:room], data[:room], sizes[:room]
-            size = sum(sizes) + len(sizes) * ENTRY_OVERHEAD_BYTES
-        if rest or not only_texts:
-            cut = [log for log, count in zip(logs, stored, strict=True) if count < len(log.records)]
-            self.unfinished = [*cut, *rest]
-        ids = list(map(packed_id, stored))
-        heads = [log.append_head for log in logs]
-        columns = zip(heads, ids, map(_data_head, sizes), data, repeat(b"\r\n"))
-        self._add(Packed(b"".join(chain.from_iterable(columns)), len(ids), b"".join(ids)))
-        self.appended, self.stored, self.size = logs, stored, size
+        appends: list[bytes] = []
+        replies: list[bytes] = []
+        size = 0
+        for log in logs:
+            records, stored = log.records, log.stored
+            if len(records) - stored == 1 and type(record := records[stored]) is Text:  # as most entries are
+                data = encode_text(record.text)
+                stored += 1
+            else:
+                entry = log.next_records()
+                data = encode(entry)
+                stored += len(entry)
+                if stored < len(records):
+                    self.unfinished.append(log)
+            entry_id = packed_id(stored)
+            appends.append(b"%b%b$1\r\nr\r\n$%d\r\n%b\r\n" % (log.append_head, entry_id, len(data), data))
+            replies.append(entry_id)
+            self.appended.append(log)
+            self.stored.append(stored)
+            size += len(data) + ENTRY_OVERHEAD_BYTES
+            if size >= max_bytes:
+                break
+        self.size = size
+        self.reply_count = len(appends)
+        self.parts.append(Packed(b"".join(appends), len(appends), b"".join(replies)))
 
     def add(self, log: ReplicatedLog, stored: int, entry: Packed) -> None:
         """Add an entry of another form, with which Redis has ``stored`` records: the command that writes it, and what
@@ -91,7 +84,8 @@ class Batch(msgspec.Struct):
         """Add commands that write no entry, if any."""
         if packed.reply_count:
             self.size += len(packed.data)
-            self._add(packed)
+            self.parts.append(packed)
+            self.reply_count += packed.reply_count
 
     def packed(self) -> Packed:
         """Return all commands."""
@@ -103,19 +97,9 @@ class Batch(msgspec.Struct):
             yield Entry(log, self.stored[position], position)
         yield from self.others
 
-    def _add(self, packed: Packed) -> None:
-        self.parts.append(packed)
-        self.reply_count += packed.reply_count
-
 
 @lru_cache(maxsize=4096)
 def packed_id(stored: int) -> bytes:
     """Return the id of the entry with which Redis has ``stored`` records, as an argument and as a reply."""
     entry_id = b"%d-0" % stored
     return b"$%d\r\n%b\r\n" % (len(entry_id), entry_id)
-
-
-@lru_cache(maxsize=4096)
-def _data_head(size: int) -> bytes:
-    """Return what precedes the ``size`` bytes of an entry's records."""
-    return b"$1\r\nr\r\n$%d\r\n" % size

@@ -90,7 +90,10 @@ class Pipeline:
 
     def _begin(self, jobs: Jobs, packed: Packed) -> None:
         self._under_way = jobs
-        self._limit_time()
+        self._due = self._loop.time() + REPLY_SECONDS
+        self._reads_again = False
+        if self._timer is None:  # one serves all batches: one for each costs more than a command
+            self._timer = self._loop.call_at(self._due, self._on_timer)
         try:
             self._connection.begin(packed, self._on_replies, self.fail)
         except BROKEN as error:
@@ -152,13 +155,6 @@ class Pipeline:
             number += 1
         jobs, self._queue = self._queue[:number], self._queue[number:]
         return jobs
-
-    def _limit_time(self) -> None:
-        """Limit the time for the next replies. One timer serves all batches: one for each costs more than a command."""
-        self._due = self._loop.time() + REPLY_SECONDS
-        self._reads_again = False
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -315,18 +315,12 @@ class Replicator:
         )
 
     def _take_batch(self) -> Batch:
-        """Return an entry of each log that has more, as far as there is room, and as it is known what Redis has."""
+        """Return entries of the logs that have more, as far as there is room and as it is known what Redis has."""
         batch = Batch()
-        grown, self._grown = self._grown, {}
         for stream_id in self._behind:
-            grown.pop(stream_id, None)
-        if grown:
-            batch.append_all(list(grown.values()), BATCH_BYTES)
-            for log in batch.appended:
-                log.log.on_appended = self._on_appended
-            for log in batch.unfinished:
-                self._grown[log.id] = log
-                self._work.set()
+            self._grown.pop(stream_id, None)
+        if self._grown:
+            self._append_grown(batch)
         max_bytes = batch.size + BATCH_BYTES  # streams that go on hold up no ending
         for log in list(self._behind.values()):
             if log.epoch != self._connection.epoch or batch.size >= max_bytes:
@@ -334,6 +328,17 @@ class Replicator:
             else:
                 self._add_edge(batch, log)
         return batch
+
+    def _append_grown(self, batch: Batch) -> None:
+        """Add entries of the logs that go on, and have these tell when they get more."""
+        grown = iter(self._grown.values())
+        batch.append_all(grown, BATCH_BYTES)
+        self._grown = {}
+        if rest := [*batch.unfinished, *grown]:
+            self._grown = {log.id: log for log in rest}
+            self._work.set()
+        for log in batch.appended:
+            log.log.on_appended = self._on_appended
 
     def _add_edge(self, batch: Batch, log: ReplicatedLog) -> None:
         """Add the log's first entry or its last, unless it is an ending that waits until other nodes have written

@@ -119,7 +119,7 @@ async def test_entries_are_packed_as_any_commands(near: RedisNode, pieces: list[
             log.append(piece)
     replicated = list(near.redis_store._replicator._logs.values())
     batch = Batch()
-    batch.append_all(replicated, max_bytes=1024 * 1024)
+    batch.append_all(iter(replicated), max_bytes=1024 * 1024)
     sizes = [min(count, ENTRY_RECORDS) for count in counts]
     commands: list[Command] = [
         ("XADD", log_key(log.stream_id), "NOMKSTREAM", f"{size + 1}-0", "r", encode(log.take(1, size)))
@@ -128,7 +128,7 @@ async def test_entries_are_packed_as_any_commands(near: RedisNode, pieces: list[
     replies = b"".join(b"$%d\r\n%d-0\r\n" % (len(f"{size + 1}-0"), size + 1) for size in sizes)
     assert batch.packed() == Packed(pack(commands), 3, replies)
     assert batch.stored == [size + 1 for size in sizes]
-    assert list(batch.unfinished) == [log for log, count in zip(replicated, counts, strict=True) if count > ENTRY_RECORDS]
+    assert batch.unfinished == [log for log, count in zip(replicated, counts, strict=True) if count > ENTRY_RECORDS]
 
 
 @pytest.mark.parametrize(("max_bytes", "fit"), [(1, 1), (3000, 2), (4500, 3), (100_000, 3)])
@@ -142,10 +142,10 @@ async def test_logs_for_which_a_batch_has_no_room_are_left(
         for _ in range(count):
             log.append(Text("x" * (600 // count)))
     replicated = list(near.redis_store._replicator._logs.values())
-    batch = Batch()
-    batch.append_all(replicated, max_bytes)
-    assert (list(batch.appended), list(batch.unfinished)) == (replicated[:fit], replicated[fit:])
-    assert list(batch.stored) == [count + 1] * fit
+    batch, logs = Batch(), iter(replicated)
+    batch.append_all(logs, max_bytes)
+    assert (batch.appended, list(logs), batch.unfinished) == (replicated[:fit], replicated[fit:], [])
+    assert batch.stored == [count + 1] * fit
     assert len(appended_keys(batch.packed())) == batch.packed().reply_count == fit
 
 
