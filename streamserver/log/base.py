@@ -34,7 +34,8 @@ class Log(Protocol):
 
     @property
     def records(self) -> Sequence[Record]:
-        """All that readers can take: the log's own list, which grows."""
+        """The log's own list of all that readers can take. It is never replaced, grows in place, and must not be
+        changed. :meth:`take` copies."""
         ...
 
     @property

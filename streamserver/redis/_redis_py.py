@@ -102,10 +102,10 @@ def pack(commands: Sequence[Command]) -> bytes:
     https://github.com/redis/redis-py/blob/master/redis/connection.py, ``PythonRespSerializer.pack``."""
     parts: list[bytes] = []
     for command in commands:
-        if bytes in map(type, command):
-            values = [value if isinstance(value, bytes) else str(value).encode() for value in command]
-        else:
+        if bytes not in map(type, command):  # as in most commands: each value is converted without a loop in Python
             values = list(map(str.encode, map(str, command)))
+        else:
+            values = [value if isinstance(value, bytes) else str(value).encode() for value in command]
         parts.append(_frame(len(values)) % tuple(chain.from_iterable(zip(map(len, values), values, strict=True))))
     return b"".join(parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
@@ -33,9 +34,9 @@ class Batch(msgspec.Struct):
     appended: list[ReplicatedLog] = []
     """The logs with an entry of :meth:`append_all`."""
     stored: list[int] = []
-    """How many records Redis has of each of them with it."""
+    """How many records Redis has of each of them once its entry is written."""
     unfinished: list[ReplicatedLog] = []
-    """The logs with more to send than one entry holds."""
+    """Those of ``appended`` with more records than one entry holds."""
     others: list[Entry] = []
     """The entries of another form."""
     parts: list[Packed] = []
@@ -43,12 +44,13 @@ class Batch(msgspec.Struct):
     reply_count: int = 0
 
     def append_all(self, logs: Iterator[ReplicatedLog], max_bytes: int) -> None:
-        """Add what Redis lacks of each of ``logs``, until the size reaches ``max_bytes``: then there may be more.
+        """Add an entry of each of ``logs``, up to the one with which their size reaches ``max_bytes``. The iterator
+        keeps the rest.
 
-        Redis is known to have all the rest of them, and none has ended.
+        To be called once, first. Redis must have all earlier records of each log, and none may have ended.
         """
         appends: list[bytes] = []
-        replies: list[bytes] = []
+        expected: list[bytes] = []
         size = 0
         for log in logs:
             records, stored = log.records, log.stored
@@ -63,15 +65,13 @@ class Batch(msgspec.Struct):
                     self.unfinished.append(log)
             entry_id = packed_id(stored)
             appends.append(b"%b%b$1\r\nr\r\n$%d\r\n%b\r\n" % (log.append_head, entry_id, len(data), data))
-            replies.append(entry_id)
+            expected.append(entry_id)
             self.appended.append(log)
             self.stored.append(stored)
             size += len(data) + ENTRY_OVERHEAD_BYTES
             if size >= max_bytes:
                 break
-        self.size = size
-        self.reply_count = len(appends)
-        self.parts.append(Packed(b"".join(appends), len(appends), b"".join(replies)))
+        self.add_commands(Packed(b"".join(appends), len(appends), b"".join(expected)))
 
     def add(self, log: ReplicatedLog, stored: int, entry: Packed) -> None:
         """Add an entry of another form, with which Redis has ``stored`` records: the command that writes it, and what
@@ -93,8 +93,7 @@ class Batch(msgspec.Struct):
 
     def entries(self) -> Iterator[Entry]:
         """Yield all entries."""
-        for position, log in enumerate(self.appended):
-            yield Entry(log, self.stored[position], position)
+        yield from map(Entry, self.appended, self.stored, count())
         yield from self.others
 
 

@@ -16,7 +16,8 @@ class RemoteReaders:
     def __init__(self, local: LocalStreams) -> None:
         self._local = local
         self.counts: dict[str, dict[str, int]] = {}
-        """Stream → node → readers, of the streams that have any."""
+        """Stream → node → readers, of the streams that have any. To be changed here alone. The replicator looks into it
+        for each token, where a method would be a call more."""
         self._last_report: dict[str, float] = {}
         """Node → the time of its last report."""
 

@@ -25,9 +25,9 @@ class ReplicatedLog:
         "epoch",
         "id",
         "key",
-        "log",
         "publication",
         "records",
+        "source",
         "stored",
         "stream",
     )
@@ -35,8 +35,9 @@ class ReplicatedLog:
     def __init__(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         self.stream = stream
         self.id = stream.id
-        self.log = stream.log
+        self.source = stream.log
         self.records = stream.log.records
+        """The log's own list. Asked for with each token: it spares a call."""
         self.key = log_key(stream.id)
         self.append_head = b"*6\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$10\r\nNOMKSTREAM\r\n" % (
             len(self.key),
@@ -59,7 +60,7 @@ class ReplicatedLog:
     @property
     def length(self) -> int:
         """How many records Redis is to have, an ending that no reader sees yet among them."""
-        log = self.log
+        log = self.source
         return len(log) + (log.proposed is not None and log.terminal is None)
 
     @property
@@ -68,11 +69,11 @@ class ReplicatedLog:
 
     def next_records(self) -> Sequence[Record]:
         """Return the records of the next entry, without an ending that no reader sees yet."""
-        return self.log.take(self.stored, ENTRY_RECORDS)
+        return self.source.take(self.stored, ENTRY_RECORDS)
 
     def next_records_or_ending(self, now: float) -> Sequence[Record]:
         """Return the records of the next entry; none if only an ending is left, which may not be sent yet."""
-        log, records = self.log, self.next_records()
+        log, records = self.source, self.next_records()
         ending = log.proposed
         if ending is None:
             return records
@@ -84,7 +85,7 @@ class ReplicatedLog:
 
     def is_complete_at(self, stored: int) -> bool:
         """Return whether the first ``stored`` records are all of an ended log."""
-        return self.log.proposed is not None and stored == self.length
+        return self.source.proposed is not None and stored == self.length
 
     def accept(self) -> None:
         """Record that Redis has accepted the ending, and publish it to the readers."""
@@ -94,7 +95,7 @@ class ReplicatedLog:
     def publish_ending(self) -> None:
         """End the log as its writer proposed, unless it has ended."""
         self.cancel_ending_timer()
-        log = self.log
+        log = self.source
         if log.terminal is None and log.proposed is not None:
             log.accept(log.proposed)
 

@@ -27,7 +27,8 @@ GATHER_SECONDS = 0.005
 """How long records wait for those of other streams, unless a reader on another node waits for them. The next record
 that comes takes them along."""
 GATHER_LIMIT_SECONDS = 0.008
-"""How long they wait if none comes: the process is awake for a record, and has to be woken up by a timer."""
+"""How long they wait if none comes. It is longer, because a timer has to wake the process, and a record finds it
+awake."""
 BATCH_BYTES = 1024 * 1024
 """How much is sent at once of all streams that go on, and as much again of those that begin or end: other commands
 must not wait long behind it."""
@@ -48,7 +49,7 @@ class LogTTL:
 
 
 class Replicator:
-    """A task that copies every log of this process to Redis; the writers never wait for it.
+    """The replication of every log of this process to Redis. The writers never wait for it.
 
     The new records of all logs go out together: at once if a reader on another node waits for any of them, or a log
     has ended, else with the first record that comes :data:`GATHER_SECONDS` later, and within
@@ -81,10 +82,10 @@ class Replicator:
         self._on_data_lost = on_data_lost
         self._logs: dict[str, ReplicatedLog] = {}
         self._grown: dict[str, ReplicatedLog] = {}
-        """Logs that have told of new records, of which Redis is known to have the rest, and that have not ended, unless
-        they are in ``_behind``."""
+        """Running logs with new records, of which Redis has all earlier ones. A log that is in ``_behind`` too is sent
+        from there."""
         self._behind: dict[str, ReplicatedLog] = {}
-        """Logs with anything else to be sent, or of which it is not known what Redis has."""
+        """Logs to be verified, to be written from their start, or with an ending to be sent."""
         self._claims: dict[str, ReplicatedLog] = {}
         """By idempotency key."""
         self._recovered_at = 0.0
@@ -158,8 +159,8 @@ class Replicator:
             await self._done.wait()
 
     async def run(self) -> None:
-        """Replicate for ever what waits for a connection or to be verified; the rest needs no task
-        (:meth:`_on_gathered`)."""
+        """Send for ever what waits for a connection, for Redis to accept writes again, to be verified, or for room in a
+        batch. The rest needs no task (:meth:`_on_gathered`)."""
         while True:
             await self._work.wait()
             if self._refused:
@@ -184,18 +185,18 @@ class Replicator:
 
     def _on_proposed(self, log: ReplicatedLog) -> None:
         log.ending_timer = self._loop.call_later(self._ending_wait_seconds, log.publish_ending)
-        if self._logs.get(log.id) is log:
+        if self._is_replicated(log):
             self._update(log)
 
     def _update(self, log: ReplicatedLog) -> None:
         """Note whether and how something of a log is to be sent, or have the log tell when it gets more."""
         self._grown.pop(log.id, None)
         self._behind.pop(log.id, None)
-        goes_on = log.stored > 0 and log.log.proposed is None
+        goes_on = log.stored > 0 and log.source.proposed is None
         if log.epoch != self._connection.epoch:
             self._retry(log)  # after it is verified
         elif goes_on and not log.is_behind:
-            log.log.on_appended = self._on_appended
+            log.source.on_appended = self._on_appended
         elif goes_on:
             self._on_appended(log.id)
         elif log.is_behind:
@@ -231,10 +232,14 @@ class Replicator:
             self._send()
 
     def _retry(self, log: ReplicatedLog) -> None:
-        """Have the task send what Redis lacks of a log, unless the log was forgotten meanwhile."""
-        if self._logs.get(log.id) is log:
+        """Have the task verify a log, and send what Redis lacks of it, unless the log was forgotten meanwhile."""
+        if self._is_replicated(log):
             self._behind[log.id] = log
-        self._work.set()
+            self._work.set()
+
+    def _is_replicated(self, log: ReplicatedLog) -> bool:
+        """Return whether ``log`` was not forgotten."""
+        return self._logs.get(log.id) is log
 
     def _remove(self, stream_id: str) -> None:
         self._grown.pop(stream_id, None)
@@ -243,7 +248,7 @@ class Replicator:
         log = self._logs.pop(stream_id, None)
         if log is None:
             return
-        log.log.on_appended = None
+        log.source.on_appended = None
         claim = log.publication.claim
         if claim is not None and self._claims.get(claim.key) is log:
             del self._claims[claim.key]
@@ -264,7 +269,7 @@ class Replicator:
             if isinstance(reply, ResponseError):
                 self._refused = True
                 self._work.set()
-            elif self._logs.get(log.id) is log:
+            elif self._is_replicated(log):
                 log.epoch = epoch
                 self._reconcile(log, reply)
         self._update_done()
@@ -285,14 +290,14 @@ class Replicator:
     def _on_fenced(self, log: ReplicatedLog, fence: Terminal) -> None:
         """End a log that other nodes have ended, in the same way."""
         stream = log.stream
-        ending = stream.log
+        source = log.source
         log.cancel_ending_timer()
-        self._fences.remember(ending.start, fence, self._node, stream.grace_seconds)
+        self._fences.remember(source.start, fence, self._node, stream.grace_seconds)
         logger.bind(event="fenced", stream_id=stream.id[:6]).warning("another node ended this stream")
-        if ending.proposed is not None:
-            ending.accept(fence)
+        if source.proposed is not None:
+            source.accept(fence)
         else:
-            ending.share(lambda: ending.accept(fence))
+            source.share(lambda: source.accept(fence))
             stream.fence()
         self._remove(stream.id)
 
@@ -302,7 +307,7 @@ class Replicator:
             self._is_next_due = True
             return
         batch = self._take_batch()
-        if not batch:
+        if not batch.reply_count:  # all that waits has to be verified first, or must not be sent yet
             return
         if self._remote_readers:
             batch.add_commands(self._notifications([entry.log.id for entry in batch.entries()]))
@@ -331,27 +336,26 @@ class Replicator:
 
     def _append_grown(self, batch: Batch) -> None:
         """Add entries of the logs that go on, and have these tell when they get more."""
-        grown = iter(self._grown.values())
-        batch.append_all(grown, BATCH_BYTES)
-        self._grown = {}
-        if rest := [*batch.unfinished, *grown]:
-            self._grown = {log.id: log for log in rest}
+        logs = iter(self._grown.values())
+        batch.append_all(logs, BATCH_BYTES)
+        self._grown = {log.id: log for log in (*batch.unfinished, *logs)}
+        if self._grown:
             self._work.set()
         for log in batch.appended:
-            log.log.on_appended = self._on_appended
+            log.source.on_appended = self._on_appended
 
     def _add_edge(self, batch: Batch, log: ReplicatedLog) -> None:
-        """Add the log's first entry or its last, unless it is an ending that waits until other nodes have written
-        their fences again."""
+        """Add the first entry of a log that Redis lacks, or the next one of a log that has ended. Add none if all that
+        is left is an ending that waits until other nodes have written their fences again."""
         records = log.next_records_or_ending(self._loop.time())
         stored = log.stored + len(records)
         if records:
             batch.add(log, stored, self._entry(log, stored, encode(records)))
             del self._behind[log.id]
-            log.log.on_appended = None  # what it gets is seen when the reply has come
+            log.source.on_appended = None  # what it gets is seen when the reply has come
 
     def _on_sent(self, batch: Batch, replies: Replies | None) -> None:
-        self._on_free()
+        self._on_batch_done()
         if replies is None:
             for log, stored in zip(batch.appended, batch.stored, strict=True):
                 log.stored = stored
@@ -363,12 +367,13 @@ class Replicator:
         self._update_done()
 
     def _on_send_failed(self, batch: Batch) -> None:
-        self._on_free()
+        self._on_batch_done()
         for entry in batch.entries():
             self._retry(entry.log)
         self._update_done()
 
-    def _on_free(self) -> None:
+    def _on_batch_done(self) -> None:
+        """Note that no batch is under way, and send the next one if it is due."""
         self._under_way = False
         if self._is_next_due:
             self._is_next_due = False
@@ -395,7 +400,7 @@ class Replicator:
 
     def _note_stored(self, log: ReplicatedLog, stored: int) -> None:
         """Note how many records Redis has, unless the log was forgotten meanwhile."""
-        if self._logs.get(log.id) is not log:
+        if not self._is_replicated(log):
             return
         if stored < log.stored:
             self._on_data_lost()
@@ -403,7 +408,7 @@ class Replicator:
         log.stored = stored
         if log.is_complete_at(stored):
             log.accept()
-        if self._logs.get(log.id) is log:
+        if self._is_replicated(log):
             self._update(log)
 
     def _entry(self, log: ReplicatedLog, stored: int, data: bytes) -> Packed:
@@ -422,8 +427,8 @@ class Replicator:
 
     def _notifications(self, stream_ids: Sequence[str]) -> Packed:
         """Return one message to each node that reads any of these streams."""
-        grown: dict[str, list[str]] = {}
+        by_node: dict[str, list[str]] = {}
         for stream_id in stream_ids:
             for node in self._remote_readers.nodes_of(stream_id):
-                grown.setdefault(node, []).append(stream_id)
-        return Packed.of(*(message_command(node, Grown(streams)) for node, streams in grown.items()))
+                by_node.setdefault(node, []).append(stream_id)
+        return Packed.of(*(message_command(node, Grown(streams)) for node, streams in by_node.items()))

@@ -17,7 +17,7 @@ from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
 from streamserver.log.records import ContinuedText, Piece
 from streamserver.redis._redis_py import pack
-from streamserver.redis.batch import Batch
+from streamserver.redis.batch import ENTRY_OVERHEAD_BYTES, Batch
 from streamserver.redis.connection import Command, Packed, RedisConnection, Replies
 from streamserver.redis.keys import log_key
 from streamserver.redis.pipeline import BATCH_COMMANDS, Fail, Receive
@@ -99,11 +99,11 @@ async def test_redis_answers_entries_as_expected(near: RedisNode, monkeypatch: p
     for log in logs:
         log.close(DONE)
     await near.settled()
-    assert set(results) == {None}
+    assert len(results) > 3 and set(results) == {None}
     assert all(log.terminal == DONE for log in logs)
 
 
-KINDS: dict[str, list[Piece]] = {
+PIECES: dict[str, list[Piece]] = {
     "a text of each": [Text("a"), Text("\r\n"), Text("é" * 300)],
     "a lone surrogate": [Text("a"), Text("\ud83d"), Text("b")],
     "something else": [Text("a"), Reasoning("b"), ContinuedText("\n")],
@@ -111,7 +111,7 @@ KINDS: dict[str, list[Piece]] = {
 
 
 @pytest.mark.parametrize("counts", [(1, 1, 1), (1, 3, 1), (1, ENTRY_RECORDS, ENTRY_RECORDS + 1)])
-@pytest.mark.parametrize("pieces", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
 async def test_entries_are_packed_as_any_commands(near: RedisNode, pieces: list[Piece], counts: Sequence[int]) -> None:
     logs = [await near.publish() for _ in pieces]
     for log, piece, count in zip(logs, pieces, counts, strict=True):
@@ -131,17 +131,19 @@ async def test_entries_are_packed_as_any_commands(near: RedisNode, pieces: list[
     assert batch.unfinished == [log for log, count in zip(replicated, counts, strict=True) if count > ENTRY_RECORDS]
 
 
-@pytest.mark.parametrize(("max_bytes", "fit"), [(1, 1), (3000, 2), (4500, 3), (100_000, 3)])
 @pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("beyond_two", "fit"), [(-10_000, 1), (0, 2), (1, 3), (10_000, 3)])
 async def test_logs_for_which_a_batch_has_no_room_are_left(
-    near: RedisNode, max_bytes: int, fit: int, count: int
+    near: RedisNode, beyond_two: int, fit: int, count: int
 ) -> None:
-    """The first one has room, whatever its size."""
+    """The first one has room, whatever its size, and the last one is that with which the limit is reached."""
+    pieces = [Text("x" * 300)] * count
     for _ in range(3):
         log = await near.publish()
-        for _ in range(count):
-            log.append(Text("x" * (600 // count)))
+        for piece in pieces:
+            log.append(piece)
     replicated = list(near.redis_store._replicator._logs.values())
+    max_bytes = 2 * (ENTRY_OVERHEAD_BYTES + len(encode(pieces))) + beyond_two
     batch, logs = Batch(), iter(replicated)
     batch.append_all(logs, max_bytes)
     assert (batch.appended, list(logs), batch.unfinished) == (replicated[:fit], replicated[fit:], [])
@@ -162,6 +164,16 @@ async def test_more_than_a_batch_holds_goes_in_several(
     assert [len((await far.found(log.stream_id)).log) for log in logs] == [ENTRY_RECORDS + 11] * 10
     assert sorted(key for batch in batches for key in batch) == sorted(2 * [log_key(log.stream_id) for log in logs])
     assert len(batches) > 5
+
+
+async def test_no_batch_is_sent_when_nothing_is_left_to_send(near: RedisNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis would not reply to it, and the connection would count as broken."""
+    log = await near.publish()
+    batches = spy_on_appends(near, monkeypatch)
+    log.append(Text("hello"))
+    await near.settled()
+    near.redis_store._replicator._on_gathered()
+    assert batches == [[log_key(log.stream_id)]]
 
 
 class LoopOfTheTest:
@@ -309,7 +321,7 @@ async def test_a_reply_from_before_a_loss_of_data_is_no_news(
     monkeypatch.setattr(connection, "send", send)
     packed, receive = held[0]
     receive(None if packed.expected is not None else [b"3-0", *[1] * (packed.reply_count - 1)])
-    assert log.terminal is None
+    assert log.terminal is None and log.stream_id in near.redis_store._replicator._behind, "it is verified first"
     await near.settled()
     there = (await far.found(log.stream_id)).log
     assert (len(there), there.terminal) == ((3, DONE) if ends else (2, None))
