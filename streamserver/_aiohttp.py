@@ -145,8 +145,8 @@ class HttpProtocol(RequestHandler):
 
     def _pause_transport_reading(self) -> None:
         """Cut the connection if it carries a stream and too much has come behind its request: a connection that is not
-        read from does not show a client disconnect. Behind the end of a stream it is the next request, and before its
-        beginning the stream is refused."""
+        read from does not show a client disconnect. What comes behind the end of a stream is the next request.
+        Before a stream has begun, :meth:`SSEResponse.prepare` refuses it."""
         request = self._current_request
         context = None if request is None else request.get(CONTEXT)
         opened = None if context is None else context.open_response

@@ -19,6 +19,9 @@ BODY = json.dumps({"prompt": "x" * 700_000}).encode()
 CONFIG: dict[str, Any] = {"provider": {"default": "echo"}, "providers": {"echo": {"kind": "echo", "delay_ms": 5}}}
 
 
+KEY = {"Idempotency-Key": "a-key-of-this-test"}
+
+
 def receive_behind(transport: asyncio.BaseTransport) -> None:
     """Have a large request arrive on a connection now."""
     assert isinstance(transport, asyncio.Transport)
@@ -26,6 +29,15 @@ def receive_behind(transport: asyncio.BaseTransport) -> None:
     assert isinstance(protocol, asyncio.Protocol)
     head = f"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n"
     protocol.data_received(f"{head}Content-Type: application/json\r\n\r\n".encode() + BODY)
+
+
+prepare = SSEResponse.prepare
+
+
+async def receive_and_prepare(response: SSEResponse, request: web.BaseRequest) -> AbstractStreamWriter | None:
+    assert request.transport is not None
+    receive_behind(request.transport)
+    return await prepare(response, request)
 
 
 async def test_large_request_is_answered_that_comes_before_the_handler_of_a_stream_has_returned(
@@ -50,28 +62,26 @@ async def test_large_request_is_answered_that_comes_before_the_handler_of_a_stre
         writer.close()
 
 
-@pytest.mark.parametrize("wire", ["native", "chat"])
+CHAT = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/api/chat/stream", {"prompt": "hello"}), ("/v1/chat/completions", CHAT)],
+    ids=["native", "chat"],
+)
 async def test_request_with_a_large_one_behind_it_is_refused_in_its_form(
-    monkeypatch: pytest.MonkeyPatch, wire: str
+    monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
 ) -> None:
-    """A connection that is not read from would not show a client disconnect: no stream begins on it."""
-    prepare = SSEResponse.prepare
-
-    async def receive_and_prepare(response: SSEResponse, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        assert request.transport is not None
-        receive_behind(request.transport)
-        return await prepare(response, request)
-
-    monkeypatch.setattr(SSEResponse, "prepare", receive_and_prepare)
-    body: dict[str, Any]
-    if wire == "native":
-        path, body = "/api/chat/stream", {"prompt": "hello"}
-    else:
-        messages = [{"role": "user", "content": "hello"}]
-        path, body = "/v1/chat/completions", {"model": "echo", "stream": True, "messages": messages}
-    async with running_app(CONFIG) as (_, url), ClientSession() as session, asyncio.timeout(60):
-        async with session.post(url + path, json=body) as response:
-            refusal = await response.json(content_type=None)
-            assert (response.status, response.headers["Connection"]) == (400, "close")
-        detail = refusal["detail"] if wire == "native" else refusal["error"]["message"]
-        assert "behind the request" in detail
+    """A connection that is not read from would not show a client disconnect: no stream begins on it. With its key it is
+    found on another."""
+    with monkeypatch.context() as context:
+        context.setattr(SSEResponse, "prepare", receive_and_prepare)
+        async with running_app(CONFIG) as (_, url), ClientSession() as session, asyncio.timeout(60):
+            async with session.post(url + path, json=body, headers=KEY) as response:
+                refusal = await response.json(content_type=None)
+                assert (response.status, response.headers["Connection"]) == (400, "close")
+            assert "behind this request" in (refusal["detail"] if "detail" in refusal else refusal["error"]["message"])
+            context.undo()
+            async with session.post(url + path, json=body, headers=KEY) as response:
+                assert response.status == 200 and b"hello" in await response.read()

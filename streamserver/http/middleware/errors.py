@@ -8,8 +8,14 @@ from aiohttp.typedefs import Handler
 from streamserver.core.refusals import Refusal
 from streamserver.http.context import RequestContext, context_of
 from streamserver.http.responses.ending import end_with, to_response
-from streamserver.http.responses.sse_response import ConnectionUnread
+from streamserver.http.responses.sse_response import ReadingPaused
 from streamserver.telemetry.tracebacks import log_crash
+
+
+_TOO_MUCH_BEHIND = (
+    "Too much was sent behind this request before it was answered. Send the next request after the response, or on "
+    "another connection."
+)
 
 
 @web.middleware
@@ -25,10 +31,9 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         return _refuse(context, refusal)
     except web.HTTPException as error:
         return _refuse(context, _from_aiohttp(error))
-    except ConnectionUnread:
-        detail = "Too much was sent behind the request; send the next one when this one has been answered."
-        response = _refuse(context, Refusal("malformed", detail))
-        response.force_close()
+    except ReadingPaused:  # before its base: this client is connected
+        response = _refuse(context, Refusal("malformed", _TOO_MUCH_BEHIND))
+        response.force_close()  # what was sent behind the request is not read any more
         return response
     except ConnectionError:
         # The client has disconnected, or is to reconnect elsewhere: a body that ended properly would look whole to it.

@@ -45,7 +45,8 @@ async def respond(context: RequestContext, started: StartResult, wire: Wire) -> 
                 await opened.response.send_batch(data)
             except BaseException:
                 if started.has_key:
-                    stream.launch()  # the client disconnected; with its key it may reconnect, within the grace
+                    # The client disconnected, or was refused; with its key it may come again, within the grace.
+                    stream.launch()
                 raise
             stream.launch()
             return await _follow(context, opened, stream.log, offset)

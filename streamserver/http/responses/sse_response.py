@@ -26,9 +26,9 @@ class ReaderStalled(ConnectionError):
     """The client read nothing for the send timeout; its connection has been closed."""
 
 
-class ConnectionUnread(ConnectionError):
-    """So much was sent behind the request that the connection is not read from: a client disconnect would not be
-    seen, so no response may begin on it."""
+class ReadingPaused(ConnectionError):
+    """Reading from the connection is paused, because too much was sent behind the request. No stream may begin on it: a
+    client disconnect would not be seen."""
 
 
 class SSEResponse(EventSourceResponse):
@@ -70,7 +70,7 @@ class SSEResponse(EventSourceResponse):
         """The body is sent in chunks (HTTP/1.1)."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Begin the response. Raises :class:`ConnectionUnread`, or :class:`ConnectionResetError` if the client has
+        """Begin the response. Raises :class:`ReadingPaused`, or :class:`ConnectionResetError` if the client has
         disconnected."""
         if self.prepared:
             return None  # aiohttp prepares each response that a handler returns
@@ -83,7 +83,7 @@ class SSEResponse(EventSourceResponse):
         if transport is None:
             raise ConnectionResetError("the client has disconnected")
         if not transport.is_reading():
-            raise ConnectionUnread
+            raise ReadingPaused
         set_by_connection = getattr(request.protocol, "set_send_timeout", None)
         if set_by_connection is not None:
             set_by_connection(self._stall_seconds)
@@ -103,8 +103,8 @@ class SSEResponse(EventSourceResponse):
         self._writer.send_headers()
 
     def write_now(self, data: bytes) -> bool:
-        """Write ``data`` without waiting, after the headers have been sent. False if the reader is far behind:
-        then :meth:`wait_drained` is to be awaited before the next write.
+        """Write ``data`` without waiting, after the headers have been sent. Return False if the reader is far behind:
+        await :meth:`wait_drained` before the next write.
 
         Raises :class:`ConnectionResetError` if the client has disconnected.
         """
