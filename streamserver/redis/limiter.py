@@ -56,6 +56,7 @@ return {'', 0}
 """
 )
 _ADMITTED = b"*2\r\n$0\r\n\r\n:0\r\n"
+"""The reply to an admission: no limit is reached, and there is nothing to wait for."""
 
 
 class RedisLimiter:

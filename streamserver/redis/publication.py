@@ -61,8 +61,8 @@ class Publication(msgspec.Struct):
         return cls(claim, tuple(map(name_key, names)), _name_value(stream.id))
 
     def publish(self, stream: LocalStream, node: str, lifetime_ms: int) -> Packed:
-        """Return the command that publishes ``stream``. Its reply is as expected, or the holder of the idempotency
-        key."""
+        """Return the command that publishes ``stream``. Its reply is as expected, or the value of the idempotency key
+        if another stream holds it."""
         claims = [] if self.claim is None else [claim_key(self.claim.key)]
         held = "" if self.claim is None else claim_value(stream.id, self.claim.fingerprint)
         keys = [log_key(stream.id), *claims, *self.names]

@@ -62,6 +62,7 @@ async def test_large_request_is_answered_that_comes_before_the_handler_of_a_stre
         writer.close()
 
 
+NATIVE = {"prompt": "hello"}
 CHAT = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
 
 

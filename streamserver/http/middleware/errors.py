@@ -11,7 +11,6 @@ from streamserver.http.responses.ending import end_with, to_response
 from streamserver.http.responses.sse_response import ReadingPaused
 from streamserver.telemetry.tracebacks import log_crash
 
-
 _TOO_MUCH_BEHIND = (
     "Too much was sent behind this request before it was answered. Send the next request after the response, or on "
     "another connection."

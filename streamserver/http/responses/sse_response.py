@@ -112,7 +112,7 @@ class SSEResponse(EventSourceResponse):
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has disconnected")
         # aiohttp's own write is a coroutine of four calls; this is what it does with a chunk:
-        # https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/http_writer.py (`StreamWriter.write`).
+        # https://github.com/aio-libs/aiohttp/blob/v3.14.1/aiohttp/http_writer.py (`StreamWriter.write`).
         if self._is_chunked:
             size = len(data)
             data = _CHUNK_HEADS[size] + data + b"\r\n" if size < _SMALL_BYTES else b"%x\r\n%b\r\n" % (size, data)
