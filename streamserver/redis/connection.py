@@ -175,6 +175,8 @@ class SharedConnection:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._pipeline is None or (epoch is not None and epoch != self.epoch):
             _fail(future)
+        elif not packed.reply_count:
+            future.set_result([])  # Redis replies to no command: the connection would count as broken
         else:
             self._pipeline.submit(packed, partial(_resolve, future), partial(_fail, future))
             self._pipeline.schedule()

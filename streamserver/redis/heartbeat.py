@@ -185,8 +185,8 @@ class Heartbeat:
         dead = self._detector.observe(beats, requested_at=beat.sent, now=now)
         for stream, exists in zip(beat.watched, answers[len(beat.nodes) :], strict=True):
             self._replicas.check_vanished(stream, exists != 0, now)
-        if dead:
-            self._fence_lost([stream for stream in beat.watched if stream.node in dead and not stream.ended])
+        if lost := [stream for stream in beat.watched if stream.node in dead and not stream.ended]:
+            self._fence_lost(lost)
 
     def _suspend(self) -> None:
         """Suspend failure detection while Redis rejects writes, because no node can refresh its heartbeat.

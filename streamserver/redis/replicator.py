@@ -237,6 +237,11 @@ class Replicator:
             self._behind[log.id] = log
             self._work.set()
 
+    def _verify_again(self, log: ReplicatedLog) -> None:
+        """Have the task ask what Redis has of a log."""
+        log.epoch = 0
+        self._retry(log)
+
     def _is_replicated(self, log: ReplicatedLog) -> bool:
         """Return whether ``log`` was not forgotten."""
         return self._logs.get(log.id) is log
@@ -338,7 +343,7 @@ class Replicator:
         """Add entries of the logs that go on, and have these tell when they get more."""
         logs = iter(self._grown.values())
         batch.append_all(logs, BATCH_BYTES)
-        self._grown = {log.id: log for log in (*batch.unfinished, *logs)}
+        self._grown = {log.id: log for log in (*logs, *batch.unfinished)}
         if self._grown:
             self._work.set()
         for log in batch.appended:
@@ -355,29 +360,38 @@ class Replicator:
             log.source.on_appended = None  # what it gets is seen when the reply has come
 
     def _on_sent(self, batch: Batch, replies: Replies | None) -> None:
-        self._on_batch_done()
-        if replies is None:
-            for log, stored in zip(batch.appended, batch.stored, strict=True):
-                log.stored = stored
-            for log, stored, _ in batch.others:
-                self._on_written(log, stored)
-        else:
-            for log, stored, position in batch.entries():
-                self._on_reply(log, stored, replies[position])
-        self._update_done()
+        try:
+            if replies is None:
+                for log, stored in zip(batch.appended, batch.stored, strict=True):
+                    log.stored = stored
+                for log, stored, _ in batch.others:
+                    self._on_written(log, stored)
+            else:
+                for log, stored, position in batch.entries():
+                    self._on_reply(log, stored, replies[position])
+        except Exception:
+            # What an ending calls has failed. The replies that are not noted yet are lost with it.
+            for entry in batch.entries():
+                self._verify_again(entry.log)
+            raise
+        finally:
+            self._on_batch_done()
 
     def _on_send_failed(self, batch: Batch) -> None:
-        self._on_batch_done()
         for entry in batch.entries():
             self._retry(entry.log)
-        self._update_done()
+        self._on_batch_done()
 
     def _on_batch_done(self) -> None:
-        """Note that no batch is under way, and send the next one if it is due."""
+        """Note that no batch is under way, and send the next one if it is due.
+
+        Until then what the batch carries counts as unsent, also while its replies are noted.
+        """
         self._under_way = False
         if self._is_next_due:
             self._is_next_due = False
             self._schedule_send()
+        self._update_done()
 
     def _update_done(self) -> None:
         if not (self._grown or self._behind or self._under_way):
@@ -386,9 +400,8 @@ class Replicator:
     def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> None:
         """Note the reply to an entry with which Redis has ``stored`` records."""
         if isinstance(reply, ResponseError):
-            log.epoch = 0  # ask what Redis has
             self._refused = self._refused or not is_out_of_order(reply)
-            self._retry(log)
+            self._verify_again(log)
         else:
             self._on_written(log, 0 if reply is None else stored)
 

@@ -162,7 +162,6 @@ class ReplyProtocol(asyncio.Protocol):
         :class:`~redis.exceptions.RedisError` if the connection is lost, or has got replies to nothing.
         """
         self.check()
-        assert count > 0, "Redis does not reply to nothing"
         if self._replies or self._parser.is_parsing:
             raise InvalidResponse("a reply to no command")
         self._waiter, self._expected = _Waiter(count, receive, fail), expected

@@ -15,7 +15,7 @@ import pytest
 from providers.base import Reasoning, Text
 from streamserver.log.codec import encode
 from streamserver.log.memory import MemoryLog
-from streamserver.log.records import ContinuedText, Piece
+from streamserver.log.records import ContinuedText, Piece, Terminal
 from streamserver.redis._redis_py import pack
 from streamserver.redis.batch import ENTRY_OVERHEAD_BYTES, Batch
 from streamserver.redis.connection import Command, Packed, RedisConnection, Replies
@@ -457,3 +457,51 @@ async def test_what_is_submitted_at_once_is_sent_in_batches(near: RedisNode, mon
     replies = await asyncio.gather(*futures)
     assert replies == [[str(number).encode()] for number in range(2500)]
     assert max(sizes) == BATCH_COMMANDS
+
+
+async def test_a_log_with_several_entries_to_send_holds_up_no_other(
+    near: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamserver.redis.replicator.BATCH_BYTES", 1)
+    long, short = await near.publish(), await near.publish()
+    batches = spy_on_appends(near, monkeypatch)
+    for _ in range(5 * ENTRY_RECORDS):
+        long.append(Text("hello"))
+    short.append(Text("hello"))
+    await near.settled()
+    assert batches[:2] == [[log_key(long.stream_id)], [log_key(short.stream_id)]]
+    assert batches[2:] == [[log_key(long.stream_id)]] * 4
+
+
+async def test_a_stream_that_is_forgotten_while_another_ends_ends_no_waiting(near: RedisNode, far: RedisNode) -> None:
+    """So an old stream goes when memory is short. The server would exit before the rest has reached Redis."""
+    old, ending, long = [await near.publish() for _ in range(3)]
+    old.close(DONE)
+    await near.settled()
+    ending.close(DONE, lambda _: near.forget(old.stream_id))
+    for _ in range(3 * ENTRY_RECORDS):
+        long.append(Text("hello"))
+    long.close(DONE)
+    await near.settled()
+    assert len((await far.found(long.stream_id)).log) == 3 * ENTRY_RECORDS + 2
+
+
+async def test_a_failure_of_what_an_ending_calls_keeps_no_other_from_redis(
+    near: RedisNode, far: RedisNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+
+    def fail(_: Terminal) -> None:
+        raise ArithmeticError
+
+    first, second, running = [await near.publish() for _ in range(3)]
+    first.close(DONE, fail)
+    second.close(DONE)
+    running.append(Text("hello"))
+    await near.settled()
+    assert [log.terminal for log in (first, second)] == [DONE, DONE]
+    running.append(Text("hello"))
+    await near.settled()
+    assert [len((await far.found(log.stream_id)).log) for log in (first, second, running)] == [2, 2, 3]
+    assert [type(failure["exception"]) for failure in failures] == [ArithmeticError]

@@ -308,3 +308,14 @@ async def test_replies_to_an_earlier_connection_reach_no_command_of_the_next() -
     await asyncio.gather(running, return_exceptions=True)
     with pytest.raises(StoreUnavailable):
         await shared.submit(("PING",))
+
+
+async def test_a_submission_of_nothing_is_answered_at_once() -> None:
+    """Redis does not reply to it: the connection would count as broken."""
+    factory = FakeFactory()
+    shared = SharedConnection(factory, lambda _: None)  # type: ignore[arg-type]
+    running = asyncio.ensure_future(shared.run())
+    await shared.wait_connected()
+    assert await shared.submit() == [] and factory.fakes[0].written == []
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
