@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import islice
 
-from streamserver.redis.connection import Packed, Replies
+from streamserver.redis.connection import Replies
 from streamserver.redis.limit_keys import NOW
 from streamserver.redis.retrying_connection import RetryingConnection
 
@@ -69,7 +69,7 @@ class Leases:
     def _send_removals(self, members: tuple[tuple[str, str], ...]) -> None:
         if members and self._connection.is_connected:
             commands = [("ZREM", key, member) for key, member in members]
-            reply = self._connection.submit_packed(Packed.of(*commands, expected=b":1\r\n" * len(members)))
+            reply = self._connection.submit(*commands, expected=b":1\r\n" * len(members))
             reply.add_done_callback(lambda reply: self._on_removed(members, reply))
 
     def _on_removed(self, members: tuple[tuple[str, str], ...], reply: asyncio.Future[Replies | None]) -> None:

@@ -11,7 +11,6 @@ from loguru import logger
 from streamserver.admission.limiter import MINUTE_SECONDS, Quota
 from streamserver.core.resources import Resources
 from streamserver.redis.charges import Charges
-from streamserver.redis.connection import Packed
 from streamserver.redis.jobs import run_forever
 from streamserver.redis.leases import Leases
 from streamserver.redis.limit_keys import NOW, slots_key, starts_key, tokens_key
@@ -104,8 +103,8 @@ class RedisLimiter:
         arguments = (member, self._lease_ms, MINUTE_SECONDS * 1000, *limits)
         await self._connection.wait_connected()  # a start that was never sent leaves nothing to remove
         try:
-            replies = await self._connection.execute_packed(
-                Packed.of(("EVAL", _ADMIT, 3, slots, starts, tokens_key(account), *arguments), expected=_ADMITTED)
+            replies = await self._connection.execute(
+                ("EVAL", _ADMIT, 3, slots, starts, tokens_key(account), *arguments), expected=_ADMITTED
             )
         except BaseException:
             self._leases.remove((slots, member), (starts, member))  # whether it was counted is unknown

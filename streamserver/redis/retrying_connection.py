@@ -45,18 +45,13 @@ class RetryingConnection:
         except TimeoutError:
             raise StoreUnavailable from None
 
-    async def execute(self, *commands: Command) -> Replies:
-        """Return the replies to ``commands``, which must be idempotent: they are sent again on a new connection if the
-        first one is lost, as in a restart of Redis.
+    async def execute(self, *commands: Command, expected: bytes | None = None) -> Replies | None:
+        """Return the replies to ``commands``, or None if they are, byte by byte, ``expected``.
 
-        Raises :class:`~streamserver.store.base.StoreUnavailable`, also if Redis rejects a command.
+        The commands must be idempotent: they are sent again on a new connection if the first one is lost, as in a
+        restart of Redis. Raises :class:`~streamserver.store.base.StoreUnavailable`, also if Redis rejects a command.
         """
-        replies = await self.execute_packed(Packed.of(*commands))
-        assert replies is not None
-        return replies
-
-    async def execute_packed(self, packed: Packed) -> Replies | None:
-        """Return the replies as :meth:`execute` does, or None if all are as expected."""
+        packed = Packed.of(*commands, expected=expected)
         await self.wait_connected()
         reply = self._connection.submit_packed(packed)
         try:
@@ -70,13 +65,10 @@ class RetryingConnection:
         replies: Replies | None = reply.result()
         return replies
 
-    def submit(self, *commands: Command) -> asyncio.Future[Replies]:
-        """Send ``commands`` once, before everything that is sent later. The future can be ignored."""
-        return self._connection.submit(*commands)
-
-    def submit_packed(self, packed: Packed) -> asyncio.Future[Any]:
-        """Send ``packed`` as :meth:`submit` does. The result is None if all replies are as expected."""
-        return self._connection.submit_packed(packed)
+    def submit(self, *commands: Command, expected: bytes | None = None) -> asyncio.Future[Any]:
+        """Send ``commands`` once, before everything that is sent later. The future, of what :meth:`execute` returns,
+        can be ignored."""
+        return self._connection.submit_packed(Packed.of(*commands, expected=expected))
 
     def accepted(self, reply: asyncio.Future[Any]) -> bool:
         """Return whether a finished ``reply`` arrived and Redis carried out all its commands. The first rejection on

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from streamserver.admission import Quota, QuotaExhausted
 from streamserver.core.resources import Resources
 from streamserver.redis import leases
-from streamserver.redis.connection import Packed, Replies, SharedConnection
+from streamserver.redis.connection import Command, Packed, Replies, SharedConnection
 from streamserver.redis.limit_keys import slots_key, starts_key, tokens_key
 from streamserver.redis.limiter import RedisLimiter
 from streamserver.store.base import StoreUnavailable
@@ -140,13 +140,13 @@ async def test_an_admission_is_answered_as_expected(redis: RedisProcess, monkeyp
     limiter = RedisLimiter(redis.url)
     await limiter.start()
     results: list[Replies | None] = []
-    execute = limiter._connection.execute_packed
+    execute = limiter._connection.execute
 
-    async def record(packed: Packed) -> Replies | None:
-        results.append(await execute(packed))
+    async def record(*commands: Command, expected: bytes | None = None) -> Replies | None:
+        results.append(await execute(*commands, expected=expected))
         return results[-1]
 
-    monkeypatch.setattr(limiter._connection, "execute_packed", record)
+    monkeypatch.setattr(limiter._connection, "execute", record)
     with Resources() as resources:
         found = [await admitted(limiter, resources) for _ in range(3)]
     await limiter.aclose()
