@@ -80,7 +80,7 @@ class SSEResponse(EventSourceResponse):
         if self.keep_alive is False or not request.keep_alive:
             self.headers["Connection"] = "close"
         transport = request.transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has disconnected")
         if not transport.is_reading():
             raise ReadingPaused
