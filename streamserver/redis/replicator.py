@@ -109,6 +109,11 @@ class Replicator:
     def __len__(self) -> int:
         return len(self._logs)
 
+    @property
+    def _is_done(self) -> bool:
+        """Whether everything has arrived."""
+        return not (self._grown or self._behind or self._under_way)
+
     def add(self, stream: LocalStream, publication: Publication, epoch: int) -> None:
         """Replicate a stream that was published in ``epoch``."""
         log = self._logs[stream.id] = ReplicatedLog(stream, publication, epoch)
@@ -154,7 +159,7 @@ class Replicator:
     async def wait_done(self) -> None:
         """Wait until everything has arrived."""
         self.expedite()
-        if self._grown or self._behind or self._under_way:
+        if not self._is_done:
             self._done.clear()
             await self._done.wait()
 
@@ -195,11 +200,12 @@ class Replicator:
         goes_on = log.stored > 0 and log.source.proposed is None
         if log.epoch != self._connection.epoch:
             self._retry(log)  # after it is verified
-        elif goes_on and not log.is_behind:
-            log.source.on_appended = self._on_appended
+        elif not log.is_behind:
+            if goes_on:
+                log.source.on_appended = self._on_appended
         elif goes_on:
             self._on_appended(log.id)
-        elif log.is_behind:
+        else:
             self._behind[log.id] = log
             self._schedule_send()
 
@@ -394,7 +400,7 @@ class Replicator:
         self._update_done()
 
     def _update_done(self) -> None:
-        if not (self._grown or self._behind or self._under_way):
+        if self._is_done:
             self._done.set()
 
     def _on_reply(self, log: ReplicatedLog, stored: int, reply: Any) -> None:
