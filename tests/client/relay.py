@@ -40,6 +40,7 @@ class FaultRelay(Relay):
         """What the clients were sent."""
         self.deletes_to_lose = 0
         """So many of the next DELETE requests are lost, each with its connection."""
+        self._told = asyncio.Event()
         self._silent: FaultKind = "freeze"
         self._silent_up_to = 0
         self._online = True
@@ -47,10 +48,15 @@ class FaultRelay(Relay):
         """The client has had a `start` event: it knows when silence is death."""
 
     async def until_sent(self, data: bytes) -> None:
-        """Wait until ``data`` has been sent to a client: it reads that, whatever happens to its connection then."""
+        """Wait until ``data`` has been sent to a client, which may lose it to a cut before its caller has it."""
         async with asyncio.timeout(60):
             while data not in self.sent:
                 await asyncio.sleep(0.005)
+
+    async def until_told(self) -> None:
+        """Wait until the caller of a client has told that it has read so far: see ``Task.action``."""
+        async with asyncio.timeout(60):
+            await self._told.wait()
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -92,6 +98,9 @@ class FaultRelay(Relay):
         while data := await reader.read(65536):
             if data.startswith(b"DELETE ") and self.deletes_to_lose:
                 self.deletes_to_lose -= 1
+                return
+            if data.startswith(b"GET /told "):
+                self._told.set()
                 return
             over = limit is not None and sent + len(data) > limit
             writer.write(data[: limit - sent] if over and limit is not None else data)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import aiohttp
 import msgspec
 from aiohttp import web
 from playwright.async_api import Browser, Page
@@ -35,7 +36,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     give_up_after: float = 60
     keepalive: float = 15
     action: str = "read"
-    """``read`` to the end, ``stop``, ``stop_again`` (twice), or ``reload``: leave, and resume after the last event."""
+    """``read`` to the end, ``stop``, ``stop_again`` (twice), ``reload``: leave, and resume after the last event, or
+    ``tell`` the relay at ``url`` that the event was read: a browser drops what its page has not read at a cut."""
     at: int = 0
     ignores_abort: bool = False
     """JavaScript's ``fetch`` does not notice that its signal aborts."""
@@ -102,12 +104,21 @@ class PythonRuntime:
                     acted = True
                     if task.action == "reload":
                         return event.type != "done"
+                    if task.action == "tell":
+                        await _tell(task.url)
+                        continue
                     stopping = asyncio.get_running_loop().create_task(_stop(answer, again=task.action == "stop_again"))
             finally:
                 if stopping is not None:
                     ending = await stopping
                     seen.stopped = ending.code if isinstance(ending, StreamError) else "done"
         return False
+
+
+async def _tell(url: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        with suppress(aiohttp.ClientError):  # the relay closes without an answer
+            await session.get(f"{url}/told")
 
 
 async def _stop(answer: Answer, *, again: bool) -> Any:

@@ -115,13 +115,13 @@ async def test_a_typed_error_ends_the_iteration_when_the_server_stays_away(
     async def script(exchange: Exchange) -> None:
         await exchange.start_stream()
         await exchange.send(chunk("word"))
-        await relay.until_sent(b"word")
+        await relay.until_told()
         relay.go_offline()
         await exchange.closed.wait()
 
     server = await start_server(allowing(origin, **openai_at(await start_upstream(script))))
     async with running_fault_relay(server.port) as relay:
-        seen = await runtime.observe(Task(relay.url, "Go", grace=0, give_up_after=1))
+        seen = await runtime.observe(Task(relay.url, "Go", grace=0, give_up_after=1, action="tell", at=1))
         assert (seen.text, seen.ending) == ("word", "connection_lost")
         unreached = await runtime.observe(Task(relay.url, "Go", give_up_after=1))
         assert (unreached.types, unreached.ending) == ([], "unreachable")
@@ -168,8 +168,9 @@ async def test_the_ending_is_told_when_the_server_restarts_and_has_forgotten_the
     first: ServerProcess = await start_server(config)
     second: ServerProcess = await start_server(config)
     async with running_fault_relay(first.port) as relay:
-        observing = asyncio.get_running_loop().create_task(runtime.observe(Task(relay.url, "Go")))
-        await relay.until_sent(b"word")
+        task = Task(relay.url, "Go", action="tell", at=1)
+        observing = asyncio.get_running_loop().create_task(runtime.observe(task))
+        await relay.until_told()
         relay.targets = [second.port]
         first.process.kill()
         relay.cut()

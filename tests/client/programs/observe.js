@@ -20,6 +20,7 @@ export async function observe({ stream, resume }, task) {
         if (action !== "read") acted = true;
         if (action === "stop" || action === "stop_again") stopping = answer.stop();
         if (action === "stop_again") setTimeout(() => answer.stop(), 500);
+        if (action === "tell") fetch(`${url}/told`, { mode: "no-cors" }).catch(() => {}); // closed without an answer
         if (action === "reload") break;
       }
       if (acted && action === "reload" && seen.types.at(-1) !== "done") {
