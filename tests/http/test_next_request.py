@@ -11,6 +11,9 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.abc import AbstractStreamWriter
 
+from streamserver.http.apis.native import handlers
+from streamserver.http.context import RequestContext
+from streamserver.http.responses import respond
 from streamserver.http.responses.sse_response import SSEResponse
 from tests.support.application import running_app
 
@@ -86,3 +89,25 @@ async def test_request_with_a_large_one_behind_it_is_refused_in_its_form(
             context.undo()
             async with session.post(url + path, json=body, headers=KEY) as response:
                 assert response.status == 200 and b"hello" in await response.read()
+
+
+async def test_reader_with_a_large_request_behind_its_own_is_refused_and_the_stream_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was never a reader: a stream that ends when its last reader leaves still waits for its first."""
+
+    async def receive_and_respond(context: RequestContext, *rest: Any) -> web.StreamResponse:
+        assert context.http.transport is not None
+        receive_behind(context.http.transport)
+        return await respond.respond_from(context, *rest)
+
+    async with running_app(CONFIG) as (_, url), ClientSession() as session, asyncio.timeout(60):
+        async with session.post(f"{url}/api/chat/streams", json={"prompt": "hello there"}) as response:
+            address = url + response.headers["Location"]
+        with monkeypatch.context() as patch:
+            patch.setattr(handlers, "respond_from", receive_and_respond)
+            async with session.get(address) as response:
+                assert response.status == 400
+        async with session.get(address) as response:
+            events = await response.text()
+    assert "event: done" in events

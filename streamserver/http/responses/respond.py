@@ -12,7 +12,7 @@ from streamserver.core.streams import StartResult
 from streamserver.http.context import OpenResponse, RequestContext
 from streamserver.http.deployment_checks import warn_if_misconfigured
 from streamserver.http.responses.ending import end_with, to_response
-from streamserver.http.responses.sse_response import SSEResponse
+from streamserver.http.responses.sse_response import SSEResponse, check_reading
 from streamserver.http.responses.tail import follow
 from streamserver.log.base import Log
 from streamserver.log.records import Failed, Start, has_piece
@@ -81,6 +81,7 @@ async def respond_from(
     context: RequestContext, stream: ReadableStream, wire: Wire, resume_after: int | None = None
 ) -> web.StreamResponse:
     """Answer with ``stream``, from what follows event ``resume_after`` on."""
+    check_reading(context.http)  # a client that is refused is no reader that leaves
     with stream.reading():
         if wire.commit == "first_piece" and resume_after is None:
             return await _hold_and_follow(context, stream, wire, resume_after)

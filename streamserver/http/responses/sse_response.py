@@ -31,6 +31,13 @@ class ReadingPaused(ConnectionError):
     client disconnect would not be seen."""
 
 
+def check_reading(request: web.BaseRequest) -> None:
+    """Raise :class:`ReadingPaused` if the server does not read from the connection of ``request``."""
+    transport = request.transport
+    if transport is not None and not transport.is_closing() and not transport.is_reading():
+        raise ReadingPaused
+
+
 class SSEResponse(EventSourceResponse):
     """An ``EventSourceResponse`` that writes batches, each under the send timeout.
 
@@ -79,11 +86,10 @@ class SSEResponse(EventSourceResponse):
             self.force_close()
         if self.keep_alive is False or not request.keep_alive:
             self.headers["Connection"] = "close"
+        check_reading(request)
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has disconnected")
-        if not transport.is_reading():
-            raise ReadingPaused
         set_by_connection = getattr(request.protocol, "set_send_timeout", None)
         if set_by_connection is not None:
             set_by_connection(self._stall_seconds)
