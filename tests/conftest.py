@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -42,6 +43,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("each_redis") and "redis_program" in metafunc.fixturenames:
         only = metafunc.config.getoption("--redis-server")
         metafunc.parametrize("redis_program", [only] if only else REDIS_SERVERS, indirect=True)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Return a new folder with a short path: that of a Unix socket has at most 107 bytes."""
+    with TemporaryDirectory(prefix="s-") as name:
+        yield Path(name)
 
 
 @pytest.fixture

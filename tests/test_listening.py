@@ -9,9 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiohttp
 import pytest
@@ -24,13 +22,6 @@ from tests.support.server import clean_environ
 from tests.test_start import run
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Return a short path: a socket's has at most 107 bytes."""
-    with TemporaryDirectory(prefix="s-") as name:
-        yield Path(name)
-
-
 def client(path: Path) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=aiohttp.ClientTimeout(total=60))
 
@@ -38,8 +29,8 @@ def client(path: Path) -> aiohttp.ClientSession:
 URL = "http://chat.example.com/api/chat/stream?prompt=hello+world"
 
 
-async def test_server_streams_over_a_unix_socket(start_server: StartServer, folder: Path) -> None:
-    path = folder / "http.sock"
+async def test_server_streams_over_a_unix_socket(start_server: StartServer, short_folder: Path) -> None:
+    path = short_folder / "http.sock"
     server = await start_server({"server": {"unix_socket": str(path)}})
     assert f"serves on unix:{path}" in server.announced
     assert f"--unix-socket {path}" in server.announced
@@ -50,8 +41,8 @@ async def test_server_streams_over_a_unix_socket(start_server: StartServer, fold
     assert not path.exists()
 
 
-async def test_server_takes_over_the_socket_of_a_killed_one(start_server: StartServer, folder: Path) -> None:
-    path = folder / "http.sock"
+async def test_server_takes_over_the_socket_of_a_killed_one(start_server: StartServer, short_folder: Path) -> None:
+    path = short_folder / "http.sock"
     first = await start_server({"server": {"unix_socket": str(path)}})
     first.send(signal.SIGKILL)
     await first.wait()
@@ -61,11 +52,11 @@ async def test_server_takes_over_the_socket_of_a_killed_one(start_server: StartS
         assert (await get_events(http, URL))[-1].type == "done"
 
 
-async def test_server_leaves_the_socket_of_a_running_one_alone(start_server: StartServer, folder: Path) -> None:
-    path = folder / "http.sock"
+async def test_server_leaves_the_socket_of_a_running_one_alone(start_server: StartServer, short_folder: Path) -> None:
+    path = short_folder / "http.sock"
     await start_server({"server": {"unix_socket": str(path)}})
     refused = await asyncio.to_thread(
-        run, "--provider", "echo", cwd=folder, environ={"STREAMSERVER_SERVER__UNIX_SOCKET": str(path)}
+        run, "--provider", "echo", cwd=short_folder, environ={"STREAMSERVER_SERVER__UNIX_SOCKET": str(path)}
     )
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert f"{path} is in use" in refused.stderr
@@ -82,18 +73,20 @@ async def test_server_leaves_the_socket_of_a_running_one_alone(start_server: Sta
     ],
 )
 @pytest.mark.parametrize("command", ["serve", "check"])
-def test_wrong_socket_path_is_refused_in_one_line(folder: Path, name: str, said: str, command: str) -> None:
-    (folder / "file").write_text("precious")
-    environ = {"STREAMSERVER_SERVER__UNIX_SOCKET": str(folder / name)}
-    refused = run(command, "--provider", "echo", cwd=folder, environ=environ)
+def test_wrong_socket_path_is_refused_in_one_line(short_folder: Path, name: str, said: str, command: str) -> None:
+    (short_folder / "file").write_text("precious")
+    environ = {"STREAMSERVER_SERVER__UNIX_SOCKET": str(short_folder / name)}
+    refused = run(command, "--provider", "echo", cwd=short_folder, environ=environ)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("streamserver: STREAMSERVER_SERVER__UNIX_SOCKET: server.unix_socket = ")
     assert said in refused.stderr and refused.stderr.count("\n") == 1
-    assert (folder / "file").read_text() == "precious"
+    assert (short_folder / "file").read_text() == "precious"
 
 
-async def test_users_behind_a_proxy_on_a_unix_socket_are_told_apart(start_server: StartServer, folder: Path) -> None:
-    path = folder / "http.sock"
+async def test_users_behind_a_proxy_on_a_unix_socket_are_told_apart(
+    start_server: StartServer, short_folder: Path
+) -> None:
+    path = short_folder / "http.sock"
     await start_server({"server": {"unix_socket": str(path)}, "limits": {"requests_per_minute": 1}})
     async with client(path) as http:
         for address, status in (("203.0.113.9", 200), ("203.0.113.9", 429), ("203.0.113.10", 200)):
@@ -101,21 +94,21 @@ async def test_users_behind_a_proxy_on_a_unix_socket_are_told_apart(start_server
                 assert response.status == status
 
 
-def test_socket_of_another_server_is_not_removed_at_the_end(folder: Path) -> None:
-    path = folder / "http.sock"
+def test_socket_of_another_server_is_not_removed_at_the_end(short_folder: Path) -> None:
+    path = short_folder / "http.sock"
     with listening(ServerSettings(unix_socket=str(path))):
         path.unlink()
         path.write_text("another's")
     assert path.read_text() == "another's"
 
 
-def test_permission_to_make_a_socket_is_told_in_one_line(folder: Path) -> None:
+def test_permission_to_make_a_socket_is_told_in_one_line(short_folder: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
-    folder.chmod(0o500)
+    short_folder.chmod(0o500)
     with (
         pytest.raises(ListenError, match="Permission denied"),
-        listening(ServerSettings(unix_socket=str(folder / "s"))),
+        listening(ServerSettings(unix_socket=str(short_folder / "s"))),
     ):
         pass
 

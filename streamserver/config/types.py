@@ -44,7 +44,11 @@ LogLevel: TypeAlias = Annotated[
 ]
 LogFormat: TypeAlias = Annotated[str, Meta(pattern="^(text|json)$", description='"text" or "json"')]
 StoreAddress: TypeAlias = Annotated[
-    str, Meta(pattern=r"^(memory|rediss?://\S+)$", description='"memory" or an address like "redis://127.0.0.1:6379/0"')
+    str,
+    Meta(
+        pattern=r"^(memory|rediss?://\S+|unix://\S*/\S+)$",
+        description='"memory" or an address like "redis://127.0.0.1:6379/0"',
+    ),
 ]
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "SharedConnection",
 ]
 
+_NETWORK_SCHEMES = ("redis", "rediss")
 _DATABASE = re.compile("(/[0-9]*)?")
 REDIS_CONNECT_SECONDS = 5.0
 """How long opening a connection may take: several round trips, over a way that may be slow."""
@@ -67,7 +68,8 @@ class ConnectionFactory:
     def __init__(self, url: str, readiness: Readiness | None = None) -> None:
         """Raises :class:`ValueError` if ``url`` is not the address of a Redis."""
         self._pool = pool_of(url)
-        if not _DATABASE.fullmatch(urlsplit(url).path):
+        parts = urlsplit(url)
+        if parts.scheme in _NETWORK_SCHEMES and not _DATABASE.fullmatch(parts.path):
             # redis-py would take database 0: https://github.com/redis/redis-py/pull/4308
             raise ValueError("not the number of a database")
         self._open: set[RedisConnection] = set()

@@ -288,14 +288,15 @@ async def test_cuts_and_delays_on_the_way_to_redis_lose_and_double_nothing(
     assert len(upstream.exchanges) == 4 and cable.accepted > 8
 
 
-@pytest.mark.parametrize("way", ["password", "database", "tls"])
-async def test_redis_with_a_password_a_database_number_and_tls(
+@pytest.mark.parametrize("way", ["password", "database", "unix", "tls"])
+async def test_redis_with_a_password_a_database_number_a_unix_socket_and_tls(
     start_redis: StartRedis,
     start_server: StartServer,
     upstream: Upstream,
     http: aiohttp.ClientSession,
     find_program: Callable[[str], str],
     tmp_path: Path,
+    short_folder: Path,
     way: str,
 ) -> None:
     upstream.script = answer("hello ", "world")
@@ -306,6 +307,10 @@ async def test_redis_with_a_password_a_database_number_and_tls(
         case "database":
             guarded = await start_redis()
             url = f"redis://127.0.0.1:{guarded.port}/5"
+        case "unix":
+            path = short_folder / "redis.sock"
+            guarded = await start_redis("--unixsocket", str(path), "--requirepass", "open:sesame")
+            url = f"unix://:open%3Asesame@{path}?db=5"
         case _:
             key, certificate = await self_signed(find_program("openssl"), tmp_path)
             options = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no")
