@@ -7,16 +7,21 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from loguru import logger
 
 MAX_PENDING_BYTES = 256 * 1024
 """The most that waits for a descriptor that takes nothing; further records are dropped."""
-BATCH_SECONDS = 0.01
-"""How long the thread collects records before it writes them: under load one write takes many."""
+BATCH_SECONDS = 0.1
+"""How long the thread collects records before it writes them. Each time that it wakes, it and the event loop wait for
+each other: Python runs one of them at a time."""
+BATCH_BYTES = 64 * 1024
+"""So much is written at once."""
 THREAD_STOP_SECONDS = 0.5
 """How long a fork waits for the thread to end: a thread that is stuck in a write is left behind."""
+FLUSH_POLL_SECONDS = 0.002
 POLL_MS = 200
 
 
@@ -47,6 +52,8 @@ class LogOutput:
         self._thread: threading.Thread | None = None
         # Its put() is reentrant, as a destructor or a signal handler may log in the middle of it.
         self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._hurry: SimpleQueue[None] = SimpleQueue()
+        """Has something when the thread is to write what there is."""
         # Each number is changed by one side alone, so that none needs a lock.
         self._taken = self._written = 0
         """Bytes."""
@@ -56,39 +63,43 @@ class LogOutput:
     def write(self, text: str) -> None:
         """Have ``text`` written soon, or drop it."""
         data = text.encode("utf-8", "backslashreplace")
-        if self._taken - self._written + len(data) > MAX_PENDING_BYTES:
+        before = self._taken - self._written
+        pending = before + len(data)
+        if pending > MAX_PENDING_BYTES:
             self._overflowed += 1
             self.on_drop()
             return
         self._taken += len(data)
         self._queue.put(data)
+        if before < BATCH_BYTES <= pending:
+            self._hurry.put(None)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, args=(self._queue,), name="log", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(self._queue, self._hurry), name="log", daemon=True)
             self._thread.start()
 
     def flush(self, seconds: float) -> None:
         """Wait until everything is written, at most so long."""
         deadline = time.monotonic() + seconds
+        if self._written < self._taken:
+            self._hurry.put(None)
         while self._written < self._taken and time.monotonic() < deadline:
-            time.sleep(BATCH_SECONDS / 2)
+            time.sleep(FLUSH_POLL_SECONDS)
 
-    def _run(self, queue: SimpleQueue[bytes | None]) -> None:
+    def _run(self, queue: SimpleQueue[bytes | None], hurry: SimpleQueue[None]) -> None:
         try:
-            self._write_batches(queue)
+            self._write_batches(queue, hurry)
         finally:
             self._thread = None  # the next record starts another
 
-    def _write_batches(self, queue: SimpleQueue[bytes | None]) -> None:
+    def _write_batches(self, queue: SimpleQueue[bytes | None], hurry: SimpleQueue[None]) -> None:
         ending = False
         while not ending:
             batch = [queue.get()]
-            if batch[0] is not None:
-                time.sleep(BATCH_SECONDS)
-            while True:
-                try:
+            with suppress(Empty):
+                hurry.get(timeout=BATCH_SECONDS)
+            with suppress(Empty):
+                while True:
                     batch.append(queue.get_nowait())
-                except Empty:
-                    break
             ending = None in batch
             records = [record for record in batch if record is not None]
             self._write_all(records)
@@ -110,6 +121,7 @@ class LogOutput:
         """End the thread, unless it is stuck in a write: a process with one thread is safe to fork."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._queue.put(None)
+            self._hurry.put(None)
             self._thread.join(THREAD_STOP_SECONDS)
 
 

@@ -19,6 +19,7 @@ import aiohttp
 import pytest
 import tomli_w
 
+from streamserver.telemetry import log_output
 from streamserver.telemetry.log_output import MAX_PENDING_BYTES, LogOutput
 from tests.support.client import get_events, stream_url
 from tests.support.server import clean_environ
@@ -173,6 +174,26 @@ def test_output_writes_everything_in_order_when_it_is_read(tmp_path: Path) -> No
             output.write(f"{number}\n")
         output.flush(60)
     assert (tmp_path / "log").read_text().split() == [str(number) for number in range(2000)]
+
+
+def test_output_waits_for_no_more_records_when_there_are_many_or_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_output, "BATCH_SECONDS", 3600)
+    many = [f"{number:0100}\n" for number in range(log_output.BATCH_BYTES // 100)]
+    with (tmp_path / "log").open("wb") as file:
+        output = LogOutput(file.fileno())
+        for record in many:
+            output.write(record)
+        deadline = time.monotonic() + 60
+        while output._written < output._taken and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert (tmp_path / "log").read_text() == "".join(many)
+        output.write("flushed\n")
+        output.flush(60)
+        output.write("before a fork\n")
+        output._stop()
+    assert (tmp_path / "log").read_text() == "".join(many) + "flushed\nbefore a fork\n"
 
 
 def test_output_bounds_its_memory_when_nothing_reads() -> None:
