@@ -32,7 +32,7 @@ from streamserver.http.routing import Api, Router
 from streamserver.http.services import SERVICES, Services
 from streamserver.store import MemoryStore, Store
 from streamserver.telemetry.metrics import Metrics
-from streamserver.telemetry.record import log_outcome
+from streamserver.telemetry.record import OutcomeLog, log_outcome
 from streamserver.telemetry.tracebacks import log_crash
 from streamserver.telemetry.traces import spans_for
 from streamserver.wire.problem import STATUS
@@ -47,7 +47,7 @@ def create_app(
     store: Store | None = None,
     limiter: Limiter | None = None,
     environ: Mapping[str, str] = os.environ,
-    on_end: Callable[[Outcome], None] = log_outcome,
+    on_end: Callable[[Outcome], None] | None = None,
     apis: Sequence[Api] = APIS,
 ) -> web.Application:
     """Return the server as an aiohttp application, to run or to mount in another. ``settings`` are made by
@@ -55,7 +55,7 @@ def create_app(
 
     Every collaborator may be replaced: ``registry`` holds the kinds of providers, ``transport``
     carries their requests, ``clock`` is time, ``store`` is what nodes share, ``limiter`` counts what users
-    have, ``environ`` holds the keys, ``on_end`` is told of each stream's end.
+    have, ``environ`` holds the keys, ``on_end`` is told of each stream's end, in place of the log.
 
     The runner of the application must get ``handler_cancellation=True`` and ``access_log=None`` (to ``web.run_app``
     or ``web.AppRunner``), or use :class:`streamserver.runner.AppRunner`: otherwise aiohttp does not report client
@@ -70,11 +70,11 @@ def create_app(
     store = store or store_for(settings)
     metrics = Metrics(refusals=STATUS)
     spans = spans_for(environ)
+    outcome_log = OutcomeLog(notify_all(log_outcome))
     catalog = catalog_for(settings, registry or load_registry(), transport or AiohttpTransport(), clock, environ)
     metrics.track(catalog)
-    supervisor = Supervisor(
-        stream_limits(settings), clock, store, notify_all(on_end, metrics.stream_ended, spans.write), metrics.keep
-    )
+    notify = notify_all(on_end or outcome_log.add, metrics.stream_ended, spans.write)
+    supervisor = Supervisor(stream_limits(settings), clock, store, notify, metrics.keep)
     streams = Streams(
         supervisor=supervisor,
         store=store,
@@ -95,7 +95,8 @@ def create_app(
     )
     app.on_response_prepare.append(name_response)
     app.on_response_prepare.append(allow_origin)
-    app.cleanup_ctx.append(spans.open)  # the first to open is the last to end
+    app.cleanup_ctx.append(outcome_log.open)  # the first to open is the last to end
+    app.cleanup_ctx.append(spans.open)
     app.cleanup_ctx.append(_open)
     app.on_shutdown.append(_end_streams)
     router.add_to(app, context_of)
