@@ -14,10 +14,10 @@ from loguru import logger
 
 MAX_PENDING_BYTES = 256 * 1024
 """The most that waits for a descriptor that takes nothing; further records are dropped."""
-BATCH_SECONDS = 0.1
+WRITE_SECONDS = 0.1
 """How long the thread collects records before it writes them. Each time that it wakes, it and the event loop wait for
 each other: Python runs one of them at a time."""
-BATCH_BYTES = 64 * 1024
+WRITE_BYTES = 64 * 1024
 """So much is written at once."""
 THREAD_STOP_SECONDS = 0.5
 """How long a fork waits for the thread to end: a thread that is stuck in a write is left behind."""
@@ -71,7 +71,7 @@ class LogOutput:
             return
         self._taken += len(data)
         self._queue.put(data)
-        if before < BATCH_BYTES <= pending:
+        if before < WRITE_BYTES <= pending:
             self._hurry.put(None)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(self._queue, self._hurry), name="log", daemon=True)
@@ -96,7 +96,7 @@ class LogOutput:
         while not ending:
             batch = [queue.get()]
             with suppress(Empty):
-                hurry.get(timeout=BATCH_SECONDS)
+                hurry.get(timeout=WRITE_SECONDS)
             with suppress(Empty):
                 while True:
                     batch.append(queue.get_nowait())

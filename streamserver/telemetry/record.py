@@ -14,7 +14,7 @@ from streamserver.log.records import Done
 from streamserver.telemetry.logs import logs_are_set_up
 from streamserver.telemetry.tracebacks import log_crash
 
-BATCH_SECONDS = 0.05
+RECORD_WAIT_SECONDS = 0.05
 """How long the record of a stream may wait for those of others."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
@@ -64,14 +64,14 @@ def log_outcome(outcome: Outcome) -> None:
 class OutcomeLog:
     """The records of ended streams, in batches under load.
 
-    A record waits if another was made in the last :data:`BATCH_SECONDS`. Made in turn, records take half the CPU time
-    that each takes between other work: the caches of the processor have the code.
+    A record waits if another was made in the last :data:`RECORD_WAIT_SECONDS`. Made in turn, records take half the CPU
+    time that each takes between other work: the caches of the processor have the code.
     """
 
-    def __init__(self, log: Callable[[Outcome], None] = log_outcome) -> None:
+    def __init__(self, log: Callable[[Outcome], None]) -> None:
         """``log`` makes a record. It must not fail."""
         self._log = log
-        self._batch_seconds = BATCH_SECONDS
+        self._wait_seconds = RECORD_WAIT_SECONDS
         self._waiting: list[Outcome] = []
         self._due_at = 0.0
         """The loop's time from which on a record need not wait."""
@@ -88,14 +88,14 @@ class OutcomeLog:
     async def open(self, app: object) -> AsyncIterator[None]:
         """Let no record wait once the application ends, as one of its cleanup contexts."""
         yield
-        self._batch_seconds = 0.0
+        self._wait_seconds = 0.0
         self._log_waiting()
 
     def _log_waiting(self) -> None:
         outcomes, self._waiting = self._waiting, []
         for outcome in outcomes:
             self._log(outcome)
-        self._due_at = asyncio.get_running_loop().time() + self._batch_seconds
+        self._due_at = asyncio.get_running_loop().time() + self._wait_seconds
 
 
 def _facts(fields: dict[str, Any]) -> str:

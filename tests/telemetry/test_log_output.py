@@ -179,8 +179,8 @@ def test_output_writes_everything_in_order_when_it_is_read(tmp_path: Path) -> No
 def test_output_waits_for_no_more_records_when_there_are_many_or_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_output, "BATCH_SECONDS", 3600)
-    many = [f"{number:0100}\n" for number in range(log_output.BATCH_BYTES // 100)]
+    monkeypatch.setattr(log_output, "WRITE_SECONDS", 3600)
+    many = [f"{number:0100}\n" for number in range(log_output.WRITE_BYTES // 100)]
     with (tmp_path / "log").open("wb") as file:
         output = LogOutput(file.fileno())
         for record in many:

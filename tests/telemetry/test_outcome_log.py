@@ -38,7 +38,7 @@ async def test_records_are_made_once_and_in_order() -> None:
 
 
 async def test_no_record_waits_once_the_application_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "BATCH_SECONDS", 3600)
+    monkeypatch.setattr(record, "RECORD_WAIT_SECONDS", 3600)
     logged: list[Outcome] = []
     log = OutcomeLog(logged.append)
     running = log.open(None)
