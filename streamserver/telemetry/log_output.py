@@ -18,7 +18,7 @@ WRITE_SECONDS = 0.1
 """How long the thread collects records before it writes them. Each time that it wakes, it and the event loop wait for
 each other: Python runs one of them at a time."""
 WRITE_BYTES = 64 * 1024
-"""So much is written at once."""
+"""It collects no longer once so much has come."""
 THREAD_STOP_SECONDS = 0.5
 """How long a fork waits for the thread to end: a thread that is stuck in a write is left behind."""
 FLUSH_POLL_SECONDS = 0.002
@@ -63,15 +63,14 @@ class LogOutput:
     def write(self, text: str) -> None:
         """Have ``text`` written soon, or drop it."""
         data = text.encode("utf-8", "backslashreplace")
-        before = self._taken - self._written
-        pending = before + len(data)
-        if pending > MAX_PENDING_BYTES:
+        if self._taken - self._written + len(data) > MAX_PENDING_BYTES:
             self._overflowed += 1
             self.on_drop()
             return
+        chunks = self._taken // WRITE_BYTES
         self._taken += len(data)
         self._queue.put(data)
-        if before < WRITE_BYTES <= pending:
+        if self._taken // WRITE_BYTES > chunks:
             self._hurry.put(None)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(self._queue, self._hurry), name="log", daemon=True)

@@ -180,7 +180,7 @@ def test_output_waits_for_no_more_records_when_there_are_many_or_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_output, "WRITE_SECONDS", 3600)
-    many = [f"{number:0100}\n" for number in range(log_output.WRITE_BYTES // 100)]
+    many = [f"{number:0127}\n" for number in range(log_output.WRITE_BYTES // 128)]
     with (tmp_path / "log").open("wb") as file:
         output = LogOutput(file.fileno())
         for record in many:
