@@ -63,7 +63,8 @@ class LogOutput:
     def write(self, text: str) -> None:
         """Have ``text`` written soon, or drop it."""
         data = text.encode("utf-8", "backslashreplace")
-        if self._taken - self._written + len(data) > MAX_PENDING_BYTES:
+        is_report = threading.current_thread() is self._thread  # of what was dropped, when nothing has room yet
+        if self._taken - self._written + len(data) > MAX_PENDING_BYTES and not is_report:
             self._overflowed += 1
             self.on_drop()
             return
@@ -94,8 +95,9 @@ class LogOutput:
         ending = False
         while not ending:
             batch = [queue.get()]
-            with suppress(Empty):
-                hurry.get(timeout=WRITE_SECONDS)
+            if self._taken - self._written < WRITE_BYTES:
+                with suppress(Empty):
+                    hurry.get(timeout=WRITE_SECONDS)
             with suppress(Empty):
                 while True:
                     batch.append(queue.get_nowait())

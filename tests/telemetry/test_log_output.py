@@ -18,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import tomli_w
+from loguru import logger
 
 from streamserver.telemetry import log_output
 from streamserver.telemetry.log_output import MAX_PENDING_BYTES, LogOutput
@@ -214,6 +215,24 @@ def test_output_bounds_its_memory_when_nothing_reads() -> None:
         while output._written < output._taken:
             pipe.read()
     finally:
+        pipe.close()
+
+
+def test_output_tells_how_many_were_dropped_though_it_has_no_room() -> None:
+    pipe = Pipe()
+    pipe.fill()
+    output = LogOutput(pipe.writing)
+    sink = logger.add(lambda message: output.write(f"dropped={message.record['extra'].get('dropped')}\n"))
+    try:
+        for _ in range(1000):
+            output.write("x" * 999 + "\n")
+        read = b""
+        deadline = time.monotonic() + 60
+        while not (told := re.search(rb"dropped=(\d+)\n", read)) and time.monotonic() < deadline:
+            read += pipe.read()
+        assert told and int(told[1]) == 1000 - MAX_PENDING_BYTES // 1000
+    finally:
+        logger.remove(sink)
         pipe.close()
 
 
