@@ -100,6 +100,33 @@ async def test_fallback_raises_the_last_error_when_all_fail() -> None:
         await ask(setting.fallback, request(model="m0"))
 
 
+def unable() -> Scripted:
+    """Return a provider that cannot express the request, and sends nothing."""
+    return failing(InvalidRequest("n: this provider has no such parameter.", sent=False))
+
+
+async def test_fallback_that_cannot_express_the_request_is_left_out() -> None:
+    setting = FallbackSetup(failing(Overloaded()), unable(), answering("ok"))
+    events = await ask(setting.fallback, request(model="m0"))
+    assert events[-2:] == [Text("ok"), Finish("stop")]
+    assert tries(events) == [("p0", "m0"), Overloaded, ("p1", "m1"), InvalidRequest, ("p2", "m2")]
+
+
+async def test_failure_is_the_providers_when_no_fallback_can_express_the_request() -> None:
+    setting = FallbackSetup(failing(RateLimited(retry_after=7)), unable(), unable())
+    with pytest.raises(RateLimited) as raised:
+        await ask(setting.fallback, request(model="m0"))
+    assert raised.value.retry_after == 7
+
+
+async def test_default_is_asked_though_a_fallback_before_it_cannot_express_the_request() -> None:
+    setting = FallbackSetup(answering("ok"), unable())
+    for _ in range(10):
+        setting.breakers[0].record_failure(Overloaded())
+    assert not setting.breakers[0].ready
+    assert Text("ok") in await ask(setting.fallback, request(model="m0"))
+
+
 async def test_fallback_gives_each_provider_its_own_first_token_deadline() -> None:
     setting = FallbackSetup(Scripted([[None]]), Scripted([[None]]))
 
