@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import itertools
+import re
+import sys
 from functools import partial
 from typing import Any, NoReturn
 
@@ -11,15 +15,32 @@ from streamserver.commands import help as texts
 from streamserver.commands.base import complete_files
 from streamserver.loadtest.plan import add_arguments as add_load_arguments
 
+_AS_COMMAND = re.compile("argument command: invalid choice: '(.*?)'")
 SHELLS = ("bash", "zsh", "fish")
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong with the arguments."""
+    """A parser that takes whole flags alone, and says in one line what is wrong with the arguments."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._given = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(self._given, namespace)
 
     def error(self, message: str) -> NoReturn:
+        if (taken := _AS_COMMAND.match(message)) and (flag := self._unknown_flag_before(taken[1])) is not None:
+            near = difflib.get_close_matches(flag, self._option_string_actions, n=1)
+            message = f"there is no flag {flag}" + (f"; did you mean {near[0]}?" if near else "")
         shown = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in message)
         self.exit(2, f"{self.prog}: {shown}; see {self.prog} --help\n")
+
+    def _unknown_flag_before(self, word: str) -> str | None:
+        """Return the first unknown flag before ``word``, which may be its value and was taken for a command."""
+        before = itertools.takewhile(lambda given: given != word, self._given)
+        flags = (given.partition("=")[0] for given in before if given.startswith("-"))
+        return next((flag for flag in flags if flag not in self._option_string_actions), None)
 
 
 def build_parser(*, brief: bool = False) -> argparse.ArgumentParser:
