@@ -35,4 +35,4 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
 
 # In exec form: the server is the container's first process, and gets its signals.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["python", "-m", "streamserver.container"]
+ENTRYPOINT ["python", "-P", "-m", "streamserver.container"]

@@ -39,7 +39,7 @@ async def echo_server(plan: Plan) -> AsyncIterator[tuple[str, int]]:
         log = Path(folder) / "server.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "streamserver", "--config", str(config), "--port", "0"),
+                *(sys.executable, *_path_flags(), "-m", "streamserver", "--config", str(config), "--port", "0"),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 env={name: value for name, value in os.environ.items() if not name.startswith("STREAMSERVER_")},
@@ -49,6 +49,11 @@ async def echo_server(plan: Plan) -> AsyncIterator[tuple[str, int]]:
             yield await _announced(process, log), process.pid
         finally:
             await _stop(process)
+
+
+def _path_flags() -> list[str]:
+    """Return the flag that keeps the modules of the working directory out, unless this package is one of them."""
+    return [] if Path(__file__).is_relative_to(Path.cwd()) else ["-P"]
 
 
 def _config(plan: Plan) -> dict[str, object]:

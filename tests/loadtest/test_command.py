@@ -20,10 +20,16 @@ from tests.support.upstream import Exchange, answer
 SECONDS = 180
 
 
-async def run_load(*arguments: str, interrupt_after: Awaitable[object] | None = None) -> tuple[int, str, str]:
+async def run_load(
+    *arguments: str,
+    interrupt_after: Awaitable[object] | None = None,
+    python: tuple[str, ...] = ("-W", "error"),
+    folder: Path | None = None,
+) -> tuple[int, str, str]:
     """Run the command. Return its exit status, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "streamserver", "load", *arguments),
+        *(sys.executable, *python, "-m", "streamserver", "load", *arguments),
+        cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=clean_environ(),
@@ -59,6 +65,14 @@ async def test_load_starts_a_server_and_reports_that_all_promises_hold(tmp_path:
     text = page.read_text("utf-8")
     assert text.count("<svg") == 4
     assert not re.search(r"""(src|href)=|url\(|@import""", text), "the page loads nothing"
+
+
+async def test_load_runs_no_module_of_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "html.py").write_text("raise SystemExit('a stranger to the program')")
+    arguments = ("--streams", "2", "--concurrency", "1", "--prompt-tokens", "3", "--json")
+    status, out, errors = await run_load(*arguments, python=("-P",), folder=tmp_path)
+    assert status == 0, errors
+    assert json.loads(out)["kept_promises"] is True
 
 
 async def test_load_tests_a_running_server_at_a_rate(start_server: StartServer) -> None:
