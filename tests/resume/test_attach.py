@@ -26,6 +26,16 @@ async def create(http: aiohttp.ClientSession, server: ServerProcess, prompt: str
         return str(body["stream_id"])
 
 
+async def test_stream_that_is_created_has_no_position(start_server: StartServer, http: aiohttp.ClientSession) -> None:
+    server = await start_server()
+    for query, headers in (("", {"Last-Event-ID": "a:1"}), ("?last_event_id=a:1", {}), ("?last_event_id=", {})):
+        async with http.post(f"{server.url}{STREAMS}{query}", json={"prompt": "hello"}, headers=headers) as response:
+            problem = await response.json()
+            assert (response.status, problem.get("code")) == (
+                (201, None) if query.endswith("=") else (400, "malformed")
+            )
+
+
 async def test_created_stream_is_read_from_its_start_any_number_of_times(
     start_server: StartServer, http: aiohttp.ClientSession
 ) -> None:

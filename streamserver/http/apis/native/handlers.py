@@ -50,8 +50,8 @@ async def post_stream(context: RequestContext) -> web.StreamResponse:
 
 async def create_stream(context: RequestContext) -> web.StreamResponse:
     """Start a generation, to be read at the address that is returned (``POST /api/chat/streams``)."""
-    read_query(context.http, frozenset())
-    if position_of(context.http, None) is not None:
+    query = read_query(context.http, _POSITION_PARAMETERS)
+    if position_of(context.http, query.get("last_event_id")) is not None:
         raise Refusal("malformed", "A request with a Last-Event-ID starts nothing; read the stream at its own address.")
     started = await _start_by_body(context)
     if started.new is not None:
