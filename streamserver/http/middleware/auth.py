@@ -12,6 +12,9 @@ from streamserver.http.context import RequestContext, context_of
 from streamserver.http.permissions import permissions_of
 from streamserver.http.routing import Access
 
+_NEEDS_KEY = "This needs an API key, as Authorization: Bearer or X-API-Key."
+_WRONG_KEY = "This API key is none of this server's."
+
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -26,7 +29,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         if found is None and not _is_public(context):
             raise Refusal(
                 "unauthorized",
-                "This needs an API key, as Authorization: Bearer or X-API-Key.",
+                _NEEDS_KEY if key is None else _WRONG_KEY,
                 headers={"WWW-Authenticate": "Bearer"},
             )
         name = found or ""
