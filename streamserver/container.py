@@ -8,14 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from providers.registry import Registry, load_registry
-from providers.tables import api_key_of, read_options
+from providers.registry import load_registry
 from streamserver.cli import main as run_command_line
 from streamserver.commands.base import CommandError
 from streamserver.commands.env_file import read_env_file
-from streamserver.config import ConfigError, Settings, load
+from streamserver.config import ConfigError, load
 from streamserver.config.environment import CONFIG_VARIABLE
-from streamserver.start import check_start
+from streamserver.start import check_start, default_key_problem
 
 HOST = "STREAMSERVER_SERVER__HOST"
 PORT = "STREAMSERVER_SERVER__PORT"
@@ -96,16 +95,9 @@ def check_container(arguments: Sequence[str], environ: Mapping[str, str]) -> Non
     flags = {"provider.default": given.provider, "server.host": given.host}
     overrides = {key: value for key, value in flags.items() if value}
     loaded = load(given.config, registry=registry, environ=environ, overrides=overrides)
-    _check_key(loaded.settings, registry, environ)
+    if problem := default_key_problem(loaded.settings, registry, environ):
+        raise ConfigError(problem)
     check_start(loaded, host=loaded.settings.server.host)
-
-
-def _check_key(settings: Settings, registry: Registry, environ: Mapping[str, str]) -> None:
-    name = settings.provider.default
-    options = read_options(name, settings.providers[name], registry)
-    key = api_key_of(options, environ)
-    if not key.is_set and not settings.provider.fallback:
-        raise ConfigError(f"{key.problem}: the default provider, {name}, needs it")
 
 
 if __name__ == "__main__":

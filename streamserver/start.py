@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Mapping
 
 from providers.registry import Registry
 from providers.routes import check_environment
-from providers.tables import not_ready
+from providers.tables import api_key_of, not_ready, read_options
 from providers.validation import Invalid
 from streamserver.app import keys_for, store_for
 from streamserver.config import ConfigError, Loaded, Settings
@@ -37,6 +38,15 @@ def check_start(loaded: Loaded, *, host: str | None) -> Keys:
     else:
         _refuse_open_server(loaded.settings, keys, host)
     return keys
+
+
+def default_key_problem(settings: Settings, registry: Registry, environ: Mapping[str, str]) -> str | None:
+    """Return why every request to the default provider will fail for want of a key, if nothing stands in for it."""
+    name = settings.provider.default
+    key = api_key_of(read_options(name, settings.providers[name], registry), environ)
+    if key.is_set or settings.provider.fallback:
+        return None
+    return f"{key.problem}: the default provider, {name}, needs it"
 
 
 def warnings_of(loaded: Loaded, registry: Registry, keys: Keys) -> list[str]:

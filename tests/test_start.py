@@ -71,7 +71,8 @@ async def test_start_without_a_key_names_it_and_fails_only_that_provider(
 async def test_check_uses_the_defaults_in_an_empty_folder(tmp_path: Path) -> None:
     done = run("check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "built-in defaults is valid" in done.stdout
+    assert "Valid: built-in defaults" in done.stdout
+    assert "# warning: OPENAI_API_KEY is not set: the default provider, openai, needs it" in done.stdout
     assert 'default = "openai"' in done.stdout
 
 
