@@ -162,7 +162,8 @@ def store_for(settings: Settings) -> Store:
         from streamserver.redis.replicator import LogTTL
         from streamserver.redis.store import RedisStore
     except ImportError:
-        raise Invalid("resume.store", "needs the package redis: pip install 'llm-streamserver[redis]'") from None
+        install = "pip install 'llm-streamserver[redis]', in a clone '.[redis]'"
+        raise Invalid("resume.store", f"needs the package redis: {install}") from None
     running = settings.timeouts.total + resume.attach_seconds + resume.max_grace_seconds
     ttl = LogTTL(running=running, ended=resume.retention_seconds)
     try:

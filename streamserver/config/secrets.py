@@ -6,12 +6,10 @@ import re
 from typing import Any
 
 from providers.validation import Invalid
-from streamserver.config.table import SETTINGS
 
-_PASSWORD = re.compile(r"(?<=:)[^/@:\s][^/@\s]*(?=@)")
-"""The part of an address between the user's name and the ``@``."""
+_PASSWORD = re.compile(r"(?<=:)(?!//)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
+"""The part of an address between the user's name and the last ``@``, or redis-py's parameter."""
 _SECRET_WORDS = ("secret", "password", "passwd", "credential", "authorization")
-_SETTING_PATHS = frozenset(row.path for row in SETTINGS)
 
 
 def without_secret(error: Invalid) -> Invalid:
@@ -20,7 +18,7 @@ def without_secret(error: Invalid) -> Invalid:
     value, allowed = without_secrets(error.value), error.allowed
     if _names_a_secret(name) and not _is_number(value):
         value = None
-        if error.key not in _SETTING_PATHS:
+        if error.key.startswith("providers."):
             allowed = "secrets come from the environment: set api_key_env to the name of a variable"
     elif name.endswith("_env") or (allowed == "expected a table" and not _is_number(value)):
         value = None

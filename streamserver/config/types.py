@@ -46,8 +46,8 @@ LogFormat: TypeAlias = Annotated[str, Meta(pattern="^(text|json)$", description=
 StoreAddress: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^(memory|rediss?://\S+|unix://\S*/\S+)$",
-        description='"memory" or an address like "redis://127.0.0.1:6379/0"',
+        pattern=r"^(memory|rediss?://\S+|unix://([^/\s]*@)?/\S+)$",
+        description='"memory" or an address like "redis://127.0.0.1:6379/0" or "unix:///run/redis.sock"',
     ),
 ]
 

@@ -100,6 +100,26 @@ def test_check_prints_no_secret(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "API keys: anna" in out
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://:sk@secret@h:6379/0",
+        "redis://h:6379/0?password=secret&db=1",
+        "unix://:secret@/run/redis.sock?db=2",
+        "unix:///run/redis.sock?db=2&password=secret",
+        "unix://:sk/secret@/run/redis.sock",
+        "unix://run/redis.sock?password=secret",
+    ],
+)
+def test_check_prints_no_password_of_a_store(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("STREAMSERVER_RESUME__STORE", address)
+    status, out, err = run("check", capsys=capsys)
+    assert status == (0 if address.startswith(("redis://", "unix://:secret@/", "unix:///")) else 2)
+    assert "secret" not in out + err and "***" in out + err
+
+
 def test_check_masks_extra_parameters_of_a_provider_that_are_named_like_secrets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +197,7 @@ def test_check_prints_the_warnings_of_a_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.toml").write_text("[auth.users.anna]\nmax_tokens = 5\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     no_effect = "# warning: [auth.users.anna] has no effect: no key has that name\n"
     _, out, _ = run("check", capsys=capsys)
     assert out.endswith(no_effect) and "# warning: there are no API keys" in out
@@ -191,6 +212,25 @@ def test_invalid_command_line_exits_with_2(capsys: pytest.CaptureFixture[str], a
     status, out, err = run(*arguments, capsys=capsys)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("streamserver")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--prvider", "echo"), "there is no flag --prvider; did you mean --provider?"),
+        (("--port=0", "--prvider", "echo"), "there is no flag --prvider; did you mean --provider?"),
+        (("--verbose", "check"), "unrecognized arguments: --verbose"),
+        (("providers", "--prob"), "unrecognized arguments: --prob"),
+        (("chekc",), "invalid choice: 'chekc'"),
+        (("--port", "1", "chekc"), "invalid choice: 'chekc'"),
+    ],
+)
+def test_mistyped_flag_is_told_from_a_mistyped_command(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    status, out, err = run(*arguments, capsys=capsys)
+    assert (status, out) == (2, "")
+    assert says in err and len(err.splitlines()) == 1
 
 
 def test_flags_are_accepted_before_and_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -341,6 +341,9 @@ def test_secret_in_the_file_is_refused_and_not_printed(tmp_path: Path, text: str
 
 
 def test_key_in_the_file_is_refused_with_where_it_belongs(tmp_path: Path) -> None:
+    assert "limits.max_token: there is no such key; did you mean 'max_tokens'?" in refused(
+        "[limits]\nmax_token = '9'", tmp_path
+    )
     said = refused('[providers.openai]\nkind = "openai"\nmodel = "m"\napi_key = "sk"', tmp_path)
     assert "providers.openai.api_key: secrets come from the environment: set api_key_env" in said
     said = refused('[providers.openai]\nkind = "openai"\nmodel = "m"\napi_key_env = "sk-1"', tmp_path)

@@ -151,7 +151,7 @@ def test_these_checks_can_fail(check: Any, text: str, found: int) -> None:
 def test_deployment_says_what_is_asked_of_redis_and_what_is_of_each_process() -> None:
     text = (ROOT / "docs" / "deployment.md").read_text("utf-8")
     assert "Redis 6.2 or later" in text, "XADD NOMKSTREAM"
-    assert "limits.max_streams`, `resume.max_total_bytes" in text
+    assert "limits.max_streams`, `limits.max_readers_per_stream`, `resume.max_total_bytes" in text
     gunicorn = text.partition("## Behind gunicorn")[2].partition("\n## ")[0]
     assert "`server.reload`" in gunicorn and "send buffer" in gunicorn
 
