@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import UsageDetails
-from providers.lenient import as_object
+from providers.lenient import as_count, as_object
 from streamserver.log.records import UNKNOWN_USAGE, Done
 from streamserver.wire.events import without_nulls
 
@@ -40,16 +40,18 @@ def complete_usage(own: object, counted: Mapping[str, Any]) -> dict[str, Any]:
     """Return a provider's ``own`` usage, completed from ``counted``: clients read all three counts unguarded."""
     given: dict[str, Any] = without_nulls(as_object(own))
     for name in _COUNTS:
-        if not _is_count(given.get(name)):
-            given[name] = counted[name]
-    if not _is_count(as_object(own).get(_TOTAL)):
+        count = _count(given.get(name))
+        given[name] = counted[name] if count is None else count
+    if _count(as_object(own).get(_TOTAL)) is None:
         given[_TOTAL] = given["prompt_tokens"] + given["completion_tokens"]
     return {**given, **{name: value for name, value in counted.items() if name not in given}}
 
 
-def _is_count(value: object) -> bool:
-    """Return whether ``value`` is a count. Some servers send zeros, or -1, after the right ones, or in their place."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < MAX_COUNT
+def _count(value: object) -> int | None:
+    """Return ``value`` if it is a count: 12.0 is 12. Some servers send zeros, or -1, after the right ones, or in their
+    place."""
+    count = as_count(value) if isinstance(value, (int, float)) else None
+    return count if count is not None and 0 < count < MAX_COUNT else None
 
 
 MAX_COUNT = 2**53

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from providers.base import Frame
-from providers.lenient import as_object, as_word
+from providers.lenient import as_count, as_object, as_word
 from streamserver.log.records import Start
 from streamserver.wire.events import without_nulls
 from streamserver.wire.responses_completed import ITEM_PARTS, ITEM_TEXTS, PART_TEXTS, EventCompleter, part_index
@@ -130,11 +130,13 @@ def _complete_usage(own: Mapping[str, Any]) -> dict[str, Any] | None:
 
     The SDKs' types require them, and Codex fails on details without their number. A null counts as left out.
     """
-    given, answered = own.get("input_tokens"), own.get("output_tokens")
-    if not isinstance(given, int) or not isinstance(answered, int):
+    given, answered = as_count(own.get("input_tokens")), as_count(own.get("output_tokens"))
+    if given is None or answered is None:
         return None
     details = {name: {**zeros, **without_nulls(as_object(own.get(name)))} for name, zeros in _DETAILS.items()}
-    return {"total_tokens": given + answered, **without_nulls(own), **details}
+    counts = {"input_tokens": given, "output_tokens": answered}
+    total = as_count(own.get("total_tokens"))
+    return {**without_nulls(own), **counts, "total_tokens": given + answered if total is None else total, **details}
 
 
 class _OpenItem:

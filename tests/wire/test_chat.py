@@ -443,6 +443,12 @@ def test_choices_that_are_no_list_are_mended(odd: dict[str, Any]) -> None:
     assert [delta.get("content") for delta, _ in choices(records)[:-1]] == ["a", "b", None]
 
 
+def test_a_count_with_a_fraction_of_zero_is_a_whole_number() -> None:
+    usage = {"prompt_tokens": 12.0, "completion_tokens": 3.0, "total_tokens": 15.0}
+    *_, last, _ = _data(log(*frames(chunk({"content": "a"}), chunk({}, "stop", usage=usage)), include_usage=True))
+    assert '"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15' in last
+
+
 @pytest.mark.parametrize("count", [0, -1, 10**30, "7", True])
 def test_a_count_that_is_none_is_ours(count: Any) -> None:
     usage = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}

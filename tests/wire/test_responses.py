@@ -394,6 +394,13 @@ def test_replayed_item_that_the_provider_leaves_open_is_done_before_its_end(in_e
     assert found[-2]["item"] == item and last(records)["output"] == [item]
 
 
+def test_replayed_counts_are_whole_numbers() -> None:
+    usage = {"input_tokens": 7.0, "output_tokens": 2}
+    end = frame("response.completed", response={**PROVIDERS_RESPONSE, "status": "completed", "usage": usage})
+    counted = last([BEGIN, CREATED, ADDED, PART, DELTA, ITEM_DONE, end, DONE])["usage"]
+    assert [str(counted[name]) for name in ("input_tokens", "output_tokens", "total_tokens")] == ["7", "2", "9"]
+
+
 @pytest.mark.parametrize("nothing", [{}, {"cached_tokens": None}, None])
 def test_replayed_usage_has_each_number_that_clients_read(nothing: Any) -> None:
     usage = {"input_tokens": 9, "output_tokens": 7, "total_tokens": None, "input_tokens_details": nothing}
