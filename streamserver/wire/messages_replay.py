@@ -64,7 +64,8 @@ def _reason(own: str, done: Done, reason: str) -> str:
 def _event(frame: Frame, event: dict[str, Any], done: Done, reason: str | None) -> bytes:
     """Return a ``message_delta`` with ``reason`` in it."""
     delta, own = as_object(event.get("delta")), as_object(event.get("usage"))
-    has_counts = isinstance(own.get("output_tokens"), int)
+    # LangChain reads the counts of this event alone, and none of `message_start`.
+    has_counts = all(isinstance(own.get(name), int) for name in ("input_tokens", "output_tokens"))
     if has_counts and delta and delta.get("stop_reason") == reason:
         return named_event(frame.type, frame.data)
     event["delta"] = {"stop_sequence": None, **delta, "stop_reason": reason}

@@ -361,7 +361,7 @@ REPLAYED = (
     frame("content_block_delta", index=2, delta={"type": "compaction_delta", "content": "c", "encrypted_content": "e"}),
     frame("content_block_stop", index=2),
     frame("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None, "container": {"id": "c"}},
-          usage={"output_tokens": 9, "input_tokens": None}, context_management={"applied_edits": []}),
+          usage={"output_tokens": 9, "input_tokens": 3}, context_management={"applied_edits": []}),
     frame("message_stop"),
 )  # fmt: skip
 
@@ -477,6 +477,14 @@ def test_end_of_turn_after_a_tool_call_is_replayed_as_tool_use() -> None:
     ending = frame("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 9})
     found = events(REPLAYED[0], ending, frame("message_stop"), end=done("tool_calls", provider_reason="end_turn"))
     assert found[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+@pytest.mark.parametrize("own", [{"output_tokens": 9}, {"output_tokens": 9, "input_tokens": None, "speed": "fast"}])
+def test_replayed_end_has_both_counts(own: dict[str, Any]) -> None:
+    ending = frame("message_delta", delta={"stop_reason": "end_turn"}, usage=own)
+    usage = events(REPLAYED[0], ending, frame("message_stop"))[-2]["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (USAGE.prompt_tokens, 9)
+    assert usage.get("speed") == own.get("speed")
 
 
 COUNT = {"output_tokens": 9}
