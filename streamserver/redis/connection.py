@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 from collections.abc import Callable
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 _NETWORK_SCHEMES = ("redis", "rediss")
+DEFAULT_PORT = 6379
 _DATABASE = re.compile("(/[0-9]*)?")
 REDIS_CONNECT_SECONDS = 5.0
 """How long opening a connection may take: several round trips, over a way that may be slow."""
@@ -72,6 +74,10 @@ class ConnectionFactory:
         if parts.scheme in _NETWORK_SCHEMES and not _DATABASE.fullmatch(parts.path):
             # redis-py would take database 0: https://github.com/redis/redis-py/pull/4308
             raise ValueError("not the number of a database")
+        self.address = (
+            f"{parts.hostname}:{parts.port or DEFAULT_PORT}" if parts.scheme in _NETWORK_SCHEMES else parts.path
+        )
+        """Where it connects to, without a password, for people."""
         self._open: set[RedisConnection] = set()
         self._anonymous_runs = 0
         self._readiness = readiness
@@ -241,12 +247,21 @@ class SharedConnection:
             asyncio.get_running_loop().call_soon(self._pipeline.fail, RedisConnectionError("dropped"))
 
     def _report(self, error: BaseException) -> None:
-        """Log the loss once, not at each attempt. The error's text may name the address, never a password."""
+        """Log the loss once, not at each attempt."""
         if not self._reported:
             self._reported = True
-            word = first_word(error)
-            facts = {"answer": word} if word else {}
-            self._log.bind(error_type=type(error).__name__, **facts).warning("the store cannot be reached")
+            facts = {"answer": first_word(error), "reason": _system_reason(error)}
+            known = {name: fact for name, fact in facts.items() if fact is not None}
+            self._log.bind(address=self._factory.address, error_type=type(error).__name__, **known).warning(
+                "the store cannot be reached"
+            )
+
+
+def _system_reason(error: BaseException) -> str | None:
+    """Return what the system says about a connection, such as "Connection refused". redis-py's own text may quote
+    anything."""
+    cause = error.__context__ if isinstance(error, RedisConnectionError) else error
+    return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else None
 
 
 def _resolve(future: asyncio.Future[Any], replies: Replies | None) -> None:

@@ -57,10 +57,10 @@ EVENTS = (
     LogEvent("worker", ("exit_status",), "one of several workers died"),
     LogEvent(
         "store",
-        ("restarted", "error_type", "stream_id", "command", "answer"),
+        ("restarted", "address", "error_type", "reason", "stream_id", "command", "answer"),
         "Redis cannot be reached, is back, or refused a command; what did not reach it before the end",
     ),
-    LogEvent("limits", ("restarted", "error_type"), "as `store`, of users' limits"),
+    LogEvent("limits", ("restarted", "address", "error_type", "reason", "answer"), "as `store`, of users' limits"),
     LogEvent("producer_lost", ("streams",), "another node is dead; `streams` of it were ended by this one"),
     LogEvent("fenced", ("stream_id",), "another node took this one for dead, and ended its stream"),
     LogEvent(

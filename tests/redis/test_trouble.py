@@ -218,6 +218,9 @@ async def test_a_start_without_redis_refuses_streams_until_it_is_there(
     server = await start_node(openai_at(upstream))
     async with http.post(f"{server.url}{STREAMS}", json=BODY) as response:
         assert (response.status, (await response.json())["code"]) == (503, "store_unavailable")
+    for event in ("store", "limits"):
+        (lost,) = await server.logged(event)
+        assert (lost["address"], lost["reason"]) == (f"127.0.0.1:{redis.port}", "Connection refused")
     await redis.start()
     upstream.script = answer("hello ", "world")
     async with asyncio.timeout(60):
