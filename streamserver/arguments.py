@@ -23,7 +23,12 @@ class _Parser(argparse.ArgumentParser):
     """A parser that takes whole flags alone, and says in one line what is wrong with the arguments."""
 
     def __init__(self, **options: Any) -> None:
+        self.flags: list[str] = [flag for parent in options.get("parents", ()) for flag in parent.flags]
         super().__init__(allow_abbrev=False, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        self.flags += (name for name in names if name.startswith("-"))
+        return super().add_argument(*names, **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self._given = list(sys.argv[1:] if args is None else args)
@@ -31,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if (taken := _AS_COMMAND.match(message)) and (flag := self._unknown_flag_before(taken[1])) is not None:
-            near = difflib.get_close_matches(flag, self._option_string_actions, n=1)
+            near = difflib.get_close_matches(flag, self.flags, n=1)
             message = f"there is no flag {flag}" + (f"; did you mean {near[0]}?" if near else "")
         shown = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in message)
         self.exit(2, f"{self.prog}: {shown}; see {self.prog} --help\n")
@@ -40,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
         """Return the first unknown flag before ``word``, which may be its value and was taken for a command."""
         before = itertools.takewhile(lambda given: given != word, self._given)
         flags = (given.partition("=")[0] for given in before if given.startswith("-"))
-        return next((flag for flag in flags if flag not in self._option_string_actions), None)
+        return next((flag for flag in flags if flag not in self.flags), None)
 
 
 def build_parser(*, brief: bool = False) -> argparse.ArgumentParser:

@@ -79,9 +79,19 @@ class FaultHarness:
             events, answers = await asyncio.gather(_ask(http, url, case), wires)
         await self.upstream.all_closed()
         left = await _left(before)
-        log = self._log.getvalue()
-        records = [record for record in map(json.loads, log.splitlines()) if record.get("event") == "stream"]
-        return RowResult(events, answers, self._kind, records, log, left)
+        await self._logged(1 + len(forms))
+        return RowResult(events, answers, self._kind, self._records(), self._log.getvalue(), left)
+
+    async def _logged(self, streams: int) -> None:
+        """Wait for the records of so many streams: those of streams that end together are made together, later."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while len(self._records()) < streams:
+                    await asyncio.sleep(0.005)
+
+    def _records(self) -> list[dict[str, Any]]:
+        records = map(json.loads, self._log.getvalue().splitlines())
+        return [record for record in records if record.get("event") == "stream"]
 
     async def _port(self, short: str | None) -> int:
         if short not in self._ports:
