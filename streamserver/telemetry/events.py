@@ -109,6 +109,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "upstream_param": str,
     "upstream_request_id": str,
     "command": str,
+    "address": str,
     "answer": str,
     "upstream_url": str,
     "method": str,

@@ -138,8 +138,8 @@ async def test_logs_for_which_a_batch_has_no_room_are_left(
 ) -> None:
     """The first one has room, whatever its size, and the last one is that with which the limit is reached."""
     pieces = [Text("x" * 300)] * count
-    for _ in range(3):
-        log = await near.publish()
+    published = [await near.publish() for _ in range(3)]
+    for log in published:  # in one turn of the loop: none is sent meanwhile
         for piece in pieces:
             log.append(piece)
     replicated = list(near.redis_store._replicator._logs.values())

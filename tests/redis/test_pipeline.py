@@ -270,6 +270,8 @@ async def test_an_exchange_that_is_cancelled_breaks_the_connection(fake: FakeRed
 class FakeFactory:
     """A factory of connections without sockets."""
 
+    address = "nowhere"
+
     def __init__(self) -> None:
         self.fakes: list[FakeRedis] = []
         self.on_drop: list[object] = []
