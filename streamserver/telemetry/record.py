@@ -81,7 +81,7 @@ class OutcomeLog:
         self._due_at = 0.0
         """The loop's time from which on a record need not wait."""
         self._scheduled_in: asyncio.AbstractEventLoop | None = None
-        """The loop whose timer will make the records that wait."""
+        """The loop that has a timer for the records that wait."""
 
     def add(self, outcome: Outcome) -> None:
         """Log ``outcome``, now or soon. To be called in the event loop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from providers.base import Frame
@@ -21,13 +21,16 @@ def replayed_start(frame: Frame, model: str) -> bytes:
     event = from_json(frame.data)
     message = as_object(event.get("message"))
     own: dict[str, Any] = as_object(message.get("usage"))
-    counted = all(isinstance(own.get(name), int) for name in ("input_tokens", "output_tokens"))
-    if not message or (counted and message.get("model") and message.get("content") is not None):
+    if not message or (_has_counts(own) and message.get("model") and message.get("content") is not None):
         return named_event(frame.type, frame.data)
     usage = {**NO_USAGE, **without_nulls(own)}
     fields = {"content": message.get("content") or [], "model": message.get("model") or model, "usage": usage}
     message = {**message, **fields}
     return named_event(frame.type, to_json({**event, "message": message}))
+
+
+def _has_counts(usage: Mapping[str, Any]) -> bool:
+    return all(isinstance(usage.get(name), int) for name in ("input_tokens", "output_tokens"))
 
 
 def replayed_end(frames: Sequence[Frame], done: Done, reason: str) -> bytes:
@@ -65,7 +68,7 @@ def _event(frame: Frame, event: dict[str, Any], done: Done, reason: str | None) 
     """Return a ``message_delta`` with ``reason`` in it."""
     delta, own = as_object(event.get("delta")), as_object(event.get("usage"))
     # LangChain reads the counts of this event alone, and none of `message_start`.
-    has_counts = all(isinstance(own.get(name), int) for name in ("input_tokens", "output_tokens"))
+    has_counts = _has_counts(own)
     if has_counts and delta and delta.get("stop_reason") == reason:
         return named_event(frame.type, frame.data)
     event["delta"] = {"stop_sequence": None, **delta, "stop_reason": reason}
